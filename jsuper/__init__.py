@@ -1,0 +1,48 @@
+"""jsuper: a sweep engine for toy models of superposition, and the measures of what they learn.
+
+    import jsuper
+    ds = jsuper.run(jsuper.Sweep(activation=("relu", "gelu"), sparsity=(0.0, 0.9), seeds=4))
+
+Importing jsuper imports no jax; the names below come from their modules when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jsuper.dataset import export as export
+    from jsuper.dataset import load as load
+    from jsuper.keys import seed_key as seed_key
+    from jsuper.runner import run as run
+    from jsuper.spec import SpecError as SpecError
+    from jsuper.store import RunError as RunError
+    from jsuper.toy.features import sample as sample
+    from jsuper.toy.model import forward as forward
+    from jsuper.toy.spec import Sweep as Sweep
+    from jsuper.toy.train import make_train as make_train
+
+_WHERE = {
+    "Sweep": "jsuper.toy.spec",
+    "SpecError": "jsuper.spec",
+    "RunError": "jsuper.store",
+    "run": "jsuper.runner",
+    "load": "jsuper.dataset",
+    "export": "jsuper.dataset",
+    "forward": "jsuper.toy.model",
+    "sample": "jsuper.toy.features",
+    "seed_key": "jsuper.keys",
+    "make_train": "jsuper.toy.train",
+}
+__all__ = ["Sweep", "SpecError", "RunError", "run", "load", "export", "forward", "sample"]
+__all__ += ["seed_key", "make_train"]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'jsuper' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,287 @@
+"""The engine: a queue of blocks and a worker per core or accelerator. The only user of `jax.jit`.
+
+A *block* is some settings times some seeds of one program: a chunk, or the part of it that one call
+can hold. On a CPU a thread per core calls the same compiled program on different blocks, and inside
+a block models run one after another; on accelerators a thread per device runs thousands at once.
+The engine knows a model family by its protocol alone (`jsuper.families`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from jsuper import families, programs
+from jsuper.grid import Chunk, Setting
+from jsuper.plan import Device, Plan
+from jsuper.spec import plain
+
+SEGMENT_SECONDS = 0.5  # a call on a CPU: progress and signals are seen between calls
+FAILED = 3
+
+
+@dataclass(frozen=True)
+class Block:
+    """Settings x seeds that one call trains, and the rows of the chunk that they fill."""
+
+    chunk: Chunk
+    static: Any
+    settings: tuple[Setting, ...]
+    seeds: tuple[int, ...]
+    shape: tuple[int, int]  # (settings, seeds) of the compiled program: the rest is padding
+
+    @property
+    def n_models(self) -> int:
+        """Number of models, without padding."""
+        return len(self.settings) * len(self.seeds)
+
+    def key(self, plan: Plan, device: Device) -> programs.Key:
+        """What the block's compiled program depends on."""
+        paired = not self.chunk.static["unpaired"]
+        return programs.Key(
+            self.chunk.model, self.static, plan.sequential, paired, self.shape, device
+        )
+
+
+@dataclass
+class Progress:
+    """What the workers have done so far; written by them, read by whoever reports it."""
+
+    model_steps: int = 0
+    models: int = 0
+    non_finite: int = 0
+    compiling: int = 0
+    compiles: int = 0
+    compile_s: float = 0.0
+    train_s: float = 0.0  # summed over workers
+    evaluate_s: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, **amounts: float) -> None:
+        """Add to several counters at once."""
+        with self.lock:
+            for name, amount in amounts.items():
+                setattr(self, name, getattr(self, name) + amount)
+
+    def timing(self, wall_s: float) -> dict[str, float]:
+        """Where the time of a run went; the *_s of the workers are sums over them."""
+        names = ("model_steps", "models", "non_finite", "compiles", "compile_s", "train_s")
+        return {n: getattr(self, n) for n in (*names, "evaluate_s")} | {"wall_s": wall_s}
+
+
+Arrays = dict[str, np.ndarray]
+
+
+def train_chunks(
+    plan: Plan,
+    chunks: list[Chunk],
+    progress: Progress,
+    stop: threading.Event,
+    tick: Callable[[], None] = lambda: None,
+) -> Iterator[tuple[Chunk, Arrays]]:
+    """Train chunks on the plan's devices and yield each with its arrays (settings, seeds, ...).
+
+    Args:
+        plan: devices, workers and how models are batched.
+        chunks: what to train.
+        progress: counters that the workers keep up to date.
+        stop: set it (from a signal handler, say) and the workers end within a segment; what is
+            not finished by then is not yielded.
+        tick: called several times a second in the caller's thread.
+
+    Raises:
+        Exception: whatever a worker raised, after the others have stopped.
+    """
+    blocks = [block for chunk in chunks for block in split(plan, chunk, chunks, progress)]
+    todo, done = queue.SimpleQueue(), queue.SimpleQueue()
+    for block in blocks:
+        todo.put(block)
+    threads = [
+        threading.Thread(target=_work, args=(plan, d, todo, done, progress, stop), daemon=True)
+        for d in plan.worker_devices[: len(blocks)]
+    ]
+    for thread in threads:
+        thread.start()
+    filled: dict[str, Arrays] = {}
+    waiting = {c.name: sum(b.n_models for b in blocks if b.chunk is c) for c in chunks}
+    try:
+        while any(t.is_alive() for t in threads) or not done.empty():
+            tick()
+            with contextlib.suppress(queue.Empty):
+                block, result = done.get(timeout=0.1)
+                if isinstance(result, BaseException):
+                    raise result
+                name = block.chunk.name
+                _fill(filled.setdefault(name, {}), block, result)
+                waiting[name] -= block.n_models
+                if waiting[name] == 0:
+                    yield block.chunk, filled.pop(name)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def split(plan: Plan, chunk: Chunk, chunks: list[Chunk], progress: Progress) -> list[Block]:
+    """The blocks of a chunk: the chunk itself on a CPU; by branch and size on an accelerator."""
+    family = families.program_of(chunk.model)
+    values = {k: plain(v) for k, v in chunk.static.items()}
+    alike = [c for c in chunks if {k: plain(v) for k, v in c.static.items()} == values]
+    together = [s for c in alike for s in c.settings]
+    seeds = max(len(c.seeds) for c in alike)
+    if plan.sequential:
+        static = family.make_static(chunk.static, together)
+        shape = (max(len(c.settings) for c in alike), seeds)
+        return [Block(chunk, static, chunk.settings, chunk.seeds, shape)]
+    branch = families.spec_of(chunk.model).Sweep.branch
+    blocks = []
+    for value in dict.fromkeys(s.get(branch) for s in chunk.settings):
+        static = family.make_static(chunk.static, [s for s in together if s.get(branch) == value])
+        mine = tuple(s for s in chunk.settings if s.get(branch) == value)
+        most = max(sum(s.get(branch) == value for s in c.settings) for c in alike)
+        block = Block(chunk, static, mine, chunk.seeds, (most, seeds))
+        key = programs.fitting_key(block.key(plan, plan.worker_devices[0]), progress)
+        blocks += _tiles(dataclasses.replace(block, shape=key.shape))
+    return blocks
+
+
+def _tiles(block: Block) -> list[Block]:
+    """A block cut into blocks of at most its program's shape."""
+    rows, columns = block.shape
+    return [
+        dataclasses.replace(
+            block, settings=block.settings[i : i + rows], seeds=block.seeds[j : j + columns]
+        )
+        for i in range(0, len(block.settings), rows)
+        for j in range(0, len(block.seeds), columns)
+    ]
+
+
+def _fill(arrays: Arrays, block: Block, result: Arrays) -> None:
+    rows = [block.chunk.settings.index(s) for s in block.settings]
+    columns = [block.chunk.seeds.index(s) for s in block.seeds]
+    shape = (len(block.chunk.settings), len(block.chunk.seeds))
+    for name, value in result.items():
+        whole = arrays.setdefault(name, np.zeros(shape + value.shape[2:], value.dtype))
+        whole[np.ix_(rows, columns)] = value
+
+
+def _work(
+    plan: Plan,
+    device: Device,
+    todo: queue.SimpleQueue,
+    done: queue.SimpleQueue,
+    progress: Progress,
+    stop: threading.Event,
+) -> None:
+    """A worker: blocks from the queue until it is empty or somebody says stop."""
+    while not stop.is_set():
+        try:
+            block = todo.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            with programs.context(block.static, device):
+                for part, result in train_block(plan, device, block, progress, stop):
+                    done.put((part, result))
+        except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
+            done.put((block, error))
+            return
+
+
+def train_block(
+    plan: Plan, device: Device, block: Block, progress: Progress, stop: threading.Event
+) -> Iterator[tuple[Block, Arrays]]:
+    """Train a block; where the device's memory does not hold it, halve it and go on."""
+    try:
+        result = _train(plan, device, block, progress, stop)
+        if result is not None:
+            yield block, result
+    except jax.errors.JaxRuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        halves = halve(block)
+        if not halves:
+            yield block, failed(block)
+        for half in halves:
+            yield from train_block(plan, device, half, progress, stop)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an XLA error says that the device's memory is exhausted."""
+    return "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()
+
+
+def halve(block: Block) -> list[Block]:
+    """The two halves of a block, by seeds while there are several; none of a single model."""
+    rows, columns = block.shape
+    if columns > 1:
+        shape = (rows, -(-columns // 2))
+    elif rows > 1:
+        shape = (-(-rows // 2), columns)
+    else:
+        return []
+    return _tiles(dataclasses.replace(block, shape=shape))
+
+
+def failed(block: Block) -> Arrays:
+    """The arrays of models that could not be trained at all: NaN, and status 3."""
+    spec = families.spec_of(block.chunk.model)
+    lead = (len(block.settings), len(block.seeds))
+    arrays = {
+        name: np.full(lead + shape, np.nan, block.static.dtype)
+        for name, (_, shape) in spec.layout(block.chunk.static).items()
+    }
+    return arrays | {
+        "status": np.full(lead, FAILED, np.int8),
+        "first_bad_step": np.full(lead, -1, np.int32),
+    }
+
+
+def _train(
+    plan: Plan, device: Device, block: Block, progress: Progress, stop: threading.Event
+) -> Arrays | None:
+    program = programs.compiled(block.key(plan, device), progress)
+    settings, keys = programs.inputs(block)
+    state = program.init(settings, keys)
+    for start, n in segments(program, stop):
+        began = time.perf_counter()
+        state = program.advance(state, settings, keys, np.int32(start), np.int32(n))
+        jax.block_until_ready(state)
+        seconds = time.perf_counter() - began
+        program.observe(seconds / n)
+        progress.add(model_steps=n * block.n_models, train_s=seconds)
+    if stop.is_set():
+        return None
+    began = time.perf_counter()
+    result = jax.device_get(program.finish(state, settings, keys))
+    result = {k: np.swapaxes(v, 0, 1) for k, v in result.items()}
+    result = {k: v[: len(block.settings), : len(block.seeds)] for k, v in result.items()}
+    progress.add(
+        evaluate_s=time.perf_counter() - began,
+        models=block.n_models,
+        non_finite=int((result["status"] != 1).sum()),
+    )
+    return result
+
+
+def segments(program: programs.Program, stop: threading.Event) -> Iterator[tuple[int, int]]:
+    """(start, number of steps) of the calls: to the next recorded step, or to about half a second.
+
+    A program with a fixed number of steps per call is always asked for that number.
+    """
+    stops = [*program.stops, program.steps]
+    for start, end in zip(stops, stops[1:], strict=False):
+        while start < end and not stop.is_set():
+            n = program.fixed or max(1, min(end - start, program.steps_in(SEGMENT_SECONDS)))
+            yield start, n
+            start += n

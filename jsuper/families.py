@@ -1,0 +1,39 @@
+"""The model families and where they live. Imports no jax until a family's program is needed.
+
+A family is a package with two modules:
+
+    spec.py    Sweep (a BaseSweep), layout(static), coordinates(static), ATTRIBUTES, SUMMARY,
+               work(static); no jax
+    train.py   make_static(values, settings) -> Static, make_setting(static, point) -> Setting,
+               make_train(static, sequential) -> Train
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from jsuper.spec import BaseSweep, SpecError, did_you_mean
+
+FAMILIES = {"toy": "jsuper.toy"}
+
+
+def spec_of(model: str) -> Any:
+    """The family's `spec` module; an unknown name is refused with the close match."""
+    if model not in FAMILIES:
+        raise SpecError(
+            f"model={model!r} is not known{did_you_mean(model, FAMILIES)}; "
+            f"it is one of {', '.join(FAMILIES)}"
+        )
+    return import_module(FAMILIES[model] + ".spec")
+
+
+def program_of(model: str) -> Any:
+    """The family's `train` module (imports jax)."""
+    spec_of(model)
+    return import_module(FAMILIES[model] + ".train")
+
+
+def sweep_from_dict(data: dict[str, Any]) -> BaseSweep:
+    """A sweep of the family that `data["model"]` names (the toy model by default)."""
+    return spec_of(data.get("model", "toy")).Sweep.from_dict(data)

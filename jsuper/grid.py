@@ -1,0 +1,132 @@
+"""From a sweep to groups of points that share a program, and to chunks that share a file.
+
+No jax. A *point* is a setting (one value for every role-"setting" field) with a seed; a *group* has
+one value for every role-"static" field. A *chunk* is settings x seeds of one group: the unit of
+commit and of resume, named by the hash of what it holds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from jsuper.spec import BaseSweep, digest, plain
+
+Setting = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Settings x seeds of one group; `static` and `settings` may hold callables."""
+
+    model: str
+    static: dict[str, Any]
+    settings: tuple[Setting, ...]
+    seeds: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """The hash of the chunk's content: the name of its file."""
+        return digest(self.to_dict())
+
+    @property
+    def n_models(self) -> int:
+        """Number of models in the chunk."""
+        return len(self.settings) * len(self.seeds)
+
+    @property
+    def points(self) -> Iterator[tuple[Setting, int]]:
+        """Every (setting, seed), settings outermost: the order of the arrays' leading axis."""
+        return itertools.product(self.settings, self.seeds)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; callables by name and digest of their source."""
+        return {
+            "model": self.model,
+            "static": {k: plain(v) for k, v in self.static.items()},
+            "settings": [{k: plain(v) for k, v in s.items()} for s in self.settings],
+            "seeds": list(self.seeds),
+        }
+
+
+@dataclass(frozen=True)
+class Group:
+    """All points of a sweep that share the static values: one compiled program."""
+
+    static: dict[str, Any]
+    settings: tuple[Setting, ...]
+    seeds: tuple[int, ...]
+
+
+def expand(sweep: BaseSweep) -> list[Group]:
+    """The Cartesian product of the axes, in declared order, split by the static values."""
+    return [
+        Group(static, tuple(_product(sweep, "setting")), sweep.seed_values)
+        for static in _product(sweep, "static")
+    ]
+
+
+def _product(sweep: BaseSweep, role: str) -> Iterator[dict[str, Any]]:
+    checked = {f.name: f.metadata["axis"] for f in dataclasses.fields(sweep)}
+    names = sweep.names(role)
+    values = [getattr(sweep, n) if checked[n] else (getattr(sweep, n),) for n in names]
+    for combination in itertools.product(*values):
+        yield dict(zip(names, combination, strict=True))
+
+
+def n_models(sweep: BaseSweep) -> int:
+    """Number of models of the whole sweep."""
+    return sum(len(g.settings) * len(g.seeds) for g in expand(sweep))
+
+
+def missing(sweep: BaseSweep, held: list[Chunk]) -> list[Group]:
+    """The groups of `sweep` less the points of the chunks `held`; each is settings x seeds."""
+    have: dict[str, set[int]] = {}
+    for chunk in held:
+        for setting in chunk.settings:
+            have.setdefault(_identity(chunk.static, setting), set()).update(chunk.seeds)
+    rest = []
+    for group in expand(sweep):
+        by_seeds: dict[tuple[int, ...], list[Setting]] = {}
+        for setting in group.settings:
+            done = have.get(_identity(group.static, setting), set())
+            seeds = tuple(s for s in group.seeds if s not in done)
+            by_seeds.setdefault(seeds, []).append(setting)
+        rest += [Group(group.static, tuple(v), seeds) for seeds, v in by_seeds.items() if seeds]
+    return rest
+
+
+def _identity(static: dict[str, Any], setting: Setting) -> str:
+    values = {k: plain(v) for k, v in (static | setting).items()}
+    return digest(values)
+
+
+def partition(sweep: BaseSweep, group: Group, max_models: int, workers: int) -> list[Chunk]:
+    """Split a group into chunks of nearly equal shape with at most `max_models` each.
+
+    A seed's settings share its random draws, so settings stay together before seeds do. They are
+    dealt out in turn, which mixes cheap and costly ones, and their number of parts is chosen so
+    that few chunks still divide evenly among the workers.
+    """
+    parts = math.ceil(len(group.settings) / max_models)
+    if parts > 1 or len(group.seeds) < workers:
+        parts = _balanced(parts, len(group.seeds), len(group.settings), workers)
+    largest = math.ceil(len(group.settings) / parts)
+    together = max(1, min(max_models // largest, math.ceil(len(group.seeds) * parts / workers)))
+    return [
+        Chunk(sweep.model, group.static, group.settings[part::parts], group.seeds[i : i + together])
+        for i in range(0, len(group.seeds), together)
+        for part in range(parts)
+    ]
+
+
+def _balanced(parts: int, n_seeds: int, n_settings: int, workers: int) -> int:
+    """The least number of parts, from `parts` on, that leaves no worker idle at the end."""
+    for candidate in range(parts, min(n_settings, parts + workers) + 1):
+        if candidate * n_seeds % workers == 0:
+            return candidate
+    return parts

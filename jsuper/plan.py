@@ -1,0 +1,100 @@
+"""How a sweep runs on this machine: devices, workers, and how models are batched."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from jsuper import families
+from jsuper.grid import Chunk, Group, partition
+from jsuper.spec import BaseSweep, SpecError
+
+Device = Any  # jax.Device, which type checkers take for a variable
+PLATFORMS = ("auto", "cpu", "gpu", "tpu")
+CHUNK_SECONDS = 60.0  # what a kill may cost a worker
+CPU_MODELS = (24, 64)  # of a chunk: enough to share the draws, few enough to balance and lose
+ACCELERATOR_MODELS = 8192
+
+# Microseconds of a model-step on one core, from benchmarks/throughput.py: what an operation costs
+# whatever its size, a multiply-add, and an element of one pass over the batch.
+CPU_COST = (6.0, 2.0e-4, 2.0e-4)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where and how models run; `sequential`: one after another within a block."""
+
+    platform: str
+    worker_devices: tuple[Device, ...]  # one entry a worker
+    sequential: bool
+
+    @property
+    def workers(self) -> int:
+        """Number of worker threads."""
+        return len(self.worker_devices)
+
+    def describe(self) -> str:
+        """Devices and batching in a few words."""
+        kind = self.worker_devices[0].device_kind
+        if self.platform == "cpu":
+            return f"cpu, {self.workers} worker threads, models one after another in each"
+        return f"{self.workers} x {kind} ({self.platform}), models vmapped by activation"
+
+
+def make_plan(platform: str = "auto", workers: int | None = None) -> Plan:
+    """The plan for a platform: a thread per CPU core, or a thread per accelerator.
+
+    Raises:
+        SpecError: the platform is not there.
+    """
+    try:
+        devices = jax.local_devices(backend=None if platform == "auto" else platform)
+    except RuntimeError as error:
+        there = sorted({d.platform for d in jax.local_devices()})
+        raise SpecError(
+            f"platform={platform!r} is not there: JAX finds {', '.join(there)} only; install "
+            "jsuper[cuda] or jsuper[tpu] for an accelerator, or leave the platform out"
+        ) from error
+    if devices[0].platform == "cpu":
+        count = workers or len(os.sched_getaffinity(0))
+        return Plan("cpu", (devices[0],) * count, sequential=True)
+    return Plan(devices[0].platform, tuple(devices), sequential=False)
+
+
+def seconds_per_model(model: str, static: dict[str, Any]) -> float:
+    """Rough seconds that one CPU core needs for one model: for the plan, not a promise."""
+    multiply_adds, elements = families.spec_of(model).work(static)
+    per_operation, per_multiply_add, per_element = CPU_COST
+    microseconds = per_operation + per_multiply_add * multiply_adds + per_element * elements
+    return 1e-6 * microseconds * static["steps"]
+
+
+def max_models(plan: Plan, sweep: BaseSweep, group: Group) -> int:
+    """The most models that a chunk of a group may hold."""
+    if not plan.sequential:
+        return ACCELERATOR_MODELS
+    if sweep.unpaired:  # every model draws for itself: nothing to share, and draws take memory
+        return CPU_MODELS[0]
+    low, high = CPU_MODELS
+    wanted = CHUNK_SECONDS / seconds_per_model(sweep.model, group.static)
+    return int(min(max(wanted, low), high))
+
+
+def chunks_of(plan: Plan, sweep: BaseSweep, groups: list[Group]) -> list[Chunk]:
+    """The chunks that groups are split into when this plan creates a run."""
+    chunks = []
+    for group in groups:
+        chunks += partition(sweep, group, max_models(plan, sweep, group), plan.workers)
+    return chunks
+
+
+def expected_seconds(plan: Plan, chunks: list[Chunk]) -> float:
+    """Rough time for chunks on the plan's workers; NaN on accelerators, where none was measured."""
+    if plan.platform != "cpu":
+        return math.nan
+    total = sum(c.n_models * seconds_per_model(c.model, c.static) for c in chunks)
+    return total / min(plan.workers, max(len(chunks), 1))

@@ -1,0 +1,241 @@
+"""Compiled programs of a block: one per static values, shape and device, kept for the process."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jsuper import families
+from jsuper.keys import seed_key, unpaired_key
+from jsuper.plan import Device
+from jsuper.spec import plain
+
+if TYPE_CHECKING:
+    from jsuper.engine import Block, Progress
+
+MEMORY_SHARE = 0.7  # of the device's limit that a block may plan for
+FIRST_SEGMENT = 5  # steps, before the speed is known
+
+
+@dataclass
+class Program:
+    """The compiled parts of a block's training, with the speed that was last seen."""
+
+    init: Callable
+    advance: Callable
+    finish: Callable
+    steps: int
+    stops: tuple[int, ...]
+    fixed: int | None  # steps of every call, where the program was compiled for so many
+    memory: int  # bytes: arguments, results and temporaries of `advance`
+    seconds_per_step: float | None = None
+
+    def observe(self, seconds_per_step: float) -> None:
+        """Remember how long a step of the block takes."""
+        self.seconds_per_step = seconds_per_step
+
+    def steps_in(self, seconds: float) -> int:
+        """About how many steps take so long."""
+        if self.seconds_per_step is None:
+            return FIRST_SEGMENT
+        return int(seconds / max(self.seconds_per_step, 1e-9))
+
+
+_programs: dict[Any, Program] = {}
+_locks: dict[Any, threading.Lock] = {}
+_guard = threading.Lock()
+
+
+@contextlib.contextmanager
+def context(static: Any, device: Device) -> Iterator[None]:
+    """JAX as every program here expects it, in this thread only, whatever the user configured."""
+    with (
+        jax.enable_x64(static.dtype == "float64"),
+        jax.threefry_partitionable(True),
+        jax.debug_nans(False),
+        jax.default_device(device),
+    ):
+        yield
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a compiled program depends on."""
+
+    model: str
+    static: Any
+    sequential: bool
+    paired: bool
+    shape: tuple[int, int]  # settings, seeds
+    device: Device
+
+
+def compiled(key: Key, progress: Progress) -> Program:
+    """The program of a key: compiled by the first thread that needs it, then kept."""
+    with _guard:
+        lock = _locks.setdefault(key, threading.Lock())
+    with lock, context(key.static, key.device):
+        if key not in _programs:
+            began = time.perf_counter()
+            progress.add(compiling=1)
+            family = families.program_of(key.model)
+            functions = batched(family.make_train(key.static, key.sequential), key.paired)
+            arguments = example_arguments(family, key.static, key.shape, key.paired)
+            _programs[key] = compile_program(functions, arguments, key.sequential)
+            seconds = time.perf_counter() - began
+            progress.add(compiling=-1, compiles=1, compile_s=seconds)
+        return _programs[key]
+
+
+@dataclass(frozen=True)
+class Batched:
+    """init, advance and finish over (seeds, settings), and the train that they come from."""
+
+    init: Callable
+    advance: Callable
+    finish: Callable
+    train: Any
+
+
+def batched(train: Any, paired: bool) -> Batched:
+    """Add the axes over models: seeds outermost, settings within, a seed's key shared by them."""
+    key = None if paired else 0
+
+    def over(function: Callable, inner: tuple, outer: tuple) -> Callable:
+        return jax.vmap(jax.vmap(function, inner), outer)
+
+    return Batched(
+        init=over(train.init, (0, key), (None, 0)),
+        advance=over(train.advance, (0, 0, key, None, None), (0, None, 0, None, None)),
+        finish=over(train.finish, (0, 0, key), (0, None, 0)),
+        train=train,
+    )
+
+
+def compile_program(functions: Batched, arguments: tuple, sequential: bool) -> Program:
+    """Compile a block's three functions for the shapes of `arguments` = (settings, keys)."""
+    settings, keys = arguments
+    train = functions.train
+    init = jax.jit(functions.init).lower(settings, keys).compile()
+    state = jax.eval_shape(functions.init, settings, keys)
+    fixed = fixed_steps(train, sequential)
+    lowered = lower_advance(functions, state, settings, keys, fixed)
+    advance = lowered.compile()
+    finish = LazyCompiled(jax.jit(functions.finish), (state, settings, keys))
+    usage = advance.memory_analysis()
+    memory = 0
+    if usage is not None:
+        memory = usage.temp_size_in_bytes + usage.argument_size_in_bytes
+        memory += usage.output_size_in_bytes - usage.alias_size_in_bytes
+    call = advance if fixed is None else lambda s, p, k, start, n: advance(s, p, k, start)
+    return Program(init, call, finish, train.steps, train.stops, fixed, memory)
+
+
+def lower_advance(functions: Batched, state: Any, settings: Any, keys: Any, fixed: int | None):
+    """`advance`, lowered with a traced number of steps, or with `fixed` of them."""
+    step = jax.ShapeDtypeStruct((), np.int32)
+    if fixed is None:
+        jitted = jax.jit(functions.advance, donate_argnums=0)
+        return jitted.lower(state, settings, keys, step, step)
+    fixed_advance = jax.jit(
+        lambda s, p, k, start: functions.advance(s, p, k, start, fixed), donate_argnums=0
+    )
+    return fixed_advance.lower(state, settings, keys, step)
+
+
+def fixed_steps(train: Any, sequential: bool) -> int | None:
+    """Steps of every call on an accelerator, where a loop of known length needs no host; or None.
+
+    None on a CPU, where calls follow the clock, and where the recorded steps are not evenly spaced.
+    """
+    if sequential:
+        return None
+    gaps = np.diff(train.stops, append=train.steps)
+    even = len(gaps) == 1 or (gaps[:-1] == gaps[0]).all() and gaps[-1] <= gaps[0]
+    return int(gaps[0]) if even else None
+
+
+class LazyCompiled:
+    """A function compiled when it is first called: the evaluation need not delay the training."""
+
+    def __init__(self, jitted: Any, arguments: tuple) -> None:
+        self._jitted, self._arguments, self._lock = jitted, arguments, threading.Lock()
+        self._compiled: Callable | None = None
+
+    def __call__(self, *args: Any) -> Any:
+        with self._lock:
+            compiled = self._compiled or self._jitted.lower(*self._arguments).compile()
+            self._compiled = compiled
+        return compiled(*args)
+
+
+def example_arguments(
+    family: Any, static: Any, shape: tuple[int, int], paired: bool
+) -> tuple[Any, Any]:
+    """Shapes and dtypes of (settings, keys) of a block."""
+    n_settings, n_seeds = shape
+    one = family.make_setting(static, {})
+    settings = jax.tree.map(
+        lambda a: jax.ShapeDtypeStruct((n_settings, *np.shape(a)), np.asarray(a).dtype), one
+    )
+    lead = (n_seeds,) if paired else (n_seeds, n_settings)
+    keys = jax.eval_shape(lambda: jnp.broadcast_to(seed_key(0), lead))
+    return settings, keys
+
+
+def inputs(block: Block) -> tuple[Any, Any]:
+    """(settings, keys) of a block, padded to its shape by repeating the last."""
+    family = families.program_of(block.chunk.model)
+    rows, columns = block.shape
+    points = [*block.settings, *[block.settings[-1]] * (rows - len(block.settings))]
+    seeds = [*block.seeds, *[block.seeds[-1]] * (columns - len(block.seeds))]
+    made = [family.make_setting(block.static, p) for p in points]
+    settings = jax.tree.map(lambda *leaves: np.stack(leaves), *made)
+    if not block.chunk.static["unpaired"]:
+        return settings, jax.vmap(seed_key)(np.array(seeds, np.uint32))
+    fixed = {k: plain(v) for k, v in block.chunk.static.items()}
+    identities = [fixed | {k: plain(v) for k, v in p.items()} for p in points]
+    keys = [jnp.stack([unpaired_key(seed, i) for i in identities]) for seed in seeds]
+    return settings, jnp.stack(keys)
+
+
+def fitting_key(key: Key, progress: Progress) -> Key:
+    """`key` with its shape cut down until the compiled program fits the device's memory."""
+    limit = (key.device.memory_stats() or {}).get("bytes_limit")
+    while limit and key.shape != (1, 1):
+        need = compiled(key, progress).memory
+        if need <= MEMORY_SHARE * limit:
+            break
+        rows, columns = key.shape
+        share = MEMORY_SHARE * limit / need
+        if columns > 1:
+            shape = (rows, max(1, min(int(columns * share), columns - 1)))
+        else:
+            shape = (max(1, min(int(rows * share), rows - 1)), 1)
+        key = dataclasses.replace(key, shape=shape)
+    return key
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled programs in a per-user folder, unless the user has chosen one or none.
+
+    The folder is $JSUPER_CACHE (`off`: none), else jsuper/ in the user's cache folder. Programs in
+    it are run as they are: it must not be one that others can write to.
+    """
+    choice = os.environ.get("JSUPER_CACHE", "")
+    if choice.lower() in ("off", "0", "no") or jax.config.read("jax_compilation_cache_dir"):
+        return
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    jax.config.update("jax_compilation_cache_dir", choice or str(base / "jsuper" / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)

@@ -1,0 +1,217 @@
+"""`run`: from a sweep to its Dataset, in memory or in a run folder that it resumes and extends."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform as host
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsuper import store
+from jsuper.grid import Chunk, expand, missing
+from jsuper.spec import BaseSweep, SpecError, plain
+
+if TYPE_CHECKING:
+    import xarray
+
+    from jsuper.engine import Progress
+    from jsuper.plan import Plan
+
+
+class StoppedError(RuntimeError):
+    """The run was stopped before its end; what is finished is kept, run again to continue."""
+
+
+@dataclasses.dataclass
+class Job:
+    """A sweep, its partition, and which chunks are there already."""
+
+    sweep: BaseSweep
+    folder: Path | None
+    chunks: list[Chunk]
+    arrays: dict[str, store.Arrays]  # of finished chunks, by name
+    damaged: list[Chunk]
+    fresh: bool  # whether the partition has changed and the manifest has to be written
+
+    @property
+    def todo(self) -> list[Chunk]:
+        """Chunks that still have to be trained."""
+        return [c for c in self.chunks if c.name not in self.arrays]
+
+
+def held(sweep: BaseSweep, folder: Path | None) -> Job:
+    """What a folder holds of a sweep; needs no jax.
+
+    Raises:
+        SpecError: the folder holds another sweep, or is no run folder at all.
+    """
+    if folder is None:
+        return Job(sweep, None, [], {}, [], fresh=True)
+    manifest = store.read_manifest(folder)
+    if manifest is None:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise SpecError(
+                f"out={str(folder)!r} is there already and is not a run folder; give another --out"
+            )
+        return Job(sweep, folder, [], {}, [], fresh=True)
+    store.check_extends(sweep, manifest, folder)
+    chunks = [_with_callables(c, sweep) for c in store.chunks_in(manifest)]
+    arrays, damaged = store.done(folder, chunks)
+    return Job(sweep, folder, chunks, arrays, damaged, fresh=False)
+
+
+def _with_callables(chunk: Chunk, sweep: BaseSweep) -> Chunk:
+    """A chunk as read from a manifest, with the sweep's own functions in place of their names."""
+    own = {plain(v): v for values in sweep.axes.values() for v in values if callable(v)}
+    if not own:
+        return chunk
+    settings = tuple(
+        {k: own.get(v, v) if isinstance(v, str) else v for k, v in s.items()}
+        for s in chunk.settings
+    )
+    return dataclasses.replace(chunk, settings=settings)
+
+
+def prepare(sweep: BaseSweep, folder: Path | None, plan: Plan) -> Job:
+    """The job of a sweep: what its folder holds, and chunks for the points that it lacks."""
+    from jsuper.plan import chunks_of
+
+    job = held(sweep, folder)
+    new = chunks_of(plan, sweep, missing(sweep, job.chunks))
+    return dataclasses.replace(job, chunks=job.chunks + new, fresh=bool(new))
+
+
+def execute(
+    job: Job,
+    plan: Plan,
+    progress: Progress,
+    stop: threading.Event,
+    tick: Callable[[], None] = lambda: None,
+) -> None:
+    """Train what a job lacks; every finished chunk is written at once.
+
+    Raises:
+        StoppedError: `stop` was set before the end.
+        OSError: a chunk could not be written.
+    """
+    from jsuper.engine import train_chunks
+
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    if job.folder is not None:
+        for chunk in job.damaged:
+            store.set_aside(job.folder, chunk)
+        if job.fresh:
+            store.write_manifest(job.folder, job.sweep, job.chunks, about(plan, started))
+    for chunk, arrays in train_chunks(plan, job.todo, progress, stop, tick):
+        if job.folder is not None:
+            _write(job, chunk, arrays)
+        job.arrays[chunk.name] = arrays
+    if job.todo:
+        raise StoppedError(f"{len(job.todo)} of {len(job.chunks)} chunks are left")
+
+
+def _write(job: Job, chunk: Chunk, arrays: store.Arrays) -> None:
+    assert job.folder is not None
+    try:
+        store.write_chunk(job.folder, chunk, arrays)
+    except OSError as error:
+        need = sum(a.nbytes for a in arrays.values())
+        left = sum(c.n_models for c in job.todo) * need // chunk.n_models
+        free = shutil.disk_usage(job.folder).free
+        raise OSError(
+            error.errno,
+            f"{error.strerror}: the rest of the sweep needs about {left:,} bytes in {job.folder}, "
+            f"where {free:,} are free; whole chunks are kept, run again to continue",
+        ) from error
+
+
+def about(plan: Plan, started: str) -> dict[str, Any]:
+    """What a manifest says of the machine and the software."""
+    packages = ("jsuper", "jax", "jaxlib", "optax", "flax", "numpy")
+    return {
+        "versions": {"python": host.python_version()} | {p: version(p) for p in packages},
+        "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in plan.worker_devices],
+        "plan": plan.describe(),
+        "git": _git_commit(),
+        "host": host.node(),
+        "argv": sys.argv,
+        "times": {"created": started},
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of jsuper's own checkout, with '+' where it has changes; None outside one."""
+    here = Path(__file__).parent
+    try:
+        git = ["git", "-C", str(here)]
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+        dirty = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True)
+    except OSError:
+        return None
+    return None if commit.returncode else commit.stdout.strip() + ("+" if dirty.stdout else "")
+
+
+def run(
+    sweep: BaseSweep,
+    out: str | Path | None = None,
+    *,
+    platform: str = "auto",
+    workers: int | None = None,
+    progress: bool = True,
+) -> xarray.Dataset:
+    """Train every model of a sweep and return all of it as one Dataset.
+
+    Args:
+        sweep: what to train.
+        out: run folder; what it holds already is not trained again. None: in memory only.
+        platform: auto, cpu, gpu or tpu.
+        workers: threads on a CPU; one per core by default.
+        progress: show a progress line on standard error.
+
+    Returns:
+        The Dataset that `jsuper.load(out)` gives; `attrs["timing"]` says where the time went.
+
+    Raises:
+        SpecError: the sweep, the platform or the folder cannot be used.
+        OSError: results could not be written.
+    """
+    from jsuper.dataset import to_dataset
+    from jsuper.engine import Progress
+    from jsuper.plan import make_plan
+    from jsuper.programs import use_compilation_cache
+    from jsuper.progress import reporter
+
+    use_compilation_cache()
+    began = time.perf_counter()
+    plan = make_plan(platform, workers)
+    job = prepare(sweep, Path(out) if out is not None else None, plan)
+    counters, stop = Progress(), threading.Event()
+    with reporter(job.todo, counters, quiet=not progress) as tick:
+        execute(job, plan, counters, stop, tick)
+    ds = to_dataset(sweep.to_dict(), job.chunks, job.arrays)
+    ds.attrs["timing"] = json.dumps(counters.timing(time.perf_counter() - began))
+    return ds
+
+
+def all_points(sweep: BaseSweep, job: Job) -> bool:
+    """Whether the folder's chunks hold every point of the sweep, all of them verified."""
+    return bool(job.chunks) and not job.todo and not missing(sweep, job.chunks)
+
+
+def n_models(sweep: BaseSweep) -> int:
+    """Number of models of a sweep."""
+    return sum(len(g.settings) * len(g.seeds) for g in expand(sweep))
+
+
+def count_non_finite(job: Job) -> int:
+    """Number of models that diverged or failed."""
+    return sum(int((a["status"] != store.OK).sum()) for a in job.arrays.values())

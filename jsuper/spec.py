@@ -1,0 +1,294 @@
+"""What a sweep is: frozen dataclasses that check themselves, TOML in and out. Imports no jax.
+
+A model family declares its fields with `setting`, `static` and `axis=True`; everything here works
+on those declarations and knows no family.
+
+    role "setting": a number (or name) per model, traced by jax
+    role "static":  changes shapes or the program; models that share all of them form a group
+    role "seeds":   the replicates
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import inspect
+import json
+import math
+import numbers
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar, Union
+
+T = TypeVar("T")
+Axis = Union[T, tuple[T, ...]]  # noqa: UP007 - a generic alias has to be subscriptable
+Check = Callable[[str, Any], Any]
+
+MAX_SEED = 2**32 - 1
+
+
+class SpecError(ValueError):
+    """A sweep that cannot be run as written: the field, its value, what is allowed, what to do."""
+
+
+# ---------------------------------------------------------------------------------------- fields
+
+
+def setting(default: Any, help: str, check: Check) -> Any:
+    """Declare a number per model; several values make an axis."""
+    return _field(default, help, check, role="setting", axis=True)
+
+
+def static(default: Any, help: str, check: Check, *, axis: bool = False) -> Any:
+    """Declare a value that changes shapes or the program; `axis` allows several of them."""
+    return _field(default, help, check, role="static", axis=axis)
+
+
+def _field(default: Any, help: str, check: Check, role: str, axis: bool) -> Any:
+    if axis and not isinstance(default, tuple):
+        default = (default,)
+    metadata = {"role": role, "axis": axis, "help": help, "check": check}
+    return field(default=default, metadata=metadata)
+
+
+# ---------------------------------------------------------------------------------------- checks
+
+
+def real(
+    low: float = -math.inf, high: float = math.inf, *, closed: str = "both", hint: str = ""
+) -> Check:
+    """A finite number between `low` and `high`; `closed` is both, left, right or neither."""
+    left, right = closed in ("both", "left"), closed in ("both", "right")
+
+    def check(name: str, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise SpecError(f"{name}={value!r} is not a number")
+        number = float(value)
+        above = number >= low if left else number > low
+        below = number <= high if right else number < high
+        if not (math.isfinite(number) and above and below):
+            allowed = _interval(low, high, left, right)
+            raise SpecError(f"{name}={number:g} is not {allowed}" + (f": {hint}" if hint else ""))
+        return number
+
+    check.metavar = "FLOAT"  # type: ignore[attr-defined]
+    return check
+
+
+def _interval(low: float, high: float, left: bool, right: bool) -> str:
+    if math.isinf(low) and math.isinf(high):
+        return "a finite number"
+    if math.isinf(high):
+        return f"a finite number {'>=' if left else '>'} {low:g}"
+    return f"in {'[' if left else '('}{low:g}, {high:g}{']' if right else ')'}"
+
+
+def integer(low: int, high: int | None = None, *, hint: str = "") -> Check:
+    """A whole number of at least `low` and at most `high`."""
+
+    def check(name: str, value: Any) -> int:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, numbers.Real)
+            or not float(value).is_integer()
+        ):
+            raise SpecError(f"{name}={value!r} is not a whole number")
+        whole = int(float(value))
+        if whole < low or (high is not None and whole > high):
+            allowed = f">= {low}" if high is None else f"in [{low}, {high}]"
+            raise SpecError(f"{name}={whole} is not {allowed}" + (f": {hint}" if hint else ""))
+        return whole
+
+    check.metavar = "INT"  # type: ignore[attr-defined]
+    return check
+
+
+def choice(*options: str) -> Check:
+    """One of a few names."""
+
+    def check(name: str, value: Any) -> str:
+        if value not in options:
+            raise SpecError(
+                f"{name}={value!r} is not known{did_you_mean(value, options)}; "
+                f"it is one of {', '.join(options)}"
+            )
+        return value
+
+    check.metavar = "{" + ",".join(options) + "}"  # type: ignore[attr-defined]
+    return check
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise SpecError(f"{name}={value!r} is not true or false")
+    return value
+
+
+def several(check: Check, *, optional: bool = False) -> Check:
+    """A list whose every member passes `check`; None too where `optional`."""
+
+    def check_all(name: str, value: Any) -> tuple | None:
+        if value is None and optional:
+            return None
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise SpecError(f"{name}={value!r} is not a list")
+        return tuple(check(f"{name}[{i}]", member) for i, member in enumerate(value))
+
+    check_all.metavar = f"{metavar(check)} ..."  # type: ignore[attr-defined]
+    return check_all
+
+
+def check_seeds(name: str, value: Any) -> int | tuple[int, ...]:
+    """A count of seeds (they are then 0, 1, ...) or a list of different ones."""
+    if isinstance(value, numbers.Real):
+        return integer(1, hint="a sweep needs at least one seed")(name, value)
+    seeds = several(integer(0, MAX_SEED))(name, value) or ()
+    if not seeds:
+        raise SpecError(f"{name}=[] is empty: a sweep needs at least one seed")
+    _refuse_duplicates(name, seeds)
+    return seeds
+
+
+def metavar(check: Check) -> str:
+    """What a value that passes `check` is called in a help text."""
+    return getattr(check, "metavar", "VALUE")
+
+
+def did_you_mean(value: Any, options: Iterable[str]) -> str:
+    """'; did you mean X?' where an option is close, else nothing."""
+    close = difflib.get_close_matches(str(value), list(options), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _refuse_duplicates(name: str, values: tuple) -> None:
+    seen = []
+    for value in values:
+        if value in seen:
+            raise SpecError(f"{name} has {label(value)!r} twice; give every value once")
+        seen.append(value)
+
+
+# ---------------------------------------------------------------------------------------- sweeps
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseSweep:
+    """The fields that every model family has, and what can be done with any sweep."""
+
+    model: ClassVar[str]  # the family's name in TOML files and run folders
+    main_axes: ClassVar[tuple[str, ...]] = ()  # dimensions also where they have a single value
+    branch: ClassVar[str | None] = None  # the setting that selects a branch of the program
+
+    seeds: Axis[int] = field(
+        default=3,
+        metadata={
+            "role": "seeds",
+            "axis": False,
+            "help": "number of random seeds, or a list of them; always the dimension 'seed'",
+            "check": check_seeds,
+        },
+    )
+
+    unpaired: bool = static(False, "give every model its own draws, not only every seed", flag)
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            object.__setattr__(self, f.name, _checked(f, value))
+        self.check()
+
+    def check(self) -> None:
+        """Checks between fields: overridden by a family."""
+
+    @property
+    def seed_values(self) -> tuple[int, ...]:
+        """The seeds themselves."""
+        return self.seeds if isinstance(self.seeds, tuple) else tuple(range(self.seeds))
+
+    def values(self, name: str) -> tuple:
+        """The values of a field that can be an axis."""
+        return getattr(self, name)
+
+    @property
+    def axes(self) -> dict[str, tuple]:
+        """Axis name -> its values, in declared order, for every dimension but the seed."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata["axis"]}
+        return {k: v for k, v in values.items() if len(v) > 1 or k in self.main_axes}
+
+    def names(self, role: str) -> list[str]:
+        """Names of the fields with this role."""
+        return [f.name for f in fields(self) if f.metadata["role"] == role]
+
+    def notes(self) -> list[str]:
+        """What is allowed but worth saying before the run: overridden by a family."""
+        return []
+
+    def to_dict(self) -> dict[str, Any]:
+        """The sweep as plain data (JSON), with its model; callables by their label."""
+        data = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
+        return {"model": self.model} | {k: v for k, v in data.items() if v is not None}
+
+    def to_toml(self) -> str:
+        """The sweep as a TOML file: JSON's numbers, strings and lists are TOML's too."""
+        return "".join(f"{k} = {json.dumps(v)}\n" for k, v in self.to_dict().items())
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """A sweep from plain data; unknown keys are refused with the close match named."""
+        known = [f.name for f in fields(cls)]
+        for key in data:
+            if key not in known and key != "model":
+                raise SpecError(
+                    f"{key!r} is not a field of the model {cls.model!r}"
+                    f"{did_you_mean(key, known)}; the fields are {', '.join(known)}"
+                )
+        return cls(**{k: v for k, v in data.items() if k != "model"})
+
+
+def _checked(f: Field, value: Any) -> Any:
+    check = f.metadata["check"]
+    if not f.metadata["axis"]:
+        return check(f.name, value)
+    single = isinstance(value, str) or not isinstance(value, Iterable)
+    values = tuple(check(f.name, v) for v in ((value,) if single else value))
+    if not values:
+        raise SpecError(f"{f.name}=[] is empty; give at least one value")
+    _refuse_duplicates(f.name, values)
+    return values
+
+
+def label(value: Any) -> Any:
+    """The name of a value in a table, a file or a coordinate: a callable's is its `__name__`."""
+    return value.__name__ if callable(value) else value
+
+
+def plain(value: Any) -> Any:
+    """JSON data for a field's value. A callable is its name and a digest of its source."""
+    if isinstance(value, tuple):
+        return [plain(v) for v in value]
+    if callable(value):
+        try:
+            text = inspect.getsource(value)
+        except (OSError, TypeError):
+            text = repr(getattr(value, "__code__", value))
+        return f"{value.__name__}@{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return value
+
+
+def digest(data: Any, length: int = 16) -> str:
+    """The first hex digits of the SHA-256 of data's canonical JSON."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """A TOML file as a dict; a file that is missing or not TOML is a SpecError that says where."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError(f"config {str(path)!r} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"config {str(path)!r} is not valid TOML: {error}") from error

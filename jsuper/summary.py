@@ -1,0 +1,162 @@
+"""What the command line says before a run and shows after it: plan, table, heatmap."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jsuper import families
+from jsuper.grid import Chunk
+
+if TYPE_CHECKING:
+    import xarray
+
+    from jsuper.plan import Plan
+    from jsuper.runner import Job
+
+PROCESS_BYTES = 600e6  # Python, JAX and its compiler, before any model
+WORKING_ARRAYS = 12  # of the size of a batch, that a worker holds at once
+MOST_TABLES = 4
+
+
+def plan_text(job: Job, plan: Plan) -> str:
+    """The plan: models, devices, chunks, expected memory and time, folder."""
+    from jsuper.plan import expected_seconds
+
+    sweep, todo = job.sweep, job.todo
+    models = sum(c.n_models for c in job.chunks)
+    axes = " x ".join(f"{len(v)} {k}" for k, v in sweep.axes.items())
+    largest = max((c.n_models for c in todo), default=0)
+    left = sum(c.n_models for c in todo)
+    already = f", {models - left} done already" if models > left else ""
+    steps = sorted({c.static["steps"] for c in job.chunks})
+    memory = f"about {memory_bytes(todo, plan) / 2**30:.1f} GiB"
+    lines = [
+        f"model    {sweep.model}: {axes} x {len(sweep.seed_values)} seeds = {models:,} models, "
+        f"{' and '.join(f'{s:,}' for s in steps)} steps each{already}",
+        f"device   {plan.describe()}",
+        f"chunks   {len(todo)} to do, of up to {largest} models; a finished one is never run again",
+        f"memory   {memory}, results {size_text(job.chunks)}",
+        f"time     {time_text(expected_seconds(plan, todo))}",
+        f"folder   {job.folder}",
+    ]
+    return "\n".join([*(f"note     {n}" for n in sweep.notes()), *lines])
+
+
+def memory_bytes(chunks: list[Chunk], plan: Plan) -> float:
+    """Rough peak of the process: the program itself, batches in work, results."""
+    batch = max((8.0 * families.spec_of(c.model).work(c.static)[1] for c in chunks), default=0)
+    return PROCESS_BYTES + plan.workers * WORKING_ARRAYS * batch / 8 + result_bytes(chunks)
+
+
+def result_bytes(chunks: list[Chunk]) -> float:
+    """Bytes of the results."""
+    total = 0.0
+    for chunk in chunks:
+        layout = families.spec_of(chunk.model).layout(chunk.static)
+        numbers = sum(math.prod(shape) for _, shape in layout.values())
+        total += chunk.n_models * numbers * (8 if chunk.static["dtype"] == "float64" else 4)
+    return total
+
+
+def size_text(chunks: list[Chunk]) -> str:
+    """The results' size in words."""
+    return f"{max(result_bytes(chunks) / 1e6, 0.1):,.1f} MB"
+
+
+def time_text(seconds: float) -> str:
+    """'about 3 min' for a number of seconds; says so where it is not known."""
+    if math.isnan(seconds):
+        return "not known before the first block has run"
+    if seconds < 90:
+        return f"about {max(seconds, 1):.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
+
+
+def show(job: Job) -> None:
+    """Print the summary table, draw the heatmap, and say where everything is."""
+    from jsuper.dataset import to_dataset
+
+    ds = to_dataset(job.sweep.to_dict(), job.chunks, job.arrays)
+    spec = families.spec_of(job.sweep.model)
+    print_tables(ds, spec.SUMMARY, job.sweep.main_axes)
+    assert job.folder is not None
+    for path in draw(ds, spec.SUMMARY, job.sweep.main_axes, job.folder / "figures"):
+        print(f"figure   {path}")
+    print(f"results  {job.folder}")
+
+
+def slices(ds: xarray.Dataset, main_axes: tuple[str, ...]) -> Iterator[tuple[str, xarray.Dataset]]:
+    """The Dataset at every combination of the further axes, with that combination in words."""
+    further = [str(d) for d in ds["status"].dims if d not in (*main_axes, "seed")]
+    for values in itertools.product(*(ds[d].values for d in further)):
+        point = dict(zip(further, values, strict=True))
+        yield ", ".join(f"{k} {v}" for k, v in point.items()), ds.sel(point)
+
+
+def print_tables(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...]) -> None:
+    """The median over seeds of `variable`, first main axis down, second across."""
+    from rich.console import Console
+    from rich.table import Table
+
+    rows, columns = main_axes
+    tables = list(slices(ds, main_axes))
+    console = Console(width=max(100, 16 + 9 * ds.sizes[columns]), highlight=False)
+    for title, part in tables[:MOST_TABLES]:
+        used = part[variable].where(part["status"] == 1)
+        median = used.median("seed")
+        caption = f"{variable}, median over {ds.sizes['seed']} seeds" + (f"; {title}" * bool(title))
+        table = Table(title=caption, box=None, title_justify="left", pad_edge=False)
+        table.add_column(rows)
+        for value in part[columns].values:
+            table.add_column(f"{columns} {value:g}" if not table.rows else "", justify="right")
+        table.columns[1].header = f"{columns} {part[columns].values[0]:g}"
+        for column, value in zip(table.columns[2:], part[columns].values[1:], strict=True):
+            column.header = f"{value:g}"
+        table.add_column("left out", justify="right")
+        for name in part[rows].values:
+            left_out = int((part["status"].sel({rows: name}) != 1).sum())
+            cells = [number(v) for v in median.sel({rows: name}).values]
+            table.add_row(str(name), *cells, str(left_out) if left_out else "-")
+        console.print(table)
+    if len(tables) > MOST_TABLES:
+        print(f"... and {len(tables) - MOST_TABLES} more tables: jsuper.load has all")
+
+
+def number(value: float) -> str:
+    """Three significant digits; '-' for none."""
+    if not np.isfinite(value):
+        return "-"
+    return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 else f"{value:.1e}"
+
+
+def draw(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...], folder: Path) -> list[Path]:
+    """Heatmaps of `variable`, one file for each combination of the further axes."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from jsuper.plots import heatmap
+
+    down, across = main_axes
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for title, part in itertools.islice(slices(ds, main_axes), MOST_TABLES):
+        figure, ax = plt.subplots(
+            figsize=(2.5 + 0.75 * part.sizes[main_axes[1]], 1.6 + 0.27 * part.sizes[main_axes[0]]),
+            layout="constrained",
+        )
+        heatmap(part, variable, axes=(down, across), ax=ax)
+        if title:
+            ax.set_title(f"{ax.get_title()}\n{title}")
+        suffix = "".join(c if c.isalnum() or c in ".-" else "_" for c in title)
+        paths.append(folder / f"{variable}{'-' * bool(suffix)}{suffix}.png")
+        figure.savefig(paths[-1], dpi=150)
+        plt.close(figure)
+    return paths

@@ -1,0 +1,1 @@
+"""The toy model of superposition: n sparse features squeezed into m hidden units."""

@@ -1,0 +1,111 @@
+"""The final loss of a model on a sample so large that its standard error is at most half a percent.
+
+At high sparsity most columns of a batch are all zero. Columns with an active feature are sampled,
+and the zero column is weighted exactly: L = (1 - P) L(0) + P E[L | some feature is active]. Where
+an activation couples the samples of a batch, whole batches of the training size are drawn instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jsuper import keys
+from jsuper.batching import anywhere
+from jsuper.toy import model
+from jsuper.toy.activations import resolve
+from jsuper.toy.features import draw, features, nonzero_draws, nonzero_features
+from jsuper.toy.names import BATCH_COUPLED
+
+if TYPE_CHECKING:
+    from jsuper.toy.train import Setting, Static
+
+COLUMNS = 1024  # of a round
+MIN_ROUNDS, MAX_ROUNDS = 64, 2**15
+RELATIVE_ERROR = 0.005
+
+
+def make_evaluate(static: Static, per_model: Callable) -> Callable[..., tuple[Array, Array]]:
+    """Build evaluate(params, setting, key, wanted) -> (loss, standard error) of one model.
+
+    Rounds are independent samples; their mean is the loss and their spread its standard error. A
+    model stops taking rounds when its own error is small enough, whatever its neighbours need.
+    """
+    coupled = [a in BATCH_COUPLED for a in static.activations]
+    round_loss = per_model(make_round_loss(static, coupled))
+
+    def evaluate(
+        params: model.Params, setting: Setting, key: Array, wanted: Array
+    ) -> tuple[Array, Array]:
+        zero = jnp.zeros((), static.dtype)
+
+        def unfinished(count: Array, mean: Array, squares: Array) -> Array:
+            stderr = jnp.sqrt(squares / jnp.maximum(count * (count - 1), 1))
+            enough = (count >= MIN_ROUNDS) & ~(stderr > RELATIVE_ERROR * jnp.abs(mean))
+            return wanted & ~enough
+
+        def condition(carry: tuple) -> Array:
+            i, moments = carry
+            return (i < MAX_ROUNDS) & anywhere(unfinished(*moments))
+
+        def body(carry: tuple) -> tuple:
+            i, (count, mean, squares) = carry
+            draws = evaluation_draws(static, key, i, any(coupled))
+            more = unfinished(count, mean, squares)
+            loss = round_loss(params, setting, draws, more)
+            delta = loss - mean  # Welford's update: no difference of large sums
+            new_mean = mean + delta / (count + 1)
+            new = (count + 1, new_mean, squares + delta * (loss - new_mean))
+            kept = jax.tree.map(lambda a, b: jnp.where(more, a, b), new, (count, mean, squares))
+            return i + 1, kept
+
+        moments = (jnp.zeros((), jnp.int32), zero, zero)
+        _, (count, mean, squares) = jax.lax.while_loop(condition, body, (jnp.int32(0), moments))
+        return mean, jnp.sqrt(squares / jnp.maximum(count * (count - 1), 1))
+
+    return evaluate
+
+
+def evaluation_draws(static: Static, key: Array, i: Array, coupled: bool) -> tuple[Any, Any]:
+    """The draws of round i: for non-zero columns, and for a whole batch where one is needed."""
+    key = keys.stream(key, keys.EVALUATION, i)
+    k_columns, k_batch = jax.random.split(key)
+    columns = nonzero_draws(k_columns, static.n_features, COLUMNS)
+    return columns, draw(k_batch, static.n_features, static.batch_size) if coupled else None
+
+
+def make_round_loss(static: Static, coupled: list[bool]) -> Callable[..., Array]:
+    """Build round_loss(params, setting, draws, wanted): one round's estimate of a model's loss."""
+    branches = [resolve(a) for a in static.activations]
+
+    def error(params: model.Params, setting: Setting, x: Array) -> Array:
+        z = model.preactivation(params, x)
+        x_hat = jax.lax.switch(setting.activation, branches, z)
+        return model.weighted_error(x_hat, x, setting.importance)
+
+    def of_columns(params: model.Params, setting: Setting, draws: tuple) -> Array:
+        x, chance = nonzero_features(draws[0], setting.density, static.dtype)
+        at_zero = error(params, setting, jnp.zeros_like(x[:, :1]))
+        return (1 - chance) * at_zero + chance * error(params, setting, x)
+
+    def of_batch(params: model.Params, setting: Setting, draws: tuple) -> Array:
+        return error(params, setting, features(draws[1], setting.density, static.dtype))
+
+    def measured(params: model.Params, setting: Setting, draws: tuple) -> Array:
+        if all(coupled):
+            return of_batch(params, setting, draws)
+        if not any(coupled):
+            return of_columns(params, setting, draws)
+        whole = jnp.asarray(np.array(coupled))[setting.activation]
+        return jax.lax.cond(whole, of_batch, of_columns, params, setting, draws)
+
+    def round_loss(params: model.Params, setting: Setting, draws: tuple, wanted: Array) -> Array:
+        skipped = jnp.zeros((), static.dtype)
+        return jax.lax.cond(wanted, lambda: measured(params, setting, draws), lambda: skipped)
+
+    return round_loss

@@ -1,0 +1,98 @@
+"""Sparse features: each is 0 with probability S, else uniform on [0, 1].
+
+One uniform draw u decides both: a feature of density p = 1 - S is active where u < p, and then has
+the value u/p. This is the notebook's law from half of its draws, and nested: the features active at
+one sparsity are active at every lower one. Batches are (n_features, batch), the long axis last.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import DTypeLike
+
+GOLDEN = (5**0.5 - 1) / 2
+
+
+def draw(key: Array, n_features: int, batch: int) -> Array:
+    """Uniform draws (n_features, batch) on [0, 1), float32 whatever the model's dtype."""
+    return jax.random.uniform(key, (n_features, batch), jnp.float32)
+
+
+def features(u: Array, density: Array, dtype: DTypeLike = jnp.float32) -> Array:
+    """x = u/p where u < p, else 0.
+
+    Args:
+        u: uniform draws, (n_features, batch).
+        density: p = P(x_i != 0) in (0, 1], a scalar or (n_features,).
+
+    Returns:
+        The batch, (n_features, batch), in [0, 1].
+    """
+    p = _column(density)
+    return jnp.where(u < p.astype(u.dtype), u.astype(dtype) / p.astype(dtype), 0)
+
+
+def sample(key: Array, sparsity: float | Array, n_features: int, batch: int) -> Array:
+    """A batch of sparse features, (n_features, batch); `sparsity` in [0, 1), one or per feature."""
+    return features(draw(key, n_features, batch), jnp.asarray(1 - sparsity))
+
+
+def importance(decay: float, n_features: int) -> np.ndarray:
+    """I_i = decay^i, i = 0 .. n_features - 1, float64."""
+    return np.float64(decay) ** np.arange(n_features)
+
+
+def constant_loss(density: Array, importance: Array) -> Array:
+    """Loss of the best constant prediction b_i = p_i/2: mean_i I_i (p_i/3 - p_i²/4)."""
+    return jnp.mean(importance * (density / 3 - density**2 / 4))
+
+
+def nonzero_draws(key: Array, n_features: int, columns: int) -> tuple[Array, Array, Array]:
+    """The draws behind `nonzero_features`: (which feature is first, its value, all the others).
+
+    The first two are stratified (an even comb and a golden-ratio sequence, each shifted at random),
+    which makes the mean over the columns far more precise than independent draws would.
+    """
+    k_first, k_value, k_rest = jax.random.split(key, 3)
+    comb = jnp.arange(columns, dtype=jnp.float32)
+    first = (comb + jax.random.uniform(k_first, (), jnp.float32)) / columns
+    spread = jnp.asarray(np.arange(columns) * GOLDEN % 1, jnp.float32)
+    value = (spread + jax.random.uniform(k_value, (), jnp.float32)) % 1
+    return first, value, draw(k_rest, n_features, columns)
+
+
+def nonzero_features(
+    draws: tuple[Array, Array, Array], density: Array, dtype: DTypeLike = jnp.float32
+) -> tuple[Array, Array]:
+    """Batch columns given that at least one feature is active, and the chance of that.
+
+    The first active feature is i with probability p_i Π_{j<i} (1-p_j) / P(some feature is active);
+    the features before it are 0, those after it are drawn as always.
+
+    Args:
+        draws: of `nonzero_draws`.
+        density: p, a scalar or (n_features,).
+
+    Returns:
+        x of shape (n_features, columns), and P(some feature is active), a scalar.
+    """
+    first, value, u = draws
+    n = u.shape[0]
+    p = jnp.broadcast_to(density, (n,)).astype(jnp.float32)
+    none_before = jnp.concatenate([jnp.ones(1, p.dtype), jnp.cumprod(1 - p)[:-1]])
+    cumulative = jnp.cumsum(p * none_before)
+    # the last feature with p > 0 catches draws that rounding leaves above the last threshold
+    index = jnp.sum(first[None, :] * cumulative[-1] >= cumulative[:-1, None], axis=0)
+    position = jnp.arange(n)[:, None]
+    later = jnp.where(position > index, features(u, p, dtype), 0)
+    x = jnp.where(position == index, value.astype(dtype), later)
+    return x, cumulative[-1].astype(dtype)
+
+
+def _column(density: Array) -> Array:
+    """A scalar as it is, (n_features,) as a column."""
+    density = jnp.asarray(density)
+    return density[:, None] if density.ndim else density

@@ -1,0 +1,187 @@
+"""The toy model's fields and their checks. Imports no jax."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from jsuper.spec import (
+    Axis,
+    BaseSweep,
+    SpecError,
+    choice,
+    integer,
+    label,
+    real,
+    setting,
+    several,
+    static,
+)
+from jsuper.toy.names import ACTIVATIONS, canonical_activation
+
+SPARSITIES = (0.0, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
+OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")
+
+
+def check_activation(name: str, value: Any) -> str | Callable:
+    """A registered name, with its parameter if it has one, or a named function of z."""
+    if callable(value):
+        if not str(getattr(value, "__name__", "<")).isidentifier():
+            raise SpecError(f"{name}={value!r} has no name; define it with def")
+        return value
+    try:
+        return canonical_activation(value)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise SpecError(f"{error}") from error
+
+
+check_activation.metavar = "NAME"  # type: ignore[attr-defined]
+
+check_sparsity = real(
+    0, 1, closed="left", hint="it is the chance that a feature is zero; try 0.999"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep(BaseSweep):
+    """A grid of toy models x̂ = act(Wᵀ W x + b); fields with several values become axes.
+
+    The defaults are the preset `activations`: the training of the notebook of Elhage et al.,
+    "Toy Models of Superposition" (2022), on the paper's basic n = 20, m = 5 model.
+    """
+
+    model: ClassVar[str] = "toy"
+    main_axes: ClassVar[tuple[str, ...]] = ("activation", "sparsity")
+    branch: ClassVar[str] = "activation"
+
+    activation: Axis[str] | tuple[str | Callable, ...] | Callable = setting(
+        ACTIVATIONS, "output activation, by name; elu(0.25) sets a parameter", check_activation
+    )
+    sparsity: Axis[float] = setting(SPARSITIES, "chance that a feature is zero", check_sparsity)
+    dropout: Axis[float] = setting(
+        0.0,
+        "chance that a hidden unit is dropped in training (inverted dropout on h)",
+        real(0, 1, closed="left", hint="every hidden unit would be dropped; try 0.5"),
+    )
+    learning_rate: Axis[float] = setting(1e-3, "learning rate", real(0, closed="neither"))
+    weight_decay: Axis[float] = setting(0.01, "weight decay on W and b", real())
+    importance_decay: Axis[float] = setting(
+        0.7, "feature i has importance decay^i, i = 0, 1, ...", real(0, closed="neither")
+    )
+    n_features: Axis[int] = static(20, "number of features n", integer(1), axis=True)
+    n_hidden: Axis[int] = static(5, "number of hidden units m", integer(1), axis=True)
+    batch_size: Axis[int] = static(1024, "samples a step", integer(1), axis=True)
+    steps: Axis[int] = static(10_000, "optimizer steps", integer(1), axis=True)
+    optimizer: Axis[str] = static("adamw", "optimizer", choice(*OPTIMIZERS), axis=True)
+    dtype: Axis[str] = static(
+        "float32", "precision of weights and arithmetic", choice("float32", "float64"), axis=True
+    )
+    schedule: str = static(
+        "constant", "learning rate over the steps", choice("constant", "linear", "cosine")
+    )
+    momentum: float = static(0.9, "momentum of sgd", real(0, 1, closed="left"))
+    init: str = static(
+        "xavier",
+        "initial W: xavier per model, the notebook's stacked tensor, or normal with init_scale",
+        choice("xavier", "notebook", "normal"),
+    )
+    init_scale: float = static(1.0, "standard deviation of init=normal", real(0, closed="neither"))
+    init_instances: int = static(
+        10, "number of stacked models whose scale init=notebook copies", integer(1)
+    )
+    importance: tuple[float, ...] | None = static(
+        None, "importance of every feature, instead of a decay", several(real(0), optional=True)
+    )
+    feature_sparsity: tuple[float, ...] | None = static(
+        None, "sparsity of every feature, instead of one", several(check_sparsity, optional=True)
+    )
+    records: int = static(100, "points of the loss curve", integer(1))
+    snapshots: tuple[int, ...] = static((), "steps after which W is kept too", several(integer(0)))
+
+    def check(self) -> None:
+        """The lists fit n_features, and do not contradict the axes that they replace."""
+        self._check_list("importance", "importance_decay", (0.7,))
+        self._check_list("feature_sparsity", "sparsity", SPARSITIES)
+        if self.importance is not None and not any(self.importance):
+            raise SpecError("importance is zero for every feature: there is nothing to learn")
+        labels = [label(a) for a in self.values("activation")]
+        for name in labels:
+            if labels.count(name) > 1:
+                raise SpecError(f"activation has {name!r} twice; give every function its own name")
+        fewest = min(self.values("steps"))
+        for step in self.snapshots:
+            if step > fewest:
+                raise SpecError(f"snapshots has step {step}, after the last of steps={fewest}")
+
+    def _check_list(self, name: str, replaced: str, default: tuple) -> None:
+        values = getattr(self, name)
+        if values is None:
+            return
+        sizes = self.values("n_features")
+        if any(len(values) != n for n in sizes):
+            raise SpecError(
+                f"{name} has {len(values)} values but n_features is {', '.join(map(str, sizes))}; "
+                "give one value per feature"
+            )
+        given = getattr(self, replaced)
+        if given == default and len(given) > 1:  # left alone: one value stands for the list
+            object.__setattr__(self, replaced, (sum(values) / len(values),))
+        elif given != default and given != (sum(values) / len(values),):
+            raise SpecError(f"{name} and {replaced} are both given; leave {replaced} out")
+
+    def notes(self) -> list[str]:
+        """n_hidden > n_features needs no superposition: said, not refused."""
+        hidden, features = self.values("n_hidden"), self.values("n_features")
+        pairs = [(m, n) for m in hidden for n in features if m > n]
+        return [f"n_hidden={m} > n_features={n}: nothing needs to share" for m, n in pairs]
+
+
+def recorded_steps(steps: int, records: int) -> range:
+    """The steps before whose update the loss of their batch is recorded."""
+    return range(0, steps, -(-steps // records))
+
+
+def layout(static: dict[str, Any]) -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
+    """Result variable -> (its dimensions, its shape) for one model of a group."""
+    n, m = static["n_features"], static["n_hidden"]
+    variables: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
+        "W": (("hidden", "feature"), (m, n)),
+        "b": (("feature",), (n,)),
+        "loss": ((), ()),
+        "loss_stderr": ((), ()),
+        "loss_over_constant": ((), ()),
+        "loss_curve": (("step",), (len(recorded_steps(static["steps"], static["records"])),)),
+    }
+    if static["snapshots"]:
+        shape = (len(static["snapshots"]), m, n)
+        variables["W_snapshots"] = (("snapshot_step", "hidden", "feature"), shape)
+    return variables
+
+
+def coordinates(static: dict[str, Any]) -> dict[str, list[int]]:
+    """Coordinates of the result's own dimensions, where a position is not enough."""
+    return {
+        "step": list(recorded_steps(static["steps"], static["records"])),
+        "snapshot_step": list(static["snapshots"]),
+    }
+
+
+ATTRIBUTES = {
+    "W": "weights; column i is the embedding of feature i; h = W x",
+    "b": "output bias; x_hat = act(W^T h + b)",
+    "loss": "mean over samples and features of importance_i (x_i - x_hat_i)^2 on a large sample, "
+    "dropout off",
+    "loss_stderr": "standard error of loss, same unit",
+    "loss_over_constant": "loss over that of the best constant prediction, "
+    "mean_i importance_i (p_i/3 - p_i^2/4), p = 1 - sparsity",
+    "loss_curve": "loss of the training batch of a step, before that step's update",
+    "W_snapshots": "W after so many steps",
+}
+SUMMARY = "loss_over_constant"
+
+
+def work(static: dict[str, Any]) -> tuple[float, float]:
+    """(multiply-adds, elementwise passes) of one model-step: 5 contractions, 8 passes over x."""
+    elements = float(static["n_features"] * static["batch_size"])
+    return 5.0 * elements * static["n_hidden"], 8.0 * elements

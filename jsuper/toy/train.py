@@ -1,0 +1,311 @@
+"""Training one toy model: `make_train(static) -> train(setting, key)`, one loop over steps.
+
+Three kinds of value: `Static` (shapes and program, hashable), `Setting` (numbers of one model,
+traced) and `State` (the loop's carry). Nothing here has an axis over models: use `jax.vmap`, or let
+the engine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import struct
+from jax import Array
+from jax.custom_batching import sequential_vmap
+
+from jsuper import keys, optimizers
+from jsuper.toy import model
+from jsuper.toy.activations import resolve
+from jsuper.toy.evaluation import make_evaluate
+from jsuper.toy.features import constant_loss, draw, features, importance
+from jsuper.toy.model import Params
+from jsuper.toy.spec import Sweep, recorded_steps
+
+OK, NON_FINITE = 1, 2
+
+
+@dataclass(frozen=True)
+class Static:
+    """What changes the shapes or the program; the fields are those of `Sweep`, one value each."""
+
+    activations: tuple[str | Callable, ...] = ("relu",)
+    n_features: int = 20
+    n_hidden: int = 5
+    batch_size: int = 1024
+    steps: int = 10_000
+    optimizer: str = "adamw"
+    dtype: str = "float32"
+    schedule: str = "constant"
+    momentum: float = 0.9
+    init: str = "xavier"
+    init_scale: float = 1.0
+    init_instances: int = 10
+    importance: tuple[float, ...] | None = None
+    feature_sparsity: tuple[float, ...] | None = None
+    records: int = 100
+    snapshots: tuple[int, ...] = ()
+    dropout: bool = False  # whether any model of the group has dropout at all
+
+
+@struct.dataclass
+class Setting:
+    """The numbers of one model, traced."""
+
+    activation: Any  # index into Static.activations
+    density: Any  # P(x_i != 0), () or (n_features,)
+    dropout: Any
+    learning_rate: Any
+    weight_decay: Any
+    importance: Any  # (n_features,)
+
+
+@struct.dataclass
+class State:
+    """The carry of training: what the next step needs, and what has been recorded."""
+
+    params: Params
+    opt_state: Any
+    first_bad_step: Array  # -1 while every number is finite
+    loss_curve: Array  # (records,), NaN where not reached
+    W_snapshots: Array  # (snapshots, n_hidden, n_features)
+
+
+@dataclass(frozen=True)
+class Train:
+    """The training of one model, whole (`train(setting, key)`) or in parts for the engine.
+
+    init(setting, key) -> State; advance(state, setting, key, start, n) -> State takes the steps
+    start .. start + n - 1; finish(state, setting, key) -> dict of result arrays. `stops` are the
+    steps at which `advance` has to start, because something is recorded there.
+    """
+
+    init: Callable[[Setting, Array], State]
+    advance: Callable[..., State]
+    finish: Callable[[State, Setting, Array], dict[str, Array]]
+    steps: int
+    stops: tuple[int, ...]
+
+    def __call__(self, setting: Setting, key: Array) -> dict[str, Array]:
+        """Train one model from its setting and its seed's key; all steps, then the evaluation."""
+        state = self.init(setting, key)
+        stops = np.array(self.stops, np.int32)
+        longest = int(np.diff(stops, append=self.steps).max())
+        ends = np.append(stops[1:], self.steps).astype(np.int32)
+
+        def segment(state: State, bounds: tuple[Array, Array]) -> tuple[State, None]:
+            start, end = bounds
+            return self.advance(state, setting, key, start, longest, end), None
+
+        state, _ = jax.lax.scan(segment, state, (jnp.asarray(stops), jnp.asarray(ends)))
+        return self.finish(state, setting, key)
+
+
+def make_static(values: dict[str, Any], settings: Iterable[dict[str, Any]]) -> Static:
+    """The static part of a group: its static values, and what its settings need compiled."""
+    settings = list(settings)
+    own = {f.name for f in dataclasses.fields(Static)}
+    return Static(
+        activations=tuple(dict.fromkeys(s["activation"] for s in settings)),
+        dropout=any(s["dropout"] > 0 for s in settings),
+        **{k: v for k, v in values.items() if k in own},
+    )
+
+
+def make_setting(static: Static, point: dict[str, Any]) -> Setting:
+    """The traced numbers of a point, as NumPy arrays; fields left out have Sweep's first default.
+
+    The density is 1 - sparsity in float64, then rounded to the model's dtype.
+    """
+    default = Sweep()
+    point = {name: default.values(name)[0] for name in default.names("setting")} | point
+    weights = static.importance or importance(point["importance_decay"], static.n_features)
+    sparsity = static.feature_sparsity or point["sparsity"]
+    as_dtype = np.dtype(static.dtype).type
+    return Setting(
+        activation=np.int32(static.activations.index(point["activation"])),
+        density=np.asarray(1 - np.asarray(sparsity, np.float64), static.dtype),
+        dropout=as_dtype(point["dropout"]),
+        learning_rate=as_dtype(point["learning_rate"]),
+        weight_decay=as_dtype(point["weight_decay"]),
+        importance=np.asarray(weights, static.dtype),
+    )
+
+
+def make_train(static: Static, sequential: bool = False) -> Train:
+    """Build the training of one model.
+
+    Args:
+        static: shapes and program.
+        sequential: under `vmap`, run the heavy part of a step one model after another instead of
+            batched; `lax.switch` then executes one activation, and a model's batch stays in cache.
+
+    Returns:
+        A `Train`; call it with a setting and a key (`jsuper.seed_key(seed)`).
+    """
+    per_model = sequential_vmap if sequential else lambda f: f
+    gradient = per_model(make_gradient(static))
+    batch_loss = per_model(make_batch_loss(static))
+    evaluate = make_evaluate(static, per_model)
+    curve_steps = recorded_steps(static.steps, static.records)
+
+    def init(setting: Setting, key: Array) -> State:
+        std = model.init_std(
+            static.init,
+            static.n_features,
+            static.n_hidden,
+            static.init_scale,
+            static.init_instances,
+        )
+        init_key = keys.stream(key, keys.INIT)
+        params = model.init_params(init_key, static.n_hidden, static.n_features, std, static.dtype)
+        snapshots = jnp.full((len(static.snapshots), *params.W.shape), jnp.nan, static.dtype)
+        return State(
+            params=params,
+            opt_state=optimizer(static, setting, jnp.int32(0)).init(params),
+            first_bad_step=jnp.int32(-1),
+            loss_curve=jnp.full(len(curve_steps), jnp.nan, static.dtype),
+            W_snapshots=snapshots,
+        )
+
+    def advance(
+        state: State, setting: Setting, key: Array, start: Array, n: int | Array, end: Any = None
+    ) -> State:
+        end = static.steps if end is None else end
+        state = record(state, setting, key, start)
+
+        def body(i: Array, state: State) -> State:
+            step = start + i
+            grads = gradient(state.params, setting, make_draws(static, key, step))
+            return apply_gradient(static, state, setting, grads, step, step < end)
+
+        return jax.lax.fori_loop(0, n, body, state)
+
+    def record(state: State, setting: Setting, key: Array, step: Array) -> State:
+        loss = batch_loss(state.params, setting, make_draws(static, key, step))
+        loss = jnp.where(state.first_bad_step < 0, loss, jnp.nan)
+        here = np.array(curve_steps) == step
+        return keep_snapshot(
+            static,
+            dataclasses.replace(state, loss_curve=jnp.where(here, loss, state.loss_curve)),
+            step,
+        )
+
+    def finish(state: State, setting: Setting, key: Array) -> dict[str, Array]:
+        state = keep_snapshot(static, state, jnp.int32(static.steps))
+        fine = state.first_bad_step < 0
+        loss, stderr = evaluate(state.params, setting, key, fine)
+        first_bad = jnp.where(fine & ~jnp.isfinite(loss), static.steps, state.first_bad_step)
+        fine = first_bad < 0
+        result = {
+            "W": state.params.W,
+            "b": state.params.b,
+            "loss": jnp.where(fine, loss, jnp.nan),
+            "loss_stderr": jnp.where(fine, stderr, jnp.nan),
+            "loss_over_constant": jnp.where(fine, loss, jnp.nan)
+            / constant_loss(setting.density, setting.importance),
+            "loss_curve": state.loss_curve,
+            "status": jnp.where(fine, OK, NON_FINITE).astype(jnp.int8),
+            "first_bad_step": first_bad,
+        }
+        return result | ({"W_snapshots": state.W_snapshots} if static.snapshots else {})
+
+    stops = tuple(sorted({0, *curve_steps, *(s for s in static.snapshots if s < static.steps)}))
+    return Train(init, advance, finish, static.steps, stops)
+
+
+def optimizer(static: Static, setting: Setting, step: Array) -> optax.GradientTransformation:
+    """The optimizer as it is at one step of one model: its learning rate is a number."""
+    rate = setting.learning_rate * optimizers.schedule(static.schedule, step, static.steps)
+    make = optimizers.REGISTRY[static.optimizer]
+    return make(rate, setting.weight_decay, static.momentum)
+
+
+def make_draws(static: Static, key: Array, step: Array) -> tuple[Array, Array | None]:
+    """The uniform draws of a step: for the features, and for dropout where the group has any."""
+    u = draw(keys.stream(key, keys.DATA, step), static.n_features, static.batch_size)
+    if not static.dropout:
+        return u, None
+    drop_key = keys.stream(key, keys.DROPOUT, step)
+    return u, draw(drop_key, static.n_hidden, static.batch_size)
+
+
+def error_of(activation: str | Callable) -> Callable[[Array, Array, Array], Array]:
+    """error(z, x, importance): the loss of one activation as a function of the pre-activations."""
+    function = resolve(activation)
+    return lambda z, x, importance: model.weighted_error(function(z), x, importance)
+
+
+def make_batch_loss(static: Static) -> Callable[[Params, Setting, tuple], Array]:
+    """loss(params, setting, draws) of one model on one batch: the plain definition."""
+    branches = [error_of(a) for a in static.activations]
+
+    def batch_loss(params: Params, setting: Setting, draws: tuple) -> Array:
+        x, mask = batch_of(static, setting, draws)
+        z = model.preactivation(params, x, mask)
+        return jax.lax.switch(setting.activation, branches, z, x, setting.importance)
+
+    return batch_loss
+
+
+def make_gradient(static: Static) -> Callable[[Params, Setting, tuple], Params]:
+    """The gradient of `make_batch_loss`, with the switch over activations around ∂L/∂z alone.
+
+    Differentiating through the switch would keep the residuals of every branch, and would compile
+    the matrix products once per activation.
+    """
+    branches = [jax.grad(error_of(a)) for a in static.activations]
+
+    def gradient(params: Params, setting: Setting, draws: tuple) -> Params:
+        x, mask = batch_of(static, setting, draws)
+        z, pull_back = jax.vjp(lambda p: model.preactivation(p, x, mask), params)
+        dz = jax.lax.switch(setting.activation, branches, z, x, setting.importance)
+        return pull_back(dz)[0]
+
+    return gradient
+
+
+def batch_of(static: Static, setting: Setting, draws: tuple) -> tuple[Array, Array | None]:
+    """The features and the dropout mask that a step's draws mean for one setting."""
+    u, u_dropout = draws
+    x = features(u, setting.density, static.dtype)
+    return x, None if u_dropout is None else model.dropout_mask(u_dropout, setting.dropout)
+
+
+def apply_gradient(
+    static: Static, state: State, setting: Setting, grads: Params, step: Array, active: Array
+) -> State:
+    """One optimizer step; a model that stops being finite is frozen before it, and says when."""
+    updates, opt_state = optimizer(static, setting, step).update(
+        grads, state.opt_state, state.params
+    )
+    new = (optax.apply_updates(state.params, updates), opt_state)
+    active = active & (state.first_bad_step < 0)
+    finite = all_finite(new)
+    kept = jax.tree.map(
+        lambda a, b: jnp.where(active & finite, a, b), new, (state.params, state.opt_state)
+    )
+    first_bad = jnp.where(active & ~finite, step, state.first_bad_step)
+    return dataclasses.replace(state, params=kept[0], opt_state=kept[1], first_bad_step=first_bad)
+
+
+def all_finite(tree: Any) -> Array:
+    """Whether every number of every floating array is finite, optimizer moments included."""
+    leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves]).all()
+
+
+def keep_snapshot(static: Static, state: State, step: Array) -> State:
+    """Write W where `step` is one of the snapshot steps."""
+    if not static.snapshots:
+        return state
+    here = (np.array(static.snapshots) == step)[:, None, None]
+    return dataclasses.replace(
+        state, W_snapshots=jnp.where(here, state.params.W, state.W_snapshots)
+    )

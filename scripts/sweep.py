@@ -1,0 +1,8 @@
+"""Train a sweep: `python scripts/sweep.py --help`."""
+
+import sys
+
+from jsuper.cli import sweep
+
+if __name__ == "__main__":
+    sys.exit(sweep())
