@@ -139,7 +139,7 @@ def split(plan: Plan, chunk: Chunk, chunks: list[Chunk], progress: Progress) -> 
     together = [s for c in alike for s in c.settings]
     seeds = max(len(c.seeds) for c in alike)
     if plan.sequential:
-        static = family.make_static(chunk.static, together)
+        static = family.make_static(chunk.static, together, sequential=True)
         shape = (max(len(c.settings) for c in alike), seeds)
         return [Block(chunk, static, chunk.settings, chunk.seeds, shape)]
     branch = families.spec_of(chunk.model).Sweep.branch

@@ -8,7 +8,7 @@ an activation couples the samples of a batch, whole batches of the training size
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,10 +20,7 @@ from jsuper.batching import anywhere
 from jsuper.toy import model
 from jsuper.toy.activations import resolve
 from jsuper.toy.features import draw, features, nonzero_draws, nonzero_features
-from jsuper.toy.names import BATCH_COUPLED
-
-if TYPE_CHECKING:
-    from jsuper.toy.train import Setting, Static
+from jsuper.toy.static import Setting, Static, couples_batch
 
 COLUMNS = 1024  # of a round
 MIN_ROUNDS, MAX_ROUNDS = 64, 2**15
@@ -36,7 +33,7 @@ def make_evaluate(static: Static, per_model: Callable) -> Callable[..., tuple[Ar
     Rounds are independent samples; their mean is the loss and their spread its standard error. A
     model stops taking rounds when its own error is small enough, whatever its neighbours need.
     """
-    coupled = [a in BATCH_COUPLED for a in static.activations]
+    coupled = [couples_batch(a) for a in static.activations]
     round_loss = per_model(make_round_loss(static, coupled))
 
     def evaluate(

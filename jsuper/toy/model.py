@@ -90,6 +90,17 @@ def forward(W: Array, b: Array, activation: str | Activation, x: Array) -> Array
     return resolve(activation)(preactivation(Params(W, b), columns)).reshape(x.shape)
 
 
-def weighted_error(x_hat: Array, x: Array, importance: Array) -> Array:
-    """mean over batch and features of I_i (x_i - x̂_i)²: the notebook's loss of one instance."""
-    return jnp.mean(importance[:, None] * (x_hat - x) ** 2)
+def weighted_error(x_hat: Array, x: Array, importance: Array, repeats: int = 1) -> Array:
+    """mean over batch and features of I_i (x_i - x̂_i)²: the notebook's loss of one instance.
+
+    Args:
+        x_hat, x: (n_features, batch).
+        importance: (n_features,).
+        repeats: how many columns of the batch the last column stands for.
+    """
+    error = importance[:, None] * (x_hat - x) ** 2
+    if repeats == 1:
+        return jnp.mean(error)
+    columns = x.shape[1]
+    weights = jnp.where(jnp.arange(columns) == columns - 1, repeats, 1).astype(error.dtype)
+    return jnp.sum(weights * error) / (x.shape[0] * (columns - 1 + repeats))

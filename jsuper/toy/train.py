@@ -8,7 +8,7 @@ the engine.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,48 +22,16 @@ from jax.custom_batching import sequential_vmap
 
 from jsuper import keys, optimizers
 from jsuper.toy import model
-from jsuper.toy.activations import resolve
 from jsuper.toy.evaluation import make_evaluate
-from jsuper.toy.features import constant_loss, draw, features, importance
+from jsuper.toy.features import constant_loss
+from jsuper.toy.gradient import make_batch_loss, make_draws, make_gradient
 from jsuper.toy.model import Params
-from jsuper.toy.spec import Sweep, recorded_steps
+from jsuper.toy.spec import recorded_steps
+from jsuper.toy.static import Setting, Static, make_setting, make_static
+
+__all__ = ["Setting", "State", "Static", "Train", "make_setting", "make_static", "make_train"]
 
 OK, NON_FINITE = 1, 2
-
-
-@dataclass(frozen=True)
-class Static:
-    """What changes the shapes or the program; the fields are those of `Sweep`, one value each."""
-
-    activations: tuple[str | Callable, ...] = ("relu",)
-    n_features: int = 20
-    n_hidden: int = 5
-    batch_size: int = 1024
-    steps: int = 10_000
-    optimizer: str = "adamw"
-    dtype: str = "float32"
-    schedule: str = "constant"
-    momentum: float = 0.9
-    init: str = "xavier"
-    init_scale: float = 1.0
-    init_instances: int = 10
-    importance: tuple[float, ...] | None = None
-    feature_sparsity: tuple[float, ...] | None = None
-    records: int = 100
-    snapshots: tuple[int, ...] = ()
-    dropout: bool = False  # whether any model of the group has dropout at all
-
-
-@struct.dataclass
-class Setting:
-    """The numbers of one model, traced."""
-
-    activation: Any  # index into Static.activations
-    density: Any  # P(x_i != 0), () or (n_features,)
-    dropout: Any
-    learning_rate: Any
-    weight_decay: Any
-    importance: Any  # (n_features,)
 
 
 @struct.dataclass
@@ -105,37 +73,6 @@ class Train:
 
         state, _ = jax.lax.scan(segment, state, (jnp.asarray(stops), jnp.asarray(ends)))
         return self.finish(state, setting, key)
-
-
-def make_static(values: dict[str, Any], settings: Iterable[dict[str, Any]]) -> Static:
-    """The static part of a group: its static values, and what its settings need compiled."""
-    settings = list(settings)
-    own = {f.name for f in dataclasses.fields(Static)}
-    return Static(
-        activations=tuple(dict.fromkeys(s["activation"] for s in settings)),
-        dropout=any(s["dropout"] > 0 for s in settings),
-        **{k: v for k, v in values.items() if k in own},
-    )
-
-
-def make_setting(static: Static, point: dict[str, Any]) -> Setting:
-    """The traced numbers of a point, as NumPy arrays; fields left out have Sweep's first default.
-
-    The density is 1 - sparsity in float64, then rounded to the model's dtype.
-    """
-    default = Sweep()
-    point = {name: default.values(name)[0] for name in default.names("setting")} | point
-    weights = static.importance or importance(point["importance_decay"], static.n_features)
-    sparsity = static.feature_sparsity or point["sparsity"]
-    as_dtype = np.dtype(static.dtype).type
-    return Setting(
-        activation=np.int32(static.activations.index(point["activation"])),
-        density=np.asarray(1 - np.asarray(sparsity, np.float64), static.dtype),
-        dropout=as_dtype(point["dropout"]),
-        learning_rate=as_dtype(point["learning_rate"]),
-        weight_decay=as_dtype(point["weight_decay"]),
-        importance=np.asarray(weights, static.dtype),
-    )
 
 
 def make_train(static: Static, sequential: bool = False) -> Train:
@@ -225,57 +162,6 @@ def optimizer(static: Static, setting: Setting, step: Array) -> optax.GradientTr
     rate = setting.learning_rate * optimizers.schedule(static.schedule, step, static.steps)
     make = optimizers.REGISTRY[static.optimizer]
     return make(rate, setting.weight_decay, static.momentum)
-
-
-def make_draws(static: Static, key: Array, step: Array) -> tuple[Array, Array | None]:
-    """The uniform draws of a step: for the features, and for dropout where the group has any."""
-    u = draw(keys.stream(key, keys.DATA, step), static.n_features, static.batch_size)
-    if not static.dropout:
-        return u, None
-    drop_key = keys.stream(key, keys.DROPOUT, step)
-    return u, draw(drop_key, static.n_hidden, static.batch_size)
-
-
-def error_of(activation: str | Callable) -> Callable[[Array, Array, Array], Array]:
-    """error(z, x, importance): the loss of one activation as a function of the pre-activations."""
-    function = resolve(activation)
-    return lambda z, x, importance: model.weighted_error(function(z), x, importance)
-
-
-def make_batch_loss(static: Static) -> Callable[[Params, Setting, tuple], Array]:
-    """loss(params, setting, draws) of one model on one batch: the plain definition."""
-    branches = [error_of(a) for a in static.activations]
-
-    def batch_loss(params: Params, setting: Setting, draws: tuple) -> Array:
-        x, mask = batch_of(static, setting, draws)
-        z = model.preactivation(params, x, mask)
-        return jax.lax.switch(setting.activation, branches, z, x, setting.importance)
-
-    return batch_loss
-
-
-def make_gradient(static: Static) -> Callable[[Params, Setting, tuple], Params]:
-    """The gradient of `make_batch_loss`, with the switch over activations around ∂L/∂z alone.
-
-    Differentiating through the switch would keep the residuals of every branch, and would compile
-    the matrix products once per activation.
-    """
-    branches = [jax.grad(error_of(a)) for a in static.activations]
-
-    def gradient(params: Params, setting: Setting, draws: tuple) -> Params:
-        x, mask = batch_of(static, setting, draws)
-        z, pull_back = jax.vjp(lambda p: model.preactivation(p, x, mask), params)
-        dz = jax.lax.switch(setting.activation, branches, z, x, setting.importance)
-        return pull_back(dz)[0]
-
-    return gradient
-
-
-def batch_of(static: Static, setting: Setting, draws: tuple) -> tuple[Array, Array | None]:
-    """The features and the dropout mask that a step's draws mean for one setting."""
-    u, u_dropout = draws
-    x = features(u, setting.density, static.dtype)
-    return x, None if u_dropout is None else model.dropout_mask(u_dropout, setting.dropout)
 
 
 def apply_gradient(
