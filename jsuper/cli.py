@@ -11,6 +11,7 @@ import dataclasses
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -42,8 +43,8 @@ class RunOptions:
     """print the plan and end"""
     fail_on_nonfinite: bool = False
     """exit with 3 where a model has diverged"""
-    cache: bool = True
-    """keep compiled programs in a per-user folder"""
+    no_cache: bool = False
+    """do not keep compiled programs in a per-user folder"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -66,7 +67,7 @@ def sweep(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     try:
         asked, options, name = parse(argv)
-        folder = Path(options.out) if options.out else default_folder(asked, name)
+        folder = default_folder(asked, name) if options.out is None else Path(options.out)
         return run_sweep(asked, options, folder)
     except SpecError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -87,7 +88,8 @@ def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
     group.add_argument("--config")
     first.error = _refuse  # type: ignore[method-assign]
     known, rest = first.parse_known_args(argv)
-    start, name = _start(known.preset, known.config)
+    data, name = _start(known.preset, known.config)
+    start = families.sweep_from_dict(data)
     fields = [_flag(f, getattr(start, f.name)) for f in dataclasses.fields(start)]
     flags = dataclasses.make_dataclass("Flags", fields, frozen=True, kw_only=True)
     command = dataclasses.make_dataclass(
@@ -106,23 +108,24 @@ def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
     )
     given = {f.name: getattr(parsed.sweep, f.name) for f in dataclasses.fields(flags)}
     changed = {k: v for k, v in given.items() if v != getattr(flags(), k)}
-    if len(changed.get("seeds", ())) == 1:
-        changed["seeds"] = changed["seeds"][0]
-    return dataclasses.replace(start, **changed), parsed.run, name
+    if any(word.split("=")[0] == "--seeds" for word in rest):  # one number is a count
+        changed["seeds"] = given["seeds"] if len(given["seeds"]) > 1 else given["seeds"][0]
+    return families.sweep_from_dict(data | changed), parsed.run, name
 
 
 def _refuse(message: str) -> None:
     raise SpecError(message)
 
 
-def _start(preset: str | None, config: str | None) -> tuple[BaseSweep, str]:
+def _start(preset: str | None, config: str | None) -> tuple[dict[str, Any], str]:
+    """The fields of a preset or file, and its name."""
     if config is not None:
-        return families.sweep_from_dict(read_toml(config)), Path(config).stem
+        return read_toml(config), Path(config).stem
     name = preset or DEFAULT_PRESET
     there = sorted(p.stem for p in PRESETS.glob("*.toml"))
     if name not in there:
         raise SpecError(f"preset={name!r} is not known; the presets are {', '.join(there)}")
-    return families.sweep_from_dict(read_toml(PRESETS / f"{name}.toml")), name
+    return read_toml(PRESETS / f"{name}.toml"), name
 
 
 def _flag(f: dataclasses.Field, value: Any) -> tuple[str, Any, Any]:
@@ -165,12 +168,22 @@ def default_folder(asked: BaseSweep, name: str) -> Path:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise SpecError unless the folder, or the nearest that exists above it, can be written."""
-    there = folder.absolute()
-    while not there.exists():
-        there = there.parent
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise SpecError(f"out={str(folder)!r} cannot be written: check {there}, or give another")
+    """Raise SpecError unless files can be made in the folder; what this makes, it removes."""
+    made: list[Path] = []
+    try:
+        for parent in [*reversed(folder.absolute().parents), folder.absolute()]:
+            if not parent.exists():
+                parent.mkdir()
+                made.append(parent)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SpecError(
+            f"out={str(folder)!r} cannot be written ({error.strerror}); give another folder"
+        ) from error
+    finally:
+        for parent in reversed(made):
+            parent.rmdir()
 
 
 def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
@@ -212,7 +225,7 @@ def _execute(job: runner.Job, plan: Any, options: RunOptions, stop: threading.Ev
     from jsuper.programs import use_compilation_cache
     from jsuper.progress import reporter
 
-    if options.cache:
+    if not options.no_cache:
         use_compilation_cache()
     progress = Progress()
     for chunk in job.damaged:
@@ -247,7 +260,7 @@ def _exit_code(options: RunOptions, non_finite: int) -> int:
 class ExportOptions:
     """Write a run's results for other programs: netcdf has all, csv and parquet a row per model."""
 
-    run: tyro.conf.Positional[str]
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """run folder"""
     format: str = "csv"
     """csv, netcdf or parquet"""

@@ -45,7 +45,7 @@ def load(path: str | Path) -> xarray.Dataset:
             if arrays is not None:
                 whole[chunk.name] = arrays
     ds = to_dataset(manifest["sweep"], chunks, whole)
-    ds.attrs["about"] = json.dumps({k: manifest.get(k) for k in ("versions", "devices", "times")})
+    ds.attrs["sessions"] = json.dumps(manifest["sessions"])
     return ds
 
 

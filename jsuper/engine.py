@@ -84,6 +84,7 @@ Arrays = dict[str, np.ndarray]
 def train_chunks(
     plan: Plan,
     chunks: list[Chunk],
+    company: list[Chunk],
     progress: Progress,
     stop: threading.Event,
     tick: Callable[[], None] = lambda: None,
@@ -93,6 +94,8 @@ def train_chunks(
     Args:
         plan: devices, workers and how models are batched.
         chunks: what to train.
+        company: the whole sweep's chunks, also those that are done: programs are made for all of
+            them, so that a model is trained by the same program whatever is left to do.
         progress: counters that the workers keep up to date.
         stop: set it (from a signal handler, say) and the workers end within a segment; what is
             not finished by then is not yielded.
@@ -101,7 +104,7 @@ def train_chunks(
     Raises:
         Exception: whatever a worker raised, after the others have stopped.
     """
-    blocks = [block for chunk in chunks for block in split(plan, chunk, chunks, progress)]
+    blocks = [block for chunk in chunks for block in split(plan, chunk, company, progress)]
     todo, done = queue.SimpleQueue(), queue.SimpleQueue()
     for block in blocks:
         todo.put(block)
@@ -131,11 +134,11 @@ def train_chunks(
             thread.join()
 
 
-def split(plan: Plan, chunk: Chunk, chunks: list[Chunk], progress: Progress) -> list[Block]:
+def split(plan: Plan, chunk: Chunk, company: list[Chunk], progress: Progress) -> list[Block]:
     """The blocks of a chunk: the chunk itself on a CPU; by branch and size on an accelerator."""
     family = families.program_of(chunk.model)
     values = {k: plain(v) for k, v in chunk.static.items()}
-    alike = [c for c in chunks if {k: plain(v) for k, v in c.static.items()} == values]
+    alike = [c for c in company if {k: plain(v) for k, v in c.static.items()} == values]
     together = [s for c in alike for s in c.settings]
     seeds = max(len(c.seeds) for c in alike)
     if plan.sequential:

@@ -20,7 +20,7 @@ FAMILIES = {"toy": "jsuper.toy"}
 
 def spec_of(model: str) -> Any:
     """The family's `spec` module; an unknown name is refused with the close match."""
-    if model not in FAMILIES:
+    if not isinstance(model, str) or model not in FAMILIES:
         raise SpecError(
             f"model={model!r} is not known{did_you_mean(model, FAMILIES)}; "
             f"it is one of {', '.join(FAMILIES)}"

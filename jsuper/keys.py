@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-INIT, DATA, DROPOUT, EVALUATION = range(4)
+INIT, DATA, DROPOUT, EVALUATION, EVALUATION_BATCH = range(5)
 
 
 def seed_key(seed: ArrayLike) -> jax.Array:
@@ -23,7 +23,7 @@ def seed_key(seed: ArrayLike) -> jax.Array:
 
 
 def stream(key: jax.Array, name: int, step: int | jax.Array = 0) -> jax.Array:
-    """The key of one stream (INIT, DATA, DROPOUT or EVALUATION) of a seed's key at a step."""
+    """The key of one stream of a seed's key at a step; streams are the constants above."""
     return jax.random.fold_in(jax.random.fold_in(key, name), step)
 
 

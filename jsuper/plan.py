@@ -17,11 +17,11 @@ Device = Any  # jax.Device, which type checkers take for a variable
 PLATFORMS = ("auto", "cpu", "gpu", "tpu")
 CHUNK_SECONDS = 60.0  # what a kill may cost a worker
 CPU_MODELS = (24, 64)  # of a chunk: enough to share the draws, few enough to balance and lose
-ACCELERATOR_MODELS = 8192
+ACCELERATOR_MODELS = 2**16  # of a chunk; its blocks are as large as the device's memory holds
 
 # Microseconds of a model-step on one core, from benchmarks/throughput.py: what an operation costs
 # whatever its size, a multiply-add, and an element of one pass over the batch.
-CPU_COST = (6.0, 2.0e-4, 2.0e-4)
+CPU_COST = (6.0, 4.0e-5, 1.6e-4)
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,16 @@ def make_plan(platform: str = "auto", workers: int | None = None) -> Plan:
             "jsuper[cuda] or jsuper[tpu] for an accelerator, or leave the platform out"
         ) from error
     if devices[0].platform == "cpu":
-        count = workers or len(os.sched_getaffinity(0))
+        count = workers or _cores()
         return Plan("cpu", (devices[0],) * count, sequential=True)
     return Plan(devices[0].platform, tuple(devices), sequential=False)
+
+
+def _cores() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS or Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def seconds_per_model(model: str, static: dict[str, Any]) -> float:

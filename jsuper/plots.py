@@ -41,8 +41,8 @@ def heatmap(
     low, high = (shown.min(), np.median(shown) * 30) if shown.size else (0.1, 1.0)
     norm = LogNorm(low, max(high, low * 1.01))
     image = ax.imshow(values, norm=norm, cmap="viridis", aspect="auto")
-    ax.set_xticks(range(values.shape[1]), [f"{v:g}" for v in ds[across].values])
-    ax.set_yticks(range(values.shape[0]), [str(v) for v in ds[down].values])
+    ax.set_xticks(range(values.shape[1]), [_tick(v) for v in ds[across].values])
+    ax.set_yticks(range(values.shape[0]), [_tick(v) for v in ds[down].values])
     ax.set_xlabel(across)
     for (i, j), value in np.ndenumerate(values):
         dark = np.isfinite(value) and norm(max(value, low)) < 0.6
@@ -53,3 +53,8 @@ def heatmap(
     ax.set_title(f"{variable}: median over {ds.sizes['seed']} seeds, {said}", fontsize=9)
     ax.figure.colorbar(image, ax=ax, extend="max", shrink=0.6)
     return ax
+
+
+def _tick(value: object) -> str:
+    """A coordinate as a short label."""
+    return str(value) if isinstance(value, str) else f"{value:g}"

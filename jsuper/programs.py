@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,7 @@ class Program:
 _programs: dict[Any, Program] = {}
 _locks: dict[Any, threading.Lock] = {}
 _guard = threading.Lock()
+_compilers = ThreadPoolExecutor(max_workers=3, thread_name_prefix="jsuper-compiler")
 
 
 @contextlib.contextmanager
@@ -92,7 +94,7 @@ def compiled(key: Key, progress: Progress) -> Program:
             family = families.program_of(key.model)
             functions = batched(family.make_train(key.static, key.sequential), key.paired)
             arguments = example_arguments(family, key.static, key.shape, key.paired)
-            _programs[key] = compile_program(functions, arguments, key.sequential)
+            _programs[key] = compile_program(functions, arguments, key)
             seconds = time.perf_counter() - began
             progress.add(compiling=-1, compiles=1, compile_s=seconds)
         return _programs[key]
@@ -123,23 +125,38 @@ def batched(train: Any, paired: bool) -> Batched:
     )
 
 
-def compile_program(functions: Batched, arguments: tuple, sequential: bool) -> Program:
-    """Compile a block's three functions for the shapes of `arguments` = (settings, keys)."""
+def compile_program(functions: Batched, arguments: tuple, key: Key) -> Program:
+    """Compile a block's functions, all at once; `finish` is waited for when it is called."""
     settings, keys = arguments
     train = functions.train
-    init = jax.jit(functions.init).lower(settings, keys).compile()
     state = jax.eval_shape(functions.init, settings, keys)
-    fixed = fixed_steps(train, sequential)
-    lowered = lower_advance(functions, state, settings, keys, fixed)
-    advance = lowered.compile()
-    finish = LazyCompiled(jax.jit(functions.finish), (state, settings, keys))
+    fixed = fixed_steps(train, key.sequential)
+
+    def background(lower: Callable) -> Future:
+        def compile_there() -> Any:
+            with context(key.static, key.device):
+                return lower().compile()
+
+        return _compilers.submit(compile_there)
+
+    advancing = background(lambda: lower_advance(functions, state, settings, keys, fixed))
+    starting = background(lambda: jax.jit(functions.init).lower(settings, keys))
+    finishing = background(lambda: jax.jit(functions.finish).lower(state, settings, keys))
+    init, advance = starting.result(), advancing.result()
     usage = advance.memory_analysis()
     memory = 0
     if usage is not None:
         memory = usage.temp_size_in_bytes + usage.argument_size_in_bytes
         memory += usage.output_size_in_bytes - usage.alias_size_in_bytes
-    call = advance if fixed is None else lambda s, p, k, start, n: advance(s, p, k, start)
-    return Program(init, call, finish, train.steps, train.stops, fixed, memory)
+    return Program(
+        init=init,
+        advance=advance if fixed is None else lambda s, p, k, start, n: advance(s, p, k, start),
+        finish=lambda *args: finishing.result()(*args),
+        steps=train.steps,
+        stops=train.stops,
+        fixed=fixed,
+        memory=memory,
+    )
 
 
 def lower_advance(functions: Batched, state: Any, settings: Any, keys: Any, fixed: int | None):
@@ -164,20 +181,6 @@ def fixed_steps(train: Any, sequential: bool) -> int | None:
     gaps = np.diff(train.stops, append=train.steps)
     even = len(gaps) == 1 or (gaps[:-1] == gaps[0]).all() and gaps[-1] <= gaps[0]
     return int(gaps[0]) if even else None
-
-
-class LazyCompiled:
-    """A function compiled when it is first called: the evaluation need not delay the training."""
-
-    def __init__(self, jitted: Any, arguments: tuple) -> None:
-        self._jitted, self._arguments, self._lock = jitted, arguments, threading.Lock()
-        self._compiled: Callable | None = None
-
-    def __call__(self, *args: Any) -> Any:
-        with self._lock:
-            compiled = self._compiled or self._jitted.lower(*self._arguments).compile()
-            self._compiled = compiled
-        return compiled(*args)
 
 
 def example_arguments(
@@ -234,7 +237,8 @@ def use_compilation_cache() -> None:
     it are run as they are: it must not be one that others can write to.
     """
     choice = os.environ.get("JSUPER_CACHE", "")
-    if choice.lower() in ("off", "0", "no") or jax.config.read("jax_compilation_cache_dir"):
+    chosen = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    if choice.lower() in ("off", "0", "no") or chosen:
         return
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     jax.config.update("jax_compilation_cache_dir", choice or str(base / "jsuper" / "xla"))

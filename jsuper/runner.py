@@ -40,7 +40,7 @@ class Job:
     chunks: list[Chunk]
     arrays: dict[str, store.Arrays]  # of finished chunks, by name
     damaged: list[Chunk]
-    fresh: bool  # whether the partition has changed and the manifest has to be written
+    sessions: list[dict[str, Any]]  # when, where and with what the folder was worked on before
 
     @property
     def todo(self) -> list[Chunk]:
@@ -55,18 +55,26 @@ def held(sweep: BaseSweep, folder: Path | None) -> Job:
         SpecError: the folder holds another sweep, or is no run folder at all.
     """
     if folder is None:
-        return Job(sweep, None, [], {}, [], fresh=True)
+        return Job(sweep, None, [], {}, [], [])
     manifest = store.read_manifest(folder)
     if manifest is None:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if _occupied(folder):
             raise SpecError(
                 f"out={str(folder)!r} is there already and is not a run folder; give another --out"
             )
-        return Job(sweep, folder, [], {}, [], fresh=True)
+        return Job(sweep, folder, [], {}, [], [])
     store.check_extends(sweep, manifest, folder)
     chunks = [_with_callables(c, sweep) for c in store.chunks_in(manifest)]
     arrays, damaged = store.done(folder, chunks)
-    return Job(sweep, folder, chunks, arrays, damaged, fresh=False)
+    return Job(sweep, folder, chunks, arrays, damaged, manifest["sessions"])
+
+
+def _occupied(folder: Path) -> bool:
+    """Whether something that is no empty folder stands there."""
+    try:
+        return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    except OSError as error:
+        raise SpecError(f"out={str(folder)!r} cannot be used: {error.strerror}") from error
 
 
 def _with_callables(chunk: Chunk, sweep: BaseSweep) -> Chunk:
@@ -87,7 +95,7 @@ def prepare(sweep: BaseSweep, folder: Path | None, plan: Plan) -> Job:
 
     job = held(sweep, folder)
     new = chunks_of(plan, sweep, missing(sweep, job.chunks))
-    return dataclasses.replace(job, chunks=job.chunks + new, fresh=bool(new))
+    return dataclasses.replace(job, chunks=job.chunks + new)
 
 
 def execute(
@@ -105,16 +113,18 @@ def execute(
     """
     from jsuper.engine import train_chunks
 
-    started = datetime.now(UTC).isoformat(timespec="seconds")
+    session = about(plan)
     if job.folder is not None:
         for chunk in job.damaged:
             store.set_aside(job.folder, chunk)
-        if job.fresh:
-            store.write_manifest(job.folder, job.sweep, job.chunks, about(plan, started))
-    for chunk, arrays in train_chunks(plan, job.todo, progress, stop, tick):
+        store.write_manifest(job.folder, job.sweep, job.chunks, [*job.sessions, session])
+    for chunk, arrays in train_chunks(plan, job.todo, job.chunks, progress, stop, tick):
         if job.folder is not None:
             _write(job, chunk, arrays)
         job.arrays[chunk.name] = arrays
+    if job.folder is not None:
+        session |= {"ended": _now(), "model_steps": progress.model_steps}
+        store.write_manifest(job.folder, job.sweep, job.chunks, [*job.sessions, session])
     if job.todo:
         raise StoppedError(f"{len(job.todo)} of {len(job.chunks)} chunks are left")
 
@@ -134,8 +144,12 @@ def _write(job: Job, chunk: Chunk, arrays: store.Arrays) -> None:
         ) from error
 
 
-def about(plan: Plan, started: str) -> dict[str, Any]:
-    """What a manifest says of the machine and the software."""
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def about(plan: Plan) -> dict[str, Any]:
+    """What a manifest says of one session of work: when, on which machine, with what software."""
     packages = ("jsuper", "jax", "jaxlib", "optax", "flax", "numpy")
     return {
         "versions": {"python": host.python_version()} | {p: version(p) for p in packages},
@@ -144,7 +158,7 @@ def about(plan: Plan, started: str) -> dict[str, Any]:
         "git": _git_commit(),
         "host": host.node(),
         "argv": sys.argv,
-        "times": {"created": started},
+        "started": _now(),
     }
 
 
@@ -167,6 +181,7 @@ def run(
     platform: str = "auto",
     workers: int | None = None,
     progress: bool = True,
+    plan: Plan | None = None,
 ) -> xarray.Dataset:
     """Train every model of a sweep and return all of it as one Dataset.
 
@@ -176,6 +191,7 @@ def run(
         platform: auto, cpu, gpu or tpu.
         workers: threads on a CPU; one per core by default.
         progress: show a progress line on standard error.
+        plan: where and how models run, instead of what `platform` and `workers` give.
 
     Returns:
         The Dataset that `jsuper.load(out)` gives; `attrs["timing"]` says where the time went.
@@ -192,7 +208,7 @@ def run(
 
     use_compilation_cache()
     began = time.perf_counter()
-    plan = make_plan(platform, workers)
+    plan = plan or make_plan(platform, workers)
     job = prepare(sweep, Path(out) if out is not None else None, plan)
     counters, stop = Progress(), threading.Event()
     with reporter(job.todo, counters, quiet=not progress) as tick:

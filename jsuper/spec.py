@@ -27,6 +27,7 @@ Axis = Union[T, tuple[T, ...]]  # noqa: UP007 - a generic alias has to be subscr
 Check = Callable[[str, Any], Any]
 
 MAX_SEED = 2**32 - 1
+MAX_INTEGER = 2**31 - 1  # JAX counts in int32
 
 
 class SpecError(ValueError):
@@ -65,7 +66,10 @@ def real(
     def check(name: str, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise SpecError(f"{name}={value!r} is not a number")
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
         above = number >= low if left else number > low
         below = number <= high if right else number < high
         if not (math.isfinite(number) and above and below):
@@ -85,19 +89,17 @@ def _interval(low: float, high: float, left: bool, right: bool) -> str:
     return f"in {'[' if left else '('}{low:g}, {high:g}{']' if right else ')'}"
 
 
-def integer(low: int, high: int | None = None, *, hint: str = "") -> Check:
+def integer(low: int, high: int = MAX_INTEGER, *, hint: str = "") -> Check:
     """A whole number of at least `low` and at most `high`."""
 
     def check(name: str, value: Any) -> int:
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, numbers.Real)
-            or not float(value).is_integer()
-        ):
+        if isinstance(value, float) and value.is_integer():  # 1e4
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
             raise SpecError(f"{name}={value!r} is not a whole number")
-        whole = int(float(value))
-        if whole < low or (high is not None and whole > high):
-            allowed = f">= {low}" if high is None else f"in [{low}, {high}]"
+        whole = int(value)
+        if not low <= whole <= high:
+            allowed = f">= {low}" if high == MAX_INTEGER else f"in [{low}, {high}]"
             raise SpecError(f"{name}={whole} is not {allowed}" + (f": {hint}" if hint else ""))
         return whole
 
@@ -252,12 +254,16 @@ def _checked(f: Field, value: Any) -> Any:
     check = f.metadata["check"]
     if not f.metadata["axis"]:
         return check(f.name, value)
-    single = isinstance(value, str) or not isinstance(value, Iterable)
+    single = isinstance(value, str) or not isinstance(value, Iterable) or _is_scalar_array(value)
     values = tuple(check(f.name, v) for v in ((value,) if single else value))
     if not values:
         raise SpecError(f"{f.name}=[] is empty; give at least one value")
     _refuse_duplicates(f.name, values)
     return values
+
+
+def _is_scalar_array(value: Any) -> bool:
+    return getattr(value, "ndim", None) == 0
 
 
 def label(value: Any) -> Any:
@@ -270,12 +276,19 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [plain(v) for v in value]
     if callable(value):
-        try:
-            text = inspect.getsource(value)
-        except (OSError, TypeError):
-            text = repr(getattr(value, "__code__", value))
-        return f"{value.__name__}@{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        return f"{value.__name__}@{hashlib.sha256(_text(value).encode()).hexdigest()[:12]}"
     return value
+
+
+def _text(function: Callable) -> str:
+    """What a function does: its source or byte code, and the values that it closes over."""
+    try:
+        text = inspect.getsource(function)
+    except (OSError, TypeError):
+        code = getattr(function, "__code__", None)
+        text = repr(code and (code.co_code, code.co_consts, code.co_names))
+    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    return text + repr(cells) + repr(getattr(function, "__defaults__", None))
 
 
 def digest(data: Any, length: int = 16) -> str:

@@ -11,6 +11,7 @@ What is done is decided by the chunk files alone. Nothing is pickled. No jax is 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -30,6 +31,11 @@ SCHEMA = 1
 OK, NON_FINITE, FAILED = 1, 2, 3
 
 Arrays = dict[str, np.ndarray]
+
+# What reading a damaged archive can raise, from zipfile, zlib, NumPy and json.
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, RuntimeError)
+UNREADABLE += (zipfile.BadZipFile, zlib.error)
+MANIFEST_KEYS = {"schema", "sweep", "settings", "statics", "chunks", "sessions"}
 
 
 class RunError(RuntimeError):
@@ -87,12 +93,12 @@ def read_chunk(folder: Path, chunk: Chunk) -> Arrays | None:
     """
     path = chunk_path(folder, chunk.name)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}  # reading checks every CRC
         meta = json.loads(str(arrays.pop("meta")))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except UNREADABLE as error:
         raise RunError(f"chunk {path.name} cannot be read: {error}") from error
     if meta.pop("schema", None) != SCHEMA or meta != chunk.to_dict():
         raise RunError(f"chunk {path.name} holds something else than its name says")
@@ -131,8 +137,10 @@ def done(folder: Path, chunks: list[Chunk]) -> tuple[dict[str, Arrays], list[Chu
 # ---------------------------------------------------------------------------------------- manifest
 
 
-def write_manifest(folder: Path, sweep: BaseSweep, chunks: list[Chunk], about: dict) -> None:
-    """Write manifest.json and sweep.toml; `about` has the versions, devices and times."""
+def write_manifest(
+    folder: Path, sweep: BaseSweep, chunks: list[Chunk], sessions: list[dict[str, Any]]
+) -> None:
+    """Write manifest.json and sweep.toml; `sessions` have the versions, devices and times."""
     settings: list[dict] = []
     statics: list[dict] = []
     partition = []
@@ -152,8 +160,9 @@ def write_manifest(folder: Path, sweep: BaseSweep, chunks: list[Chunk], about: d
         "hash": digest(sweep.to_dict()),
         "settings": settings,
         "statics": statics,
+        "sessions": sessions,
         "chunks": partition,
-    } | about
+    }
     text = json.dumps(manifest, indent=1)
     write_atomically(folder / "manifest.json", lambda f: f.write(text.encode()))
     write_atomically(folder / "sweep.toml", lambda f: f.write(sweep.to_toml().encode()))
@@ -175,12 +184,16 @@ def read_manifest(folder: str | Path) -> dict[str, Any] | None:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         schema = manifest["schema"]
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            return None
         raise RunError(f"{path} cannot be read: {error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} cannot be read: {error!r}") from error
     if schema != SCHEMA:
         raise RunError(f"{path} has schema {schema}; this jsuper reads {SCHEMA}: update jsuper")
+    if lacking := MANIFEST_KEYS - manifest.keys():
+        raise RunError(f"{path} cannot be read: it lacks {', '.join(sorted(lacking))}")
     return manifest
 
 

@@ -70,10 +70,11 @@ def make_evaluate(static: Static, per_model: Callable) -> Callable[..., tuple[Ar
 
 def evaluation_draws(static: Static, key: Array, i: Array, coupled: bool) -> tuple[Any, Any]:
     """The draws of round i: for non-zero columns, and for a whole batch where one is needed."""
-    key = keys.stream(key, keys.EVALUATION, i)
-    k_columns, k_batch = jax.random.split(key)
-    columns = nonzero_draws(k_columns, static.n_features, COLUMNS)
-    return columns, draw(k_batch, static.n_features, static.batch_size) if coupled else None
+    columns = nonzero_draws(keys.stream(key, keys.EVALUATION, i), static.n_features, COLUMNS)
+    if not coupled:
+        return columns, None
+    batch_key = keys.stream(key, keys.EVALUATION_BATCH, i)
+    return columns, draw(batch_key, static.n_features, static.batch_size)
 
 
 def make_round_loss(static: Static, coupled: list[bool]) -> Callable[..., Array]:

@@ -56,12 +56,11 @@ def nonzero_draws(key: Array, n_features: int, columns: int) -> tuple[Array, Arr
     The first two are stratified (an even comb and a golden-ratio sequence, each shifted at random),
     which makes the mean over the columns far more precise than independent draws would.
     """
-    k_first, k_value, k_rest = jax.random.split(key, 3)
-    comb = jnp.arange(columns, dtype=jnp.float32)
-    first = (comb + jax.random.uniform(k_first, (), jnp.float32)) / columns
+    flat = jax.random.uniform(key, (n_features * columns + 2,), jnp.float32)
+    first = (jnp.arange(columns, dtype=jnp.float32) + flat[-1]) / columns
     spread = jnp.asarray(np.arange(columns) * GOLDEN % 1, jnp.float32)
-    value = (spread + jax.random.uniform(k_value, (), jnp.float32)) % 1
-    return first, value, draw(k_rest, n_features, columns)
+    value = (spread + flat[-2]) % 1
+    return first, value, flat[:-2].reshape(n_features, columns)
 
 
 def nonzero_features(

@@ -30,9 +30,11 @@ def check_activation(name: str, value: Any) -> str | Callable:
         if not str(getattr(value, "__name__", "<")).isidentifier():
             raise SpecError(f"{name}={value!r} has no name; define it with def")
         return value
+    if not isinstance(value, str):
+        raise SpecError(f"{name}={value!r} is not a name or a function; try 'relu'")
     try:
         return canonical_activation(value)
-    except (ValueError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise SpecError(f"{error}") from error
 
 
@@ -109,6 +111,8 @@ class Sweep(BaseSweep):
         for name in labels:
             if labels.count(name) > 1:
                 raise SpecError(f"activation has {name!r} twice; give every function its own name")
+        if len(set(self.snapshots)) < len(self.snapshots):
+            raise SpecError(f"snapshots={list(self.snapshots)} has a step twice")
         fewest = min(self.values("steps"))
         for step in self.snapshots:
             if step > fewest:

@@ -79,12 +79,15 @@ def make_static(
 
 
 def make_setting(static: Static, point: dict[str, Any]) -> Setting:
-    """The traced numbers of a point, as NumPy arrays; fields left out have Sweep's first default.
+    """The traced numbers of a point, as NumPy arrays.
+
+    Fields that are left out have Sweep's first default, the activation the program's first.
 
     The density is 1 - sparsity in float64, then rounded to the model's dtype.
     """
     default = Sweep()
-    point = {name: default.values(name)[0] for name in default.names("setting")} | point
+    defaults = {name: default.values(name)[0] for name in default.names("setting")}
+    point = defaults | {"activation": static.activations[0]} | point
     weights = static.importance or importance(point["importance_decay"], static.n_features)
     sparsity = static.feature_sparsity or point["sparsity"]
     as_dtype = np.dtype(static.dtype).type

@@ -1,0 +1,86 @@
+"""Do all ways train to the same loss? Asked before any of them is timed.
+
+The final weights of every way are judged by one function on one large sample, so that the
+differences left are those of training. The ways draw different weights and batches, so medians over
+random seeds are compared, not models.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from baselines import ACTIVATIONS, Weights, Work
+from jax import Array
+
+SAMPLES = 2**17
+
+
+def loss_over_constant(activation: str, weights: Weights, work: Work) -> np.ndarray:
+    """Loss of each model over that of the constant predictor p/2, on a sample common to all.
+
+    Args:
+        activation: a key of `ACTIVATIONS`.
+        weights: W (models, n_hidden, n_features) and b (models, n_features).
+        work: the models.
+
+    Returns:
+        Shape (models,).
+    """
+    W, b = weights
+    importance, p = jnp.asarray(work.importance), jnp.asarray(work.probabilities)
+    return np.asarray(_ratios(activation, jnp.asarray(W), jnp.asarray(b), p, importance))
+
+
+@partial(jax.jit, static_argnums=0)
+def _ratios(activation: str, W: Array, b: Array, p: Array, importance: Array) -> Array:
+    mask_key, value_key = jax.random.split(jax.random.key(2**31 - 1))
+    shape = (SAMPLES, importance.size)
+    draws, values = jax.random.uniform(mask_key, shape), jax.random.uniform(value_key, shape)
+
+    def ratio(model: tuple[Array, Array, Array]) -> Array:
+        W, b, p = model
+        x = jnp.where(draws < p, values, 0.0)
+        x_hat = ACTIVATIONS[activation](x @ W.T @ W + b)
+        loss = jnp.mean(importance * (x - x_hat) ** 2)
+        # The constant's loss on the same sample: most sampling noise cancels in the ratio.
+        return loss / jnp.mean(importance * (x - p / 2) ** 2)
+
+    return jax.lax.map(ratio, (W, b, p))
+
+
+def compare(losses: dict[str, np.ndarray], reference: str, tolerance: float) -> dict[str, Any]:
+    """Compares the losses of all ways with those of one.
+
+    A cell is an activation with a sparsity. Each way has its median over the seeds of a cell, and
+    the ratio to the reference's median; its score is the geometric mean of these ratios. One
+    median over all cells together would jump with the few models that lie between two cells.
+
+    Args:
+        losses: way -> loss over constant, shape (activations, sparsities, seeds). The number of
+            seeds may differ.
+        reference: the way that the others are compared with.
+        tolerance: largest relative difference of the score from 1.
+
+    Returns:
+        For the JSON: whether the check holds, the medians, and the relative differences by way.
+    """
+    medians = {way: np.median(values, axis=2) for way, values in losses.items()}
+    ratios = {way: of_way / medians[reference] for way, of_way in medians.items()}
+    differences = {way: float(np.exp(np.log(r).mean()) - 1) for way, r in ratios.items()}
+    finite = all(np.isfinite(values).all() for values in losses.values())
+    # The constant predictor scores 1: at 1 nothing was learnt, and agreement would mean nothing.
+    learnt = np.median(losses[reference]) < 0.95
+    agree = all(abs(difference) <= tolerance for difference in differences.values())
+    return {
+        "ok": bool(finite and learnt and agree),
+        "finite": bool(finite),
+        "learnt": bool(learnt),
+        "reference": reference,
+        "tolerance": tolerance,
+        "relative_difference": differences,
+        "median_loss_over_constant": {way: float(np.median(x)) for way, x in losses.items()},
+        "median_loss_over_constant_by_cell": {way: x.tolist() for way, x in medians.items()},
+        "seeds": {way: values.shape[2] for way, values in losses.items()},
+    }

@@ -1,0 +1,212 @@
+"""The engine: the same models however they are batched; memory, faults, compiles, other devices."""
+
+import dataclasses
+import json
+import threading
+
+import jax
+import numpy as np
+import pytest
+
+import jsuper
+from jsuper import engine, plan, programs
+from jsuper.grid import Chunk, expand
+from jsuper.toy import train as toy
+
+SWEEP = jsuper.Sweep(
+    activation=("relu", "gelu", "softmax"), sparsity=(0.0, 0.9, 0.99), seeds=3, steps=200
+)
+TINY = {"n_features": 6, "n_hidden": 2, "batch_size": 64}
+CPU = jax.devices("cpu")[0]
+VMAPPED = plan.Plan("cpu", (CPU,), sequential=False)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return jsuper.run(SWEEP, progress=False)
+
+
+def agree(a, b):
+    """Weights to 1e-5 of the largest, loss to 1e-3: what is promised of any batching."""
+    a, b = a.transpose(*b.dims), b
+    assert float(abs(a.W - b.W).max()) <= 1e-5 * float(abs(b.W).max())
+    assert a.loss.values == pytest.approx(b.loss.values, rel=1e-3)
+    assert (a.status == b.status).all()
+
+
+@pytest.mark.parametrize(("chunk_models", "workers"), [(1, 3), (4, 1)])
+def test_chunks_and_workers_do_not_matter(reference, monkeypatch, chunk_models, workers):
+    monkeypatch.setattr(plan, "max_models", lambda *_: chunk_models)
+    agree(jsuper.run(SWEEP, progress=False, workers=workers), reference)
+
+
+def test_order_of_axes_and_company_do_not_matter(reference):
+    other = dataclasses.replace(
+        SWEEP, activation=("softmax", "mish", "relu"), sparsity=(0.99, 0.0, 0.5), seeds=(2, 9, 0)
+    )
+    ds = jsuper.run(other, progress=False)
+    common = {"activation": ["relu", "softmax"], "sparsity": [0.0, 0.99], "seed": [0, 2]}
+    agree(ds.sel(common), reference.sel(common))
+
+
+def test_the_accelerator_plan_gives_the_same_models(reference):
+    agree(jsuper.run(SWEEP, plan=VMAPPED, progress=False), reference)
+
+
+def test_unpaired_models_have_their_own_draws():
+    sweep = jsuper.Sweep(
+        activation=("silu", "swish"), sparsity=0.5, seeds=2, steps=20, unpaired=True, **TINY
+    )
+    ds = jsuper.run(sweep, progress=False)
+    silu, swish = ds.sel(activation="silu"), ds.sel(activation="swish")
+    assert abs(silu.W - swish.W).max() > 0.01
+    alone = jsuper.run(dataclasses.replace(sweep, activation="swish"), progress=False)
+    agree(alone.sel(activation=["swish"]), ds.sel(activation=["swish"]))
+    vmapped = jsuper.run(sweep, progress=False, plan=VMAPPED)
+    agree(vmapped, ds)
+
+
+def test_shapes_may_be_odd():
+    sweep = jsuper.Sweep(
+        activation=("relu", "tanh"),
+        sparsity=(0.5, 0.99),
+        seeds=3,
+        steps=7,
+        n_features=(1, 3),
+        n_hidden=2,
+        batch_size=(1, 130),
+        records=3,
+    )
+    ds = jsuper.run(sweep, progress=False)
+    assert (ds.status == 1).all()
+    assert np.isfinite(ds.loss).all()
+    assert np.isnan(ds.W.sel(n_features=1).isel(feature=2)).all()
+
+
+def compiles(ds):
+    return json.loads(ds.attrs["timing"])["compiles"]
+
+
+def test_one_compile_serves_every_block(monkeypatch):
+    monkeypatch.setattr(plan, "max_models", lambda *_: 2)
+    sweep = jsuper.Sweep(activation=("relu", "selu"), sparsity=(0.1, 0.2), seeds=5, steps=3, **TINY)
+    first = jsuper.run(sweep, progress=False)
+    assert compiles(first) == 1
+    assert compiles(jsuper.run(sweep, progress=False)) == 0
+    monkeypatch.setattr(plan, "max_models", lambda *_: 4)
+    assert compiles(jsuper.run(sweep, progress=False, plan=VMAPPED)) == 2  # one an activation
+
+
+def test_no_function_is_traced_again_for_a_second_block(monkeypatch):
+    monkeypatch.setattr(plan, "max_models", lambda *_: 1)
+    traced = []
+    make_gradient = toy.make_gradient
+
+    def counting(static):
+        gradient = make_gradient(static)
+        return lambda *args: (traced.append(1), gradient(*args))[1]
+
+    monkeypatch.setattr(toy, "make_gradient", counting)
+    sweep = jsuper.Sweep(activation="relu6", sparsity=(0.1, 0.3), seeds=1, steps=3, **TINY)
+    jsuper.run(sweep, progress=False)
+    once = len(traced)
+    jsuper.run(dataclasses.replace(sweep, seeds=(5, 6, 7)), progress=False)
+    assert once > 0 and len(traced) == once
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_the_accelerator_plan_lowers_without_the_accelerator(platform):
+    group = expand(jsuper.Sweep(seeds=4))[0]
+    static = toy.make_static(group.static, [s for s in group.settings if s["activation"] == "gelu"])
+    functions = programs.batched(toy.make_train(static), paired=True)
+    settings, keys = programs.example_arguments(toy, static, (7, 4), paired=True)
+    state = jax.eval_shape(functions.init, settings, keys)
+    step = jax.ShapeDtypeStruct((), np.int32)
+    fixed = programs.fixed_steps(functions.train, sequential=False)
+    assert fixed == 100
+    advance = jax.jit(lambda s, p, k, start: functions.advance(s, p, k, start, fixed))
+    text = (
+        advance.trace(state, settings, keys, step).lower(lowering_platforms=(platform,)).as_text()
+    )
+    assert "HIGHEST" in text and "DEFAULT" not in text  # no TF32, no bfloat16
+    assert "case" not in text  # no switch over activations under vmap
+    jax.jit(functions.finish).trace(state, settings, keys).lower(lowering_platforms=(platform,))
+
+
+def test_a_platform_that_is_not_there_is_refused():
+    with pytest.raises(jsuper.SpecError, match="platform='tpu' is not there.*cpu"):
+        jsuper.run(jsuper.Sweep(steps=1), platform="tpu")
+
+
+class Scarce:
+    """Stands for a device whose memory holds only so many models."""
+
+    def __init__(self, monkeypatch, most):
+        compiled = programs.compiled
+
+        def limited(key, progress):
+            program = compiled(key, progress)
+            if key.shape[0] * key.shape[1] <= most:
+                return program
+
+            def advance(*_):
+                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating")
+
+            return dataclasses.replace(program, advance=advance)
+
+        monkeypatch.setattr(programs, "compiled", limited)
+
+
+@pytest.mark.parametrize("used", [None, VMAPPED], ids=["sequential", "vmapped"])
+def test_out_of_memory_halves_the_block_and_goes_on(monkeypatch, used):
+    sweep = jsuper.Sweep(activation="relu", sparsity=(0.1, 0.5, 0.9), seeds=5, steps=5, **TINY)
+    expected = jsuper.run(sweep, progress=False)
+    Scarce(monkeypatch, most=2)
+    agree(jsuper.run(sweep, progress=False, plan=used), expected)
+
+
+def test_a_model_that_memory_never_holds_is_marked_failed(monkeypatch):
+    Scarce(monkeypatch, most=0)
+    ds = jsuper.run(jsuper.Sweep(activation="relu", steps=5, seeds=2, **TINY), progress=False)
+    assert (ds.status == 3).all() and np.isnan(ds.loss).all()
+
+
+def test_a_workers_error_reaches_the_caller(monkeypatch):
+    def broken(key, progress):
+        raise RuntimeError("no such program")
+
+    monkeypatch.setattr(programs, "compiled", broken)
+    with pytest.raises(RuntimeError, match="no such program"):
+        jsuper.run(jsuper.Sweep(activation="relu", steps=5, seeds=2, **TINY), progress=False)
+
+
+def test_stopping_yields_whole_chunks_only():
+    group = expand(jsuper.Sweep(activation="relu", sparsity=0.5, seeds=40, steps=300, **TINY))[0]
+    chunks = [Chunk("toy", group.static, group.settings, (s,)) for s in group.seeds]
+    stop, progress, finished = threading.Event(), engine.Progress(), []
+    used = plan.Plan("cpu", (CPU, CPU), sequential=True)
+    for chunk, arrays in engine.train_chunks(used, chunks, chunks, progress, stop):
+        finished.append(chunk)
+        assert arrays["status"].all() and np.isfinite(arrays["loss"]).all()
+        if len(finished) == 3:
+            stop.set()
+    assert 3 <= len(finished) < 40
+
+
+def test_a_jax_that_is_configured_otherwise_does_not_change_a_result(reference):
+    sweep = dataclasses.replace(SWEEP, activation="relu")
+    with jax.enable_x64(True), jax.threefry_partitionable(False):
+        jax.numpy.zeros(3).block_until_ready()
+        ds = jsuper.run(sweep, progress=False)
+    assert ds.W.dtype == np.float32
+    agree(ds, reference.sel(activation=["relu"]))
+
+
+def test_a_function_can_be_an_activation(reference):
+    def my_gelu(z):
+        return jax.nn.gelu(z, approximate=False)
+
+    ds = jsuper.run(dataclasses.replace(SWEEP, activation=(my_gelu, "relu")), progress=False)
+    assert list(ds.activation.values) == ["my_gelu", "relu"]
+    same = ds.sel(activation=["my_gelu"]).assign_coords(activation=["gelu"])
+    agree(same, reference.sel(activation=["gelu"]))

@@ -1,0 +1,201 @@
+"""One model: forward pass, initial weights, loss and gradient."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jsuper
+from jsuper.toy import model
+from jsuper.toy.activations import REGISTRY
+from jsuper.toy.gradient import ascending, make_batch_loss, make_draws, make_gradient
+from jsuper.toy.model import Params
+from jsuper.toy.static import couples_batch, make_setting, make_static, narrow_widths
+
+KEY = jsuper.seed_key(3)
+
+
+def random_params(n=20, m=5):
+    W = jax.random.normal(jax.random.key(1), (m, n)) * 0.4
+    b = jax.random.normal(jax.random.key(2), (n,)) * 0.2
+    return Params(W, b)
+
+
+def test_forward_is_the_papers_formula():
+    W, b = random_params(6, 2)
+    x = np.random.default_rng(0).uniform(size=(6, 9))
+    W64, b64 = np.asarray(W, np.float64), np.asarray(b, np.float64)
+    expected = np.maximum(W64.T @ (W64 @ x) + b64[:, None], 0)
+    assert np.asarray(jsuper.forward(W, b, "relu", x)) == pytest.approx(expected, abs=1e-6)
+    one = jsuper.forward(W, b, "relu", x[:, 0])
+    assert one.shape == (6,)
+    assert np.asarray(one) == pytest.approx(expected[:, 0], abs=1e-6)
+
+
+def test_forward_takes_parameters_and_functions():
+    W, b = random_params(6, 2)
+    x = np.full(6, 0.5)
+    quarter = jsuper.forward(W, b, "elu(0.25)", x)
+    assert jsuper.forward(W, b, lambda z: jax.nn.elu(z, 0.25), x) == pytest.approx(quarter)
+    assert jsuper.forward(W, b, "elu", x) != pytest.approx(quarter)
+
+
+@pytest.mark.parametrize("x", [np.zeros(7), np.zeros((7, 3)), np.zeros((6, 3, 1))])
+def test_forward_refuses_shapes_that_do_not_fit(x):
+    W, b = random_params(6, 2)
+    with pytest.raises(ValueError, match="do not fit"):
+        jsuper.forward(W, b, "relu", x)
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "instances", "xavier", "notebook"),
+    [(5, 2, 10, 0.5345, 0.2582), (100, 20, 20, 0.1291, 0.02887), (200, 20, 20, 0.09535, 0.02132)],
+)
+def test_initial_scale_is_xavier_or_the_notebooks(n, m, instances, xavier, notebook):
+    assert model.init_std("xavier", n, m, 1.0, instances) == pytest.approx(xavier, rel=1e-3)
+    assert model.init_std("notebook", n, m, 1.0, instances) == pytest.approx(notebook, rel=1e-3)
+    assert model.init_std("normal", n, m, 1.5, instances) == 1.5
+    drawn = model.init_params(KEY, m, n, xavier, "float32")
+    assert float(drawn.W.std()) == pytest.approx(xavier, rel=0.6 if m == 2 else 0.1)
+    assert (drawn.b == 0).all()
+
+
+def test_the_loss_is_the_mean_over_batch_and_features():
+    rng = np.random.default_rng(0)
+    x, x_hat, weights = rng.normal(size=(4, 6)), rng.normal(size=(4, 6)), rng.uniform(size=4)
+    expected = np.mean(weights[:, None] * (x - x_hat) ** 2)
+    loss = model.weighted_error(jnp.asarray(x_hat), jnp.asarray(x), jnp.asarray(weights))
+    assert float(loss) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_last_column_may_stand_for_many():
+    rng = np.random.default_rng(0)
+    x, x_hat, weights = rng.normal(size=(4, 6)), rng.normal(size=(4, 6)), rng.uniform(size=4)
+    repeated = [np.concatenate([a, *[a[:, -1:]] * 9], axis=1) for a in (x_hat, x)]
+    narrow = model.weighted_error(jnp.asarray(x_hat), jnp.asarray(x), jnp.asarray(weights), 10)
+    assert float(narrow) == pytest.approx(
+        float(model.weighted_error(*map(jnp.asarray, repeated), jnp.asarray(weights))), rel=1e-6
+    )
+
+
+def close(a, b, tolerance=2e-6):
+    """Whether two gradients agree, relative to the largest entry."""
+    scale = max(float(jnp.abs(b.W).max()), float(jnp.abs(b.b).max()))
+    return all(float(jnp.abs(p - q).max()) <= tolerance * scale for p, q in zip(a, b, strict=True))
+
+
+SPARSITIES_AND_DROPOUTS = [(0.0, 0.0), (0.97, 0.0), (0.99, 0.3), (0.999, 0.0)]
+VALUES = {"n_features": 20, "batch_size": 1024, "feature_sparsity": None}
+
+
+@pytest.mark.parametrize(
+    ("names", "vector"),
+    [
+        (tuple(REGISTRY), None),
+        (("relu", "sigmoid", "softmax", "solu_batch"), tuple(np.linspace(0.95, 0.9999, 20))),
+    ],
+    ids=["one sparsity", "per feature"],
+)
+def test_gradient_of_every_activation_is_that_of_the_plain_loss(names, vector):
+    """Narrow and whole batches, with and without dropout, against jax.grad of the plain loss."""
+    settings = [
+        {"activation": name, "sparsity": sparsity, "dropout": dropout}
+        for name in names
+        for sparsity, dropout in SPARSITIES_AND_DROPOUTS
+    ]
+    static = make_static(VALUES | {"feature_sparsity": vector}, settings, sequential=True)
+    assert static.widths == ((128, 512) if vector is None else (512,))
+    params, draws = random_params(), make_draws(static, KEY, jnp.int32(11))
+    stacked = jax.tree.map(lambda *a: np.stack(a), *[make_setting(static, p) for p in settings])
+    fast, plain = make_gradient(static), jax.grad(make_batch_loss(static))
+
+    @jax.jit
+    def both(settings):
+        return jax.lax.map(lambda s: (fast(params, s, draws), plain(params, s, draws)), settings)
+
+    got, expected = both(stacked)
+    for i, setting in enumerate(settings):
+        pair = [jax.tree.map(lambda a, i=i: a[i], g) for g in (got, expected)]
+        assert close(*pair), setting
+
+
+def test_whole_and_narrow_programs_see_the_same_batch():
+    static = make_static(
+        VALUES,
+        [{"activation": "relu", "sparsity": s, "dropout": 0.2} for s in (0.9, 0.999)],
+        sequential=True,
+    )
+    whole = dataclasses.replace(static, widths=())
+    narrow_draws, whole_draws = (make_draws(s, KEY, jnp.int32(5)) for s in (static, whole))
+    both = [np.concatenate([d.u, d.dropout]) for d in (narrow_draws, whole_draws)]
+    ordered = [a[:, np.lexsort(a)] for a in both]
+    assert (ordered[0] == ordered[1]).all()
+    assert (np.diff(narrow_draws.smallest) > -1e-4).all()
+
+
+@pytest.mark.parametrize("size", [2, 100, 1024, 1025])
+def test_ascending_sorts_but_for_near_ties(size):
+    values = jax.random.uniform(KEY, (size,))
+    order = np.asarray(ascending(values))
+    assert sorted(order) == list(range(size))
+    ordered = np.asarray(values)[order]
+    assert (ordered[1:] >= ordered[:-1] * (1 - 3e-4)).all()
+
+
+def test_widths_follow_the_sparsities():
+    def widths(*sparsities, activation="relu", batch=1024, vector=None):
+        values = VALUES | {"batch_size": batch, "feature_sparsity": vector}
+        return narrow_widths(
+            values, [{"activation": activation, "sparsity": s} for s in sparsities]
+        )
+
+    assert widths(0.0, 0.7, 0.9) == ()
+    assert widths(0.97) == (512,)
+    assert widths(0.0, 0.97, 0.999) == (128, 512)
+    assert widths(0.999, batch=64) == ()
+    assert widths(0.999, activation="softmax_batch") == ()
+    assert widths(0.0, vector=(0.999,) * 20) == (128,)
+
+
+def test_a_function_that_couples_the_batch_is_found_out():
+    assert couples_batch(lambda z: z - z.mean(axis=1, keepdims=True))
+    assert not couples_batch(lambda z: jax.nn.softmax(z, axis=0))
+    assert couples_batch("softmax_batch") and not couples_batch("softmax")
+
+
+def one_sparse_relu_loss(W, b):
+    """Population loss for x = λ e_j, j uniform, λ ~ U[0, 1], ReLU, unit importance (mean over i).
+
+    The integral over λ of (x_i - relu(G_ij λ + b_i))² in closed form; Chen et al., arXiv
+    2310.06301, treat the same potential.
+    """
+    G, n = W.T @ W, len(b)
+    total = 0.0
+    for i in range(n):
+        for j in range(n):
+            w, c = G[i, j], b[i]
+            if i != j and c <= 0:
+                total += max(w + c, 0) ** 3 / (3 * w) if w > 0 else 0.0
+            elif i != j:
+                total += w**2 / 3 + w * c + c**2 if w + c >= 0 else -(c**3) / (3 * w)
+            else:
+                N = (1 - w) ** 2 - 3 * (1 - w) * c + 3 * c**2
+                if c > 0:
+                    total += N / 3
+                else:
+                    total += (N + c**3 * (1 + w) / w**2) / 3 if w + c > 0 else 1 / 3
+    return total / n**2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_sparse_inputs_give_the_exact_relu_loss(seed):
+    rng = np.random.default_rng(seed)
+    W, b = rng.normal(size=(2, 5)) * 0.8, rng.normal(size=5) * 0.4
+    nodes = (np.arange(20_000) + 0.5) / 20_000
+    with jax.enable_x64(True):
+        x = np.concatenate([np.eye(5)[:, [j]] * nodes for j in range(5)], axis=1)
+        x_hat = jsuper.forward(W, b, "relu", x)
+        loss = model.weighted_error(x_hat, jnp.asarray(x), jnp.ones(5))
+    assert float(loss) == pytest.approx(one_sparse_relu_loss(W, b), rel=1e-6)

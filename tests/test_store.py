@@ -1,0 +1,289 @@
+"""Chunk files are whole or absent, manifests say what they belong to, folders extend."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from jsuper import RunError, Sweep, store
+from jsuper.families import spec_of
+from jsuper.grid import Chunk, expand
+from jsuper.spec import SpecError
+
+SWEEP = Sweep(
+    activation=("relu", "gelu"),
+    sparsity=0.5,
+    seeds=3,
+    steps=4,
+    n_features=3,
+    n_hidden=2,
+    snapshots=(0, 4),
+)
+(GROUP,) = expand(SWEEP)
+CHUNK = Chunk("toy", GROUP.static, GROUP.settings, GROUP.seeds)
+
+
+def arrays_of(chunk):
+    """Random results of the right shapes."""
+    rng = np.random.default_rng(0)
+    lead = (len(chunk.settings), len(chunk.seeds))
+    layout = spec_of(chunk.model).layout(chunk.static)
+    arrays = {k: rng.normal(size=lead + shape).astype("f4") for k, (_, shape) in layout.items()}
+    return arrays | {"status": np.ones(lead, "i1"), "first_bad_step": np.full(lead, -1, "i4")}
+
+
+ARRAYS = arrays_of(CHUNK)
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(
+        np.array_equal(a[k], b[k]) and a[k].dtype == b[k].dtype for k in a
+    )
+
+
+@pytest.fixture
+def path(tmp_path):
+    """The file of a whole chunk."""
+    store.write_chunk(tmp_path, CHUNK, ARRAYS)
+    return store.chunk_path(tmp_path, CHUNK.name)
+
+
+# --------------------------------------------------------------------------------------- chunks
+
+
+def test_a_chunk_comes_back_as_it_was(tmp_path, path):
+    assert same(store.read_chunk(tmp_path, CHUNK), ARRAYS)
+    assert [p.name for p in path.parent.iterdir()] == [f"{CHUNK.name}.npz"]
+
+
+def test_a_chunk_that_is_not_there_is_none(tmp_path):
+    assert store.read_chunk(tmp_path, CHUNK) is None
+
+
+@pytest.mark.parametrize("share", [0, 0.001, 0.3, 0.9, 0.999])
+def test_a_truncated_chunk_is_refused(tmp_path, path, share):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(RunError, match=f"{CHUNK.name}.*cannot be read"):
+        store.read_chunk(tmp_path, CHUNK)
+
+
+def test_a_file_that_is_no_archive_is_refused(tmp_path, path):
+    with open(path, "wb") as file:
+        np.save(file, ARRAYS["W"])
+    with pytest.raises(RunError, match=f"{CHUNK.name}.*cannot be read"):
+        store.read_chunk(tmp_path, CHUNK)
+
+
+def test_a_flipped_bit_anywhere_is_harmless_or_refused(tmp_path, path):
+    """Zip files have bytes that nobody reads; any other bit is noticed."""
+    content = path.read_bytes()
+    refused = 0
+    for place in [*range(0, len(content), 29), *range(len(content) - 800, len(content), 2)]:
+        for bit in (0, 7):
+            damaged = bytearray(content)
+            damaged[place] ^= 1 << bit
+            path.write_bytes(damaged)
+            try:
+                assert same(store.read_chunk(tmp_path, CHUNK), ARRAYS), place
+            except RunError:
+                refused += 1
+    assert refused > 500
+
+
+@pytest.mark.parametrize(
+    "name, array",
+    [
+        ("W", ARRAYS["W"][:, :, :1]),
+        ("W", ARRAYS["W"][:1]),
+        ("b", ARRAYS["b"].swapaxes(0, 1)),
+        ("loss", ARRAYS["loss"][..., None]),
+        ("status", ARRAYS["status"][:, :2]),
+    ],
+)
+def test_an_array_of_another_shape_is_refused(tmp_path, name, array):
+    store.write_chunk(tmp_path, CHUNK, ARRAYS | {name: array})
+    with pytest.raises(RunError, match=f"no array {name} of shape"):
+        store.read_chunk(tmp_path, CHUNK)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_an_array_that_is_not_there_is_noticed(tmp_path, name):
+    store.write_chunk(tmp_path, CHUNK, {k: v for k, v in ARRAYS.items() if k != name})
+    with pytest.raises(RunError, match=f"no array {name} of shape"):
+        store.read_chunk(tmp_path, CHUNK)
+
+
+def test_a_chunk_under_the_name_of_another_is_refused(tmp_path, path):
+    other = dataclasses.replace(CHUNK, seeds=(3, 4, 5))  # of the same shape
+    path.rename(store.chunk_path(tmp_path, other.name))
+    with pytest.raises(RunError, match="holds something else than its name says"):
+        store.read_chunk(tmp_path, other)
+
+
+def test_a_chunk_of_another_schema_is_refused(tmp_path, path):
+    meta = json.dumps({"schema": store.SCHEMA + 1} | CHUNK.to_dict())
+    np.savez(path, meta=meta, **ARRAYS)
+    with pytest.raises(RunError, match=CHUNK.name):
+        store.read_chunk(tmp_path, CHUNK)
+
+
+class Trap:
+    """Sets a flag where somebody unpickles it."""
+
+    sprung = False
+
+    def __reduce__(self):
+        return setattr, (Trap, "sprung", True)
+
+
+def test_pickles_are_neither_written_nor_read(tmp_path, path):
+    trapped = ARRAYS | {"W": np.array([Trap()], dtype=object)}
+    with pytest.raises(ValueError, match="allow_pickle"):
+        store.write_chunk(tmp_path, CHUNK, trapped)
+    meta = json.dumps({"schema": store.SCHEMA} | CHUNK.to_dict())
+    np.savez(path, meta=meta, **trapped)
+    with pytest.raises(RunError, match="allow_pickle"):
+        store.read_chunk(tmp_path, CHUNK)
+    assert not Trap.sprung
+
+
+class FullDiskError(OSError):
+    pass
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path):
+    def write(file):
+        file.write(b"half of it")
+        raise FullDiskError
+
+    with pytest.raises(FullDiskError):
+        store.write_atomically(tmp_path / "chunks" / "new.npz", write)
+    assert list((tmp_path / "chunks").iterdir()) == []
+
+
+def test_a_failed_write_leaves_an_older_file_as_it_was(tmp_path, path, monkeypatch):
+    content = path.read_bytes()
+
+    def full(*args):
+        raise FullDiskError
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(FullDiskError):
+        store.write_chunk(tmp_path, CHUNK, {k: v + 1 for k, v in ARRAYS.items()})
+    assert list(path.parent.iterdir()) == [path]
+    assert path.read_bytes() == content
+
+
+def test_done_tells_whole_damaged_and_missing_apart(tmp_path, path):
+    damaged = dataclasses.replace(CHUNK, seeds=(7,))
+    absent = dataclasses.replace(CHUNK, seeds=(8,))
+    store.chunk_path(tmp_path, damaged.name).write_bytes(path.read_bytes()[:-100])
+    whole, bad = store.done(tmp_path, [CHUNK, damaged, absent])
+    assert list(whole) == [CHUNK.name] and same(whole[CHUNK.name], ARRAYS)
+    assert bad == [damaged]
+
+
+def test_set_aside_keeps_the_damaged_file_under_another_name(tmp_path, path):
+    path.write_bytes(b"damaged")
+    aside = store.set_aside(tmp_path, CHUNK)
+    assert not path.exists()
+    assert aside.name == f"{CHUNK.name}.npz.corrupt" and aside.read_bytes() == b"damaged"
+
+
+# -------------------------------------------------------------------------------------- manifest
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    """The manifest of a run of `SWEEP`, as it is read back."""
+    store.write_manifest(tmp_path, SWEEP, [CHUNK], [{"versions": {"jsuper": "x"}}])
+    return store.read_manifest(tmp_path)
+
+
+def test_a_manifest_gives_sweep_and_chunks_back(tmp_path, manifest):
+    assert Sweep.from_dict(manifest["sweep"]) == SWEEP
+    assert store.chunks_in(manifest) == [CHUNK]
+    assert [c.name for c in store.chunks_in(manifest)] == [manifest["chunks"][0]["name"]]
+    assert manifest["sessions"] == [{"versions": {"jsuper": "x"}}]
+    assert (tmp_path / "sweep.toml").read_text() == SWEEP.to_toml()
+
+
+def test_a_partition_of_many_chunks_comes_back(tmp_path):
+    sweep = Sweep(activation=("relu", "gelu"), sparsity=(0.0, 0.5), n_hidden=(2, 3), seeds=[4, 9])
+    chunks = [
+        Chunk("toy", g.static, (setting,), (seed,))
+        for g in expand(sweep)
+        for setting in g.settings
+        for seed in g.seeds
+    ]
+    store.write_manifest(tmp_path, sweep, chunks, [])
+    assert store.chunks_in(store.read_manifest(tmp_path)) == chunks
+
+
+def test_no_manifest_is_none(tmp_path):
+    assert store.read_manifest(tmp_path) is None
+    assert store.read_manifest(tmp_path / "missing") is None
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ('{"schema": 2, "sweep": {}}', r"has schema 2; this jsuper reads 1: update jsuper"),
+        ("not json", "cannot be read"),
+        ("", "cannot be read"),
+        ("[]", "cannot be read"),
+        ("{}", "cannot be read"),
+        ('{"schema": 1}', "cannot be read"),
+        ("\xff", "cannot be read"),
+    ],
+)
+def test_a_manifest_that_cannot_be_used_is_refused(tmp_path, text, said):
+    (tmp_path / "manifest.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(RunError, match=said):
+        store.read_manifest(tmp_path)
+
+
+# --------------------------------------------------------------------------------------- extend
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        dict(seeds=4),
+        dict(seeds=[2, 0, 1]),
+        dict(sparsity=(0.1, 0.5)),
+        dict(activation=("gelu", "tanh", "relu")),
+        dict(dropout=(0.5, 0.0), learning_rate=(1e-3, 1e-2)),
+        dict(n_hidden=(1, 2), steps=(4, 8)),
+    ],
+    ids=str,
+)
+def test_a_sweep_that_contains_the_held_one_extends_it(tmp_path, manifest, more):
+    store.check_extends(dataclasses.replace(SWEEP, **more), manifest, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "other, said",
+    [
+        (dict(seeds=2), "its seeds is 3, asked is 2"),
+        (dict(seeds=[0, 1, 3]), r"its seeds is 3, asked is \[0, 1, 3\]"),
+        (dict(activation="relu"), r"its activation is \['relu', 'gelu'\], asked is \['relu'\]"),
+        (dict(sparsity=0.9), r"its sparsity is \[0\.5\], asked is \[0\.9\]"),
+        (dict(sparsity=(0.1, 0.9)), "its sparsity is"),
+        (dict(steps=8), r"its steps is \[4\], asked is \[8\]"),
+        (dict(n_hidden=3), r"its n_hidden is \[2\], asked is \[3\]"),
+        (dict(schedule="linear"), "its schedule is constant, asked is linear"),
+        (dict(unpaired=True), "its unpaired is False, asked is True"),
+        (dict(importance=(1, 2, 3)), r"its importance is None, asked is \[1\.0, 2\.0, 3\.0\]"),
+        (dict(snapshots=(0, 2, 4)), r"its snapshots is \[0, 4\], asked is \[0, 2, 4\]"),
+        (dict(records=3), "its records is 100, asked is 3"),
+    ],
+    ids=str,
+)
+def test_any_other_sweep_is_refused_with_the_difference(tmp_path, manifest, other, said):
+    with pytest.raises(SpecError, match=said) as caught:
+        store.check_extends(dataclasses.replace(SWEEP, **other), manifest, tmp_path)
+    assert str(tmp_path) in str(caught.value)
