@@ -16,12 +16,12 @@ from jsuper.spec import BaseSweep, SpecError
 Device = Any  # jax.Device, which type checkers take for a variable
 PLATFORMS = ("auto", "cpu", "gpu", "tpu")
 CHUNK_SECONDS = 60.0  # what a kill may cost a worker
-CPU_MODELS = (24, 64)  # of a chunk: enough to share the draws, few enough to balance and lose
+CPU_MODELS = (24, 96)  # of a chunk: enough to share the draws, few enough to balance and lose
 ACCELERATOR_MODELS = 2**16  # of a chunk; its blocks are as large as the device's memory holds
 
 # Microseconds of a model-step on one core, from benchmarks/throughput.py: what an operation costs
 # whatever its size, a multiply-add, and an element of one pass over the batch.
-CPU_COST = (6.0, 4.0e-5, 1.6e-4)
+CPU_COST = (7.0, 4.2e-5, 1.7e-4)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jsuper.plan import Plan
     from jsuper.runner import Job
 
-PROCESS_BYTES = 600e6  # Python, JAX and its compiler, before any model
+PROCESS_BYTES = 850e6  # Python, JAX and its compiler, before any model
 WORKING_ARRAYS = 12  # of the size of a batch, that a worker holds at once
 MOST_TABLES = 4
 
