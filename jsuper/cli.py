@@ -86,9 +86,10 @@ def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
     group = first.add_mutually_exclusive_group()
     group.add_argument("--preset")
     group.add_argument("--config")
+    group.add_argument("--model")
     first.error = _refuse  # type: ignore[method-assign]
     known, rest = first.parse_known_args(argv)
-    data, name = _start(known.preset, known.config)
+    data, name = _start(known.preset, known.config, known.model)
     start = families.sweep_from_dict(data)
     fields = [_flag(f, getattr(start, f.name)) for f in dataclasses.fields(start)]
     flags = dataclasses.make_dataclass("Flags", fields, frozen=True, kw_only=True)
@@ -117,14 +118,15 @@ def _refuse(message: str) -> None:
     raise SpecError(message)
 
 
-def _start(preset: str | None, config: str | None) -> tuple[dict[str, Any], str]:
-    """The fields of a preset or file, and its name."""
+def _start(preset: str | None, config: str | None, model: str | None) -> tuple[dict[str, Any], str]:
+    """The fields of a preset, a file or a family's defaults, and its name."""
+    if model is not None:
+        return {"model": model}, model
     if config is not None:
         return read_toml(config), Path(config).stem
     name = preset or DEFAULT_PRESET
-    there = sorted(p.stem for p in PRESETS.glob("*.toml"))
-    if name not in there:
-        raise SpecError(f"preset={name!r} is not known; the presets are {', '.join(there)}")
+    if name not in _presets():
+        raise SpecError(f"preset={name!r} is not known; the presets are {', '.join(_presets())}")
     return read_toml(PRESETS / f"{name}.toml"), name
 
 
@@ -150,13 +152,17 @@ def _annotated(kind: Any, f: dataclasses.Field, shown: str | None) -> Any:
 
 
 def _description(cls: type[BaseSweep]) -> str:
-    presets = ", ".join(sorted(p.stem for p in PRESETS.glob("*.toml")))
     return (
         f"Train a whole grid of models ({cls.model}) and keep every weight.\n\n"
-        f"Start from --preset NAME ({presets}; default {DEFAULT_PRESET}) or --config FILE.toml; "
-        "flags go on top. Lists are space-separated: --activation relu gelu --sparsity 0 0.9. "
+        f"Start from --preset NAME ({', '.join(_presets())}; default {DEFAULT_PRESET}), "
+        f"--config FILE.toml or --model NAME ({', '.join(families.FAMILIES)}); flags go on top. "
+        "Lists are space-separated: --activation relu gelu --sparsity 0 0.9. "
         "The same command again resumes, or says that all is done."
     )
+
+
+def _presets() -> list[str]:
+    return sorted(p.stem for p in PRESETS.glob("*.toml"))
 
 
 def default_folder(asked: BaseSweep, name: str) -> Path:

@@ -23,7 +23,7 @@ import numpy as np
 from jsuper import families, programs
 from jsuper.grid import Chunk, Setting
 from jsuper.plan import Device, Plan
-from jsuper.spec import plain
+from jsuper.spec import digest, plain
 
 SEGMENT_SECONDS = 0.5  # a call on a CPU: progress and signals are seen between calls
 FAILED = 3
@@ -104,7 +104,7 @@ def train_chunks(
     Raises:
         Exception: whatever a worker raised, after the others have stopped.
     """
-    blocks = [block for chunk in chunks for block in split(plan, chunk, company, progress)]
+    blocks = split(plan, chunks, company)
     todo, done = queue.SimpleQueue(), queue.SimpleQueue()
     for block in blocks:
         todo.put(block)
@@ -134,27 +134,54 @@ def train_chunks(
             thread.join()
 
 
-def split(plan: Plan, chunk: Chunk, company: list[Chunk], progress: Progress) -> list[Block]:
-    """The blocks of a chunk: the chunk itself on a CPU; by branch and size on an accelerator."""
-    family = families.program_of(chunk.model)
-    values = {k: plain(v) for k, v in chunk.static.items()}
-    alike = [c for c in company if {k: plain(v) for k, v in c.static.items()} == values]
-    together = [s for c in alike for s in c.settings]
-    seeds = max(len(c.seeds) for c in alike)
-    if plan.sequential:
-        static = family.make_static(chunk.static, together, sequential=True)
-        shape = (max(len(c.settings) for c in alike), seeds)
-        return [Block(chunk, static, chunk.settings, chunk.seeds, shape)]
-    branch = families.spec_of(chunk.model).Sweep.branch
+def split(plan: Plan, chunks: list[Chunk], company: list[Chunk]) -> list[Block]:
+    """The blocks of chunks: a chunk itself on a CPU, a block for each branch on an accelerator.
+
+    The program of a block is made for the settings of the whole company, and for one shape, to
+    which smaller blocks are padded; a block of less than half of it gets a shape of its own.
+    """
+    groups: dict[str, list[Chunk]] = {}
+    for chunk in company:
+        groups.setdefault(_group(chunk), []).append(chunk)
+    made: dict[Any, Any] = {}
     blocks = []
-    for value in dict.fromkeys(s.get(branch) for s in chunk.settings):
-        static = family.make_static(chunk.static, [s for s in together if s.get(branch) == value])
-        mine = tuple(s for s in chunk.settings if s.get(branch) == value)
-        most = max(sum(s.get(branch) == value for s in c.settings) for c in alike)
-        block = Block(chunk, static, mine, chunk.seeds, (most, seeds))
-        key = programs.fitting_key(block.key(plan, plan.worker_devices[0]), progress)
-        blocks += _tiles(dataclasses.replace(block, shape=key.shape))
+    for chunk in chunks:
+        name = _group(chunk)
+        for value in _branches(plan, chunk):
+            if (name, value) not in made:
+                made[name, value] = _program_of(plan, groups[name], value)
+            static, shape = made[name, value]
+            mine = _of_branch(chunk, value)
+            if 2 * len(mine) * len(chunk.seeds) < shape[0] * shape[1]:
+                shape = (len(mine), len(chunk.seeds))
+            blocks.append(Block(chunk, static, mine, chunk.seeds, shape))
     return blocks
+
+
+def _group(chunk: Chunk) -> str:
+    return digest({k: plain(v) for k, v in chunk.static.items()})
+
+
+def _branches(plan: Plan, chunk: Chunk) -> list[Any]:
+    """The values by which a chunk is split: those of its branching setting, where models vmap."""
+    branch = families.spec_of(chunk.model).Sweep.branch
+    if plan.sequential or branch is None:
+        return [None]
+    return list(dict.fromkeys(s[branch] for s in chunk.settings))
+
+
+def _of_branch(chunk: Chunk, value: Any) -> tuple[Setting, ...]:
+    branch = families.spec_of(chunk.model).Sweep.branch
+    return tuple(s for s in chunk.settings if value is None or s[branch] == value)
+
+
+def _program_of(plan: Plan, group: list[Chunk], value: Any) -> tuple[Any, tuple[int, int]]:
+    """What to compile for a branch of a group: its static values and the shape of a block."""
+    family = families.program_of(group[0].model)
+    parts = [_of_branch(chunk, value) for chunk in group]
+    distinct = {digest({k: plain(v) for k, v in s.items()}): s for part in parts for s in part}
+    static = family.make_static(group[0].static, distinct.values(), sequential=plan.sequential)
+    return static, (max(map(len, parts)), max(len(c.seeds) for c in group))
 
 
 def _tiles(block: Block) -> list[Block]:
@@ -170,11 +197,13 @@ def _tiles(block: Block) -> list[Block]:
 
 
 def _fill(arrays: Arrays, block: Block, result: Arrays) -> None:
-    rows = [block.chunk.settings.index(s) for s in block.settings]
-    columns = [block.chunk.seeds.index(s) for s in block.seeds]
-    shape = (len(block.chunk.settings), len(block.chunk.seeds))
+    chunk = block.chunk
+    row_of = {id(s): row for row, s in enumerate(chunk.settings)}
+    rows = [row_of[id(s)] for s in block.settings]
+    columns = [chunk.seeds.index(s) for s in block.seeds]
     for name, value in result.items():
-        whole = arrays.setdefault(name, np.zeros(shape + value.shape[2:], value.dtype))
+        shape = (len(chunk.settings), len(chunk.seeds), *value.shape[2:])
+        whole = arrays.setdefault(name, np.zeros(shape, value.dtype))
         whole[np.ix_(rows, columns)] = value
 
 
@@ -204,19 +233,29 @@ def _work(
 def train_block(
     plan: Plan, device: Device, block: Block, progress: Progress, stop: threading.Event
 ) -> Iterator[tuple[Block, Arrays]]:
-    """Train a block; where the device's memory does not hold it, halve it and go on."""
+    """Train a block, in tiles where the device's memory does not hold its program whole."""
+    key = programs.fitting_key(block.key(plan, device), progress)
+    for tile in _tiles(dataclasses.replace(block, shape=key.shape)):
+        yield from _train_tile(plan, device, tile, progress, stop)
+
+
+def _train_tile(
+    plan: Plan, device: Device, tile: Block, progress: Progress, stop: threading.Event
+) -> Iterator[tuple[Block, Arrays]]:
+    """Train what one call holds; where memory runs out all the same, halve it and go on."""
     try:
-        result = _train(plan, device, block, progress, stop)
-        if result is not None:
-            yield block, result
+        result = _train(plan, device, tile, progress, stop)
     except jax.errors.JaxRuntimeError as error:
         if not out_of_memory(error):
             raise
-        halves = halve(block)
+        halves = halve(tile)
         if not halves:
-            yield block, failed(block)
+            yield tile, failed(tile)
         for half in halves:
-            yield from train_block(plan, device, half, progress, stop)
+            yield from _train_tile(plan, device, half, progress, stop)
+        return
+    if result is not None:
+        yield tile, result
 
 
 def out_of_memory(error: Exception) -> bool:

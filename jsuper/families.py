@@ -2,10 +2,14 @@
 
 A family is a package with two modules:
 
-    spec.py    Sweep (a BaseSweep), layout(static), coordinates(static), ATTRIBUTES, SUMMARY,
-               work(static); no jax
-    train.py   make_static(values, settings) -> Static, make_setting(static, point) -> Setting,
-               make_train(static, sequential) -> Train
+    spec.py    no jax: Sweep, a BaseSweep with two main_axes and the fields steps and dtype;
+               layout(static): variable -> (dimensions, shape) of one model; coordinates(static)
+               of those dimensions; ATTRIBUTES: variable -> words; SUMMARY: the variable that the
+               command line shows; work(static): multiply-adds and elementwise passes of a step
+    train.py   make_static(values, settings, sequential) -> Static, hashable, with dtype;
+               make_setting(static, point) -> Setting, of which all but the point's fields have
+               defaults; make_train(static, sequential) -> Train with init, advance, finish, steps
+               and stops, as `jsuper.toy.train.Train` documents them
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ commit and of resume, named by the hash of what it holds.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ class Chunk:
     settings: tuple[Setting, ...]
     seeds: tuple[int, ...]
 
-    @property
+    @functools.cached_property
     def name(self) -> str:
         """The hash of the chunk's content: the name of its file."""
         return digest(self.to_dict())

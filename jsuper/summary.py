@@ -15,6 +15,7 @@ from jsuper.grid import Chunk
 
 if TYPE_CHECKING:
     import xarray
+    from rich.table import Table
 
     from jsuper.plan import Plan
     from jsuper.runner import Job
@@ -102,30 +103,32 @@ def slices(ds: xarray.Dataset, main_axes: tuple[str, ...]) -> Iterator[tuple[str
 def print_tables(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...]) -> None:
     """The median over seeds of `variable`, first main axis down, second across."""
     from rich.console import Console
-    from rich.table import Table
 
-    rows, columns = main_axes
     tables = list(slices(ds, main_axes))
-    console = Console(width=max(100, 16 + 9 * ds.sizes[columns]), highlight=False)
+    console = Console(width=max(100, 16 + 9 * ds.sizes[main_axes[1]]), highlight=False)
     for title, part in tables[:MOST_TABLES]:
-        used = part[variable].where(part["status"] == 1)
-        median = used.median("seed")
-        caption = f"{variable}, median over {ds.sizes['seed']} seeds" + (f"; {title}" * bool(title))
-        table = Table(title=caption, box=None, title_justify="left", pad_edge=False)
-        table.add_column(rows)
-        for value in part[columns].values:
-            table.add_column(f"{columns} {value:g}" if not table.rows else "", justify="right")
-        table.columns[1].header = f"{columns} {part[columns].values[0]:g}"
-        for column, value in zip(table.columns[2:], part[columns].values[1:], strict=True):
-            column.header = f"{value:g}"
-        table.add_column("left out", justify="right")
-        for name in part[rows].values:
-            left_out = int((part["status"].sel({rows: name}) != 1).sum())
-            cells = [number(v) for v in median.sel({rows: name}).values]
-            table.add_row(str(name), *cells, str(left_out) if left_out else "-")
-        console.print(table)
+        print(f"\n{variable}, median over {ds.sizes['seed']} seeds" + (f"; {title}" * bool(title)))
+        console.print(_table(part, variable, *main_axes))
     if len(tables) > MOST_TABLES:
         print(f"... and {len(tables) - MOST_TABLES} more tables: jsuper.load has all")
+    print()
+
+
+def _table(part: xarray.Dataset, variable: str, rows: str, columns: str) -> Table:
+    from rich.table import Table
+
+    fine = part["status"] == 1
+    median = part[variable].where(fine).median("seed")
+    table = Table(box=None, pad_edge=False)
+    table.add_column(rows)
+    for i, value in enumerate(part[columns].values):
+        table.add_column(f"{columns} {value}" if i == 0 else str(value), justify="right")
+    table.add_column("left out", justify="right")
+    for name in part[rows].values:
+        left_out = int((~fine).sel({rows: name}).sum())
+        cells = [number(v) for v in median.sel({rows: name}).values]
+        table.add_row(str(name), *cells, str(left_out or "-"))
+    return table
 
 
 def number(value: float) -> str:

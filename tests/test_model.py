@@ -12,6 +12,7 @@ from jsuper.toy import model
 from jsuper.toy.activations import REGISTRY
 from jsuper.toy.gradient import ascending, make_batch_loss, make_draws, make_gradient
 from jsuper.toy.model import Params
+from jsuper.toy.names import BATCH_COUPLED
 from jsuper.toy.static import couples_batch, make_setting, make_static, narrow_widths
 
 KEY = jsuper.seed_key(3)
@@ -80,10 +81,10 @@ def test_the_last_column_may_stand_for_many():
     )
 
 
-def close(a, b, tolerance=2e-6):
-    """Whether two gradients agree, relative to the largest entry."""
+def difference(a, b):
+    """The largest difference of two gradients, relative to the largest entry."""
     scale = max(float(jnp.abs(b.W).max()), float(jnp.abs(b.b).max()))
-    return all(float(jnp.abs(p - q).max()) <= tolerance * scale for p, q in zip(a, b, strict=True))
+    return max(float(jnp.abs(p - q).max()) / scale for p, q in zip(a, b, strict=True))
 
 
 SPARSITIES_AND_DROPOUTS = [(0.0, 0.0), (0.97, 0.0), (0.99, 0.3), (0.999, 0.0)]
@@ -118,7 +119,9 @@ def test_gradient_of_every_activation_is_that_of_the_plain_loss(names, vector):
     got, expected = both(stacked)
     for i, setting in enumerate(settings):
         pair = [jax.tree.map(lambda a, i=i: a[i], g) for g in (got, expected)]
-        assert close(*pair), setting
+        # normalising over the batch cancels nearly all of the gradient, and with it its digits
+        tolerance = 1e-3 if setting["activation"] in BATCH_COUPLED else 3e-6
+        assert difference(*pair) <= tolerance, setting
 
 
 def test_whole_and_narrow_programs_see_the_same_batch():

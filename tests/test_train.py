@@ -104,16 +104,16 @@ def test_schedules_are_the_notebooks():
     assert float(optimizers.schedule("cosine", jnp.int32(0), 1)) == 1.0
 
 
-@pytest.mark.parametrize("schedule", ["linear", "cosine"])
-def test_a_schedule_changes_the_training(schedule):
+def test_a_schedule_changes_the_training():
     ds = [
         jsuper.run(
             jsuper.Sweep(activation="relu", sparsity=0.5, seeds=1, steps=50, schedule=s, **SMALL),
             progress=False,
         )
-        for s in ("constant", schedule)
+        for s in ("constant", "linear", "cosine")
     ]
     assert abs(ds[0].W - ds[1].W).max() > 1e-4
+    assert abs(ds[1].W - ds[2].W).max() > 1e-4
 
 
 def test_a_model_alone_is_the_same_model_in_a_sweep():

@@ -22,7 +22,7 @@ def draw(key: Array, n_features: int, batch: int) -> Array:
 
 
 def features(u: Array, density: Array, dtype: DTypeLike = jnp.float32) -> Array:
-    """x = u/p where u < p, else 0.
+    """x = u/p where u < p, else 0; u/p as u times the rounded 1/p, which is still at most 1.
 
     Args:
         u: uniform draws, (n_features, batch).
@@ -32,7 +32,7 @@ def features(u: Array, density: Array, dtype: DTypeLike = jnp.float32) -> Array:
         The batch, (n_features, batch), in [0, 1].
     """
     p = _column(density)
-    return jnp.where(u < p.astype(u.dtype), u.astype(dtype) / p.astype(dtype), 0)
+    return jnp.where(u < p.astype(u.dtype), u.astype(dtype) * (1 / p.astype(dtype)), 0)
 
 
 def sample(key: Array, sparsity: float | Array, n_features: int, batch: int) -> Array:

@@ -7,6 +7,7 @@ and one zero column, weighted by how many there are: the same loss, the same gra
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -100,38 +101,60 @@ def make_batch_loss(static: Static) -> Callable[[Params, Setting, Draws], Array]
     return batch_loss
 
 
-def make_gradient(static: Static) -> Callable[[Params, Setting, Draws], Params]:
-    """The gradient of `make_batch_loss`, on the narrowest batch that holds the active columns."""
+def make_gradient(
+    static: Static, per_model: Callable = lambda f: f
+) -> Callable[[Params, Setting, Draws], Params]:
+    """The gradient of `make_batch_loss`, on the narrowest batch that holds the active columns.
+
+    Args:
+        static: shapes and program.
+        per_model: wraps the heavy part, e.g. `sequential_vmap`; the rest stays batched under vmap.
+    """
     widths = (*static.widths, static.batch_size)
     at_width = [gradient_at(static, width) for width in widths]
     whole_only = np.array([couples_batch(a) for a in static.activations])
+    heavy = per_model(lambda index, *args: jax.lax.switch(index, at_width, *args))
 
     def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
-        if draws.smallest is None:
-            return at_width[-1](params, setting, draws)
-        active = draws.smallest < threshold(static, setting.density)
-        last = jnp.max(jnp.where(active, jnp.arange(1, static.batch_size + 1), 0))
-        # a narrow batch ends with a zero column, so it is wider than the last active one
-        narrowest = jnp.sum(last >= np.array(static.widths))
-        index = jnp.where(jnp.array(whole_only)[setting.activation], len(widths) - 1, narrowest)
-        return jax.lax.switch(index, at_width, params, setting, draws)
+        index = jnp.int32(len(static.widths))
+        if draws.smallest is not None:
+            active = draws.smallest < threshold(static, setting.density)
+            last = jnp.max(jnp.where(active, jnp.arange(1, static.batch_size + 1), 0))
+            # a narrow batch ends with a zero column, so it is wider than the last active one
+            narrowest = jnp.sum(last >= np.array(static.widths), dtype=jnp.int32)
+            index = jnp.where(jnp.array(whole_only)[setting.activation], index, narrowest)
+        decoder = jnp.concatenate([params.W, params.b[None]]).T
+        through_h, at_output = heavy(index, params.W, decoder, setting, draws)
+        return Params(W=through_h + at_output[:-1], b=at_output[-1])
 
     return gradient
 
 
-def gradient_at(static: Static, width: int) -> Callable[[Params, Setting, Draws], Params]:
+def gradient_at(static: Static, width: int) -> Callable[..., tuple[Array, Array]]:
     """The gradient from the first `width` columns, the last of which stands for all the rest.
 
-    The switch over activations is around ∂L/∂z alone: differentiating through it would keep the
-    residuals of every branch, and would compile the matrix products once per activation.
+    With h1 = [h; 1] the bias is one more weight, z = decoder h1 with decoder = [Wᵀ b], and takes no
+    pass of its own. The switch over activations is around ∂L/∂z alone: the matrix products are
+    compiled once, and no branch's residuals are kept.
+
+    Returns:
+        A function of (W, decoder, setting, draws) that returns the two parts of the gradient:
+        (W ∂L/∂z) xᵀ, what goes through h, (n_hidden, n_features), and h1 (∂L/∂z)ᵀ, what W and b do
+        at the output, (n_hidden + 1, n_features).
     """
     repeats = static.batch_size - width + 1
     branches = [jax.grad(error_of(a, repeats)) for a in static.activations]
+    product = functools.partial(jnp.matmul, precision="highest")
 
-    def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
+    def gradient(W: Array, decoder: Array, setting: Setting, draws: Draws) -> tuple[Array, Array]:
         x, mask = batch_of(static, setting, draws, width)
-        z, pull_back = jax.vjp(lambda p: model.preactivation(p, x, mask), params)
+        h = product(W, x)
+        h = h if mask is None else h * mask
+        h1 = jnp.pad(h, ((0, 1), (0, 0)), constant_values=1)
+        z = product(decoder, h1)
         dz = jax.lax.switch(setting.activation, branches, z, x, setting.importance)
-        return pull_back(dz)[0]
+        dh = product(W, dz)
+        dh = dh if mask is None else dh * mask
+        return product(dh, x.T), product(h1, dz.T)
 
     return gradient

@@ -87,7 +87,7 @@ def make_train(static: Static, sequential: bool = False) -> Train:
         A `Train`; call it with a setting and a key (`jsuper.seed_key(seed)`).
     """
     per_model = sequential_vmap if sequential else lambda f: f
-    gradient = per_model(make_gradient(static))
+    gradient = make_gradient(static, per_model)
     batch_loss = per_model(make_batch_loss(static))
     evaluate = make_evaluate(static, per_model)
     curve_steps = recorded_steps(static.steps, static.records)
