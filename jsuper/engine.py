@@ -72,10 +72,11 @@ class Progress:
             for name, amount in amounts.items():
                 setattr(self, name, getattr(self, name) + amount)
 
-    def timing(self, wall_s: float) -> dict[str, float]:
-        """Where the time of a run went; the *_s of the workers are sums over them."""
+    def timing(self, wall_s: float, workers: int) -> dict[str, float]:
+        """Where the time of a run went: `train_s` and `evaluate_s` are sums over the workers."""
         names = ("model_steps", "models", "non_finite", "compiles", "compile_s", "train_s")
-        return {n: getattr(self, n) for n in (*names, "evaluate_s")} | {"wall_s": wall_s}
+        counts = {name: getattr(self, name) for name in (*names, "evaluate_s")}
+        return counts | {"wall_s": wall_s, "workers": workers}
 
 
 Arrays = dict[str, np.ndarray]

@@ -214,7 +214,7 @@ def run(
     with reporter(job.todo, counters, quiet=not progress) as tick:
         execute(job, plan, counters, stop, tick)
     ds = to_dataset(sweep.to_dict(), job.chunks, job.arrays)
-    ds.attrs["timing"] = json.dumps(counters.timing(time.perf_counter() - began))
+    ds.attrs["timing"] = json.dumps(counters.timing(time.perf_counter() - began, plan.workers))
     return ds
 
 

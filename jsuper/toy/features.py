@@ -7,18 +7,19 @@ one sparsity are active at every lower one. Batches are (n_features, batch), the
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
+
+from jsuper.keys import uniform
 
 GOLDEN = (5**0.5 - 1) / 2
 
 
 def draw(key: Array, n_features: int, batch: int) -> Array:
     """Uniform draws (n_features, batch) on [0, 1), float32 whatever the model's dtype."""
-    return jax.random.uniform(key, (n_features, batch), jnp.float32)
+    return uniform(key, (n_features, batch))
 
 
 def features(u: Array, density: Array, dtype: DTypeLike = jnp.float32) -> Array:
@@ -56,7 +57,7 @@ def nonzero_draws(key: Array, n_features: int, columns: int) -> tuple[Array, Arr
     The first two are stratified (an even comb and a golden-ratio sequence, each shifted at random),
     which makes the mean over the columns far more precise than independent draws would.
     """
-    flat = jax.random.uniform(key, (n_features * columns + 2,), jnp.float32)
+    flat = uniform(key, (n_features * columns + 2,))
     first = (jnp.arange(columns, dtype=jnp.float32) + flat[-1]) / columns
     spread = jnp.asarray(np.arange(columns) * GOLDEN % 1, jnp.float32)
     value = (spread + flat[-2]) % 1
