@@ -104,8 +104,8 @@ def test_no_function_is_traced_again_for_a_second_block(monkeypatch):
     traced = []
     make_gradient = toy.make_gradient
 
-    def counting(static):
-        gradient = make_gradient(static)
+    def counting(*args):
+        gradient = make_gradient(*args)
         return lambda *args: (traced.append(1), gradient(*args))[1]
 
     monkeypatch.setattr(toy, "make_gradient", counting)
