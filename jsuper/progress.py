@@ -43,12 +43,12 @@ def _bar(total: int) -> tqdm:
         smoothing=0.1,
         dynamic_ncols=True,
         file=sys.stderr,
-        bar_format="{percentage:3.0f}% |{bar}| {postfix}{rate_fmt}, {elapsed} < {remaining}",
+        bar_format="{percentage:3.0f}% |{bar}| {desc}, {rate_fmt}, {elapsed} < {remaining}",
     )
 
 
 def _update(bar: tqdm, progress: Progress, models: int) -> None:
-    bar.set_postfix_str(state(progress, models) + " ", refresh=False)
+    bar.set_description_str(state(progress, models), refresh=False)
     bar.update(progress.model_steps - bar.n)
     if time.time() - bar.last_print_t >= REFRESH_SECONDS:
         bar.last_print_t = time.time()
