@@ -21,6 +21,7 @@ import tyro
 
 import jsuper
 from jsuper import families, runner
+from jsuper.grid import n_models
 from jsuper.spec import BaseSweep, SpecError, digest, metavar, read_toml
 from jsuper.store import RunError
 
@@ -202,7 +203,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
         raise SpecError(f"workers={options.workers} is not >= 1")
     job = runner.held(asked, folder)
     if runner.all_points(asked, job):
-        print(f"All {runner.n_models(asked)} models are done: {folder}")
+        print(f"All {n_models(asked)} models are done: {folder}")
         return _exit_code(options, runner.count_non_finite(job))
     check_writable(folder)
     if options.platform == "cpu":

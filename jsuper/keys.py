@@ -29,7 +29,7 @@ def stream(key: jax.Array, name: int, step: int | jax.Array = 0) -> jax.Array:
 
 
 def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """`jax.random.uniform(key, shape, float32)`, the same bits, in a sixth of the time on a CPU.
+    """`jax.random.uniform(key, shape, float32)`, the same bits, faster on a CPU.
 
     JAX's threefry2x32 is a loop there that XLA runs step by step over arrays in memory. Written
     out, its twenty rounds are one pass. Source: Salmon et al. 2011, "Parallel random numbers: as

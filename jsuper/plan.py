@@ -19,7 +19,7 @@ CHUNK_SECONDS = 60.0  # what a kill may cost a worker
 CPU_MODELS = (24, 96)  # of a chunk: enough to share the draws, few enough to balance and lose
 ACCELERATOR_MODELS = 2**16  # of a chunk; its blocks are as large as the device's memory holds
 
-# Microseconds of a model-step on one core, from benchmarks/throughput.py: what an operation costs
+# Microseconds of a model-step on one core, for the time in the plan alone: what a step costs
 # whatever its size, a multiply-add, and an element of one pass over the batch.
 CPU_COST = (7.0, 4.2e-5, 1.7e-4)
 

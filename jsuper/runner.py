@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsuper import store
-from jsuper.grid import Chunk, expand, missing
+from jsuper.grid import Chunk, missing
 from jsuper.spec import BaseSweep, SpecError, plain
 
 if TYPE_CHECKING:
@@ -221,11 +221,6 @@ def run(
 def all_points(sweep: BaseSweep, job: Job) -> bool:
     """Whether the folder's chunks hold every point of the sweep, all of them verified."""
     return bool(job.chunks) and not job.todo and not missing(sweep, job.chunks)
-
-
-def n_models(sweep: BaseSweep) -> int:
-    """Number of models of a sweep."""
-    return sum(len(g.settings) * len(g.seeds) for g in expand(sweep))
 
 
 def count_non_finite(job: Job) -> int:

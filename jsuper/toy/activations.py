@@ -261,7 +261,7 @@ def mish(z: Array) -> Array:
     f(0) = 0; range [-0.309, inf). Misra 2019; torch.nn.Mish.
 
     With w = exp(z), tanh(log(1 + w)) = (w^2 + 2 w) / (w^2 + 2 w + 2): one exponential serves value
-    and derivative, which takes half the time of the functions by their names.
+    and derivative.
     """
     return _mish(z)
 
