@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jsuper.analysis.sweep import analyze as analyze
+    from jsuper.analysis.sweep import best as best
     from jsuper.dataset import export as export
     from jsuper.dataset import load as load
     from jsuper.keys import seed_key as seed_key
@@ -28,13 +30,15 @@ _WHERE = {
     "run": "jsuper.runner",
     "load": "jsuper.dataset",
     "export": "jsuper.dataset",
+    "analyze": "jsuper.analysis.sweep",
+    "best": "jsuper.analysis.sweep",
     "forward": "jsuper.toy.model",
     "sample": "jsuper.toy.features",
     "seed_key": "jsuper.keys",
     "make_train": "jsuper.toy.train",
 }
 __all__ = ["Sweep", "SpecError", "RunError", "run", "load", "export", "forward", "sample"]
-__all__ += ["seed_key", "make_train"]
+__all__ += ["seed_key", "make_train", "analyze", "best"]
 __version__ = "0.1.0"
 
 

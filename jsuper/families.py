@@ -1,6 +1,6 @@
 """The model families and where they live. Imports no jax until a family's program is needed.
 
-A family is a package with two modules:
+A family is a package with three modules:
 
     spec.py    no jax: Sweep, a BaseSweep with two main_axes and the fields steps and dtype;
                layout(static): variable -> (dimensions, shape) of one model; coordinates(static)
@@ -10,6 +10,8 @@ A family is a package with two modules:
                make_setting(static, point) -> Setting, of which all but the point's fields have
                defaults; make_train(static, sequential) -> Train with init, advance, finish, steps
                and stops, as `jsuper.toy.train.Train` documents them
+    measures.py  measure(ds): MEASURES, variable -> (own dimensions, words), computed from the
+               variables NEEDS, with COORDINATES of their own dimensions
 """
 
 from __future__ import annotations
@@ -36,6 +38,12 @@ def program_of(model: str) -> Any:
     """The family's `train` module (imports jax)."""
     spec_of(model)
     return import_module(FAMILIES[model] + ".train")
+
+
+def measures_of(model: str) -> Any:
+    """The family's `measures` module (imports jax)."""
+    spec_of(model)
+    return import_module(FAMILIES[model] + ".measures")
 
 
 def sweep_from_dict(data: dict[str, Any]) -> BaseSweep:

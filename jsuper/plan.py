@@ -60,12 +60,12 @@ def make_plan(platform: str = "auto", workers: int | None = None) -> Plan:
             "jsuper[cuda] or jsuper[tpu] for an accelerator, or leave the platform out"
         ) from error
     if devices[0].platform == "cpu":
-        count = workers or _cores()
+        count = workers or cores()
         return Plan("cpu", (devices[0],) * count, sequential=True)
     return Plan(devices[0].platform, tuple(devices), sequential=False)
 
 
-def _cores() -> int:
+def cores() -> int:
     """Processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS or Windows
         return len(os.sched_getaffinity(0))

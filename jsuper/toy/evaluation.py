@@ -33,8 +33,8 @@ def make_evaluate(static: Static, per_model: Callable) -> Callable[..., tuple[Ar
     Rounds are independent samples; their mean is the loss and their spread its standard error. A
     model stops taking rounds when its own error is small enough, whatever its neighbours need.
     """
-    coupled = [couples_batch(a) for a in static.activations]
-    round_loss = per_model(make_round_loss(static, coupled))
+    coupled = any(couples_batch(a) for a in static.activations)
+    round_loss = per_model(make_round_loss(static))
 
     def evaluate(
         params: model.Params, setting: Setting, key: Array, wanted: Array
@@ -52,7 +52,7 @@ def make_evaluate(static: Static, per_model: Callable) -> Callable[..., tuple[Ar
 
         def body(carry: tuple) -> tuple:
             i, (count, mean, squares) = carry
-            draws = evaluation_draws(static, key, i, any(coupled))
+            draws = evaluation_draws(key, i, static.n_features, static.batch_size * coupled)
             more = unfinished(count, mean, squares)
             loss = round_loss(params, setting, draws, more)
             delta = loss - mean  # Welford's update: no difference of large sums
@@ -68,42 +68,57 @@ def make_evaluate(static: Static, per_model: Callable) -> Callable[..., tuple[Ar
     return evaluate
 
 
-def evaluation_draws(static: Static, key: Array, i: Array, coupled: bool) -> tuple[Any, Any]:
-    """The draws of round i: for non-zero columns, and for a whole batch where one is needed."""
-    columns = nonzero_draws(keys.stream(key, keys.EVALUATION, i), static.n_features, COLUMNS)
-    if not coupled:
+def evaluation_draws(key: Array, i: Array, n_features: int, batch_size: int) -> tuple[Any, Any]:
+    """The draws of round i: for non-zero columns, and for a whole batch unless its size is 0."""
+    columns = nonzero_draws(keys.stream(key, keys.EVALUATION, i), n_features, COLUMNS)
+    if not batch_size:
         return columns, None
-    batch_key = keys.stream(key, keys.EVALUATION_BATCH, i)
-    return columns, draw(batch_key, static.n_features, static.batch_size)
+    return columns, draw(keys.stream(key, keys.EVALUATION_BATCH, i), n_features, batch_size)
 
 
-def make_round_loss(static: Static, coupled: list[bool]) -> Callable[..., Array]:
+def make_round_loss(static: Static) -> Callable[..., Array]:
     """Build round_loss(params, setting, draws, wanted): one round's estimate of a model's loss."""
-    branches = [resolve(a) for a in static.activations]
-
-    def error(params: model.Params, setting: Setting, x: Array) -> Array:
-        z = model.preactivation(params, x)
-        x_hat = jax.lax.switch(setting.activation, branches, z)
-        return model.weighted_error(x_hat, x, setting.importance)
-
-    def of_columns(params: model.Params, setting: Setting, draws: tuple) -> Array:
-        x, chance = nonzero_features(draws[0], setting.density, static.dtype)
-        at_zero = error(params, setting, jnp.zeros_like(x[:, :1]))
-        return (1 - chance) * at_zero + chance * error(params, setting, x)
-
-    def of_batch(params: model.Params, setting: Setting, draws: tuple) -> Array:
-        return error(params, setting, features(draws[1], setting.density, static.dtype))
+    round_errors = make_round_errors(static.activations, static.dtype)
 
     def measured(params: model.Params, setting: Setting, draws: tuple) -> Array:
-        if all(coupled):
-            return of_batch(params, setting, draws)
-        if not any(coupled):
-            return of_columns(params, setting, draws)
-        whole = jnp.asarray(np.array(coupled))[setting.activation]
-        return jax.lax.cond(whole, of_batch, of_columns, params, setting, draws)
+        errors = round_errors(params, setting.activation, setting.density, draws)
+        return jnp.mean(setting.importance * errors)
 
     def round_loss(params: model.Params, setting: Setting, draws: tuple, wanted: Array) -> Array:
         skipped = jnp.zeros((), static.dtype)
         return jax.lax.cond(wanted, lambda: measured(params, setting, draws), lambda: skipped)
 
     return round_loss
+
+
+def make_round_errors(activations: tuple[str | Callable, ...], dtype: str) -> Callable[..., Array]:
+    """Build round_errors(params, activation, density, draws): E (x_i - x̂_i)² of every feature.
+
+    `activation` is an index into `activations`, `draws` are those of `evaluation_draws`.
+    """
+    coupled = [couples_batch(a) for a in activations]
+    branches = [resolve(a) for a in activations]
+
+    def error(params: model.Params, activation: Array, x: Array) -> Array:
+        x_hat = jax.lax.switch(activation, branches, model.preactivation(params, x))
+        return jnp.mean((x_hat - x) ** 2, axis=1)
+
+    def of_columns(params: model.Params, activation: Array, density: Array, draws: tuple) -> Array:
+        x, chance = nonzero_features(draws[0], density, dtype)
+        at_zero = error(params, activation, jnp.zeros_like(x[:, :1]))
+        return (1 - chance) * at_zero + chance * error(params, activation, x)
+
+    def of_batch(params: model.Params, activation: Array, density: Array, draws: tuple) -> Array:
+        return error(params, activation, features(draws[1], density, dtype))
+
+    def round_errors(
+        params: model.Params, activation: Array, density: Array, draws: tuple
+    ) -> Array:
+        if all(coupled):
+            return of_batch(params, activation, density, draws)
+        if not any(coupled):
+            return of_columns(params, activation, density, draws)
+        whole = jnp.asarray(np.array(coupled))[activation]
+        return jax.lax.cond(whole, of_batch, of_columns, params, activation, density, draws)
+
+    return round_errors

@@ -47,8 +47,8 @@ def importance(decay: float, n_features: int) -> np.ndarray:
 
 
 def constant_loss(density: Array, importance: Array) -> Array:
-    """Loss of the best constant prediction b_i = p_i/2: mean_i I_i (p_i/3 - p_i²/4)."""
-    return jnp.mean(importance * (density / 3 - density**2 / 4))
+    """Loss of the best constant prediction b_i = p_i/2: mean_i I_i (p_i/3 - p_i²/4), last axis."""
+    return (importance * (density / 3 - density**2 / 4)).mean(axis=-1)
 
 
 def nonzero_draws(key: Array, n_features: int, columns: int) -> tuple[Array, Array, Array]:

@@ -1,0 +1,80 @@
+"""What every metric asks of its input, and which of NumPy and JAX computes it."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Array = Any  # numpy.ndarray or jax.Array
+
+
+def namespace(a: Array) -> ModuleType:
+    """`jax.numpy` for an array of JAX, traced or not; else `numpy`."""
+    return jnp if isinstance(a, jax.Array) else np
+
+
+def floating(a: Array) -> Array:
+    """An array in its own floating dtype; integers and lists become float64 (JAX: its default).
+
+    Half precision becomes float32: sums of squares, and singular values, need it.
+    """
+    a = a if isinstance(a, jax.Array) else np.asarray(a)
+    if jnp.issubdtype(a.dtype, jnp.floating):
+        return a if a.dtype.itemsize >= 4 else a.astype(np.float32)
+    if not (jnp.issubdtype(a.dtype, jnp.integer) or a.dtype == bool):
+        raise ValueError(f"the array has dtype {a.dtype}; it must hold real numbers")
+    return a.astype(float)
+
+
+def weights(W: Array) -> tuple[ModuleType, Array]:
+    """NumPy or JAX, and W itself, where a model with a non-finite weight is NaN throughout.
+
+    Raises:
+        ValueError: W has fewer than two axes, an empty one, or no real numbers.
+    """
+    W = floating(W)
+    if W.ndim < 2 or 0 in W.shape[-2:]:
+        raise ValueError(
+            f"W has shape {W.shape}; it is (..., n_hidden, n_features), one column a feature"
+        )
+    xp = namespace(W)
+    fine = xp.isfinite(W).all(axis=(-2, -1), keepdims=True)
+    return xp, xp.where(fine, W, W.dtype.type(np.nan))
+
+
+def scaled(a: Array, axis: int | tuple[int, ...]) -> tuple[Array, Array]:
+    """a over its largest magnitude along the axes, so that no square is too large or too small.
+
+    Returns a / largest, and largest, with axes of length 1; it is 1 where all are zero.
+    """
+    xp = namespace(a)
+    largest = xp.abs(a).max(axis=axis, keepdims=True)
+    largest = xp.where(largest == 0, 1, largest)
+    return a / largest, largest
+
+
+def per_feature(name: str, values: Array, like: Array) -> Array:
+    """A number, (1,), or one per feature, (..., n_features), in the kind and dtype of W.
+
+    Raises:
+        ValueError: the last axis is neither 1 nor n_features long, or it holds no real numbers.
+    """
+    xp = namespace(like)
+    values = xp.atleast_1d(xp.asarray(floating(values), dtype=like.dtype))
+    if values.shape[-1] not in (1, like.shape[-1]):
+        raise ValueError(
+            f"{name} has shape {values.shape} but W has {like.shape[-1]} features; "
+            f"give one number, or one per feature"
+        )
+    return values
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """a @ b, in full precision on every device."""
+    if namespace(a) is np and namespace(b) is np:
+        return a @ b
+    return jnp.matmul(a, b, precision="highest")

@@ -1,0 +1,243 @@
+"""How well any W, b reconstruct: loss and per-feature error, on given inputs or on a distribution.
+
+W is (..., n_hidden, n_features), b is (..., n_features), NumPy or JAX, with any leading axes; the
+results are of their kind and dtype, float64 too. A model with a non-finite weight gives NaN and
+only for itself. Losses are means over samples and features of I_i (x_i - x̂_i)², x̂ = act(WᵀW x + b);
+compare those of different sparsities only after `relative_loss`, for raw ones mostly measure the
+sparsity.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jsuper import keys
+from jsuper.analysis.arrays import Array, floating, namespace, per_feature, weights
+from jsuper.analysis.theory import constant_loss, top_features_loss, zero_loss
+from jsuper.toy.activations import resolve
+from jsuper.toy.evaluation import evaluation_draws, make_round_errors
+from jsuper.toy.model import Params, preactivation
+from jsuper.toy.static import couples_batch
+
+Activation = str | Callable[[Any], Any]
+
+
+class Evaluation(NamedTuple):
+    """Loss (...,), its standard error (...,), and E (x_i - x̂_i)² per feature (..., n_features)."""
+
+    loss: Array
+    stderr: Array
+    errors: Array
+
+
+def evaluate(
+    W: Array, b: Array, activation: Activation, x: Array, importance: Array = 1.0
+) -> Evaluation:
+    """Loss and per-feature error on inputs x, the same for all models.
+
+    Args:
+        W: weights, (..., n_hidden, n_features).
+        b: output bias, (..., n_features).
+        activation: a registered name (`elu(0.25)` too) or a function of z (n_features, samples).
+        x: inputs, (n_features, samples), at least two samples.
+        importance: I_i, a number or (n_features,).
+
+    Raises:
+        ValueError: the shapes do not fit, or the activation is not known.
+    """
+    xp, W, b = _model(W, b)
+    x = np.asarray(x) if xp is np else jnp.asarray(x)
+    if x.ndim != 2 or x.shape[0] != W.shape[-1] or x.shape[1] < 2:
+        raise ValueError(
+            f"x has shape {x.shape} but W has {W.shape[-1]} features; "
+            "x is (n_features, samples), with at least two samples"
+        )
+    resolve(activation)
+    lead, m, n = W.shape[:-2], *W.shape[-2:]
+    importance = xp.broadcast_to(per_feature("importance", importance, W), (n,))
+    with _precision(W):
+        found = _given(
+            W.reshape(-1, m, n), b.reshape(-1, n), x.astype(W.dtype), importance, activation
+        )
+        return _shaped(xp, lead, n, *found)
+
+
+def evaluate_sparse(
+    W: Array,
+    b: Array,
+    activation: Activation,
+    sparsity: Array,
+    importance: Array = 1.0,
+    *,
+    rounds: int = 64,
+    batch_size: int = 1024,
+    seed: int = 0,
+) -> Evaluation:
+    """Loss and per-feature error on sparse features: x_i = 0 with probability S, else U(0,1).
+
+    Each round draws 1,024 stratified samples that have an active feature and weights the zero
+    sample exactly: L = (1 - P) L(0) + P E[L | some feature is active].
+
+    Args:
+        W: weights, (..., n_hidden, n_features).
+        b: output bias, (..., n_features).
+        activation: as in `evaluate`.
+        sparsity: S in [0, 1), a number or (n_features,).
+        importance: I_i, a number or (n_features,).
+        rounds: how many, at least 2; the standard error falls with its root.
+        batch_size: samples normalised together, for activations that normalise over the batch.
+        seed: of the samples, the same for all models.
+
+    Raises:
+        ValueError: the shapes do not fit, sparsity is not in [0, 1), or the activation is unknown.
+    """
+    xp, W, b = _model(W, b)
+    if rounds < 2:
+        raise ValueError(f"rounds={rounds} is not >= 2: one round has no standard error")
+    S = np.asarray(sparsity, dtype=float)
+    if not ((S >= 0) & (S < 1)).all():
+        raise ValueError(f"sparsity={sparsity} is not in [0, 1): no feature is active at 1")
+    lead, m, n = W.shape[:-2], *W.shape[-2:]
+    flat = W.reshape(-1, m, n)
+    shape = (len(flat), n)
+    density = xp.broadcast_to(per_feature("sparsity", 1 - S, W), shape)
+    importance = xp.broadcast_to(per_feature("importance", importance, W), shape)
+    with _precision(W):
+        found = sparse_errors(
+            flat,
+            b.reshape(-1, n),
+            np.zeros(len(flat), np.int32),
+            density,
+            importance,
+            activations=(activation,),
+            rounds=rounds,
+            batch_size=batch_size,
+            seed=seed,
+        )
+        return _shaped(xp, lead, n, *found)
+
+
+@functools.partial(jax.jit, static_argnames="activation")
+def _given(W: Array, b: Array, x: Array, importance: Array, activation: Activation) -> tuple:
+    """Loss, standard error and errors of models (M, ...) on x, one after another."""
+    act = resolve(activation)
+
+    def one(model: tuple[Array, Array]) -> tuple[Array, Array, Array]:
+        square = (act(preactivation(Params(*model), x)) - x) ** 2
+        losses = (importance[:, None] * square).mean(axis=0)
+        return losses.mean(), losses.std(ddof=1) / x.shape[1] ** 0.5, square.mean(axis=1)
+
+    return jax.lax.map(one, (W, b))
+
+
+@functools.partial(jax.jit, static_argnames=("activations", "rounds", "batch_size", "seed"))
+def sparse_errors(
+    W: Array,
+    b: Array,
+    activation: Array,
+    density: Array,
+    importance: Array,
+    *,
+    activations: tuple[Activation, ...],
+    rounds: int,
+    batch_size: int,
+    seed: int,
+) -> tuple[Array, Array, Array]:
+    """Loss (M,), standard error (M,) and errors (M, n) of M models, each with its own activation.
+
+    `activation` (M,) is an index into `activations`; density and importance are (M, n). All models
+    see the same draws. They run one after another, so that only the own activation is computed.
+    """
+    with jax.ensure_compile_time_eval():  # functions are tried out to see what they couple
+        round_errors = make_round_errors(activations, W.dtype.name)
+        coupled = any(couples_batch(a) for a in activations)
+    key = keys.seed_key(seed)
+
+    def one_round(total: Array, i: Array) -> tuple[Array, Array]:
+        draws = evaluation_draws(key, i, W.shape[-1], batch_size * coupled)
+
+        def one(model: tuple) -> Array:
+            return round_errors(Params(*model[:2]), *model[2:], draws)
+
+        errors = jax.lax.map(one, (W, b, activation, density))
+        return total + errors, (importance * errors).mean(axis=-1)
+
+    total, losses = jax.lax.scan(one_round, jnp.zeros_like(b), jnp.arange(rounds))
+    return losses.mean(axis=0), losses.std(axis=0, ddof=1) / rounds**0.5, total / rounds
+
+
+class RelativeLoss(NamedTuple):
+    """A loss beside what three models without superposition reach; all of the loss's shape."""
+
+    over_constant: Array  # the best constant, b_i = p_i/2
+    over_zero: Array  # the prediction 0
+    over_top: Array  # the n_hidden features that matter most exactly, the best constant elsewhere
+    gain: Array  # 1 - over_top: what superposition gains; at most 1, negative where it loses
+
+
+def relative_loss(loss: Array, density: Array, importance: Array, n_hidden: int) -> RelativeLoss:
+    """A loss over those of the best constant, of zero, and of the best model without superposition.
+
+    Args:
+        loss: (...,).
+        density: p, a number or (..., n_features).
+        importance: I_i, (..., n_features).
+        n_hidden: m; where m >= n_features the best model has loss 0, and over_top and gain are NaN.
+    """
+    loss = floating(loss)
+    xp = namespace(loss)
+    top = xp.asarray(top_features_loss(density, importance, n_hidden), dtype=loss.dtype)
+    over_top = xp.where(top == 0, loss.dtype.type("nan"), loss / xp.where(top == 0, 1, top))
+    constant = xp.asarray(constant_loss(density, importance), dtype=loss.dtype)
+    zero = xp.asarray(zero_loss(density, importance), dtype=loss.dtype)
+    return RelativeLoss(loss / constant, loss / zero, over_top, 1 - over_top)
+
+
+def r_squared(errors: Array, density: Array) -> Array:
+    """R²_i = 1 - E(x_i - x̂_i)² / (p/3 - p²/4): (..., n_features), at most 1.
+
+    1: feature i is reconstructed exactly; 0: no better than its mean; negative: worse.
+
+    Args:
+        errors: of an `Evaluation`, (..., n_features).
+        density: p, a number or (..., n_features).
+    """
+    errors = floating(errors)
+    p = per_feature("density", density, errors)
+    return 1 - errors / (p / 3 - p**2 / 4)
+
+
+def _model(W: Array, b: Array) -> tuple[Any, Array, Array]:
+    """NumPy or JAX, W and b; a model with a non-finite number is NaN throughout."""
+    xp, W = weights(W)
+    b = xp.asarray(b, dtype=W.dtype)
+    if b.shape != (*W.shape[:-2], W.shape[-1]):
+        raise ValueError(
+            f"b has shape {b.shape} but W has {W.shape}; b is (..., n_features), one per column"
+        )
+    fine = xp.isfinite(b).all(axis=-1) & ~xp.isnan(W).any(axis=(-2, -1))
+    return xp, xp.where(fine[..., None, None], W, W.dtype.type("nan")), b
+
+
+def _precision(W: Array) -> Any:
+    """JAX computes NumPy's float64 in float64, whatever its own setting."""
+    wide = isinstance(W, np.ndarray) and W.dtype == np.float64
+    return jax.enable_x64(True) if wide else contextlib.nullcontext()
+
+
+def _shaped(
+    xp: Any, lead: tuple[int, ...], n: int, loss: Array, stderr: Array, errors: Array
+) -> Evaluation:
+    """Results of models (M, ...) in the leading axes and the kind of the input."""
+    return Evaluation(
+        xp.asarray(loss).reshape(lead),
+        xp.asarray(stderr).reshape(lead),
+        xp.asarray(errors).reshape((*lead, n)),
+    )

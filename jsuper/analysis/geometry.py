@@ -1,0 +1,146 @@
+"""How a model's features lie to one another: angles, pairs, and the figures that they form.
+
+As in `superposition.py`: W of shape (..., n_hidden, n_features), NumPy or JAX, under jit and vmap;
+a model with a non-finite weight gives NaN and only for itself. Features with ‖W_i‖ <= threshold
+are not represented and left out, since the angle of a column near zero says nothing.
+
+Source, where none is named: Elhage et al., "Toy Models of Superposition" (2022), the geometry of
+superposition.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jsuper.analysis.arrays import Array, matmul, weights
+from jsuper.analysis.superposition import (
+    REPRESENTED,
+    dimensionality,
+    directions,
+    feature_norms,
+)
+
+FIGURES = {
+    "alone": (1, 1.0),
+    "digon": (2, 1 / 2),
+    "triangle": (3, 2 / 3),
+    "tetrahedron": (4, 3 / 4),
+    "pentagon": (5, 2 / 5),
+    "square antiprism": (8, 3 / 8),
+}
+"""Known figures: name -> (number of features, dimensionality of each)."""
+
+OTHER = len(FIGURES)
+
+
+def cosines(W: Array, threshold: float = 0.0) -> Array:
+    """cos(W_i, W_j), with 0 on the diagonal and for features that are left out: (..., n, n).
+
+    Args:
+        W: weights.
+        threshold: features with ‖W_i‖ <= threshold are left out; 0 leaves out zero columns alone.
+    """
+    xp, W = weights(W)
+    unit = directions(W)
+    off_diagonal = 1 - xp.eye(W.shape[-1], dtype=W.dtype)
+    small = feature_norms(W) <= threshold
+    left_out = small[..., :, None] | small[..., None, :]
+    return xp.where(left_out, 0, matmul(xp.swapaxes(unit, -1, -2), unit) * off_diagonal)
+
+
+def coherence(W: Array, threshold: float = REPRESENTED) -> Array:
+    """max_{i≠j} |cos(W_i, W_j)| of represented features: (...,), [0, 1]; 0 for fewer than two.
+
+    At least the square root of `theory.welch_bound` of their number.
+    """
+    xp, W = weights(W)
+    return xp.abs(cosines(W, threshold)).max(axis=(-2, -1))
+
+
+def mean_squared_overlap(W: Array, threshold: float = REPRESENTED) -> Array:
+    """mean_{i≠j} cos²(W_i, W_j) of represented features: (...,), [0, 1]; 0 for fewer than two.
+
+    At least `theory.welch_bound` of their number, which a tight frame meets.
+    """
+    xp, W = weights(W)
+    kept = (feature_norms(W) > threshold).sum(axis=-1).astype(W.dtype)
+    return (cosines(W, threshold) ** 2).sum(axis=(-2, -1)) / xp.maximum(kept * (kept - 1), 1)
+
+
+def antipodal_pairs(W: Array, cosine: float = -0.9, threshold: float = REPRESENTED) -> Array:
+    """Number of pairs of represented features with cos(W_i, W_j) < cosine <= 0: (...,)."""
+    if cosine > 0:
+        raise ValueError(f"cosine={cosine} is above 0: such features are not antipodal")
+    xp, W = weights(W)
+    pairs = xp.triu(cosines(W, threshold) < cosine).sum(axis=(-2, -1)).astype(W.dtype)
+    return xp.where(_broken(xp, W), W.dtype.type("nan"), pairs)
+
+
+class Geometry(NamedTuple):
+    """What `geometry` finds; both are integers of shape (..., n_features)."""
+
+    component: Array  # the smallest index of a feature in i's component; -1: not represented
+    figure: Array  # position in FIGURES of i's component, OTHER for none; -1: not represented
+
+
+def geometry(
+    W: Array, *, overlap: float = 0.1, threshold: float = REPRESENTED, tolerance: float = 0.05
+) -> Geometry:
+    """Connected components of the overlap graph, and which known figure each forms.
+
+    Two represented features are joined where |cos(W_i, W_j)| >= overlap. A component is named
+    where it has as many features as a figure of `FIGURES`, and the dimensionality of every one of
+    them is within `tolerance` of the figure's.
+
+    Args:
+        W: weights.
+        overlap: least |cos| that joins two features, in (0, 1].
+        threshold: features with ‖W_i‖ <= threshold are not represented.
+        tolerance: how far a dimensionality may be from the figure's.
+
+    Returns:
+        Geometry; all -1 for a model with a non-finite weight (`figures` gives NaN).
+
+    Raises:
+        ValueError: overlap is not in (0, 1].
+    """
+    if not 0 < overlap <= 1:
+        raise ValueError(f"overlap={overlap} is not in (0, 1]")
+    xp, W = weights(W)
+    n = W.shape[-1]
+    kept = feature_norms(W) > threshold
+    itself = kept[..., :, None] & xp.eye(n, dtype=bool)
+    reached = (xp.abs(cosines(W, threshold)) >= overlap) | itself
+    steps = 1
+    while steps < n:  # paths of up to twice the length
+        reached = (reached.astype(W.dtype) @ reached.astype(W.dtype)) > 0
+        steps *= 2
+    component = xp.where(kept, reached.argmax(axis=-1), -1)
+    D = dimensionality(W)
+    size = reached.sum(axis=-1)
+    figure = xp.where(kept, OTHER, -1)
+    for position, (features, expected) in enumerate(FIGURES.values()):
+        far = kept & ~(xp.abs(D - expected) <= tolerance)
+        fits = ~(reached & far[..., None, :]).any(axis=-1)
+        figure = xp.where(kept & fits & (size == features), position, figure)
+    return Geometry(component, figure)
+
+
+def figures(
+    W: Array, *, overlap: float = 0.1, threshold: float = REPRESENTED, tolerance: float = 0.05
+) -> Array:
+    """How many components form each figure: (..., len(FIGURES) + 1), the last one all others.
+
+    Args and method as `geometry`.
+    """
+    xp, W = weights(W)
+    component, figure = geometry(W, overlap=overlap, threshold=threshold, tolerance=tolerance)
+    first = component == xp.arange(W.shape[-1])
+    counts = [(first & (figure == k)).sum(axis=-1) for k in range(OTHER + 1)]
+    counted = xp.stack(counts, axis=-1).astype(W.dtype)
+    return xp.where(_broken(xp, W)[..., None], W.dtype.type("nan"), counted)
+
+
+def _broken(xp, W: Array) -> Array:
+    """Where a model has a non-finite weight."""
+    return xp.isnan(W).any(axis=(-2, -1))

@@ -1,0 +1,266 @@
+"""Kurtosis and alignment: whether the hidden units are a privileged basis, against exact nulls.
+
+Raw kurtosis misleads twice in small models. Across m hidden units its null is not 3 but
+3(m-1)/(m+1), and m <= 3 carries no information. Across samples it measures the sparsity of the
+input: for independent x_i = Bernoulli(p) U(0,1) a unit h_j = Σ_i W_ji x_i has
+
+    kurtosis_j = 3 + γ(p) IPR_j,    IPR_j = Σ_i W_ji⁴ / (Σ_i W_ji²)²,
+
+so that only the inverse participation ratio IPR_j says something of the basis. `against_rotations`
+compares any of these with random rotations of the same model, which have the same loss.
+
+W is (..., n_hidden, n_features), h is (..., n_hidden, samples); NumPy or JAX, under jit and vmap.
+A model with a non-finite number gives NaN and only for itself.
+
+Source: Elhage et al., "Privileged Bases in the Transformer Residual Stream" (2023), whose kurtosis
+is across the coordinates of one token's activations, averaged over tokens; the corrections follow
+from the cumulants of independent variables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import flax.struct
+import jax
+import numpy as np
+from scipy.stats import ortho_group
+
+from jsuper.analysis.arrays import (
+    Array,
+    floating,
+    matmul,
+    namespace,
+    per_feature,
+    scaled,
+    weights,
+)
+from jsuper.analysis.superposition import directions
+
+UNINFORMATIVE = 3  # hidden units or fewer
+TOGETHER = 25  # rotations computed at once, in JAX
+SMALLEST_GAMMA = 0.05  # below it sparsity's part is too near 0 to divide by
+FLAT = 1e-10  # variance over mean square, below which the values count as all the same
+
+
+def kurtosis(values: Array, axis: int = -1, *, fisher: bool = False) -> Array:
+    """E(v - Ev)⁴ / (E(v - Ev)²)² along an axis: [1, ∞); NaN where all values are the same.
+
+    NaN too where a value is not finite.
+
+    Args:
+        values: numbers.
+        axis: the axis of the mean E.
+        fisher: less 3, so that a Gaussian has 0 instead of 3 (Pearson).
+    """
+    values = floating(values)
+    xp = namespace(values)
+    nan = values.dtype.type("nan")
+    finite = xp.isfinite(values).all(axis=axis, keepdims=True)
+    values, _ = scaled(xp.where(finite, values, nan), axis=axis)
+    square = (values - values.mean(axis=axis, keepdims=True)) ** 2
+    variance = square.mean(axis=axis, keepdims=True)
+    flat = variance <= FLAT * (values * values).mean(axis=axis, keepdims=True)
+    standard = xp.where(flat, nan, square / xp.where(flat, 1, variance))
+    return (standard * standard).mean(axis=axis) - (3 if fisher else 0)
+
+
+def gaussian_null(n_hidden: int, *, fisher: bool = False) -> float:
+    """3(m-1)/(m+1), the exact mean of `basis_kurtosis` of m independent Gaussian coordinates.
+
+    Also its mean over random rotations of any h without a preferred direction. NaN for m = 1.
+    """
+    if n_hidden < 1:
+        raise ValueError(f"n_hidden={n_hidden} is not >= 1")
+    null = 3 * (n_hidden - 1) / (n_hidden + 1) if n_hidden > 1 else float("nan")
+    return null - (3 if fisher else 0)
+
+
+class BasisKurtosis(NamedTuple):
+    """Mean kurtosis across hidden units, and the number of samples that it is the mean of."""
+
+    value: Array
+    samples: Array
+
+
+def basis_kurtosis(h: Array, *, fisher: bool = False) -> BasisKurtosis:
+    """Kurtosis across the hidden units of a sample, averaged over samples with non-zero h: (...,).
+
+    Samples whose units all have the same value have no kurtosis and are left out, above all those
+    with h = 0. Range 1 to m - 2 + 1/(m-1) (one unit alone); compare it with
+    `gaussian_null(n_hidden)`, not with 3. For m = 2 it is always 1.
+
+    Args:
+        h: hidden activations, (..., n_hidden, samples).
+        fisher: less 3.
+
+    Returns:
+        BasisKurtosis, both of shape (...,); NaN where no sample is left, or any h is not finite.
+
+    Raises:
+        ValueError: h has fewer than two axes.
+    """
+    xp, h = _activations(h)
+    each = kurtosis(h, axis=-2, fisher=fisher)
+    counted = ~xp.isnan(each)
+    samples = counted.sum(axis=-1)
+    mean = xp.where(counted, each, 0).sum(axis=-1) / xp.maximum(samples, 1).astype(h.dtype)
+    return BasisKurtosis(xp.where(samples == 0, h.dtype.type("nan"), mean), samples)
+
+
+def neuron_kurtosis(h: Array, *, fisher: bool = False) -> Array:
+    """Kurtosis of a hidden unit across samples: (..., n_hidden), [1, ∞), NaN for a constant unit.
+
+    It grows with the sparsity of the input whatever W is: see `without_sparsity`.
+
+    Args:
+        h: hidden activations, (..., n_hidden, samples), samples without an active feature included.
+        fisher: less 3.
+
+    Raises:
+        ValueError: h has fewer than two axes.
+    """
+    return kurtosis(_activations(h)[1], axis=-1, fisher=fisher)
+
+
+def exact_neuron_kurtosis(W: Array, density: Array, *, fisher: bool = False) -> Array:
+    """`neuron_kurtosis` of infinitely many samples: 3 + Σ_i W_ji⁴ κ_i / (Σ_i W_ji² σ_i²)².
+
+    σ_i² = p_i/3 - p_i²/4 and κ_i = γ(p_i) σ_i⁴ are the second and fourth cumulant of
+    x_i = Bernoulli(p_i) U(0,1), which add up over independent features.
+
+    Args:
+        W: weights, (..., n_hidden, n_features).
+        density: p, a number or (..., n_features), in (0, 1].
+        fisher: less 3.
+
+    Returns:
+        (..., n_hidden); NaN for a unit of zeros.
+    """
+    xp, W = weights(W)
+    p = per_feature("density", density, W)[..., None, :]
+    W, _ = scaled(W, axis=-1)
+    variance = W * W * (p / 3 - p**2 / 4)
+    total = variance.sum(axis=-1, keepdims=True)
+    share = xp.where(total == 0, W.dtype.type("nan"), variance / xp.where(total == 0, 1, total))
+    excess = (share * share * sparsity_kurtosis(p)).sum(axis=-1)
+    return excess if fisher else excess + 3
+
+
+def sparsity_kurtosis(density: Array) -> Array:
+    """γ(p), the excess kurtosis of one feature Bernoulli(p) U(0,1): μ₄/σ⁴ - 3.
+
+    σ² = p/3 - p²/4, μ₄ = p/5 - p²/2 + p³/2 - 3p⁴/16. -1.2 at p = 1, 0 at p = .413, about 9/(5p)
+    for small p.
+    """
+    p = floating(density)
+    return (1 / 5 - p / 2 + p**2 / 2 - 3 * p**3 / 16) / (p * (1 / 3 - p / 4) ** 2) - 3
+
+
+def without_sparsity(kurtosis: Array, density: Array) -> Array:
+    """(kurtosis - 3) / γ(p): a unit's `participation_ratio`, estimated from its kurtosis.
+
+    NaN where |γ(p)| < 0.05, that is for p within .006 of .413, where kurtosis is 3 whatever
+    W is; take the `participation_ratio` from W, which is exact at every p.
+
+    Args:
+        kurtosis: Pearson's, of `neuron_kurtosis`.
+        density: p, one for all features, a number or of kurtosis' shape.
+    """
+    kurtosis = floating(kurtosis)
+    xp, gamma = namespace(kurtosis), sparsity_kurtosis(density)
+    undefined = abs(gamma) < SMALLEST_GAMMA
+    ratio = (kurtosis - 3) / xp.where(undefined, 1, gamma).astype(kurtosis.dtype)
+    return xp.where(undefined, kurtosis.dtype.type("nan"), ratio)
+
+
+def participation_ratio(W: Array) -> Array:
+    """IPR_j = Σ_i W_ji⁴ / (Σ_i W_ji²)² of unit j: (..., n_hidden), 1/n to 1 (a single feature).
+
+    NaN for a unit of zeros.
+    """
+    xp, W = weights(W)
+    square = scaled(W, axis=-1)[0] ** 2
+    total = square.sum(axis=-1, keepdims=True)
+    share = xp.where(total == 0, W.dtype.type("nan"), square / xp.where(total == 0, 1, total))
+    return (share * share).sum(axis=-1)
+
+
+def alignment(W: Array) -> Array:
+    """A = mean_i max_j W_ji²/‖W_i‖², how near the features lie to hidden units: (...,), [1/m, 1].
+
+    The mean is over non-zero columns, NaN where there is none. 1: every feature has one unit. Its
+    mean over random rotations is .818 for m = 2, .555 for 5, .380 for 10, .246 for 20.
+    """
+    xp, W = weights(W)
+    share = (directions(W) ** 2).max(axis=-2)
+    features = (share != 0).sum(axis=-1).astype(W.dtype)
+    mean = share.sum(axis=-1) / xp.maximum(features, 1)
+    return xp.where(features == 0, W.dtype.type("nan"), mean)
+
+
+@flax.struct.dataclass
+class AgainstRotations:
+    """A statistic of a model beside its values over random rotations of that model."""
+
+    value: Array
+    mean: Array  # over the rotations
+    std: Array  # over the rotations
+    z: Array  # (value - mean) / std; NaN where it is not defined
+    reason: str = flax.struct.field(pytree_node=False)  # why z is NaN throughout, or ""
+
+
+def against_rotations(
+    statistic: Callable[[Array], Array], W: Array, *, rotations: int = 100, seed: int = 0
+) -> AgainstRotations:
+    """A statistic of W beside its distribution over QW, Q random orthogonal: z = (v - E v) / sd v.
+
+    A rotation of the hidden space changes neither WᵀW nor the loss, so it is the null in which the
+    hidden units are no privileged basis. All models see the same Q, drawn from the seed.
+
+    Args:
+        statistic: from W (..., n_hidden, n_features) to an array; per model, e.g. `alignment`, or
+            lambda W: basis_kurtosis(W @ x).value.
+        W: weights.
+        rotations: how many, >= 100.
+        seed: of the rotations.
+
+    Returns:
+        AgainstRotations. For n_hidden <= 3, z is NaN and `reason` says so: three coordinates or
+        fewer carry no information on kurtosis. z is NaN too where no rotation changes the value.
+
+    Raises:
+        ValueError: rotations < 100.
+    """
+    if rotations < 100:
+        raise ValueError(f"rotations={rotations} is not >= 100: too few for a z-score")
+    xp, W = weights(W)
+    Q = xp.asarray(random_rotations(W.shape[-2], rotations, seed), dtype=W.dtype)
+    value = statistic(W)
+    if xp is np:
+        values = np.stack([statistic(q @ W) for q in Q])
+    else:
+        together = TOGETHER if W.size else None  # lax.map cannot split arrays without an element
+        values = jax.lax.map(lambda q: statistic(matmul(q, W)), Q, batch_size=together)
+    mean, std = values.mean(axis=0), values.std(axis=0, ddof=1)
+    few = W.shape[-2] <= UNINFORMATIVE
+    undefined = (std <= 1e-6 * xp.abs(mean)) | few
+    z = xp.where(undefined, value.dtype.type("nan"), (value - mean) / xp.where(undefined, 1, std))
+    reason = f"n_hidden={W.shape[-2]} <= {UNINFORMATIVE} carries no information" if few else ""
+    return AgainstRotations(value, mean, std, z, reason)
+
+
+def random_rotations(n_hidden: int, count: int, seed: int = 0) -> np.ndarray:
+    """Orthogonal matrices drawn uniformly (Haar): (count, n_hidden, n_hidden), float64."""
+    if n_hidden == 1:
+        return np.ones((count, 1, 1))
+    return ortho_group.rvs(n_hidden, size=count, random_state=seed).reshape(-1, n_hidden, n_hidden)
+
+
+def _activations(h: Array):
+    """NumPy or JAX, and h, where a model with a non-finite activation is NaN throughout."""
+    h = floating(h)
+    if h.ndim < 2 or 0 in h.shape[-2:]:
+        raise ValueError(f"h has shape {h.shape}; it is (..., n_hidden, samples)")
+    return weights(h)

@@ -1,0 +1,307 @@
+"""Comparisons of results over seeds, with the seed as the replicate.
+
+Values are 1-D, one per seed, and paired by position: models of one seed saw the same draws. Pairs
+with a NaN, which diverged models leave, are dropped and counted; infinite values are refused.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+EXACT = 1e-12  # of the largest value: differences that agree to this are rounding
+BLOCK = 2**22  # numbers that resampling holds at once
+
+
+class Comparison(NamedTuple):
+    """How much greater a is than b: see `compare`."""
+
+    pairs: int
+    dropped: int
+    difference: float
+    low: float
+    high: float
+    p: float
+    effect: float
+
+
+class Equivalence(NamedTuple):
+    """Whether a and b differ by less than a margin: see `equivalent`."""
+
+    pairs: int
+    dropped: int
+    difference: float
+    low: float
+    high: float
+    p: float
+    equivalent: bool
+
+
+class RankAgreement(NamedTuple):
+    """Spearman's correlation of two rankings: see `rank_agreement`."""
+
+    items: int
+    dropped: int
+    rho: float
+    p: float
+
+
+class Concordance(NamedTuple):
+    """Kendall's coefficient of several rankings: see `concordance`."""
+
+    raters: int
+    dropped: int
+    W: float
+    p: float
+
+
+def compare(
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    resamples: int = 9999,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Comparison:
+    """The mean difference a - b, its interval, and the chance of one so large if only the sign is.
+
+    difference = mean(a_s - b_s) over the seeds s. p in (0, 1] is that of the two-sided sign-flip
+    test, over all 2^pairs flips where these are at most `resamples`, else over random ones; its
+    smallest value is 2^(1 - pairs). low and high are the bias-corrected accelerated bootstrap's,
+    or the percentile bootstrap's where the former is not defined. effect is Cohen's d_z, the mean
+    over the standard deviation of the differences: infinite where all are alike, NaN where all are
+    0, and then p = 1.
+
+    Args:
+        a, b: (seeds,), paired.
+        resamples: flips and bootstrap samples, at least 99.
+        confidence: of the interval, in (0, 1).
+        seed: of the resampling.
+
+    Raises:
+        ValueError: fewer than 2 pairs without a NaN, shapes that differ, a value out of its range.
+
+    Source: Efron 1987, "Better bootstrap confidence intervals"; Fisher 1935 for the sign flips.
+    """
+    difference, dropped = _differences(a, b)
+    _check_between("confidence", confidence, 0, 1)
+    _check_between("resamples", resamples, 98, np.inf)
+    mean, spread = float(difference.mean()), float(difference.std(ddof=1))
+    if spread == 0:
+        low, high, effect = mean, mean, np.copysign(np.inf, mean) if mean else np.nan
+    else:
+        low, high = _bootstrap_mean(difference, resamples, confidence, seed)
+        effect = mean / spread
+    _, p = _permutation(difference, _mean, "samples", resamples, seed)
+    return Comparison(len(difference), dropped, mean, low, high, p, float(effect))
+
+
+def equivalent(
+    a: ArrayLike, b: ArrayLike, margin: float, *, confidence: float = 0.95
+) -> Equivalence:
+    """Whether the mean of a - b lies within ±margin: two one-sided paired t tests.
+
+    p in [0, 1] is the larger of the tests' of mean <= -margin and mean >= margin. low and high are
+    the interval of confidence 1 - 2α, α = 1 - confidence; `equivalent` is p < α, which is where it
+    lies within the margins. Differences that are all alike count as known exactly.
+
+    Args:
+        a, b: (seeds,), paired.
+        margin: the least difference that matters, > 0, in the unit of a.
+        confidence: 1 - α, in (0.5, 1).
+
+    Raises:
+        ValueError: fewer than 2 pairs without a NaN, shapes that differ, a value out of its range.
+
+    Source: Schuirmann 1987; Lakens 2017, "Equivalence tests".
+    """
+    difference, dropped = _differences(a, b)
+    _check_between("margin", margin, 0, np.inf)
+    _check_between("confidence", confidence, 0.5, 1)
+    n = len(difference)
+    mean, error = float(difference.mean()), float(difference.std(ddof=1)) / n**0.5
+    if error == 0:
+        p = 0.0 if abs(mean) < margin else 1.0
+    else:
+        p = float(stats.t.sf((margin - abs(mean)) / error, n - 1))
+    half = float(stats.t.ppf(confidence, n - 1)) * error
+    return Equivalence(n, dropped, mean, mean - half, mean + half, p, p < 1 - confidence)
+
+
+def rank_agreement(
+    a: ArrayLike, b: ArrayLike, *, resamples: int = 9999, seed: int = 0
+) -> RankAgreement:
+    """Spearman's rank correlation of two values per item, ties averaged, and a permutation p.
+
+    rho in [-1, 1] is Pearson's correlation of the ranks. p in (0, 1] is two-sided, over all orders
+    of the items where these are at most `resamples` (7 items by default), else over random ones.
+    Both are NaN where all values of a or of b are equal, which is no ranking.
+
+    Args:
+        a, b: (items,), paired.
+        resamples: orders drawn, at least 99.
+        seed: of the draws.
+
+    Raises:
+        ValueError: fewer than 2 pairs without a NaN, shapes that differ, too few resamples.
+    """
+    a, b, dropped = _pairs(a, b)
+    _check_between("resamples", resamples, 98, np.inf)
+    ranks = [_centred_ranks(a), _centred_ranks(b)]
+    size = np.sqrt((ranks[0] ** 2).sum() * (ranks[1] ** 2).sum())
+    if size == 0:
+        return RankAgreement(len(a), dropped, np.nan, np.nan)
+
+    def correlation(order: np.ndarray, axis: int) -> np.ndarray:
+        return (order * ranks[1]).sum(axis=axis) / size
+
+    rho, p = _permutation(ranks[0], correlation, "pairings", resamples, seed)
+    return RankAgreement(len(a), dropped, rho, p)
+
+
+def concordance(table: ArrayLike) -> Concordance:
+    """Kendall's W, how far the raters (rows: seeds) agree in the order of the items (columns).
+
+    W = χ²/(raters (items - 1)) in [0, 1], with Friedman's χ², corrected for ties; 1 where all rows
+    have one order, about 1/raters where they have none in common. p is that of χ² with items - 1
+    degrees of freedom, which is approximate below about 10 rows. Both are NaN where every row has
+    nothing but ties. A row with a NaN is dropped and counted, an item never.
+
+    Args:
+        table: (raters, items), at least 2 by 3.
+
+    Raises:
+        ValueError: another shape, an infinite value, or fewer than 2 rows without a NaN.
+
+    Source: Kendall and Babington Smith 1939, "The problem of m rankings".
+    """
+    table = np.asarray(table, float)
+    if table.ndim != 2 or table.shape[1] < 3:
+        raise ValueError(f"table has shape {table.shape}; give (raters, items), 3 items or more")
+    _refuse_infinite("table", table)
+    rows = table[~np.isnan(table).any(axis=1)]
+    if len(rows) < 2:
+        empty = np.flatnonzero(np.isnan(table).all(axis=0)).tolist()
+        raise ValueError(
+            f"table has {len(rows)} of {len(table)} rows without a NaN; at least 2 are needed: "
+            f"leave out items that diverge (columns {empty} have no value), or run more seeds"
+        )
+    dropped = len(table) - len(rows)
+    if (rows == rows[:, :1]).all():
+        return Concordance(len(rows), dropped, np.nan, np.nan)
+    test = stats.friedmanchisquare(*rows.T)
+    W = float(test.statistic) / (len(rows) * (rows.shape[1] - 1))
+    return Concordance(len(rows), dropped, W, float(test.pvalue))
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Adjusted p-values that keep the chance of any false finding below the level: (tests,).
+
+    p_(k) becomes max_{j <= k} min(1, (tests - j + 1) p_(j)) in ascending order; the order given is
+    kept. An empty array stays empty.
+
+    Raises:
+        ValueError: not 1-D, or a value that is NaN or outside [0, 1].
+
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
+    """
+    p = np.asarray(p_values, float)
+    if p.ndim != 1:
+        raise ValueError(f"p_values has shape {p.shape}; give one axis, (tests,)")
+    wrong = p[~((p >= 0) & (p <= 1))]
+    if wrong.size:
+        raise ValueError(f"p_values holds {wrong[0]}; leave out tests without a p in [0, 1]")
+    order = np.argsort(p, kind="stable")
+    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(steps, 1)
+    return adjusted
+
+
+def _pairs(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, np.ndarray, int]:
+    """Both as floats without the pairs that hold a NaN, and how many those were."""
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    if a.ndim != 1 or a.shape != b.shape:
+        raise ValueError(f"a has shape {a.shape} and b {b.shape}; give one value per seed, paired")
+    _refuse_infinite("a", a)
+    _refuse_infinite("b", b)
+    kept = ~(np.isnan(a) | np.isnan(b))
+    if kept.sum() < 2:
+        raise ValueError(
+            f"a and b have {kept.sum()} of {len(a)} pairs without a NaN; at least 2 are needed: "
+            "run more seeds, or leave this comparison out"
+        )
+    return a[kept], b[kept], int((~kept).sum())
+
+
+def _differences(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, int]:
+    """a - b without NaN, exactly alike or 0 where they are so up to rounding; how many dropped."""
+    a, b, dropped = _pairs(a, b)
+    difference = a - b
+    rounding = EXACT * max(np.abs(a).max(), np.abs(b).max())
+    difference[np.abs(difference) <= rounding] = 0
+    if np.ptp(difference) <= rounding:
+        difference[:] = difference[0]
+    return difference, dropped
+
+
+def _bootstrap_mean(
+    values: np.ndarray, resamples: int, confidence: float, seed: int
+) -> tuple[float, float]:
+    """BCa interval of the mean, or the percentile one where it is not finite."""
+    for method in ("BCa", "percentile"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # SciPy's word for an interval that is not defined
+            low, high = stats.bootstrap(
+                (values,),
+                _mean,
+                n_resamples=resamples,
+                batch=max(1, BLOCK // len(values)),
+                vectorized=True,
+                confidence_level=confidence,
+                method=method,
+                rng=np.random.default_rng(seed),
+            ).confidence_interval
+        if np.isfinite(low) and np.isfinite(high):
+            break
+    return float(low), float(high)
+
+
+def _permutation(
+    values: np.ndarray, statistic: Callable, kind: str, resamples: int, seed: int
+) -> tuple[float, float]:
+    """The statistic and its two-sided p under random signs (samples) or orders (pairings)."""
+    test = stats.permutation_test(
+        (values,),
+        statistic,
+        permutation_type=kind,
+        vectorized=True,
+        n_resamples=resamples,
+        batch=max(1, BLOCK // len(values)),
+        rng=np.random.default_rng(seed),
+    )
+    return float(test.statistic), float(test.pvalue)
+
+
+def _mean(values: np.ndarray, axis: int) -> np.ndarray:
+    return values.mean(axis=axis)
+
+
+def _centred_ranks(values: np.ndarray) -> np.ndarray:
+    ranks = stats.rankdata(values)
+    return ranks - ranks.mean()
+
+
+def _refuse_infinite(name: str, values: np.ndarray) -> None:
+    if np.isinf(values).any():
+        raise ValueError(f"{name} holds an infinite value; mark runs that diverged as NaN")
+
+
+def _check_between(name: str, value: float, low: float, high: float) -> None:
+    if not low < value < high:
+        raise ValueError(f"{name}={value!r}; give a number above {low} and below {high}")

@@ -1,0 +1,173 @@
+"""Superposition in a model's weights: pure functions of W.
+
+Each takes W of shape (..., n_hidden, n_features), NumPy or JAX, with any leading axes, returns an
+array of its kind and dtype (float32 for half precision), and works under `jax.jit` and `jax.vmap`.
+Column W_i is the embedding of feature i and Ŵ_i = W_i/‖W_i‖; a column shorter than 1e-12 of the
+longest counts as zero, and zero columns have 0 everywhere. A model with a non-finite weight gives
+NaN, also where others give a count, and only for itself. Fewer than two axes are a ValueError.
+
+Source, where none is named: Elhage et al., "Toy Models of Superposition" (2022).
+"""
+
+from __future__ import annotations
+
+from jsuper.analysis.arrays import Array, matmul, per_feature, scaled, weights
+
+ZERO = 1e-12  # of the longest column
+REPRESENTED = 0.5
+
+
+def feature_norms(W: Array) -> Array:
+    """‖W_i‖, how strongly feature i is embedded: (..., n_features), >= 0."""
+    xp, W = weights(W)
+    W, largest = scaled(W, axis=-2)
+    return xp.sqrt((W * W).sum(axis=-2)) * largest[..., 0, :]
+
+
+def gram(W: Array) -> Array:
+    """WᵀW, the dot products of all features: (..., n_features, n_features)."""
+    xp, W = weights(W)
+    return matmul(xp.swapaxes(W, -1, -2), W)
+
+
+def overlaps(W: Array) -> Array:
+    """Ŵ_i·W_j, row i and column j: (..., n_features, n_features); 0 in the row of a zero column."""
+    xp, W = weights(W)
+    return matmul(xp.swapaxes(directions(W), -1, -2), W)
+
+
+def directions(W: Array) -> Array:
+    """Ŵ_i, every column at length 1 and zero columns at 0: (..., n_hidden, n_features)."""
+    xp, W = weights(W)
+    norms = feature_norms(W)[..., None, :]
+    zero = norms <= ZERO * norms.max(axis=-1, keepdims=True)
+    return xp.where(zero, 0, W / xp.where(zero, 1, norms))
+
+
+def interference(
+    W: Array, *, part: str = "all", root: bool = False, density: Array | None = None
+) -> Array:
+    """Σ_{j≠i} (Ŵ_i·W_j)², how much the other features disturb feature i: (..., n_features), >= 0.
+
+    Args:
+        W: weights.
+        part: "all"; "positive" or "negative" takes the overlaps of that sign alone, and the two
+            add up to all.
+        root: the square root of it, by which the paper's notebook colours its bars.
+        density: p_j = P(x_j != 0), a number or (..., n_features); weights (Ŵ_i·W_j)² by p_j.
+
+    Raises:
+        ValueError: `part` is another word, or the density does not fit.
+    """
+    xp, W = weights(W)
+    if part not in ("all", "positive", "negative"):
+        raise ValueError(f"part={part!r} is not one of all, positive, negative")
+    o = overlaps(W)
+    if part != "all":
+        o = xp.maximum(o, 0) if part == "positive" else xp.minimum(o, 0)
+    weight = 1 - xp.eye(W.shape[-1], dtype=W.dtype)
+    if density is not None:
+        weight = weight * per_feature("density", density, W)[..., None, :]
+    total = (o * o * weight).sum(axis=-1)
+    return xp.sqrt(total) if root else total
+
+
+def dimensionality(W: Array) -> Array:
+    """D_i = ‖W_i‖² / Σ_j (Ŵ_i·W_j)², the share of a dimension that feature i has: (..., n), [0, 1].
+
+    1 for a feature orthogonal to all others, 1/2 in an antipodal pair, 0 for a zero column. It is
+    the capacity (W_i·W_i)² / Σ_j (W_i·W_j)² of Scherlis et al. 2022 (arXiv 2210.01892, eq. 3), so
+    Σ_i D_i <= n_hidden.
+    """
+    xp, W = weights(W)
+    W, _ = scaled(W, axis=(-2, -1))
+    total = (overlaps(W) ** 2).sum(axis=-1)
+    return xp.where(total == 0, 0, feature_norms(W) ** 2 / xp.where(total == 0, 1, total))
+
+
+def features_represented(W: Array, threshold: float = REPRESENTED) -> Array:
+    """Number of features with ‖W_i‖ > threshold: (...,), 0 to n_features.
+
+    Source: Liu et al. 2025 (arXiv 2505.10465), whose threshold is 1/2.
+    """
+    xp, W = weights(W)
+    norms = feature_norms(W)
+    count = (norms > threshold).sum(axis=-1).astype(W.dtype)
+    return xp.where(xp.isnan(norms).any(axis=-1), W.dtype.type("nan"), count)
+
+
+def excess(W: Array, threshold: float = REPRESENTED) -> Array:
+    """Features represented beyond n_hidden: (...,), -n_hidden to n_features - n_hidden.
+
+    Above 0, features share dimensions: more are represented than there are hidden units.
+    """
+    xp, W = weights(W)
+    return features_represented(W, threshold) - W.shape[-2]
+
+
+def dimensions_per_feature(W: Array) -> Array:
+    """D* = n_hidden / ‖W‖_F²: (...,), > 0; ‖W‖_F² is about the number of features represented.
+
+    1 where n_hidden features have their own dimension, 1/2 where all are antipodal pairs; infinite
+    where W = 0.
+    """
+    xp, W = weights(W)
+    size = (W * W).sum(axis=(-2, -1))
+    return xp.where(size == 0, float("inf"), W.shape[-2] / xp.where(size == 0, 1, size))
+
+
+def neuron_monosemanticity(W: Array) -> Array:
+    """max_i |W_ki| / Σ_i |W_ki| of hidden unit k: (..., n_hidden), [0, 1]; 1: a single feature.
+
+    0 for a unit of zeros. Source: Jermyn et al. 2022 (arXiv 2211.09169), there of activations.
+    """
+    xp, W = weights(W)
+    size = xp.abs(scaled(W, axis=-1)[0])
+    total = size.sum(axis=-1)
+    return xp.where(total == 0, 0, size.max(axis=-1) / xp.where(total == 0, 1, total))
+
+
+def effective_rank(W: Array) -> Array:
+    """exp(-Σ_k q_k log q_k), q the singular values over their sum: (...,), 1 to min(m, n).
+
+    0 where W = 0. Source: Roy and Vetterli 2007, "The effective rank".
+    """
+    xp, W = weights(W)
+    bad = xp.isnan(W).any(axis=(-2, -1))
+    values = xp.linalg.svd(xp.where(bad[..., None, None], 0, W), compute_uv=False)
+    total = values.sum(axis=-1, keepdims=True)
+    q = values / xp.where(total == 0, 1, total)
+    entropy = -(q * xp.log(xp.where(q == 0, 1, q))).sum(axis=-1)
+    rank = xp.where(total[..., 0] == 0, 0, xp.exp(entropy))
+    return xp.where(bad, W.dtype.type("nan"), rank)
+
+
+def importance_rank_correlation(W: Array, importance: Array) -> Array:
+    """Spearman's correlation of ‖W_i‖ with the importance I_i: (...,), [-1, 1].
+
+    Near 1 where the important features are embedded most strongly; negative where the order is
+    reversed. NaN where all norms or all importances are equal, which says nothing.
+
+    Args:
+        W: weights.
+        importance: I_i, (..., n_features).
+
+    Raises:
+        ValueError: importance has not n_features values.
+    """
+    xp, W = weights(W)
+    importance = per_feature("importance", importance, W)
+    if importance.shape[-1:] != W.shape[-1:]:
+        raise ValueError(f"importance has shape {importance.shape}; give one value per feature")
+    norms = feature_norms(W)
+    a, b = _centred_ranks(xp, norms), _centred_ranks(xp, importance)
+    spread = (a * a).sum(axis=-1) * (b * b).sum(axis=-1)
+    undefined = ~(spread > 0)  # also where it is NaN
+    rho = (a * b).sum(axis=-1) / xp.sqrt(xp.where(undefined, 1, spread))
+    return xp.where(undefined, W.dtype.type("nan"), rho)
+
+
+def _centred_ranks(xp, values: Array) -> Array:
+    """Ranks less their mean, ties averaged: half the number of smaller less that of larger ones."""
+    difference = values[..., :, None] - values[..., None, :]
+    return (xp.sign(difference).sum(axis=-1) / 2).astype(values.dtype)

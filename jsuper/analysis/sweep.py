@@ -1,0 +1,78 @@
+"""A whole sweep at once: every metric of every model as variables beside the results."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jsuper import families
+from jsuper.store import OK
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def analyze(ds: xarray.Dataset) -> xarray.Dataset:
+    """The Dataset with every metric of its family as a variable over the sweep's own dimensions.
+
+    Variables per model have the sweep's axes and seed as dimensions, those per feature or per
+    hidden unit one more; `ds[name].description` says what each is. A model that is missing or not
+    finite has NaN in all of them: `(ds.status != 1).sum()` is how many.
+
+    Args:
+        ds: of `jsuper.run` or `jsuper.load`, or a selection of it (`ds.sel(activation="relu")`).
+
+    Raises:
+        ValueError: ds does not come from a sweep, or lacks variables that the metrics need.
+    """
+    family = families.measures_of(_model(ds))
+    lacking = [k for k in ("status", *family.NEEDS) if k not in ds]
+    if lacking:
+        raise ValueError(
+            f"ds has no variable {', '.join(lacking)}; give all of the Dataset of run or load, "
+            "or a selection along its dimensions"
+        )
+    found = family.measure(ds)
+    whole = ds.assign(found)
+    for name, (_, text) in family.MEASURES.items():
+        whole[name].attrs.update(description=text, units="1")
+    return whole.assign_coords(family.COORDINATES)
+
+
+def best(ds: xarray.Dataset, by: str = "loss") -> xarray.Dataset:
+    """The seed with the smallest `by` in every cell, without the dimension seed.
+
+    The coordinate seed says which one it is. Only finished, finite models count; in a cell that
+    has none, every variable is NaN and status is that of the first seed.
+
+    Args:
+        ds: of `jsuper.run`, `jsuper.load` or `jsuper.analyze`, with a dimension seed.
+        by: a variable with one value per model.
+
+    Raises:
+        ValueError: `by` is not such a variable, or ds has no dimension seed.
+    """
+    if "seed" not in ds.dims or "status" not in ds:
+        raise ValueError("ds has no dimension seed or no status; give the Dataset of run or load")
+    lead = set(ds["status"].dims)
+    usable = [str(k) for k, v in ds.data_vars.items() if set(v.dims) == lead and k != "status"]
+    if by not in usable:
+        raise ValueError(f"by={by!r} is not a variable per model; it is one of {', '.join(usable)}")
+    ranked = ds[by].where(ds["status"] == OK).fillna(np.inf)
+    chosen = ds.isel(seed=ranked.argmin("seed"))
+    none = (ranked == np.inf).all("seed")
+    fixed = ("status", "first_bad_step")
+    masked = {k: v.where(~none) for k, v in chosen.data_vars.items() if k not in fixed}
+    return chosen.assign(masked) if bool(none.any()) else chosen
+
+
+def _model(ds: xarray.Dataset) -> str:
+    """The family that a Dataset is of."""
+    try:
+        return json.loads(ds.attrs["sweep"])["model"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            "ds has no attrs['sweep'] that says what was trained; give the Dataset of run or load"
+        ) from error
