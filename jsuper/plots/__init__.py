@@ -1,0 +1,31 @@
+"""Figures. Each takes data and `ax=None`, returns the Axes and changes no global state.
+
+A figure of many models says in its title how many it leaves out, because they are missing, did not
+train to the end or have no finite value. Legends lie outside the Axes: give your own a figure with
+`layout="constrained"`. Importing this imports neither jax nor matplotlib.
+"""
+
+from jsuper.plots.cells import heatmap
+from jsuper.plots.lines import (
+    curve,
+    dimensions_per_feature,
+    kurtosis_against_dropout,
+    loss_curves,
+)
+from jsuper.plots.models import arrows, features, weights
+from jsuper.plots.points import dimensionality, loss_against_superposition
+from jsuper.plots.style import activation_style
+
+__all__ = [
+    "activation_style",
+    "arrows",
+    "curve",
+    "dimensionality",
+    "dimensions_per_feature",
+    "features",
+    "heatmap",
+    "kurtosis_against_dropout",
+    "loss_against_superposition",
+    "loss_curves",
+    "weights",
+]

@@ -1,0 +1,122 @@
+"""The figure of a whole sweep: a variable over two axes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jsuper.plots.reading import Taken, take
+from jsuper.plots.style import SMALL, TITLE, WIDE, number, own, ticks, wide
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
+
+# A triangle in a cell's upper right corner. Unicode has the same for the title.
+CORNER, CORNER_TEXT = [(0.0, 0.0), (-1.0, 0.0), (0.0, -1.0)], "\N{BLACK UPPER RIGHT TRIANGLE}"
+
+
+def heatmap(
+    ds: xarray.Dataset,
+    variable: str,
+    *,
+    axes: tuple[str, str] = ("activation", "sparsity"),
+    spread: bool = False,
+    log: bool | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """A variable's median over seeds, or its spread, in a cell for every pair of two axes.
+
+    A cell with a corner lacks a model, a grey one all. So that an outlier does not hide the rest,
+    the colours end at a factor of 30 either side of the median cell on a logarithmic scale, and 3
+    interquartile ranges outside of the quartiles on a linear one; the colour bar then has a point,
+    and the numbers say the value.
+
+    Args:
+        ds: of `jsuper.run`, `jsuper.load` or `jsuper.analyze`, with no dimensions of several
+            values but `axes` and seed.
+        variable: one value per model, e.g. "loss_over_constant".
+        axes: the dimension down and the one across.
+        spread: the interquartile range over seeds instead of the median; a cell needs two models.
+        log: a logarithmic colour scale; by default where all cells are positive and the largest
+            is more than 30 times the smallest.
+        ax: where to draw; a new figure by default.
+
+    Returns:
+        The Axes; the title says how many models are left out.
+
+    Raises:
+        ValueError: a name is not there, `ds` has further dimensions, a spread is asked of one
+            seed, or a logarithmic scale of numbers that are not positive.
+    """
+    if len(axes) != 2 or axes[0] == axes[1] or "seed" in axes:
+        raise ValueError(f"axes={axes!r} is not two different dimensions other than seed")
+    taken = take(ds, variable, axes)
+    values = _spread(taken) if spread else taken.values.median("seed").values
+    shown = values[np.isfinite(values)]
+    if log and (shown <= 0).any():
+        raise ValueError(
+            f"log=True, but {variable!r} has cells <= 0 (the smallest is {shown.min():g}); "
+            "leave log out for a linear scale"
+        )
+    rows, columns = values.shape
+    ax = own(ax, 2.5 + 0.75 * columns, 1.6 + 0.27 * rows)
+    _draw(ax, values, *_scale(shown, wide(shown) if log is None else log))
+    _name(ax, taken, axes)
+    what = "interquartile range" if spread else "median"
+    mark = f" ({CORNER_TEXT})" if taken.left_out.any() else ""
+    ax.set_title(f"{variable}: {what} over {taken.seeds}\n{taken.said}{mark}", fontsize=TITLE)
+    return ax
+
+
+def _spread(taken: Taken) -> np.ndarray:
+    """The interquartile range over seeds; NaN where fewer than two models are left."""
+    if taken.values.sizes["seed"] < 2:
+        raise ValueError("spread=True needs several seeds; ds has 1")
+    enough = (~taken.left_out).sum("seed") > 1
+    low, high = taken.values.where(enough, 0).quantile([0.25, 0.75], "seed")
+    return (high - low).where(enough).values
+
+
+def _scale(shown: np.ndarray, log: bool) -> tuple[Normalize, str]:
+    """The scale of colours, and at which of its ends numbers lie beyond it."""
+    from matplotlib.colors import LogNorm, Normalize
+
+    if not shown.size:
+        return Normalize(0, 1), "neither"
+    first, middle, third = np.quantile(shown, [0.25, 0.5, 0.75])
+    far = 3 * (third - first) or np.inf
+    low, high = (middle / WIDE, middle * WIDE) if log else (first - far, third + far)
+    below, above = shown.min() < low, shown.max() > high
+    extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[below, above]
+    low, high = max(shown.min(), low), min(shown.max(), high)
+    return (LogNorm(low, max(high, low * 1.01)) if log else Normalize(low, high)), extend
+
+
+def _draw(ax: Axes, values: np.ndarray, norm: Normalize, extend: str) -> None:
+    """The image, a number in every cell and the colour bar."""
+    import matplotlib as mpl
+
+    cmap = mpl.colormaps["viridis"].with_extremes(bad="0.85")
+    image = ax.imshow(values, norm=norm, cmap=cmap, aspect="auto")
+    for (i, j), value in np.ndenumerate(values):
+        dark = np.isfinite(value) and norm(value) < 0.5
+        color = "w" if dark else "k"
+        ax.text(j, i, number(value), ha="center", va="center", fontsize=SMALL, color=color)
+    ax.figure.colorbar(image, ax=ax, extend=extend, shrink=0.6 if len(values) > 9 else 1)
+
+
+def _name(ax: Axes, taken: Taken, axes: tuple[str, str]) -> None:
+    """The names of rows and columns, and the corners of cells that lack a model."""
+    down, across = axes
+    labels = ticks(taken.values[across])
+    crowded = sum(map(len, labels)) > 60  # upright, they would touch in a figure of usual width
+    ax.set_xticks(range(len(labels)), labels, rotation=90 if crowded else 0)
+    ax.set_yticks(range(taken.values.sizes[down]), ticks(taken.values[down]))
+    ax.set_xlabel(across)
+    ax.set_ylabel(down)
+    i, j = np.nonzero(taken.left_out.any("seed").values)
+    style = {"c": "w", "edgecolors": "k", "linewidths": 0.5, "clip_on": True}
+    ax.scatter(j + 0.5, i - 0.5, s=40, marker=CORNER, **style)  # type: ignore[arg-type]
