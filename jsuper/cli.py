@@ -1,4 +1,4 @@
-"""The command line: `jsuper sweep` (also `python scripts/sweep.py`), `jsuper export`.
+"""The command line: `jsuper sweep`, `jsuper report` (also in `scripts/`), `jsuper export`.
 
 Thin: it reads TOML and flags into a sweep, checks the folder, and calls the runner. Neither
 `--help` nor bad input nor a finished run imports jax.
@@ -20,38 +20,23 @@ from typing import Annotated, Any
 import tyro
 
 import jsuper
-from jsuper import families, runner
+from jsuper import runner, store
+from jsuper.flags import RunOptions, default_folder, parse
 from jsuper.grid import n_models
-from jsuper.spec import BaseSweep, SpecError, digest, metavar, read_toml
+from jsuper.spec import BaseSweep, SpecError
 from jsuper.store import RunError
 
 DONE, ERROR, BAD_INPUT, SOME_NON_FINITE, STOPPED, STOPPED_AT_ONCE = 0, 1, 2, 3, 75, 130
-PRESETS = Path(__file__).parent / "presets"
-DEFAULT_PRESET = "activations"
-
-
-@dataclasses.dataclass(frozen=True)
-class RunOptions:
-    """How and where to run; none of it changes a result."""
-
-    out: str | None = None
-    """run folder; runs/<preset>, with a hash where flags change the preset, by default"""
-    platform: str = "auto"
-    """auto, cpu, gpu or tpu; fails where it is not there"""
-    workers: int | None = None
-    """threads on a CPU; one per core by default"""
-    dry_run: bool = False
-    """print the plan and end"""
-    fail_on_nonfinite: bool = False
-    """exit with 3 where a model has diverged"""
-    no_cache: bool = False
-    """do not keep compiled programs in a per-user folder"""
 
 
 def main(argv: list[str] | None = None) -> int:
     """`jsuper COMMAND ...`: the installed command."""
     argv = sys.argv[1:] if argv is None else argv
-    commands: dict[str, Callable[[list[str]], int]] = {"sweep": sweep, "export": export}
+    commands: dict[str, Callable[[list[str]], int]] = {
+        "sweep": sweep,
+        "report": report,
+        "export": export,
+    }
     if argv and argv[0] in commands:
         return commands[argv[0]](argv[1:])
     parser = argparse.ArgumentParser(
@@ -76,102 +61,6 @@ def sweep(argv: list[str] | None = None) -> int:
     except (RunError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return ERROR
-
-
-def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
-    """The sweep and the options that a command line asks for, and the name of what it started from.
-
-    First the preset or file, which names the family; then flags on top of its values.
-    """
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    group = first.add_mutually_exclusive_group()
-    group.add_argument("--preset")
-    group.add_argument("--config")
-    group.add_argument("--model")
-    first.error = _refuse  # type: ignore[method-assign]
-    known, rest = first.parse_known_args(argv)
-    data, name = _start(known.preset, known.config, known.model)
-    start = families.sweep_from_dict(data)
-    fields = [_flag(f, getattr(start, f.name)) for f in dataclasses.fields(start)]
-    flags = dataclasses.make_dataclass("Flags", fields, frozen=True, kw_only=True)
-    command = dataclasses.make_dataclass(
-        "Command",
-        [
-            ("run", tyro.conf.OmitArgPrefixes[RunOptions], dataclasses.field(default=RunOptions())),
-            ("sweep", tyro.conf.OmitArgPrefixes[flags], dataclasses.field(default=flags())),
-        ],
-    )
-    parsed: Any = tyro.cli(
-        command,
-        prog="sweep.py",
-        description=_description(type(start)),
-        args=rest,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
-    given = {f.name: getattr(parsed.sweep, f.name) for f in dataclasses.fields(flags)}
-    changed = {k: v for k, v in given.items() if v != getattr(flags(), k)}
-    if any(word.split("=")[0] == "--seeds" for word in rest):  # one number is a count
-        changed["seeds"] = given["seeds"] if len(given["seeds"]) > 1 else given["seeds"][0]
-    return families.sweep_from_dict(data | changed), parsed.run, name
-
-
-def _refuse(message: str) -> None:
-    raise SpecError(message)
-
-
-def _start(preset: str | None, config: str | None, model: str | None) -> tuple[dict[str, Any], str]:
-    """The fields of a preset, a file or a family's defaults, and its name."""
-    if model is not None:
-        return {"model": model}, model
-    if config is not None:
-        return read_toml(config), Path(config).stem
-    name = preset or DEFAULT_PRESET
-    if name not in _presets():
-        raise SpecError(f"preset={name!r} is not known; the presets are {', '.join(_presets())}")
-    return read_toml(PRESETS / f"{name}.toml"), name
-
-
-def _flag(f: dataclasses.Field, value: Any) -> tuple[str, Any, Any]:
-    """A field of a sweep as a tyro argument: several values are a space-separated list."""
-    kind = {"INT": int, "FLOAT": float}.get(metavar(f.metadata["check"]).split()[0], str)
-    if isinstance(value, bool):
-        return f.name, _annotated(bool, f, None), dataclasses.field(default=value)
-    if f.name == "seeds":
-        default = value if isinstance(value, tuple) else (value,)
-        return f.name, _annotated(tuple[int, ...], f, "INT ..."), dataclasses.field(default=default)
-    several = f.metadata["axis"] or metavar(f.metadata["check"]).endswith("...")
-    shown = metavar(f.metadata["check"]).removesuffix(" ...") + (" ..." if several else "")
-    if several and value is None:
-        kind, value = tuple[kind, ...], ()
-    elif several:
-        kind = tuple[kind, ...]
-    return f.name, _annotated(kind, f, shown), dataclasses.field(default=value)
-
-
-def _annotated(kind: Any, f: dataclasses.Field, shown: str | None) -> Any:
-    return Annotated[kind, tyro.conf.arg(help=f.metadata["help"], metavar=shown)]
-
-
-def _description(cls: type[BaseSweep]) -> str:
-    return (
-        f"Train a whole grid of models ({cls.model}) and keep every weight.\n\n"
-        f"Start from --preset NAME ({', '.join(_presets())}; default {DEFAULT_PRESET}), "
-        f"--config FILE.toml or --model NAME ({', '.join(families.FAMILIES)}); flags go on top. "
-        "Lists are space-separated: --activation relu gelu --sparsity 0 0.9. "
-        "The same command again resumes, or says that all is done."
-    )
-
-
-def _presets() -> list[str]:
-    return sorted(p.stem for p in PRESETS.glob("*.toml"))
-
-
-def default_folder(asked: BaseSweep, name: str) -> Path:
-    """runs/<preset> for a preset as it is, else runs/<name>-<hash of the sweep>."""
-    preset = PRESETS / f"{name}.toml"
-    if preset.exists() and families.sweep_from_dict(read_toml(preset)) == asked:
-        return Path("runs") / name
-    return Path("runs") / f"{name}-{digest(asked.to_dict(), 8)}"
 
 
 def check_writable(folder: Path) -> None:
@@ -204,6 +93,8 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     job = runner.held(asked, folder)
     if runner.all_points(asked, job):
         print(f"All {n_models(asked)} models are done: {folder}")
+        if not (options.dry_run or write_report(folder, options, anew=False)):
+            return STOPPED
         return _exit_code(options, runner.count_non_finite(job))
     check_writable(folder)
     if options.platform == "cpu":
@@ -219,10 +110,13 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
         return DONE
     stop = threading.Event()
     _stop_on_signals(stop)
+    (folder / "report.html").unlink(missing_ok=True)  # of fewer models than there will be
     if not _execute(job, plan, options, stop):
         print(f"Stopped. What is finished is in {folder}; run again to continue.", file=sys.stderr)
         return STOPPED
     summary.show(job)
+    if not write_report(folder, options):
+        return STOPPED
     return _exit_code(options, runner.count_non_finite(job))
 
 
@@ -259,8 +153,59 @@ def _stop_on_signals(stop: threading.Event) -> None:
         signal.signal(number, handle)
 
 
+def write_report(folder: Path, options: RunOptions, anew: bool = True) -> bool:
+    """Write the page, if it is wanted and `anew` or not there. False: stopped by Ctrl-C."""
+    if options.no_report or not anew and (folder / "report.html").exists():
+        return True
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # where it has not started: an accelerator is
+    from jsuper.programs import use_compilation_cache  # of no use here
+    from jsuper.report import write
+
+    if not options.no_cache:
+        use_compilation_cache()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    print("measuring every model for the report ...", file=sys.stderr, flush=True)
+    try:
+        print(f"report   {write(folder)}")
+    except KeyboardInterrupt:
+        print("Stopped. The models are all there; run again for the report.", file=sys.stderr)
+        return False
+    return True
+
+
 def _exit_code(options: RunOptions, non_finite: int) -> int:
     return SOME_NON_FINITE if options.fail_on_nonfinite and non_finite else DONE
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportOptions:
+    """Write RUN/report.html: a whole sweep on one page, finished or not, for any browser."""
+
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+    """run folder"""
+
+
+def report(argv: list[str] | None = None) -> int:
+    """`jsuper report RUN`, also `python scripts/report.py RUN`."""
+    options = tyro.cli(ReportOptions, prog="jsuper report", args=argv)
+
+    def write() -> int:
+        store.manifest_of(options.run)
+        return DONE if write_report(Path(options.run), RunOptions()) else STOPPED
+
+    return _reported(write)
+
+
+def _reported(command: Callable[[], int]) -> int:
+    """A command's exit code; what it cannot use becomes one line on standard error."""
+    try:
+        return command()
+    except (SpecError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except (RunError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return ERROR
 
 
 @dataclasses.dataclass(frozen=True)
@@ -276,12 +221,9 @@ class ExportOptions:
 def export(argv: list[str] | None = None) -> int:
     """`jsuper export RUN --format csv|netcdf|parquet`."""
     options = tyro.cli(ExportOptions, prog="jsuper export", args=argv)
-    try:
+
+    def write() -> int:
         print(jsuper.export(options.run, options.format))
-    except (SpecError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except (RunError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return ERROR
-    return DONE
+        return DONE
+
+    return _reported(write)

@@ -34,9 +34,7 @@ def load(path: str | Path) -> xarray.Dataset:
         RunError: its manifest cannot be read. A chunk that cannot be read counts as missing.
     """
     folder = Path(path)
-    manifest = store.read_manifest(folder)
-    if manifest is None:
-        raise FileNotFoundError(f"{folder} is not a run folder: it has no manifest.json")
+    manifest = store.manifest_of(folder)
     chunks = store.chunks_in(manifest)
     whole: dict[str, store.Arrays] = {}
     for chunk in chunks:

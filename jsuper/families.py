@@ -1,6 +1,6 @@
 """The model families and where they live. Imports no jax until a family's program is needed.
 
-A family is a package with three modules:
+A family is a package with three modules and a script:
 
     spec.py    no jax: Sweep, a BaseSweep with two main_axes and the fields steps and dtype;
                layout(static): variable -> (dimensions, shape) of one model; coordinates(static)
@@ -11,7 +11,9 @@ A family is a package with three modules:
                defaults; make_train(static, sequential) -> Train with init, advance, finish, steps
                and stops, as `jsuper.toy.train.Train` documents them
     measures.py  measure(ds): MEASURES, variable -> (own dimensions, words), computed from the
-               variables NEEDS, with COORDINATES of their own dimensions
+               variables NEEDS, with COORDINATES of their own dimensions; for the page
+               HEADLINES, the variables of its heatmaps, RANK, by which seeds are the best, PICTURES
+    page.js    drawModel(place, arrays): the page's pictures of one model, from its PICTURES
 """
 
 from __future__ import annotations

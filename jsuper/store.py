@@ -4,6 +4,7 @@
     sweep.toml             the resolved sweep
     chunks/<hash>.npz      the results: one file per chunk, written under another name and renamed
     figures/                the heatmap of the summary
+    report.html             the whole sweep on one page
 
 What is done is decided by the chunk files alone. Nothing is pickled. No jax is imported here.
 """
@@ -194,6 +195,19 @@ def read_manifest(folder: str | Path) -> dict[str, Any] | None:
         raise RunError(f"{path} has schema {schema}; this jsuper reads {SCHEMA}: update jsuper")
     if lacking := MANIFEST_KEYS - manifest.keys():
         raise RunError(f"{path} cannot be read: it lacks {', '.join(sorted(lacking))}")
+    return manifest
+
+
+def manifest_of(folder: str | Path) -> dict[str, Any]:
+    """The manifest of a run folder.
+
+    Raises:
+        FileNotFoundError: the folder has none.
+        RunError: as `read_manifest`.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise FileNotFoundError(f"{folder} is not a run folder: it has no manifest.json")
     return manifest
 
 

@@ -22,6 +22,8 @@ from jsuper import cli, store
 REPO = Path(jsuper.__file__).parents[1]
 SIZE = " --batch-size 64 --n-features 6 --n-hidden 2 --platform cpu --workers 2"
 TINY = ("--activation relu gelu --sparsity 0 0.9 --seeds 2 --steps 30" + SIZE).split()
+WITH_REPORT = list(TINY)
+TINY.append("--no-report")
 
 
 @pytest.fixture(autouse=True)
@@ -319,11 +321,11 @@ def test_flags_go_on_top_of_a_file(tmp_path, config, flags, fields):
 
 
 def test_a_run_shows_plan_table_and_figure_and_fills_its_folder(sweep, tmp_path):
-    code, out, error = sweep(*TINY, "--out", "run")
+    code, out, error = sweep(*WITH_REPORT, "--out", "run")
     assert code == 0, error
     assert out.index("8 models") < out.index("loss_over_constant, median over 2 seeds")
     assert re.search(r"^relu +[\d.]+ +[\d.]+ +-$", out, re.MULTILINE), out
-    assert out.endswith("results  run\n")
+    assert out.endswith("results  run\nreport   run/report.html\n")
     run = tmp_path / "run"
     figures = list((run / "figures").iterdir())
     assert [p.suffix for p in figures] == [".png"] and figures[0].name in out
@@ -332,9 +334,34 @@ def test_a_run_shows_plan_table_and_figure_and_fills_its_folder(sweep, tmp_path)
     assert {"schema", "sweep", "hash", "chunks", "sessions"} <= manifest.keys()
     (session,) = manifest["sessions"]
     assert {"versions", "devices", "started", "ended"} <= session.keys()
-    assert {p.name for p in run.iterdir()} == {"manifest.json", "sweep.toml", "chunks", "figures"}
+    files = {"manifest.json", "sweep.toml", "chunks", "figures", "report.html"}
+    assert {p.name for p in run.iterdir()} == files
     ds = jsuper.load(run)
     assert ds.sizes["seed"] == 2 and (ds.status == 1).all() and np.isfinite(ds.W).all()
+
+
+def test_a_finished_run_gets_the_page_that_it_lacks_once(sweep, finished):
+    page = finished / "report.html"
+    assert sweep(*WITH_REPORT, "--out", finished, "--dry-run")[0] == 0 and not page.exists()
+    assert sweep(*WITH_REPORT, "--out", finished)[0] == 0
+    written = page.stat().st_mtime_ns
+    assert sweep(*WITH_REPORT, "--out", finished)[0] == 0
+    assert page.stat().st_mtime_ns == written
+
+
+def test_an_extended_run_keeps_no_page_of_fewer_models(sweep, finished):
+    (finished / "report.html").write_text("of 8 models")
+    assert sweep(*TINY, "--seeds", 3, "--out", finished)[0] == 0
+    assert not (finished / "report.html").exists()
+
+
+def test_ctrl_c_during_the_report_says_how_to_go_on(sweep, finished, monkeypatch):
+    def interrupted(run):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jsuper.report.write", interrupted)
+    code, _, error = sweep(*WITH_REPORT, "--out", finished)
+    assert code == cli.STOPPED and "run again for the report" in error
 
 
 def test_a_second_run_has_nothing_to_do_and_needs_no_jax(script, whole):

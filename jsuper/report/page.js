@@ -1,0 +1,323 @@
+"use strict";
+// Draws the page from the embedded data. A family's own script, before this one, defines
+// drawModel(place, arrays): the pictures of one model in an empty element.
+// All text goes through textContent: nothing that a user wrote is ever read as HTML.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const decoded = (text, Kind) =>
+  new Kind(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+const axes = data.axes;
+const [down, across, seedAxis] = axes.slice(-3);
+const further = axes.slice(0, -3);
+const seeds = seedAxis.values;
+const status = decoded(data.status, Int8Array);
+const values = {};
+for (const name in data.values) values[name] = decoded(data.values[name], Float32Array);
+const chosen = decoded(data.chosen, Int32Array);
+const pictures = {};
+for (const [name, { shape, values: text }] of Object.entries(data.pictures))
+  pictures[name] = { shape, values: decoded(text, Float32Array) };
+const shown = data.shown;
+const STATUS = ["missing", "ok", "diverged", "failed"];
+const WIDE = 30; // numbers over more than this factor have a logarithmic scale
+
+// What is selected: a position on every further axis, median or spread, the curves' variable.
+const state = { at: further.map(() => 0), spread: false, curve: shown[0] };
+
+// ---- small helpers ----
+
+function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [k, v] of Object.entries(properties))
+    k in element ? (element[k] = v) : element.setAttribute(k, v);
+  element.append(...children);
+  return element;
+}
+
+function svg(tag, attributes, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [k, v] of Object.entries(attributes)) element.setAttribute(k, v);
+  element.append(...children);
+  return element;
+}
+
+function number(v, digits = 3) {
+  if (!Number.isFinite(v)) return "–";
+  const size = Math.abs(v);
+  if (v !== 0 && (size < 1e-3 || size >= 1e4))
+    return v.toExponential(digits - 1).replace("e+", "e");
+  return size >= 100 && digits < 4 ? v.toFixed(0) : String(Number(v.toPrecision(digits)));
+}
+
+// NumPy's linear quantile of ascending numbers.
+function quantile(sorted, q) {
+  if (!sorted.length) return NaN;
+  const place = q * (sorted.length - 1), low = Math.floor(place);
+  return sorted[low] + (place - low) * (sorted[Math.ceil(place)] - sorted[low]);
+}
+
+const finite = (list) => Array.from(list).filter(Number.isFinite);
+const ascending = (list) => finite(list).sort((a, b) => a - b);
+const median = (list) => quantile(ascending(list), 0.5);
+
+function spread(list) {
+  const sorted = ascending(list);
+  return sorted.length < 2 ? NaN : quantile(sorted, 0.75) - quantile(sorted, 0.25);
+}
+
+const cellIndex = (row, column) =>
+  [...state.at, row, column].reduce((index, k, axis) => index * axes[axis].values.length + k, 0);
+const seedsOf = (array, cell) => array.subarray(cell * seeds.length, (cell + 1) * seeds.length);
+const statistic = (name, cell) => (state.spread ? spread : median)(seedsOf(values[name], cell));
+const leftOut = (name, cell) => seeds.length - finite(seedsOf(values[name], cell)).length;
+const eachCell = (f) =>
+  down.values.map((_, row) => across.values.map((_, column) => f(cellIndex(row, column))));
+const word = () => (state.spread ? "interquartile range" : "median");
+const ofSeeds = `over ${seeds.length} seed${seeds.length > 1 ? "s" : ""}`;
+const selected = () => further.map((axis, i) => `${axis.name} ${axis.values[state.at[i]]}`);
+const place = (row, column) =>
+  [...selected(), `${down.name} ${down.values[row]}`, `${across.name} ${across.values[column]}`]
+    .join(", ");
+
+// ---- colours: viridis, which is readable without red or green cones and in print ----
+
+const VIRIDIS = ["440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30",
+  "fde725"].map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+
+function viridis(t) {
+  const x = Math.min(Math.max(t, 0), 1) * (VIRIDIS.length - 1), i = Math.min(Math.floor(x), 7);
+  return VIRIDIS[i].map((c, k) => Math.round(c + (x - i) * (VIRIDIS[i + 1][k] - c)));
+}
+
+// From a number to [0, 1]: logarithmic where all are positive and far apart. The colours then end
+// at a factor of 30 on either side of the median, so that one outlier does not hide the rest.
+function scale(list) {
+  const sorted = ascending(list);
+  if (!sorted.length) return { low: 0, high: 1, log: false, of: () => 0 };
+  let [low, high] = [sorted[0], sorted[sorted.length - 1]];
+  const log = low > 0 && high / low > WIDE, middle = quantile(sorted, 0.5);
+  if (log) [low, high] = [Math.max(low, middle / WIDE), Math.min(high, middle * WIDE)];
+  const f = log ? Math.log : (v) => v;
+  const width = f(high) - f(low) || 1;
+  return { low, high, log, of: (v) => (f(v) - f(low)) / width };
+}
+
+// ---- heatmaps ----
+
+function heatmap(name) {
+  const cells = eachCell((cell) => statistic(name, cell));
+  const { low, high, log, of } = scale(cells.flat());
+  const lacking = eachCell((cell) => leftOut(name, cell));
+  const left = lacking.flat().reduce((a, b) => a + b, 0);
+  const total = cells.flat().length * seeds.length;
+  const body = cells.map((row, i) => make("tr", {},
+    make("th", { scope: "row", textContent: down.values[i] }),
+    ...row.map((v, j) => {
+      const colour = viridis(of(v)), known = Number.isFinite(v);
+      const dark = colour[0] * 0.3 + colour[1] * 0.59 + colour[2] * 0.11 < 140;
+      const button = make("button", {
+        textContent: number(v, 2), title: `${place(i, j)}: ${number(v, 5)}`,
+        className: lacking[i][j] ? "lacking" : "", onclick: () => openCell(i, j),
+      });
+      button.style.background = known ? `rgb(${colour})` : "#ddd";
+      button.style.color = known && dark ? "#fff" : "#000";
+      return make("td", {}, button);
+    })));
+  const head = make("tr", {}, make("th", { textContent: `${down.name} \\ ${across.name}` }),
+    ...across.values.map((v) => make("th", { scope: "col", textContent: v })));
+  const bar = make("i");
+  bar.style.background = `linear-gradient(to right, ${VIRIDIS.map((c) => `rgb(${c})`)})`;
+  return make("figure", {},
+    make("h3", { textContent: `${name}: ${word()} ${ofSeeds}` }),
+    make("figcaption", { textContent: `${data.about[name]}. ` + (left
+      ? `${left.toLocaleString("en")} of ${total.toLocaleString("en")} models left out.`
+      : `All ${total.toLocaleString("en")} models.`) }),
+    make("div", { className: "scroll" },
+      make("table", { className: "heatmap" }, make("thead", {}, head), make("tbody", {}, ...body))),
+    make("div", { className: "scale" }, number(low), bar, number(high), log ? "logarithmic" : ""));
+}
+
+// ---- curves: one small picture per value of the first axis, all on the same scales ----
+
+function drawCurves() {
+  const name = state.curve, list = eachCell((cell) => seedsOf(values[name], cell));
+  const every = finite(list.flat().flatMap((a) => Array.from(a)));
+  const { low, high, log, of } = scale(every);
+  const steps = across.values.length - 1;
+  const x = (j) => 4 + (steps ? (112 * j) / steps : 56);
+  const y = (v) => 68 - 62 * Math.min(Math.max(of(v), 0), 1);
+  const text = (content, at) => svg("text", { "font-size": 6, fill: "#555", ...at }, content);
+  const ends = () => [
+    text(number(low), { x: 2.5, y: 70 }), text(number(high), { x: 2.5, y: 8.5 }),
+    text(across.values[0], { x: 0.5, y: 79 }),
+    text(across.values[steps], { x: 119.5, y: 79, "text-anchor": "end" }),
+  ];
+  const path = (points) => points
+    .map((v, j) => [v, j]).filter(([v]) => Number.isFinite(v))
+    .map(([v, j], k) => `${k ? "L" : "M"}${x(j).toFixed(1)} ${y(v).toFixed(1)}`).join("");
+  const panel = (row, i) => {
+    const line = row.map(median);
+    const faint = seeds.map((_, s) => path(row.map((a) => a[s]))).join("");
+    const dots = line.map((v, j) => Number.isFinite(v)
+      ? [svg("circle", { cx: x(j), cy: y(v), r: 1.5, fill: "#0072B2" })] : []).flat();
+    return make("figure", {}, make("h3", { textContent: down.values[i] }),
+      svg("svg", { viewBox: "0 0 120 81", role: "img",
+        "aria-label": `${name} of ${down.values[i]} along ${across.name}` },
+        svg("rect", { x: 0.5, y: 2.5, width: 119, height: 69, fill: "none", stroke: "#bbb" }),
+        svg("path", { d: faint, fill: "none", stroke: "#56B4E9", "stroke-width": 0.5 }),
+        svg("path", { d: path(line), fill: "none", stroke: "#0072B2", "stroke-width": 1.4 }),
+        ...dots, ...ends()));
+  };
+  document.getElementById("curves").replaceChildren(...list.map(panel));
+  document.getElementById("curves-note").textContent =
+    `${name} along ${across.name}, evenly spaced: ${across.values.join(", ")}. ` +
+    `The median ${ofSeeds}, each seed faint. The frame goes from ${number(low)} to ` +
+    `${number(high)}${log ? ", logarithmic; what lies outside is drawn on its edge" : ""}.`;
+}
+
+// ---- the table ----
+
+const sorting = { column: null, up: true };
+
+function drawTable() {
+  const rows = eachCell((cell) => cell).flatMap((row, i) => row.map((cell, j) => ({
+    i, j, cells: [down.values[i], across.values[j],
+      ...shown.map((name) => statistic(name, cell)),
+      Array.from(seedsOf(status, cell)).filter((s) => s !== 1).length],
+  })));
+  const names = [down.name, across.name, ...shown, "left out"];
+  if (sorting.column !== null) rows.sort(compare);
+  const head = names.map((name, k) => make("th", {
+    scope: "col",
+    "aria-sort": sorting.column !== k ? "none" : sorting.up ? "ascending" : "descending",
+  }, make("button", {
+    textContent: name + (sorting.column !== k ? "" : sorting.up ? " ▲" : " ▼"),
+    onclick: () => {
+      Object.assign(sorting, { up: sorting.column === k ? !sorting.up : true, column: k });
+      drawTable();
+    },
+  })));
+  const body = rows.map(({ i, j, cells }) => make("tr", { onclick: () => openCell(i, j) },
+    make("th", { scope: "row", textContent: cells[0] }), make("td", { textContent: cells[1] }),
+    ...cells.slice(2).map((v) => make("td", { textContent: number(v) }))));
+  document.getElementById("table").replaceChildren(
+    make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body));
+  document.getElementById("table-note").textContent =
+    [`The ${word()} ${ofSeeds}`, ...selected()].join(", ") +
+    ". A click on a name sorts by it; a click on a row opens its models.";
+}
+
+// Numbers by size, words in the order of the grid; what is not there comes last either way.
+function compare(first, second) {
+  const k = sorting.column, sign = sorting.up ? 1 : -1;
+  if (k < 2) return sign * (k ? first.j - second.j : first.i - second.i);
+  const a = first.cells[k], b = second.cells[k];
+  if (!Number.isFinite(a) || !Number.isFinite(b)) return Number.isFinite(b) - Number.isFinite(a);
+  return sign * (a - b);
+}
+
+// ---- one cell: pictures of three of its models, the values of all ----
+
+function openCell(row, column) {
+  const cell = cellIndex(row, column);
+  const dialog = document.getElementById("cell");
+  document.getElementById("cell-title").textContent = place(row, column);
+  const best = chosen[3 * cell];
+  const body = document.getElementById("cell-body");
+  body.replaceChildren(models(cell), seedTable(cell),
+    make("p", { className: "note", textContent: "This cell in Python:" }),
+    make("pre", { textContent: snippet(row, column, Math.max(best, 0)) }));
+  if (!dialog.open) dialog.showModal();
+  dialog.scrollTop = 0;
+}
+
+// A click beside the dialog closes it, as Escape does.
+document.getElementById("cell").onclick = ({ target }) => {
+  if (target.id === "cell") target.close();
+};
+
+function models(cell) {
+  if (data.without_pictures)
+    return make("p", { className: "note", textContent:
+      `The pictures are left out of this page: ${data.without_pictures}.` });
+  if (chosen[3 * cell] < 0)
+    return make("p", { className: "bad", textContent: "No model of this cell is left to draw." });
+  const seen = new Map(); // a cell of one seed has one picture, with three names
+  ["best", "median", "worst"].forEach((name, k) => {
+    const seed = chosen[3 * cell + k];
+    seen.set(seed, [...(seen.get(seed) ?? []), name]);
+    if (seen.get(seed).length === 1) seen.get(seed).place = 3 * cell + k;
+  });
+  return make("div", { className: "models" }, ...Array.from(seen, ([seed, names]) => {
+    const figure = make("figure", {}, make("h3", { textContent:
+      `${names.join(", ")}: seed ${seeds[seed]}, ` +
+      `${data.rank} ${number(seedsOf(values[data.rank], cell)[seed], 4)}` }));
+    drawModel(figure, arraysOf(names.place));
+    return figure;
+  }));
+}
+
+// The arrays of one model, without the NaN that pads a smaller model's.
+function arraysOf(index) {
+  return Object.fromEntries(Object.entries(pictures).map(([name, { shape, values: all }]) => {
+    const size = shape.reduce((a, b) => a * b, 1);
+    const own = all.subarray(index * size, (index + 1) * size);
+    const nested = shape.slice(1).reduceRight((list, n) => grouped(list, n), Array.from(own));
+    return [name, trimmed(nested)];
+  }));
+}
+
+const grouped = (list, n) =>
+  Array.from({ length: list.length / n }, (_, i) => list.slice(i * n, (i + 1) * n));
+
+function trimmed(list) {
+  const inner = list.map((v) => (Array.isArray(v) ? trimmed(v) : v));
+  return inner.filter((v) => (Array.isArray(v) ? v.length : Number.isFinite(v)));
+}
+
+function seedTable(cell) {
+  const head = ["seed", ...shown, "status"].map((name) => make("th", { textContent: name }));
+  const rows = seeds.map((seed, s) => make("tr", {},
+    make("td", { textContent: seed }),
+    ...shown.map((name) => make("td", { textContent: number(seedsOf(values[name], cell)[s], 4) })),
+    make("td", { textContent: STATUS[seedsOf(status, cell)[s]] })));
+  return make("div", { className: "seeds" }, make("table", {},
+    make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)));
+}
+
+function snippet(row, column, seed) {
+  const at = [...further.map((axis, i) => [axis, state.at[i]]), [down, row], [across, column],
+    [seedAxis, seed]];
+  const point = at.map(([axis, i]) => `${axis.name}=${JSON.stringify(axis.values[i])}`);
+  return `import jsuper\n\nds = jsuper.analyze(jsuper.load("path/of/the/run"))\n` +
+    `model = ds.sel(${point.join(", ")})`;
+}
+
+// ---- controls ----
+
+function choice(label, names, onpick) {
+  const select = make("select", { onchange: () => onpick(select.selectedIndex) },
+    ...names.map((name) => make("option", { textContent: name })));
+  return make("label", {}, `${label} `, select);
+}
+
+function draw() {
+  document.getElementById("heatmaps").replaceChildren(...data.headlines.map(heatmap));
+  drawCurves();
+  drawTable();
+}
+
+document.getElementById("controls").append(
+  ...further.map((axis, i) => choice(axis.name, axis.values, (k) => {
+    state.at[i] = k;
+    draw();
+  })),
+  choice("show", ["median", "spread over seeds"], (k) => {
+    state.spread = k === 1;
+    draw();
+  }),
+  choice("curves of", shown, (k) => {
+    state.curve = shown[k];
+    drawCurves();
+  }));
+draw();

@@ -1,0 +1,108 @@
+"""The page: the template filled with a sweep's words, data and the family's own script."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import numpy as np
+
+from jsuper import families
+from jsuper.dataset import load
+from jsuper.report.data import embedded
+from jsuper.store import FAILED, NON_FINITE, OK, write_atomically
+
+if TYPE_CHECKING:
+    import xarray
+
+MISSING = 0
+WORDS = {OK: "ok", NON_FINITE: "diverged", FAILED: "failed", MISSING: "missing"}
+MOST_CELLS = 200  # that the list of what is left out names one by one
+PACKAGES = ("jsuper", "jax", "jaxlib", "optax", "flax", "numpy", "python")
+
+
+def write(run: str | Path) -> Path:
+    """Analyse a run folder, finished or not, and write its `report.html`.
+
+    Raises:
+        FileNotFoundError: there is no run folder at `run`.
+        RunError: its manifest cannot be read.
+        OSError: the page cannot be written.
+    """
+    from jsuper.analysis import analyze
+
+    folder = Path(run)
+    text = render(analyze(load(folder)), folder.absolute().name)
+    path = folder / "report.html"
+    write_atomically(path, lambda f: f.write(text.encode()))
+    return path
+
+
+def render(ds: xarray.Dataset, title: str) -> str:
+    """The HTML of an analysed Dataset.
+
+    Args:
+        ds: of `jsuper.analyze`, with all of the sweep's dimensions.
+        title: what the page calls the run; any text, escaped.
+    """
+    sweep = json.loads(ds.attrs["sweep"])
+    spec, family = families.spec_of(sweep["model"]), families.measures_of(sweep["model"])
+    here = files("jsuper.report")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    status = ds["status"].values
+    return environment.from_string((here / "page.html").read_text(encoding="utf-8")).render(
+        title=title,
+        counts={word: int((status == k).sum()) for k, word in WORDS.items()},
+        total=status.size,
+        shape=" x ".join(f"{ds.sizes[d]} {d}" for d in ds["status"].dims),
+        left_out=left_out(ds),
+        most_cells=MOST_CELLS,
+        fields=fields(sweep, spec.Sweep().to_dict()),
+        sessions=[session(s) for s in json.loads(ds.attrs.get("sessions", "[]"))],
+        data=embedded(ds, family, spec.Sweep.main_axes),
+        style=(here / "page.css").read_text(encoding="utf-8"),
+        script=(here / "page.js").read_text(encoding="utf-8"),
+        family_script=Path(str(family.__file__)).with_name("page.js").read_text(encoding="utf-8"),
+    )
+
+
+def left_out(ds: xarray.Dataset) -> list[tuple[str, str]]:
+    """Every cell that lacks models, in words, and how many of them diverged, failed or miss."""
+    status = ds["status"].transpose(..., "seed")
+    dims, seeds = status.dims[:-1], status.sizes["seed"]
+    found = []
+    for cell in np.argwhere((status.values != OK).any(axis=-1)):
+        where = [f"{d} {ds[d].values[i]}" for d, i in zip(dims, cell, strict=True)]
+        own = status.values[tuple(cell)]
+        kinds = [(int((own == k).sum()), word) for k, word in WORDS.items() if k != OK]
+        what = ", ".join(f"{count} {word}" for count, word in kinds if count)
+        found.append((", ".join(where), f"{what} of {seeds}"))
+    return found
+
+
+def fields(sweep: dict[str, Any], defaults: dict[str, Any]) -> list[tuple[str, str, bool]]:
+    """The sweep's fields, their values in words, and whether they differ from the defaults."""
+    return [(k, said(v), k in defaults and v != defaults[k]) for k, v in sweep.items()]
+
+
+def said(value: Any) -> str:
+    """A field's value or values."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def session(about: dict[str, Any]) -> dict[str, str]:
+    """When a session of work took place, and with what."""
+    versions = about.get("versions", {})
+    return {
+        "started": str(about.get("started", "unknown")),
+        "ended": str(about.get("ended", "stopped before its end")),
+        "devices": ", ".join(sorted(set(map(str, about.get("devices", []))))),
+        "plan": str(about.get("plan", "")),
+        "versions": ", ".join(f"{p} {versions[p]}" for p in PACKAGES if p in versions),
+        "commit": str(about.get("git") or ""),
+    }

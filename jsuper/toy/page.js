@@ -1,0 +1,78 @@
+"use strict";
+// The pictures of a toy model: WᵀW beside b, and the length of every feature's embedding.
+
+function drawModel(place, { W, b }) {
+  const n = b.length, m = W.length;
+  const product = Array.from({ length: n }, (_, i) => Array.from({ length: n }, (_, j) =>
+    W.reduce((sum, unit) => sum + unit[i] * unit[j], 0)));
+  place.append(caption("WᵀW, and b to the right: −1 blue, 0 white, 1 red"));
+  place.append(productPicture(product, b, m));
+  place.append(caption("‖W_i‖, feature 0 on top; from violet, no interference, to yellow, 1 or more"));
+  place.append(barsPicture(product, m));
+}
+
+function caption(text) {
+  const element = document.createElement("figcaption");
+  element.textContent = text;
+  return element;
+}
+
+function canvasOf(width, height, name) {
+  const canvas = document.createElement("canvas"), sharp = 2;
+  canvas.width = width * sharp;
+  canvas.height = height * sharp;
+  canvas.style.width = `${width}px`;
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", name);
+  const pen = canvas.getContext("2d");
+  pen.scale(sharp, sharp);
+  return [canvas, pen];
+}
+
+// Matplotlib's RdBu, reversed, at five points.
+const RED_BLUE = [[5, 48, 97], [103, 169, 207], [247, 247, 247], [239, 138, 98], [103, 0, 31]];
+
+function redBlue(v) {
+  const x = (Math.min(Math.max(v, -1), 1) + 1) * 2, i = Math.min(Math.floor(x), 3);
+  return `rgb(${RED_BLUE[i].map((c, k) => Math.round(c + (x - i) * (RED_BLUE[i + 1][k] - c)))})`;
+}
+
+function productPicture(product, b, m) {
+  const n = b.length, size = 240 / n;
+  const [canvas, pen] = canvasOf(242 + 2 * size, 242, "WᵀW and b");
+  const square = (x, y, v) => {
+    pen.fillStyle = redBlue(v);
+    pen.fillRect(x, y, size + 0.4, size + 0.4); // no seams between squares
+  };
+  product.forEach((row, i) => row.forEach((v, j) => square(1 + j * size, 1 + i * size, v)));
+  b.forEach((v, i) => square(1 + (n + 1) * size, 1 + i * size, v));
+  pen.strokeRect(1, 1, 240, 240);
+  pen.strokeRect(1 + (n + 1) * size, 1, size, 240);
+  if (m < n) { // what lies beyond feature m does not fit without superposition
+    pen.lineWidth = 0.5;
+    pen.strokeRect(1, 1, m * size, m * size);
+  }
+  return canvas;
+}
+
+function barsPicture(product, m) {
+  const n = product.length, step = Math.max(200 / n, 3), height = Math.min(step * 0.8, 24);
+  const lengths = product.map((row, i) => Math.sqrt(Math.max(row[i], 0)));
+  const unit = 200 / Math.max(1.2, ...lengths);
+  const [canvas, pen] = canvasOf(242, step * n + 18, "length of every feature");
+  lengths.forEach((length, i) => {
+    const others = product[i].reduce((sum, v, j) => sum + (j === i ? 0 : v * v), 0);
+    pen.fillStyle = `rgb(${viridis(length ? Math.sqrt(others) / length : 0)})`;
+    pen.fillRect(20, i * step + (step - height) / 2, length * unit, height);
+  });
+  pen.fillStyle = "#000";
+  pen.font = "9px sans-serif";
+  const every = Math.ceil(10 / step);
+  for (let i = 0; i < n; i += every) pen.fillText(i, 4, (i + 0.5) * step + 3);
+  for (const length of [0, 1]) {
+    pen.fillRect(20 + length * unit, 0, 0.5, step * n + 3);
+    pen.fillText(length, 18 + length * unit, step * n + 14);
+  }
+  if (m < n) pen.fillRect(20, m * step, 222, 0.5);
+  return canvas;
+}

@@ -1,0 +1,3 @@
+function drawModel(place, { final }) {
+  place.append(`final: ${final.length} numbers`);
+}
