@@ -157,7 +157,7 @@ def draw(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...], folder: 
         )
         heatmap(part, variable, axes=(down, across), ax=ax)
         if title:
-            ax.set_title(f"{ax.get_title()}\n{title}")
+            ax.set_title(f"{ax.get_title()}\n{title}", fontsize=9)
         suffix = "".join(c if c.isalnum() or c in ".-" else "_" for c in title)
         paths.append(folder / f"{variable}{'-' * bool(suffix)}{suffix}.png")
         figure.savefig(paths[-1], dpi=150)

@@ -49,10 +49,12 @@ def weights(W: Array) -> tuple[ModuleType, Array]:
 def scaled(a: Array, axis: int | tuple[int, ...]) -> tuple[Array, Array]:
     """a over its largest magnitude along the axes, so that no square is too large or too small.
 
-    Returns a / largest, and largest, with axes of length 1; it is 1 where all are zero.
+    Returns a / largest, and largest, with axes of length 1; it is 1 where all are zero, and both
+    are NaN where one is not finite.
     """
     xp = namespace(a)
     largest = xp.abs(a).max(axis=axis, keepdims=True)
+    largest = xp.where(xp.isfinite(largest), largest, a.dtype.type("nan"))
     largest = xp.where(largest == 0, 1, largest)
     return a / largest, largest
 

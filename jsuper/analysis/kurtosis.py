@@ -56,14 +56,12 @@ def kurtosis(values: Array, axis: int = -1, *, fisher: bool = False) -> Array:
     """
     values = floating(values)
     xp = namespace(values)
-    nan = values.dtype.type("nan")
-    finite = xp.isfinite(values).all(axis=axis, keepdims=True)
-    values, _ = scaled(xp.where(finite, values, nan), axis=axis)
+    values, _ = scaled(values, axis=axis)
     square = (values - values.mean(axis=axis, keepdims=True)) ** 2
-    variance = square.mean(axis=axis, keepdims=True)
-    flat = variance <= FLAT * (values * values).mean(axis=axis, keepdims=True)
-    standard = xp.where(flat, nan, square / xp.where(flat, 1, variance))
-    return (standard * standard).mean(axis=axis) - (3 if fisher else 0)
+    variance = square.mean(axis=axis)
+    flat = variance <= FLAT * (values * values).mean(axis=axis)
+    variance = xp.where(flat, values.dtype.type("nan"), variance)
+    return (square * square).mean(axis=axis) / variance**2 - (3 if fisher else 0)
 
 
 def gaussian_null(n_hidden: int, *, fisher: bool = False) -> float:
