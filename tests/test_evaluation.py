@@ -182,6 +182,12 @@ def test_nothing_is_gained_over_a_model_that_holds_every_feature():
     assert all(isinstance(a, jax.Array) and a.dtype == jnp.float32 for a in found)
 
 
+def test_where_nothing_is_active_a_relative_loss_is_nan_without_a_warning():
+    found = relative_loss(np.array([0.1, 0.2]), np.array([[0.0], [0.5]]), np.ones(3), 1)
+    assert np.isnan(np.stack(found)[:, 0]).all() and np.isfinite(np.stack(found)[:, 1]).all()
+    assert np.isnan(r_squared(np.ones(3), [0.0, 1.0, 1.0])).tolist() == [True, False, False]
+
+
 def test_r_squared_is_1_of_perfect_and_0_of_constant_reconstruction():
     p = 1 - SPARSITY
     mean = evaluate_sparse(np.zeros((2, 4)), p / 2, "relu", SPARSITY)

@@ -167,6 +167,12 @@ def test_a_function_that_couples_the_batch_is_found_out():
     assert not couples_batch(lambda z: jax.nn.softmax(z, axis=0))
     assert couples_batch("softmax_batch") and not couples_batch("softmax")
 
+    @jax.jit
+    def traced(a):  # as a user's own function that builds a training inside
+        return a + couples_batch(lambda z: z * z.mean(axis=1, keepdims=True))
+
+    assert traced(1) == 2
+
 
 def one_sparse_relu_loss(W, b):
     """Population loss for x = λ e_j, j uniform, λ ~ U[0, 1], ReLU, unit importance (mean over i).

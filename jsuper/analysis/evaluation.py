@@ -119,7 +119,7 @@ def evaluate_sparse(
             activations=(activation,),
             rounds=rounds,
             batch_size=batch_size,
-            seed=seed,
+            seed=np.uint32(seed),
         )
         return _shaped(xp, lead, n, *found)
 
@@ -137,7 +137,7 @@ def _given(W: Array, b: Array, x: Array, importance: Array, activation: Activati
     return jax.lax.map(one, (W, b))
 
 
-@functools.partial(jax.jit, static_argnames=("activations", "rounds", "batch_size", "seed"))
+@functools.partial(jax.jit, static_argnames=("activations", "rounds", "batch_size"))
 def sparse_errors(
     W: Array,
     b: Array,
@@ -148,16 +148,15 @@ def sparse_errors(
     activations: tuple[Activation, ...],
     rounds: int,
     batch_size: int,
-    seed: int,
+    seed: Array,
 ) -> tuple[Array, Array, Array]:
     """Loss (M,), standard error (M,) and errors (M, n) of M models, each with its own activation.
 
     `activation` (M,) is an index into `activations`; density and importance are (M, n). All models
     see the same draws. They run one after another, so that only the own activation is computed.
     """
-    with jax.ensure_compile_time_eval():  # functions are tried out to see what they couple
-        round_errors = make_round_errors(activations, W.dtype.name)
-        coupled = any(couples_batch(a) for a in activations)
+    round_errors = make_round_errors(activations, W.dtype.name)
+    coupled = any(couples_batch(a) for a in activations)
     key = keys.seed_key(seed)
 
     def one_round(total: Array, i: Array) -> tuple[Array, Array]:
@@ -185,6 +184,8 @@ class RelativeLoss(NamedTuple):
 def relative_loss(loss: Array, density: Array, importance: Array, n_hidden: int) -> RelativeLoss:
     """A loss over those of the best constant, of zero, and of the best model without superposition.
 
+    NaN where what it is divided by is 0: where no feature is ever active, or none matters.
+
     Args:
         loss: (...,).
         density: p, a number or (..., n_features).
@@ -193,25 +194,29 @@ def relative_loss(loss: Array, density: Array, importance: Array, n_hidden: int)
     """
     loss = floating(loss)
     xp = namespace(loss)
-    top = xp.asarray(top_features_loss(density, importance, n_hidden), dtype=loss.dtype)
-    over_top = xp.where(top == 0, loss.dtype.type("nan"), loss / xp.where(top == 0, 1, top))
-    constant = xp.asarray(constant_loss(density, importance), dtype=loss.dtype)
-    zero = xp.asarray(zero_loss(density, importance), dtype=loss.dtype)
-    return RelativeLoss(loss / constant, loss / zero, over_top, 1 - over_top)
+
+    def over(reference: Array) -> Array:
+        reference = xp.asarray(reference, dtype=loss.dtype)
+        return loss / xp.where(reference == 0, loss.dtype.type("nan"), reference)
+
+    over_top = over(top_features_loss(density, importance, n_hidden))
+    over_constant = over(constant_loss(density, importance))
+    return RelativeLoss(over_constant, over(zero_loss(density, importance)), over_top, 1 - over_top)
 
 
 def r_squared(errors: Array, density: Array) -> Array:
     """R²_i = 1 - E(x_i - x̂_i)² / (p/3 - p²/4): (..., n_features), at most 1.
 
-    1: feature i is reconstructed exactly; 0: no better than its mean; negative: worse.
+    1: feature i is reconstructed exactly; 0: no better than its mean; negative: worse; NaN: p = 0.
 
     Args:
         errors: of an `Evaluation`, (..., n_features).
         density: p, a number or (..., n_features).
     """
     errors = floating(errors)
+    xp = namespace(errors)
     p = per_feature("density", density, errors)
-    return 1 - errors / (p / 3 - p**2 / 4)
+    return 1 - errors / xp.where(p == 0, errors.dtype.type("nan"), p / 3 - p**2 / 4)
 
 
 def _model(W: Array, b: Array) -> tuple[Any, Array, Array]:

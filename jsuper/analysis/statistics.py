@@ -72,10 +72,10 @@ def compare(
 
     difference = mean(a_s - b_s) over the seeds s. p in (0, 1] is that of the two-sided sign-flip
     test, over all 2^pairs flips where these are at most `resamples`, else over random ones; its
-    smallest value is 2^(1 - pairs). low and high are the bias-corrected accelerated bootstrap's,
-    or the percentile bootstrap's where the former is not defined. effect is Cohen's d_z, the mean
-    over the standard deviation of the differences: infinite where all are alike, NaN where all are
-    0, and then p = 1.
+    smallest value is 2^(1 - pairs), or 2 / (resamples + 1). low and high are the bias-corrected
+    accelerated bootstrap's, or the percentile bootstrap's where that is not defined. effect is
+    Cohen's d_z, the mean over the standard deviation of the differences: infinite where all are
+    alike, NaN where all are 0, and then p = 1.
 
     Args:
         a, b: (seeds,), paired.

@@ -246,7 +246,7 @@ def of_samples(models: Models) -> Found:
                 activations=tuple(names.tolist()),
                 rounds=ROUNDS,
                 batch_size=int(size),
-                seed=0,
+                seed=np.uint32(0),
             ),
             (W, b, index.astype(np.int32), density, importance),
         )
