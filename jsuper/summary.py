@@ -105,9 +105,13 @@ def print_tables(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...]) 
     from rich.console import Console
 
     tables = list(slices(ds, main_axes))
+    seeds = ds.sizes["seed"]
     console = Console(width=max(100, 16 + 9 * ds.sizes[main_axes[1]]), highlight=False)
     for title, part in tables[:MOST_TABLES]:
-        print(f"\n{variable}, median over {ds.sizes['seed']} seeds" + (f"; {title}" * bool(title)))
+        print(
+            f"\n{variable}, median over {seeds} seed{'s' * (seeds > 1)}"
+            + (f"; {title}" * bool(title))
+        )
         console.print(_table(part, variable, *main_axes))
     if len(tables) > MOST_TABLES:
         print(f"... and {len(tables) - MOST_TABLES} more tables: jsuper.load has all")

@@ -81,6 +81,27 @@ def test_a_model_that_is_not_ok_has_no_measures_and_spoils_no_other(ds, analyzed
         np.testing.assert_allclose(found[name], whole, rtol=1e-5, atol=1e-5)
 
 
+def test_a_single_model_is_analysed_and_a_part_of_one_is_not(ds):
+    whole = jsuper.analyze(ds)
+    cell = {d: 0 for d in ds.status.dims}
+    one = jsuper.analyze(ds.isel(cell))
+    assert one.feature_norm.dims == ("feature",)
+    for name in ("feature_norm", "mean_dimensionality", "basis_kurtosis"):
+        np.testing.assert_array_equal(one[name], whole[name].isel(cell))
+    for part in (ds.isel(hidden=slice(0, 2)), ds.isel(feature=0)):
+        with pytest.raises(ValueError, match="analyse whole models"):
+            jsuper.analyze(part)
+    with pytest.raises(ValueError, match="no integers"):
+        jsuper.analyze(ds.assign(status=ds.status.astype(float)))
+    with pytest.raises(ValueError, match="no variable activation"):
+        jsuper.analyze(ds.isel(activation=0, drop=True))
+    for other in ({}, "runs/mine"):
+        with pytest.raises(ValueError, match="run or load"):
+            jsuper.analyze(other)
+    with pytest.raises(ValueError, match="no models"):
+        jsuper.best(ds.isel(seed=[]))
+
+
 def test_three_hidden_units_have_no_z():
     sweep = jsuper.Sweep(activation="relu", sparsity=0.0, n_features=6, n_hidden=3, steps=2)
     found = jsuper.analyze(jsuper.run(sweep, progress=False))

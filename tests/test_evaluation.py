@@ -182,6 +182,21 @@ def test_nothing_is_gained_over_a_model_that_holds_every_feature():
     assert all(isinstance(a, jax.Array) and a.dtype == jnp.float32 for a in found)
 
 
+def test_rounds_and_seeds_are_whole_and_inputs_real():
+    for wrong in ({"rounds": 2.5}, {"rounds": 1}, {"batch_size": 0}, {"seed": -1}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))}=.*whole number"):
+            evaluate_sparse(W, B, "relu", 0.9, **wrong)
+    x = np.full((W.shape[-1], 3), 1j)
+    with pytest.raises(ValueError, match="real numbers"):
+        evaluate(W, B, "relu", x)
+    with pytest.raises(ValueError, match="masked"):
+        evaluate(W, B, "relu", np.ma.masked_equal(np.ones((W.shape[-1], 3)), 1))
+    with pytest.raises(ValueError, match="importance holds -1"):
+        evaluate(W, B, "relu", np.ones((W.shape[-1], 3)), -1.0)
+    with pytest.raises(ValueError, match="density holds 2"):
+        r_squared(np.ones(3), 2.0)
+
+
 def test_where_nothing_is_active_a_relative_loss_is_nan_without_a_warning():
     found = relative_loss(np.array([0.1, 0.2]), np.array([[0.0], [0.5]]), np.ones(3), 1)
     assert np.isnan(np.stack(found)[:, 0]).all() and np.isfinite(np.stack(found)[:, 1]).all()

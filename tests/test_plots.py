@@ -241,8 +241,8 @@ def test_the_axes_of_a_heatmap_can_be_turned(ds):
 def test_a_heatmap_of_a_family_without_activations(ds):
     other = ds.rename(activation="rate", sparsity="scale").assign_coords(rate=[3.0, 1.0, 2.0])
     ax = heatmap(other, "loss", axes=("rate", "scale"))
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["3", "1", "2"]
-    assert ax.images[0].get_array().tolist() == [[2, 5], [8, 11], [14, 17]]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["1", "2", "3"]
+    assert ax.images[0].get_array().tolist() == [[8, 11], [14, 17], [2, 5]]
 
 
 def test_cells_of_a_heatmap_that_lack_models_are_marked(ds):

@@ -103,7 +103,7 @@ def test_what_diverged_or_is_missing_is_counted_and_located(analyzed):
 
 
 def test_text_of_a_user_stays_text(analyzed):
-    ds = analyzed.assign_coords(activation=["relu", HOSTILE])
+    ds = analyzed.copy(deep=True).assign_coords(activation=["relu", HOSTILE])
     ds.status[0, 0, 0, 0] = 2
     page = report.render(ds, HOSTILE)
     assert "<img" not in page
@@ -210,6 +210,32 @@ def test_the_heatmaps_show_medians_and_spreads_of_the_selected_slice(page, analy
     assert float(now) == pytest.approx(shown(high - low), rel=0.02)
 
 
+def drawn(page):
+    """Whether each picture of the open cell shows anything."""
+    return page.execute_script(
+        "return Array.from(document.querySelectorAll('#cell canvas'), (c) => c.width > 0 && "
+        "c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v))"
+    )
+
+
+@pytest.mark.parametrize("left", [1, 2])
+@pytest.mark.parametrize("why", ["seeds", "diverged"])
+def test_a_cell_of_few_models_has_a_picture_of_each(browser, analyzed, tmp_path, left, why):
+    ds = analyzed.isel(seed=slice(0, left))
+    if why == "diverged":
+        ds = analyzed.assign(status=analyzed.status.where(analyzed.seed < left, 2))
+    (tmp_path / "page.html").write_text(report.render(ds, "few"), encoding="utf-8")
+    browser.get((tmp_path / "page.html").as_uri())
+    click(browser, ".heatmap button", 0)
+    names = ["best, median, worst"] if left == 1 else ["best, median", "worst"]
+    assert [t.split(":")[0] for t in texts(browser, "#cell h3")] == names
+    assert drawn(browser) == 2 * left * [True]
+    heading = texts(browser, "#heatmaps h3")[0]
+    over = "up to 3 seeds" if why == "diverged" else ["1 seed", "2 seeds"][left - 1]
+    assert heading.endswith(f"median over {over}, dropout 0")
+    assert browser.get_log("browser") == []
+
+
 def test_the_table_sorts_both_ways(page):
     click(page, "#table thead button", 2)
     column = [float(t) for t in texts(page, "#table tbody tr td:nth-child(3)")]
@@ -227,9 +253,7 @@ def test_a_cell_opens_with_pictures_and_all_seeds_and_closes(page, analyzed):
     assert "sparsity=0.9" in texts(page, "#cell pre")[0]
     best = int(jsuper.best(analyzed).seed.sel(activation="relu", sparsity=0.9, dropout=0))
     assert texts(page, "#cell h3")[0].startswith(f"best: seed {best}, loss")
-    blank = "const c = document.querySelector('#cell canvas');"
-    blank += "return c.getContext('2d').getImageData(10, 10, 1, 1).data[3]"
-    assert page.execute_script(blank) == 255
+    assert drawn(page) == 6 * [True]
     click(page, "#cell form button")
     assert page.execute_script("return document.getElementById('cell').open") is False
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 Array = Any  # numpy.ndarray or jax.Array
+
+_RANGES: dict[str, Callable[[Array], Array]] = {
+    "[0, 1]": lambda v: (v >= 0) & (v <= 1),
+    "(0, 1]": lambda v: (v > 0) & (v <= 1),
+    "[0, 1)": lambda v: (v >= 0) & (v < 1),
+    "[0, inf)": lambda v: (v >= 0) & (v < float("inf")),
+}
 
 
 def namespace(a: Array) -> ModuleType:
@@ -22,12 +32,36 @@ def floating(a: Array) -> Array:
 
     Half precision becomes float32: sums of squares, and singular values, need it.
     """
+    if np.ma.is_masked(a):
+        raise ValueError("the array is masked; fill it first, e.g. with a.filled(np.nan)")
     a = a if isinstance(a, jax.Array) else np.asarray(a)
     if jnp.issubdtype(a.dtype, jnp.floating):
         return a if a.dtype.itemsize >= 4 else a.astype(np.float32)
     if not (jnp.issubdtype(a.dtype, jnp.integer) or a.dtype == bool):
         raise ValueError(f"the array has dtype {a.dtype}; it must hold real numbers")
     return a.astype(float)
+
+
+def in_range(name: str, values: Array, allowed: str) -> Array:
+    """Floats, checked against a range; traced values are not known yet and pass."""
+    values = floating(values)
+    if not isinstance(values, Tracer):
+        known = np.asarray(values)
+        wrong = known[~_RANGES[allowed](known)]
+        if wrong.size:
+            raise ValueError(f"{name} holds {wrong.flat[0]}; give values in {allowed}")
+    return values
+
+
+def whole_number(name: str, value: int, least: int) -> int:
+    """A whole number of at least `least`."""
+    try:
+        count = operator.index(value)
+    except TypeError:
+        count = least - 1
+    if count < least:
+        raise ValueError(f"{name}={value!r}; give a whole number of at least {least}")
+    return count
 
 
 def weights(W: Array) -> tuple[ModuleType, Array]:
@@ -59,13 +93,15 @@ def scaled(a: Array, axis: int | tuple[int, ...]) -> tuple[Array, Array]:
     return a / largest, largest
 
 
-def per_feature(name: str, values: Array, like: Array) -> Array:
+def per_feature(name: str, values: Array, like: Array, allowed: str | None = None) -> Array:
     """A number, (1,), or one per feature, (..., n_features), in the kind and dtype of W.
 
     Raises:
-        ValueError: the last axis is neither 1 nor n_features long, or it holds no real numbers.
+        ValueError: the last axis is neither 1 nor n_features long, it holds no real numbers, or
+            some that are not `allowed`.
     """
     xp = namespace(like)
+    values = values if allowed is None else in_range(name, values, allowed)
     values = xp.atleast_1d(xp.asarray(floating(values), dtype=like.dtype))
     if values.shape[-1] not in (1, like.shape[-1]):
         raise ValueError(

@@ -17,9 +17,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jsuper import keys
-from jsuper.analysis.arrays import Array, floating, namespace, per_feature, weights
+from jsuper.analysis.arrays import (
+    Array,
+    floating,
+    namespace,
+    per_feature,
+    weights,
+    whole_number,
+)
 from jsuper.analysis.theory import constant_loss, top_features_loss, zero_loss
 from jsuper.toy.activations import resolve
 from jsuper.toy.evaluation import evaluation_draws, make_round_errors
@@ -53,7 +61,7 @@ def evaluate(
         ValueError: the shapes do not fit, or the activation is not known.
     """
     xp, W, b = _model(W, b)
-    x = np.asarray(x) if xp is np else jnp.asarray(x)
+    x = xp.asarray(floating(x))
     if x.ndim != 2 or x.shape[0] != W.shape[-1] or x.shape[1] < 2:
         raise ValueError(
             f"x has shape {x.shape} but W has {W.shape[-1]} features; "
@@ -61,7 +69,7 @@ def evaluate(
         )
     resolve(activation)
     lead, m, n = W.shape[:-2], *W.shape[-2:]
-    importance = xp.broadcast_to(per_feature("importance", importance, W), (n,))
+    importance = xp.broadcast_to(per_feature("importance", importance, W, "[0, inf)"), (n,))
     with _precision(W):
         found = _given(
             W.reshape(-1, m, n), b.reshape(-1, n), x.astype(W.dtype), importance, activation
@@ -89,8 +97,8 @@ def evaluate_sparse(
         W: weights, (..., n_hidden, n_features).
         b: output bias, (..., n_features).
         activation: as in `evaluate`.
-        sparsity: S in [0, 1), a number or (n_features,).
-        importance: I_i, a number or (n_features,).
+        sparsity: S in [0, 1), a number or (..., 1 or n_features), with W's leading axes or less.
+        importance: I_i, likewise.
         rounds: how many, at least 2; the standard error falls with its root.
         batch_size: samples normalised together, for activations that normalise over the batch.
         seed: of the samples, the same for all models.
@@ -99,16 +107,19 @@ def evaluate_sparse(
         ValueError: the shapes do not fit, sparsity is not in [0, 1), or the activation is unknown.
     """
     xp, W, b = _model(W, b)
-    if rounds < 2:
-        raise ValueError(f"rounds={rounds} is not >= 2: one round has no standard error")
-    S = np.asarray(sparsity, dtype=float)
-    if not ((S >= 0) & (S < 1)).all():
+    whole_number("rounds", rounds, 2)  # one round has no standard error
+    whole_number("batch_size", batch_size, 1)
+    whole_number("seed", seed, 0)
+    S = floating(sparsity)
+    if not isinstance(S, Tracer) and not ((S >= 0) & (S < 1)).all():
         raise ValueError(f"sparsity={sparsity} is not in [0, 1): no feature is active at 1")
     lead, m, n = W.shape[:-2], *W.shape[-2:]
     flat = W.reshape(-1, m, n)
-    shape = (len(flat), n)
-    density = xp.broadcast_to(per_feature("sparsity", 1 - S, W), shape)
-    importance = xp.broadcast_to(per_feature("importance", importance, W), shape)
+    density = per_feature("sparsity", 1 - S, W)
+    importance = per_feature("importance", importance, W, "[0, inf)")
+    density, importance = (
+        xp.broadcast_to(a, (*lead, n)).reshape(-1, n) for a in (density, importance)
+    )
     with _precision(W):
         found = sparse_errors(
             flat,
@@ -214,15 +225,17 @@ def r_squared(errors: Array, density: Array) -> Array:
         density: p, a number or (..., n_features).
     """
     errors = floating(errors)
+    if errors.ndim == 0:
+        raise ValueError("errors is a single number; it is (..., n_features)")
     xp = namespace(errors)
-    p = per_feature("density", density, errors)
+    p = per_feature("density", density, errors, "[0, 1]")
     return 1 - errors / xp.where(p == 0, errors.dtype.type("nan"), p / 3 - p**2 / 4)
 
 
 def _model(W: Array, b: Array) -> tuple[Any, Array, Array]:
     """NumPy or JAX, W and b; a model with a non-finite number is NaN throughout."""
     xp, W = weights(W)
-    b = xp.asarray(b, dtype=W.dtype)
+    b = xp.asarray(floating(b), dtype=W.dtype)
     if b.shape != (*W.shape[:-2], W.shape[-1]):
         raise ValueError(
             f"b has shape {b.shape} but W has {W.shape}; b is (..., n_features), one per column"

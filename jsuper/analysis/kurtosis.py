@@ -25,16 +25,19 @@ from typing import NamedTuple
 import flax.struct
 import jax
 import numpy as np
+from jax.core import Tracer
 from scipy.stats import ortho_group
 
 from jsuper.analysis.arrays import (
     Array,
     floating,
+    in_range,
     matmul,
     namespace,
     per_feature,
     scaled,
     weights,
+    whole_number,
 )
 from jsuper.analysis.superposition import directions
 
@@ -56,6 +59,8 @@ def kurtosis(values: Array, axis: int = -1, *, fisher: bool = False) -> Array:
     """
     values = floating(values)
     xp = namespace(values)
+    if values.ndim == 0 or values.shape[axis] == 0:
+        raise ValueError(f"values has shape {values.shape}: there is nothing along axis {axis}")
     values, _ = scaled(values, axis=axis)
     square = (values - values.mean(axis=axis, keepdims=True)) ** 2
     variance = square.mean(axis=axis)
@@ -69,8 +74,7 @@ def gaussian_null(n_hidden: int, *, fisher: bool = False) -> float:
 
     Also its mean over random rotations of any h without a preferred direction. NaN for m = 1.
     """
-    if n_hidden < 1:
-        raise ValueError(f"n_hidden={n_hidden} is not >= 1")
+    whole_number("n_hidden", n_hidden, 1)
     null = 3 * (n_hidden - 1) / (n_hidden + 1) if n_hidden > 1 else float("nan")
     return null - (3 if fisher else 0)
 
@@ -137,7 +141,7 @@ def exact_neuron_kurtosis(W: Array, density: Array, *, fisher: bool = False) -> 
         (..., n_hidden); NaN for a unit of zeros.
     """
     xp, W = weights(W)
-    p = per_feature("density", density, W)[..., None, :]
+    p = per_feature("density", density, W, "(0, 1]")[..., None, :]
     W, _ = scaled(W, axis=-1)
     variance = W * W * (p / 3 - p**2 / 4)
     total = variance.sum(axis=-1, keepdims=True)
@@ -152,7 +156,7 @@ def sparsity_kurtosis(density: Array) -> Array:
     σ² = p/3 - p²/4, μ₄ = p/5 - p²/2 + p³/2 - 3p⁴/16. -1.2 at p = 1, 0 at p = .413, about 9/(5p)
     for small p.
     """
-    p = floating(density)
+    p = in_range("density", density, "(0, 1]")
     return (1 / 5 - p / 2 + p**2 / 2 - 3 * p**3 / 16) / (p * (1 / 3 - p / 4) ** 2) - 3
 
 
@@ -236,6 +240,11 @@ def against_rotations(
     xp, W = weights(W)
     Q = xp.asarray(random_rotations(W.shape[-2], rotations, seed), dtype=W.dtype)
     value = statistic(W)
+    if not hasattr(value, "dtype"):
+        raise ValueError(
+            f"the statistic returned a {type(value).__name__}; it must return one array, e.g. "
+            "lambda W: basis_kurtosis(W @ x).value"
+        )
     if xp is np:
         values = np.stack([statistic(q @ W) for q in Q])
     else:
@@ -245,12 +254,18 @@ def against_rotations(
     few = W.shape[-2] <= UNINFORMATIVE
     undefined = (std <= 1e-6 * xp.abs(mean)) | few
     z = xp.where(undefined, value.dtype.type("nan"), (value - mean) / xp.where(undefined, 1, std))
-    reason = f"n_hidden={W.shape[-2]} <= {UNINFORMATIVE} carries no information" if few else ""
+    reason = ""
+    if few:
+        reason = f"n_hidden={W.shape[-2]} <= {UNINFORMATIVE} carries no information"
+    elif not isinstance(undefined, Tracer) and undefined.size and undefined.all():
+        reason = "rotations do not change the statistic"
     return AgainstRotations(value, mean, std, z, reason)
 
 
 def random_rotations(n_hidden: int, count: int, seed: int = 0) -> np.ndarray:
     """Orthogonal matrices drawn uniformly (Haar): (count, n_hidden, n_hidden), float64."""
+    whole_number("n_hidden", n_hidden, 1)
+    whole_number("count", count, 1)
     if n_hidden == 1:
         return np.ones((count, 1, 1))
     return ortho_group.rvs(n_hidden, size=count, random_state=seed).reshape(-1, n_hidden, n_hidden)

@@ -11,7 +11,7 @@ Source, where none is named: Elhage et al., "Toy Models of Superposition" (2022)
 
 from __future__ import annotations
 
-from jsuper.analysis.arrays import Array, matmul, per_feature, scaled, weights
+from jsuper.analysis.arrays import Array, in_range, matmul, per_feature, scaled, weights
 
 ZERO = 1e-12  # of the longest column
 REPRESENTED = 0.5
@@ -62,14 +62,16 @@ def interference(
     xp, W = weights(W)
     if part not in ("all", "positive", "negative"):
         raise ValueError(f"part={part!r} is not one of all, positive, negative")
+    W, largest = scaled(W, axis=(-2, -1))
     o = overlaps(W)
     if part != "all":
         o = xp.maximum(o, 0) if part == "positive" else xp.minimum(o, 0)
     weight = 1 - xp.eye(W.shape[-1], dtype=W.dtype)
     if density is not None:
-        weight = weight * per_feature("density", density, W)[..., None, :]
+        weight = weight * per_feature("density", density, W, "[0, 1]")[..., None, :]
     total = (o * o * weight).sum(axis=-1)
-    return xp.sqrt(total) if root else total
+    largest = largest[..., 0]
+    return xp.sqrt(total) * largest if root else total * largest * largest
 
 
 def dimensionality(W: Array) -> Array:
@@ -91,6 +93,7 @@ def features_represented(W: Array, threshold: float = REPRESENTED) -> Array:
     Source: Liu et al. 2025 (arXiv 2505.10465), whose threshold is 1/2.
     """
     xp, W = weights(W)
+    threshold = in_range("threshold", threshold, "[0, inf)")
     norms = feature_norms(W)
     count = (norms > threshold).sum(axis=-1).astype(W.dtype)
     return xp.where(xp.isnan(norms).any(axis=-1), W.dtype.type("nan"), count)

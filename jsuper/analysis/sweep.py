@@ -32,7 +32,7 @@ def analyze(ds: xarray.Dataset) -> xarray.Dataset:
     if lacking:
         raise ValueError(
             f"ds has no variable {', '.join(lacking)}; give all of the Dataset of run or load, "
-            "or a selection along its dimensions"
+            "or a selection along its dimensions that keeps the coordinates"
         )
     found = family.measure(ds)
     whole = ds.assign(found)
@@ -56,6 +56,8 @@ def best(ds: xarray.Dataset, by: str = "loss") -> xarray.Dataset:
     """
     if "seed" not in ds.dims or "status" not in ds:
         raise ValueError("ds has no dimension seed or no status; give the Dataset of run or load")
+    if not ds["status"].size:
+        raise ValueError(f"ds has no models: its sizes are {dict(ds['status'].sizes)}")
     lead = set(ds["status"].dims)
     usable = [str(k) for k, v in ds.data_vars.items() if set(v.dims) == lead and k != "status"]
     if by not in usable:
@@ -72,7 +74,7 @@ def _model(ds: xarray.Dataset) -> str:
     """The family that a Dataset is of."""
     try:
         return json.loads(ds.attrs["sweep"])["model"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             "ds has no attrs['sweep'] that says what was trained; give the Dataset of run or load"
         ) from error

@@ -9,7 +9,6 @@ Source, where none is named: Elhage et al., "Toy Models of Superposition" (2022)
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from types import ModuleType
 from typing import NamedTuple
@@ -17,11 +16,19 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from scipy.optimize import minimize
 from scipy.stats import binom
 
-from jsuper.analysis.arrays import Array, floating, matmul, namespace, per_feature, weights
+from jsuper.analysis.arrays import (
+    Array,
+    floating,
+    in_range,
+    matmul,
+    namespace,
+    per_feature,
+    weights,
+    whole_number,
+)
 from jsuper.analysis.superposition import gram
 from jsuper.toy import features
 from jsuper.toy.activations import resolve
@@ -29,39 +36,11 @@ from jsuper.toy.model import forward
 from jsuper.toy.names import canonical_activation
 from jsuper.toy.static import couples_batch
 
-_RANGES: dict[str, Callable[[Array], Array]] = {
-    "[0, 1]": lambda v: (v >= 0) & (v <= 1),
-    "[0, 1)": lambda v: (v >= 0) & (v < 1),
-    "[0, inf)": lambda v: (v >= 0) & (v < float("inf")),
-}
-
-
-def _count(name: str, value: int, least: int) -> int:
-    """A whole number of at least `least`."""
-    try:
-        count = operator.index(value)
-    except TypeError:
-        count = least - 1
-    if count < least:
-        raise ValueError(f"{name}={value!r}; give a whole number of at least {least}")
-    return count
-
-
-def _in_range(name: str, values: Array, allowed: str) -> Array:
-    """Floats, checked against a range; traced values are not known yet and pass."""
-    values = floating(values)
-    if not isinstance(values, Tracer):
-        known = np.asarray(values)
-        wrong = known[~_RANGES[allowed](known)]
-        if wrong.size:
-            raise ValueError(f"{name} holds {wrong.flat[0]}; give values in {allowed}")
-    return values
-
 
 def _features(density: Array, importance: Array) -> tuple[Array, Array]:
     """p and I, checked; p broadcasts against I, which has an axis of features."""
-    p = _in_range("density", density, "[0, 1]")
-    importance = _in_range("importance", importance, "[0, inf)")
+    p = in_range("density", density, "[0, 1]")
+    importance = in_range("importance", importance, "[0, inf)")
     n = importance.shape[-1] if importance.ndim else 0
     if n == 0 or (p.ndim and p.shape[-1] not in (1, n)):
         raise ValueError(
@@ -74,7 +53,7 @@ def _features(density: Array, importance: Array) -> tuple[Array, Array]:
 def _model(W: Array, b: Array, importance: Array | None) -> tuple[ModuleType, Array, Array, Array]:
     """NumPy or JAX, W, b and I, the last two per feature; a non-finite model is NaN throughout."""
     xp, W = weights(W)
-    given = 1.0 if importance is None else _in_range("importance", importance, "[0, inf)")
+    given = 1.0 if importance is None else in_range("importance", importance, "[0, inf)")
     ones = xp.ones(W.shape[-1], W.dtype)
     b, per = per_feature("b", b, W) * ones, per_feature("importance", given, W) * ones
     b = xp.where(xp.isfinite(b).all(axis=-1, keepdims=True), b, float("nan"))
@@ -90,7 +69,7 @@ def welch_bound(n_features: int, n_hidden: int) -> float:
     0 where n <= m. Raises ValueError for counts below 1. Source: Welch 1974, "Lower bounds on the
     maximum cross correlation of signals".
     """
-    n, m = _count("n_features", n_features, 1), _count("n_hidden", n_hidden, 1)
+    n, m = whole_number("n_features", n_features, 1), whole_number("n_hidden", n_hidden, 1)
     return 0.0 if n <= m else (n - m) / (m * (n - 1))
 
 
@@ -119,7 +98,7 @@ def top_features_loss(density: Array, importance: Array, n_hidden: int) -> Array
     Σ I_i (p_i/3 - p_i²/4) / n_features over all but the n_hidden features where it is largest:
     (...,), 0 where n_hidden >= n_features. Arguments and errors of `constant_loss`.
     """
-    m = _count("n_hidden", n_hidden, 1)
+    m = whole_number("n_hidden", n_hidden, 1)
     p, importance = _features(density, importance)
     each = importance * (p / 3 - p * p / 4)
     each = namespace(each).sort(each, axis=-1)
@@ -166,7 +145,7 @@ def loss_by_active(
     Source: the paper, "Mathematical Understanding", where L_k sums over sets and samples alike.
     """
     name = canonical_activation(activation) if isinstance(activation, str) else activation
-    function, samples = resolve(name), _count("samples", samples, 2)
+    function, samples = resolve(name), whole_number("samples", samples, 2)
     if couples_batch(name):
         raise ValueError(f"activation={activation!r} couples the samples of a batch; no L_k exists")
     _, W, b, weight = _model(W, b, importance)
@@ -189,8 +168,8 @@ def active_weights(n_features: int, density: Array) -> np.ndarray:
     The density, a number or (...,), is that of all features. Raises ValueError for a count below 1
     or a density outside [0, 1].
     """
-    n = _count("n_features", n_features, 1)
-    p = _in_range("density", density, "[0, 1]")
+    n = whole_number("n_features", n_features, 1)
+    p = in_range("density", density, "[0, 1]")
     return binom.pmf(np.arange(n + 1), n, p[..., None])
 
 
@@ -270,7 +249,7 @@ def kgon(k: int) -> KGon:
 
     Source: Chen et al. 2023 (arXiv 2310.06301), where k-gons are critical points of this loss.
     """
-    angles = 2 * np.pi * np.arange(_count("k", k, 2)) / k
+    angles = 2 * np.pi * np.arange(whole_number("k", k, 2)) / k
     circle = np.stack([np.cos(angles), np.sin(angles)])
 
     def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
@@ -328,8 +307,8 @@ def two_to_one(density: Array, relative_importance: Array) -> TwoToOne:
 
     Source: the paper's theoretical phase diagrams; Wattenberg, "Exploring Exact Toy Models".
     """
-    p = _in_range("density", density, "[0, 1]")
-    r = _in_range("relative_importance", relative_importance, "[0, inf)")
+    p = in_range("density", density, "[0, 1]")
+    r = in_range("relative_importance", relative_importance, "[0, inf)")
     dropped = p / 3 - p * p / 4
     return TwoToOne(dropped + 0 * r, dropped * r, (1 + r) * p * p / 6)
 
@@ -350,7 +329,7 @@ def two_to_one_boundary(relative_importance: Array) -> Boundary:
 
     The same for the last two features of `three_to_two`. Raises ValueError where r < 0.
     """
-    r = _in_range("relative_importance", relative_importance, "[0, inf)")
+    r = in_range("relative_importance", relative_importance, "[0, inf)")
     return Boundary(2 * r / (1 + 2.5 * r), 2 / (2.5 + r))
 
 
@@ -383,8 +362,8 @@ def dropout_linear_loss(
     Source: Srivastava et al. 2014, "Dropout", section 9.1, for the tied autoencoder.
     """
     xp, W, b, weight = _model(W, b, importance)
-    p = per_feature("density", _in_range("density", density, "[0, 1]"), W) + 0 * W[..., 0, :]
-    q = _in_range("rate", rate, "[0, 1)").astype(W.dtype)[..., None]
+    p = per_feature("density", in_range("density", density, "[0, 1]"), W) + 0 * W[..., 0, :]
+    q = in_range("rate", rate, "[0, 1)").astype(W.dtype)[..., None]
     mean, variance = p / 2, p / 3 - p * p / 4
 
     def second_moment(M: Array, shift: Array) -> Array:

@@ -54,6 +54,8 @@ def heatmap(
     if len(axes) != 2 or axes[0] == axes[1] or "seed" in axes:
         raise ValueError(f"axes={axes!r} is not two different dimensions other than seed")
     taken = take(ds, variable, axes)
+    numbers = [d for d in axes if taken.values[d].dtype.kind in "iuf"]
+    taken = Taken(*(a.sortby(numbers) for a in taken))
     values = _spread(taken) if spread else taken.values.median("seed").values
     shown = values[np.isfinite(values)]
     if log and (shown <= 0).any():
@@ -118,5 +120,5 @@ def _name(ax: Axes, taken: Taken, axes: tuple[str, str]) -> None:
     ax.set_xlabel(across)
     ax.set_ylabel(down)
     i, j = np.nonzero(taken.left_out.any("seed").values)
-    style = {"c": "w", "edgecolors": "k", "linewidths": 0.5, "clip_on": True}
-    ax.scatter(j + 0.5, i - 0.5, s=40, marker=CORNER, **style)  # type: ignore[arg-type]
+    style = {"c": "k", "edgecolors": "w", "linewidths": 0.5, "clip_on": True}
+    ax.scatter(j + 0.5, i - 0.5, s=90, marker=CORNER, **style)  # type: ignore[arg-type]

@@ -109,7 +109,8 @@ def kurtosis_against_dropout(
         ds: of `jsuper.analyze`, with several values of dropout, and no dimensions of several
             values but dropout, sparsity and seed.
         variable: one value per model.
-        null: what the variable would be without a privileged basis; a dashed line.
+        null: what the variable would be without a privileged basis, a dashed line; by default the
+            Dataset's `basis_kurtosis_null` of that variable where all models share it.
         ax: where to draw; a new figure by default.
 
     Returns:
@@ -130,8 +131,12 @@ def kurtosis_against_dropout(
     ax = own(ax)
     x, taken = _along(ax, taken, "dropout")
     _lines(ax, x, taken, _sparsities(taken))
+    if null is None and f"{variable}_null" in ds:
+        nulls = np.unique(ds[f"{variable}_null"].values)
+        nulls = nulls[np.isfinite(nulls)]
+        null = float(nulls[0]) if nulls.size == 1 else None
     if null is not None:
-        ax.axhline(null, color="0.4", linestyle=(0, (4, 3)), linewidth=1, label=f"null {null:g}")
+        ax.axhline(null, color="0.4", linestyle=(0, (4, 3)), linewidth=1, label=f"null {null:.3g}")
     _finish(ax, taken, variable)
     return ax
 

@@ -44,6 +44,7 @@ def weights(
     values = superposition.gram(W)
     if b is not None:
         b = np.asarray(b, dtype=float)
+        b = b[: len(b) - np.isnan(b)[::-1].cumprod().sum()] if b.ndim == 1 and n < len(b) else b
         if b.shape != (n,):
             raise ValueError(f"b has shape {b.shape}, but W has {n} features; give one each")
         side = max(1, n // 20)  # as wide as can be seen
@@ -171,7 +172,7 @@ def arrows(W: np.ndarray, *, ax: Axes | None = None) -> Axes:
 
 
 def _one(W: np.ndarray) -> np.ndarray:
-    """One model's weights, in float64.
+    """One model's weights, in float64, without the NaN that pads a smaller model's.
 
     Raises:
         ValueError: W is not one matrix.
@@ -182,7 +183,9 @@ def _one(W: np.ndarray) -> np.ndarray:
             f"W has shape {W.shape}; it is (hidden, feature): select one model, "
             'e.g. ds.W.sel(activation="relu", sparsity=0.9, seed=0)'
         )
-    return W
+    missing = np.isnan(W)
+    padding = missing.all(axis=1), missing.all(axis=0)  # of a sweep over sizes, to the largest
+    return W if missing.all() else W[~padding[0]][:, ~padding[1]]
 
 
 def _title(text: str, W: np.ndarray) -> str:

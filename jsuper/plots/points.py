@@ -140,7 +140,7 @@ def dimensionality(
     ax.scatter(_jittered(x), y, rasterized=y.size > 10_000, **dots)
     ax.set_ylim(-0.04, 1.04)
     guides(ax, GEOMETRY)
-    ax.set_ylabel("dimensionality of a feature")
+    ax.set_ylabel("dimensionality of a feature (spread sideways)")
     title = f"{y.size:,} features; {said(int((~fine).sum()), fine.size)}"
     ax.set_title(title, fontsize=TITLE)
     return ax

@@ -29,7 +29,7 @@ def embedded(ds: xarray.Dataset, family: ModuleType, main_axes: tuple[str, ...])
     """
     further = [str(d) for d in ds["status"].dims if d not in (*main_axes, "seed")]
     order = (*further, *main_axes, "seed")
-    ds = ds.transpose(*order, ...)
+    ds = ds.transpose(*order, ...).sortby([d for d in order if ds[d].dtype.kind in "iuf"])
     fine = ds["status"] == OK
     shown = [*family.HEADLINES, *(v for v in (family.RANK,) if v not in family.HEADLINES)]
     values = {k: ds[k].broadcast_like(ds["status"]).where(fine) for k in shown}

@@ -69,11 +69,13 @@ const cellIndex = (row, column) =>
   [...state.at, row, column].reduce((index, k, axis) => index * axes[axis].values.length + k, 0);
 const seedsOf = (array, cell) => array.subarray(cell * seeds.length, (cell + 1) * seeds.length);
 const statistic = (name, cell) => (state.spread ? spread : median)(seedsOf(values[name], cell));
-const leftOut = (name, cell) => seeds.length - finite(seedsOf(values[name], cell)).length;
+const leftOut = (cell) => Array.from(seedsOf(status, cell)).filter((s) => s !== 1).length;
+const unvalued = (name, cell) => seeds.length - finite(seedsOf(values[name], cell)).length;
 const eachCell = (f) =>
   down.values.map((_, row) => across.values.map((_, column) => f(cellIndex(row, column))));
 const word = () => (state.spread ? "interquartile range" : "median");
-const ofSeeds = `over ${seeds.length} seed${seeds.length > 1 ? "s" : ""}`;
+const counted = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+const ofSeeds = `over ${status.every((s) => s === 1) ? "" : "up to "}${counted(seeds.length, "seed")}`;
 const selected = () => further.map((axis, i) => `${axis.name} ${axis.values[state.at[i]]}`);
 const place = (row, column) =>
   [...selected(), `${down.name} ${down.values[row]}`, `${across.name} ${across.values[column]}`]
@@ -89,38 +91,44 @@ function viridis(t) {
   return VIRIDIS[i].map((c, k) => Math.round(c + (x - i) * (VIRIDIS[i + 1][k] - c)));
 }
 
-// From a number to [0, 1]: logarithmic where all are positive and far apart. The colours then end
-// at a factor of 30 on either side of the median, so that one outlier does not hide the rest.
+// From a number to [0, 1]: logarithmic where all are positive and far apart. So that one outlier
+// does not hide the rest, the colours then end at a factor of 30 on either side of the median, and
+// else at 3 interquartile ranges outside of the quartiles.
 function scale(list) {
   const sorted = ascending(list);
-  if (!sorted.length) return { low: 0, high: 1, log: false, of: () => 0 };
-  let [low, high] = [sorted[0], sorted[sorted.length - 1]];
-  const log = low > 0 && high / low > WIDE, middle = quantile(sorted, 0.5);
-  if (log) [low, high] = [Math.max(low, middle / WIDE), Math.min(high, middle * WIDE)];
+  if (!sorted.length) return { low: NaN, high: NaN, log: false, below: "", above: "", of: () => 0 };
+  const [least, most] = [sorted[0], sorted[sorted.length - 1]];
+  const log = least > 0 && most / least > WIDE;
+  const [first, middle, third] = [0.25, 0.5, 0.75].map((q) => quantile(sorted, q));
+  const far = 3 * (third - first) || Infinity;
+  const low = Math.max(least, log ? middle / WIDE : first - far);
+  const high = Math.min(most, log ? middle * WIDE : third + far);
   const f = log ? Math.log : (v) => v;
   const width = f(high) - f(low) || 1;
-  return { low, high, log, of: (v) => (f(v) - f(low)) / width };
+  const [below, above] = [least < low ? "≤ " : "", most > high ? "≥ " : ""];
+  return { low, high, log, below, above, of: (v) => (f(v) - f(low)) / width };
 }
 
 // ---- heatmaps ----
 
 function heatmap(name) {
   const cells = eachCell((cell) => statistic(name, cell));
-  const { low, high, log, of } = scale(cells.flat());
-  const lacking = eachCell((cell) => leftOut(name, cell));
-  const left = lacking.flat().reduce((a, b) => a + b, 0);
-  const total = cells.flat().length * seeds.length;
+  const { low, high, log, below, above, of } = scale(cells.flat());
+  const lacking = eachCell(leftOut);
+  const sum = (list) => list.flat().reduce((a, b) => a + b, 0);
+  const left = sum(lacking), total = cells.flat().length * seeds.length;
+  const unknown = sum(eachCell((cell) => unvalued(name, cell))) - left;
   const body = cells.map((row, i) => make("tr", {},
     make("th", { scope: "row", textContent: down.values[i] }),
     ...row.map((v, j) => {
-      const colour = viridis(of(v)), known = Number.isFinite(v);
+      const known = Number.isFinite(v), colour = known ? viridis(of(v)) : [221, 221, 221];
       const dark = colour[0] * 0.3 + colour[1] * 0.59 + colour[2] * 0.11 < 140;
       const button = make("button", {
         textContent: number(v, 2), title: `${place(i, j)}: ${number(v, 5)}`,
         className: lacking[i][j] ? "lacking" : "", onclick: () => openCell(i, j),
       });
-      button.style.background = known ? `rgb(${colour})` : "#ddd";
-      button.style.color = known && dark ? "#fff" : "#000";
+      button.style.background = `rgb(${colour})`;
+      button.style.color = dark ? "#fff" : "#000";
       return make("td", {}, button);
     })));
   const head = make("tr", {}, make("th", { textContent: `${down.name} \\ ${across.name}` }),
@@ -128,13 +136,15 @@ function heatmap(name) {
   const bar = make("i");
   bar.style.background = `linear-gradient(to right, ${VIRIDIS.map((c) => `rgb(${c})`)})`;
   return make("figure", {},
-    make("h3", { textContent: `${name}: ${word()} ${ofSeeds}` }),
+    make("h3", { textContent: [`${name}: ${word()} ${ofSeeds}`, ...selected()].join(", ") }),
     make("figcaption", { textContent: `${data.about[name]}. ` + (left
-      ? `${left.toLocaleString("en")} of ${total.toLocaleString("en")} models left out.`
-      : `All ${total.toLocaleString("en")} models.`) }),
+      ? `${left.toLocaleString("en")} of ${counted(total, "model")} left out.`
+      : `All of ${counted(total, "model")}.`)
+      + (unknown ? ` Undefined for ${counted(unknown, "model")}.` : "") }),
     make("div", { className: "scroll" },
       make("table", { className: "heatmap" }, make("thead", {}, head), make("tbody", {}, ...body))),
-    make("div", { className: "scale" }, number(low), bar, number(high), log ? "logarithmic" : ""));
+    make("div", { className: "scale" }, 
+      below + number(low), bar, above + number(high), make("span", { textContent: log ? "logarithmic" : "" })));
 }
 
 // ---- curves: one small picture per value of the first axis, all on the same scales ----
@@ -142,7 +152,7 @@ function heatmap(name) {
 function drawCurves() {
   const name = state.curve, list = eachCell((cell) => seedsOf(values[name], cell));
   const every = finite(list.flat().flatMap((a) => Array.from(a)));
-  const { low, high, log, of } = scale(every);
+  const { low, high, log, below, above, of } = scale(every);
   const steps = across.values.length - 1;
   const x = (j) => 4 + (steps ? (112 * j) / steps : 56);
   const y = (v) => 68 - 62 * Math.min(Math.max(of(v), 0), 1);
@@ -170,9 +180,10 @@ function drawCurves() {
   };
   document.getElementById("curves").replaceChildren(...list.map(panel));
   document.getElementById("curves-note").textContent =
-    `${name} along ${across.name}, evenly spaced: ${across.values.join(", ")}. ` +
-    `The median ${ofSeeds}, each seed faint. The frame goes from ${number(low)} to ` +
-    `${number(high)}${log ? ", logarithmic; what lies outside is drawn on its edge" : ""}.`;
+    [`${name} along ${across.name}`, ...selected()].join(", ") +
+    `, evenly spaced: ${across.values.join(", ")}. The median ${ofSeeds}, each seed faint. ` +
+    `The frame goes from ${number(low)} to ${number(high)}${log ? ", logarithmic" : ""}` +
+    `${below || above ? "; what lies outside is drawn on its edge" : ""}.`;
 }
 
 // ---- the table ----
@@ -183,7 +194,7 @@ function drawTable() {
   const rows = eachCell((cell) => cell).flatMap((row, i) => row.map((cell, j) => ({
     i, j, cells: [down.values[i], across.values[j],
       ...shown.map((name) => statistic(name, cell)),
-      Array.from(seedsOf(status, cell)).filter((s) => s !== 1).length],
+      leftOut(cell)],
   })));
   const names = [down.name, across.name, ...shown, "left out"];
   if (sorting.column !== null) rows.sort(compare);
@@ -195,6 +206,7 @@ function drawTable() {
     onclick: () => {
       Object.assign(sorting, { up: sorting.column === k ? !sorting.up : true, column: k });
       drawTable();
+      document.querySelectorAll("#table thead button")[k].focus();
     },
   })));
   const body = rows.map(({ i, j, cells }) => make("tr", { onclick: () => openCell(i, j) },
@@ -245,14 +257,14 @@ function models(cell) {
   const seen = new Map(); // a cell of one seed has one picture, with three names
   ["best", "median", "worst"].forEach((name, k) => {
     const seed = chosen[3 * cell + k];
-    seen.set(seed, [...(seen.get(seed) ?? []), name]);
-    if (seen.get(seed).length === 1) seen.get(seed).place = 3 * cell + k;
+    if (!seen.has(seed)) seen.set(seed, { names: [], index: 3 * cell + k });
+    seen.get(seed).names.push(name);
   });
-  return make("div", { className: "models" }, ...Array.from(seen, ([seed, names]) => {
+  return make("div", { className: "models" }, ...Array.from(seen, ([seed, { names, index }]) => {
     const figure = make("figure", {}, make("h3", { textContent:
       `${names.join(", ")}: seed ${seeds[seed]}, ` +
       `${data.rank} ${number(seedsOf(values[data.rank], cell)[seed], 4)}` }));
-    drawModel(figure, arraysOf(names.place));
+    drawModel(figure, arraysOf(index));
     return figure;
   }));
 }

@@ -39,7 +39,8 @@ ROUNDS = 32  # of 1,024 such samples, of the per-feature errors
 TOGETHER = 2**18  # numbers of WᵀW at once: 1 MB
 LARGEST_PIECE = 1024  # models of one call
 
-NEEDS = ("W", "b", "loss")
+COORDINATES_NEEDED = ("activation", "sparsity", "importance_decay", "n_features", "n_hidden")
+NEEDS = ("W", "b", "loss", "batch_size", *COORDINATES_NEEDED)
 COORDINATES = {"figure": [*geometry.FIGURES, "other"]}
 FEATURE, UNIT = ("feature",), ("hidden",)
 MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -110,6 +111,7 @@ def measure(ds: xarray.Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]
     shape. The error per feature is NaN for activations that were functions of the user's, which a
     run folder does not hold.
     """
+    check_whole(ds)
     lead = tuple(str(d) for d in ds["status"].dims)
     own = {"feature": ds.sizes["feature"], "hidden": ds.sizes["hidden"]}
     own["figure"] = geometry.OTHER + 1
@@ -127,7 +129,28 @@ def measure(ds: xarray.Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]
                 within = tuple(slice(inner[d]) for d in MEASURES[name][0])
                 flat[name][(places, *within)] = values
     sizes = ds["status"].shape
-    return {k: ((*lead, *MEASURES[k][0]), v.reshape(*sizes, *v.shape[1:])) for k, v in flat.items()}
+    return {
+        k: ((*lead, *MEASURES[k][0]), v.reshape((*sizes, *v.shape[1:]))) for k, v in flat.items()
+    }
+
+
+def check_whole(ds: xarray.Dataset) -> None:
+    """Every model is there with all of its weights, and is one that was trained.
+
+    Raises:
+        ValueError: a part of the weights was selected, or status is a mean.
+    """
+    for dim, name in (("hidden", "n_hidden"), ("feature", "n_features")):
+        if ds.sizes.get(dim, 0) < ds[name].max():
+            raise ValueError(
+                f"ds has {ds.sizes.get(dim, 'no')} values of {dim!r}, but its models have {name} "
+                f"up to {int(ds[name].max())}; analyse whole models, and select afterwards"
+            )
+    if ds["status"].dtype.kind not in "iu":
+        raise ValueError(
+            "ds.status holds no integers, as after a mean over seeds: that is no model that was "
+            "trained; analyse the models, and take the mean of their measures"
+        )
 
 
 def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
