@@ -153,3 +153,14 @@ def test_an_overlap_outside_its_range_is_refused(overlap):
 def test_a_positive_cosine_is_not_antipodal():
     with pytest.raises(ValueError, match="cosine=0.2"):
         geometry.antipodal_pairs(WEIGHTS["digon"], cosine=0.2)
+
+
+def test_bounds_that_mean_nothing_are_refused():
+    W = np.eye(3)
+    for wrong in (-2, 0.1, np.nan):
+        with pytest.raises(ValueError, match="cosine="):
+            geometry.antipodal_pairs(W, cosine=wrong)
+    with pytest.raises(ValueError, match="tolerance holds -1"):
+        geometry.geometry(W, tolerance=-1)
+    with pytest.raises(ValueError, match="threshold holds nan"):
+        superposition.features_represented(W, np.nan)

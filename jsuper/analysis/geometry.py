@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jsuper.analysis.arrays import Array, matmul, weights
+from jsuper.analysis.arrays import Array, in_range, matmul, weights
 from jsuper.analysis.superposition import (
     REPRESENTED,
     dimensionality,
@@ -69,8 +69,8 @@ def mean_squared_overlap(W: Array, threshold: float = REPRESENTED) -> Array:
 
 def antipodal_pairs(W: Array, cosine: float = -0.9, threshold: float = REPRESENTED) -> Array:
     """Number of pairs of represented features with cos(W_i, W_j) < cosine <= 0: (...,)."""
-    if cosine > 0:
-        raise ValueError(f"cosine={cosine} is above 0: such features are not antipodal")
+    if not -1 <= cosine <= 0:
+        raise ValueError(f"cosine={cosine} is not in [-1, 0]: above 0 features are not antipodal")
     xp, W = weights(W)
     pairs = xp.triu(cosines(W, threshold) < cosine).sum(axis=(-2, -1)).astype(W.dtype)
     return xp.where(_broken(xp, W), W.dtype.type("nan"), pairs)
@@ -102,10 +102,11 @@ def geometry(
         Geometry; all -1 for a model with a non-finite weight (`figures` gives NaN).
 
     Raises:
-        ValueError: overlap is not in (0, 1].
+        ValueError: overlap is not in (0, 1], or tolerance is negative.
     """
     if not 0 < overlap <= 1:
         raise ValueError(f"overlap={overlap} is not in (0, 1]")
+    in_range("tolerance", tolerance, "[0, inf)")
     xp, W = weights(W)
     n = W.shape[-1]
     kept = feature_norms(W) > threshold
