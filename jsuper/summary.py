@@ -108,10 +108,8 @@ def print_tables(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...]) 
     seeds = ds.sizes["seed"]
     console = Console(width=max(100, 16 + 9 * ds.sizes[main_axes[1]]), highlight=False)
     for title, part in tables[:MOST_TABLES]:
-        print(
-            f"\n{variable}, median over {seeds} seed{'s' * (seeds > 1)}"
-            + (f"; {title}" * bool(title))
-        )
+        over = f"{seeds} seed{'s' * (seeds > 1)}" + (f"; {title}" if title else "")
+        print(f"\n{variable}, median over {over}")
         console.print(_table(part, variable, *main_axes))
     if len(tables) > MOST_TABLES:
         print(f"... and {len(tables) - MOST_TABLES} more tables: jsuper.load has all")

@@ -232,3 +232,16 @@ def test_the_colours_differ_also_without_red_or_green_cones(sight):
 )
 def test_numbers_are_short(value, text):
     assert style.number(value) == text
+
+
+def test_a_smaller_model_of_a_mixed_sweep_is_drawn_without_its_padding():
+    small, b = np.array([[1.0, 0.5, 0.0], [0.0, 0.5, 1.0]]), np.array([0.1, 0.2, 0.3])
+    padded = np.full((5, 7), np.nan)
+    padded[:2, :3] = small
+    own = weights(small, b).images[0].get_array()
+    shown = weights(padded, np.pad(b, (0, 4), constant_values=np.nan)).images[0].get_array()
+    np.testing.assert_array_equal(shown.filled(9), own.filled(9))
+    assert "not finite" not in features(padded).get_title()
+    assert arrows(padded).get_title() == arrows(small).get_title()
+    with pytest.raises(ValueError, match="b has shape"):
+        weights(padded, np.zeros(7))

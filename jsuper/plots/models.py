@@ -44,7 +44,8 @@ def weights(
     values = superposition.gram(W)
     if b is not None:
         b = np.asarray(b, dtype=float)
-        b = b[: len(b) - np.isnan(b)[::-1].cumprod().sum()] if b.ndim == 1 and n < len(b) else b
+        if b.ndim == 1 and b.size > n:  # padded as W is
+            b = b[~np.isnan(b)]
         if b.shape != (n,):
             raise ValueError(f"b has shape {b.shape}, but W has {n} features; give one each")
         side = max(1, n // 20)  # as wide as can be seen

@@ -143,8 +143,8 @@ function heatmap(name) {
       + (unknown ? ` Undefined for ${counted(unknown, "model")}.` : "") }),
     make("div", { className: "scroll" },
       make("table", { className: "heatmap" }, make("thead", {}, head), make("tbody", {}, ...body))),
-    make("div", { className: "scale" }, 
-      below + number(low), bar, above + number(high), make("span", { textContent: log ? "logarithmic" : "" })));
+    make("div", { className: "scale" }, below + number(low), bar, above + number(high),
+      make("span", { textContent: log ? "logarithmic" : "" })));
 }
 
 // ---- curves: one small picture per value of the first axis, all on the same scales ----
