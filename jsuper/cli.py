@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +28,7 @@ from jsuper.spec import BaseSweep, SpecError
 from jsuper.store import RunError
 
 DONE, ERROR, BAD_INPUT, SOME_NON_FINITE, STOPPED, STOPPED_AT_ONCE = 0, 1, 2, 3, 75, 130
+SAME_REQUEST_SECONDS = 0.5
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -93,7 +95,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     job = runner.held(asked, folder)
     if runner.all_points(asked, job):
         print(f"All {n_models(asked)} models are done: {folder}")
-        if not (options.dry_run or write_report(folder, options, anew=False)):
+        if not (options.dry_run or _concluded(lambda: write_report(folder, options, anew=False))):
             return STOPPED
         return _exit_code(options, runner.count_non_finite(job))
     check_writable(folder)
@@ -108,14 +110,18 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     print(summary.plan_text(job, plan), flush=True)
     if options.dry_run:
         return DONE
-    stop = threading.Event()
-    _stop_on_signals(stop)
+    stop, asked_to_stop = threading.Event(), threading.Event()
+    _on_signal(lambda: _ask_to_stop(stop, asked_to_stop))
     (folder / "report.html").unlink(missing_ok=True)  # of fewer models than there will be
-    if not _execute(job, plan, options, stop):
+    if not _execute(job, plan, options, stop) or asked_to_stop.is_set():
         print(f"Stopped. What is finished is in {folder}; run again to continue.", file=sys.stderr)
         return STOPPED
-    summary.show(job)
-    if not write_report(folder, options):
+
+    def conclude() -> None:
+        summary.show(job)
+        write_report(folder, options)
+
+    if not _concluded(conclude):
         return STOPPED
     return _exit_code(options, runner.count_non_finite(job))
 
@@ -139,38 +145,60 @@ def _execute(job: runner.Job, plan: Any, options: RunOptions, stop: threading.Ev
     return True
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
-    """The first SIGINT or SIGTERM stops between calls, the second at once."""
+def _on_signal(act: Callable[[], None]) -> None:
+    """The first SIGINT or SIGTERM acts, another one stops at once.
+
+    What follows the first within an instant is the same request: `timeout` and some schedulers
+    signal the process and then its group.
+    """
+    first: list[float] = []
 
     def handle(number: int, frame: Any) -> None:
-        del frame
-        if stop.is_set():
+        del number, frame
+        now = time.monotonic()
+        if not first:
+            first.append(now)
+            act()
+        elif now - first[0] > SAME_REQUEST_SECONDS:
             os._exit(STOPPED_AT_ONCE)
-        print("\nstopping; once more to stop at once", file=sys.stderr, flush=True)
-        stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handle)
 
 
-def write_report(folder: Path, options: RunOptions, anew: bool = True) -> bool:
-    """Write the page, if it is wanted and `anew` or not there. False: stopped by Ctrl-C."""
+def _ask_to_stop(*events: threading.Event) -> None:
+    print("\nstopping; once more to stop at once", file=sys.stderr, flush=True)
+    for event in events:
+        event.set()
+
+
+def _concluded(work: Callable[[], None]) -> bool:
+    """Do what follows the training; False where a signal stopped it."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    _on_signal(interrupt)
+    try:
+        work()
+    except KeyboardInterrupt:
+        print("Stopped. The models are all there; run again for the report.", file=sys.stderr)
+        return False
+    return True
+
+
+def write_report(folder: Path, options: RunOptions, anew: bool = True) -> None:
+    """Write the page, if it is wanted and `anew` or not there."""
     if options.no_report or not anew and (folder / "report.html").exists():
-        return True
+        return
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # where it has not started: an accelerator is
     from jsuper.programs import use_compilation_cache  # of no use here
     from jsuper.report import write
 
     if not options.no_cache:
         use_compilation_cache()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     print("measuring every model for the report ...", file=sys.stderr, flush=True)
-    try:
-        print(f"report   {write(folder)}")
-    except KeyboardInterrupt:
-        print("Stopped. The models are all there; run again for the report.", file=sys.stderr)
-        return False
-    return True
+    print(f"report   {write(folder)}")
 
 
 def _exit_code(options: RunOptions, non_finite: int) -> int:
@@ -191,7 +219,8 @@ def report(argv: list[str] | None = None) -> int:
 
     def write() -> int:
         store.manifest_of(options.run)
-        return DONE if write_report(Path(options.run), RunOptions()) else STOPPED
+        done = _concluded(lambda: write_report(Path(options.run), RunOptions()))
+        return DONE if done else STOPPED
 
     return _reported(write)
 

@@ -355,13 +355,23 @@ def test_an_extended_run_keeps_no_page_of_fewer_models(sweep, finished):
     assert not (finished / "report.html").exists()
 
 
-def test_ctrl_c_during_the_report_says_how_to_go_on(sweep, finished, monkeypatch):
-    def interrupted(run):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("moment", ["jsuper.report.write", "jsuper.summary.show"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_the_training_says_how_to_go_on(
+    sweep, tmp_path, monkeypatch, moment, number
+):
+    def interrupted(*_):
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)  # as `timeout` does: the process, then its group
 
-    monkeypatch.setattr("jsuper.report.write", interrupted)
-    code, _, error = sweep(*WITH_REPORT, "--out", finished)
+    monkeypatch.setattr(moment, interrupted)
+    run = tmp_path / "run"
+    code, _, error = sweep(*WITH_REPORT, "--out", run)
     assert code == cli.STOPPED and "run again for the report" in error
+    assert (jsuper.load(run).status == 1).all() and not (run / "report.html").exists()
+    monkeypatch.undo()
+    assert cli.sweep([*map(str, WITH_REPORT), "--out", str(run)]) == 0
+    assert (run / "report.html").exists()
 
 
 def test_a_second_run_has_nothing_to_do_and_needs_no_jax(script, whole):
@@ -493,7 +503,8 @@ def test_an_interrupted_run_goes_on_to_the_same_content(
     deadline = time.monotonic() + 60
     while not chunk_files(run) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(number)
+    for _ in range(2):  # as `timeout` does: the process, then its group
+        process.send_signal(number)
     stopped, _, error = end(process)
     assert stopped == code, error
     assert code < 0 or "run again to continue" in error
