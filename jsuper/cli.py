@@ -105,7 +105,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
 
     from jsuper.plan import make_plan
 
-    plan = make_plan(options.platform, options.workers)
+    plan = make_plan(options.platform, options.workers, options.plan)
     job = runner.prepare(asked, folder, plan)
     print(summary.plan_text(job, plan), flush=True)
     if options.dry_run:

@@ -138,37 +138,43 @@ def train_chunks(
 def split(plan: Plan, chunks: list[Chunk], company: list[Chunk]) -> list[Block]:
     """The blocks of chunks: a chunk itself on a CPU, a block for each branch on an accelerator.
 
-    The program of a block is made for the settings of the whole company, and for one shape, to
+    The program of a block is made for the settings of its whole company, and for one shape, to
     which smaller blocks are padded; a block of less than half of it gets a shape of its own.
     """
-    groups: dict[str, list[Chunk]] = {}
+    groups: dict[Any, list[Chunk]] = {}
     for chunk in company:
-        groups.setdefault(_group(chunk), []).append(chunk)
+        groups.setdefault(_group(plan, chunk), []).append(chunk)
     made: dict[Any, Any] = {}
     blocks = []
     for chunk in chunks:
-        name = _group(chunk)
+        name = _group(plan, chunk)
         for value in _branches(plan, chunk):
             if (name, value) not in made:
                 made[name, value] = _program_of(plan, groups[name], value)
             static, shape = made[name, value]
             mine = _of_branch(chunk, value)
-            if 2 * len(mine) * len(chunk.seeds) < shape[0] * shape[1]:
-                shape = (len(mine), len(chunk.seeds))
+            if 2 * len(mine) < shape[0]:
+                shape = (len(mine), shape[1])
+            if 2 * len(chunk.seeds) < shape[1]:
+                shape = (shape[0], len(chunk.seeds))
             blocks.append(Block(chunk, static, mine, chunk.seeds, shape))
     return blocks
 
 
-def _group(chunk: Chunk) -> str:
-    return digest({k: plain(v) for k, v in chunk.static.items()})
+def _group(plan: Plan, chunk: Chunk) -> Any:
+    """What chunks share whose blocks may run by one program: static values, and its branches."""
+    branches = frozenset(_values(chunk)) if plan.sequential else None
+    return digest({k: plain(v) for k, v in chunk.static.items()}), branches
 
 
 def _branches(plan: Plan, chunk: Chunk) -> list[Any]:
     """The values by which a chunk is split: those of its branching setting, where models vmap."""
+    return [None] if plan.sequential else _values(chunk) or [None]
+
+
+def _values(chunk: Chunk) -> list[Any]:
     branch = families.spec_of(chunk.model).Sweep.branch
-    if plan.sequential or branch is None:
-        return [None]
-    return list(dict.fromkeys(s[branch] for s in chunk.settings))
+    return [] if branch is None else list(dict.fromkeys(s[branch] for s in chunk.settings))
 
 
 def _of_branch(chunk: Chunk, value: Any) -> tuple[Setting, ...]:
@@ -180,9 +186,9 @@ def _program_of(plan: Plan, group: list[Chunk], value: Any) -> tuple[Any, tuple[
     """What to compile for a branch of a group: its static values and the shape of a block."""
     family = families.program_of(group[0].model)
     parts = [_of_branch(chunk, value) for chunk in group]
-    distinct = {digest({k: plain(v) for k, v in s.items()}): s for part in parts for s in part}
-    static = family.make_static(group[0].static, distinct.values(), sequential=plan.sequential)
-    return static, (max(map(len, parts)), max(len(c.seeds) for c in group))
+    static = family.make_static(group[0].static, parts, plan.batching)
+    rows = max(len(family.arrange(static, part)) for part in parts)
+    return static, (rows, max(len(c.seeds) for c in group))
 
 
 def _tiles(block: Block) -> list[Block]:
@@ -307,8 +313,9 @@ def _train(
         return None
     began = time.perf_counter()
     result = jax.device_get(program.finish(state, settings, keys))
-    result = {k: np.swapaxes(v, 0, 1) for k, v in result.items()}
-    result = {k: v[: len(block.settings), : len(block.seeds)] for k, v in result.items()}
+    places = programs.places(block)
+    rows = [places.index(i) for i in range(len(block.settings))]
+    result = {k: np.swapaxes(v, 0, 1)[rows, : len(block.seeds)] for k, v in result.items()}
     progress.add(
         evaluate_s=time.perf_counter() - began,
         models=block.n_models,

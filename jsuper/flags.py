@@ -26,6 +26,8 @@ class RunOptions:
     """auto, cpu, gpu or tpu; fails where it is not there"""
     workers: int | None = None
     """threads on a CPU; one per core by default"""
+    plan: str = "auto"
+    """how models are batched: auto, reference, sequential, rows or vmapped"""
     dry_run: bool = False
     """print the plan and end"""
     fail_on_nonfinite: bool = False

@@ -109,19 +109,21 @@ def _identity(static: dict[str, Any], setting: Setting) -> str:
 def partition(sweep: BaseSweep, group: Group, max_models: int, workers: int) -> list[Chunk]:
     """Split a group into chunks of nearly equal shape with at most `max_models` each.
 
-    A seed's settings share its random draws, so settings stay together before seeds do. They are
-    dealt out in turn, which mixes cheap and costly ones, and their number of parts is chosen so
-    that few chunks still divide evenly among the workers.
+    A seed's settings share its random draws, so settings stay together before seeds do. Their
+    number of parts is chosen so that few chunks still divide evenly among the workers.
     """
     parts = math.ceil(len(group.settings) / max_models)
-    if parts > 1 or len(group.seeds) < workers:
+    while max(map(len, _deal(sweep, group.settings, parts))) > max_models:
+        parts += 1
+    if parts > 1 or len(group.seeds) % workers:
         parts = _balanced(parts, len(group.seeds), len(group.settings), workers)
-    largest = math.ceil(len(group.settings) / parts)
+    dealt = _deal(sweep, group.settings, parts)
+    largest = max(map(len, dealt))
     together = max(1, min(max_models // largest, math.ceil(len(group.seeds) * parts / workers)))
     return [
-        Chunk(sweep.model, group.static, group.settings[part::parts], group.seeds[i : i + together])
+        Chunk(sweep.model, group.static, part, group.seeds[i : i + together])
         for i in range(0, len(group.seeds), together)
-        for part in range(parts)
+        for part in dealt
     ]
 
 
@@ -131,3 +133,18 @@ def _balanced(parts: int, n_seeds: int, n_settings: int, workers: int) -> int:
         if candidate * n_seeds % workers == 0:
             return candidate
     return parts
+
+
+def _deal(sweep: BaseSweep, settings: tuple[Setting, ...], parts: int) -> list[tuple[Setting, ...]]:
+    """Settings in so many parts, dealt out in turn, which mixes cheap and costly ones.
+
+    Dealt out are the values of a further axis, else those of the setting that selects a branch of
+    the program, so that the parts are alike, and models that differ in little else stay together.
+    """
+    further = [name for name in reversed(settings[0]) if name not in sweep.main_axes]
+    for name in [*further, *([sweep.branch] if sweep.branch else [])]:
+        values = list(dict.fromkeys(s[name] for s in settings))
+        if len(values) >= parts > 1:
+            mine = [values[part::parts] for part in range(parts)]
+            return [tuple(s for s in settings if s[name] in some) for some in mine]
+    return [settings[part::parts] for part in range(parts)]

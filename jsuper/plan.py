@@ -15,8 +15,11 @@ from jsuper.spec import BaseSweep, SpecError
 
 Device = Any  # jax.Device, which type checkers take for a variable
 PLATFORMS = ("auto", "cpu", "gpu", "tpu")
+# How the models of a block run: by a rule; plainly; one after another; those that share a batch
+# together; all of an activation at once. Families may treat several alike.
+BATCHINGS = ("auto", "reference", "sequential", "rows", "vmapped")
 CHUNK_SECONDS = 60.0  # what a kill may cost a worker
-CPU_MODELS = (24, 96)  # of a chunk: enough to share the draws, few enough to balance and lose
+CPU_MODELS = (24, 256)  # of a chunk: enough to share the draws, few enough to balance and lose
 ACCELERATOR_MODELS = 2**16  # of a chunk; its blocks are as large as the device's memory holds
 
 # Microseconds of a model-step on one core, for the time in the plan alone: what a step costs
@@ -26,11 +29,16 @@ CPU_COST = (7.0, 4.2e-5, 1.7e-4)
 
 @dataclass(frozen=True)
 class Plan:
-    """Where and how models run; `sequential`: one after another within a block."""
+    """Where and how models run."""
 
     platform: str
     worker_devices: tuple[Device, ...]  # one entry a worker
-    sequential: bool
+    batching: str = "auto"  # of BATCHINGS
+
+    @property
+    def sequential(self) -> bool:
+        """Whether a block's models run one, or a few, after another, and not all at once."""
+        return self.batching != "vmapped"
 
     @property
     def workers(self) -> int:
@@ -39,18 +47,31 @@ class Plan:
 
     def describe(self) -> str:
         """Devices and batching in a few words."""
-        kind = self.worker_devices[0].device_kind
+        words = {
+            "auto": "models that share a batch together",
+            "reference": "models one after another, whole batches",
+            "sequential": "models one after another",
+            "rows": "models that share a batch together, columns always in order",
+            "vmapped": "models vmapped by activation",
+        }[self.batching]
         if self.platform == "cpu":
-            return f"cpu, {self.workers} worker threads, models one after another in each"
-        return f"{self.workers} x {kind} ({self.platform}), models vmapped by activation"
+            return f"cpu, {self.workers} worker threads, {words}"
+        return f"{self.workers} x {self.worker_devices[0].device_kind} ({self.platform}), {words}"
 
 
-def make_plan(platform: str = "auto", workers: int | None = None) -> Plan:
+def make_plan(platform: str = "auto", workers: int | None = None, batching: str = "auto") -> Plan:
     """The plan for a platform: a thread per CPU core, or a thread per accelerator.
 
+    Args:
+        platform: auto, cpu, gpu or tpu.
+        workers: threads on a CPU; one per core by default.
+        batching: one of BATCHINGS; auto is vmapped on accelerators.
+
     Raises:
-        SpecError: the platform is not there.
+        SpecError: the platform is not there, or the batching is not known.
     """
+    if batching not in BATCHINGS:
+        raise SpecError(f"plan={batching!r} is not one of {', '.join(BATCHINGS)}")
     try:
         devices = jax.local_devices(backend=None if platform == "auto" else platform)
     except RuntimeError as error:
@@ -61,8 +82,8 @@ def make_plan(platform: str = "auto", workers: int | None = None) -> Plan:
         ) from error
     if devices[0].platform == "cpu":
         count = workers or cores()
-        return Plan("cpu", (devices[0],) * count, sequential=True)
-    return Plan(devices[0].platform, tuple(devices), sequential=False)
+        return Plan("cpu", (devices[0],) * count, batching)
+    return Plan(devices[0].platform, tuple(devices), "vmapped" if batching == "auto" else batching)
 
 
 def cores() -> int:

@@ -209,11 +209,24 @@ def example_arguments(
     return settings, keys
 
 
-def inputs(block: Block) -> tuple[Any, Any]:
-    """(settings, keys) of a block, padded to its shape by repeating the last."""
+def places(block: Block) -> tuple[int, ...]:
+    """Which of its settings each row of a block's program trains: as the family arranges them.
+
+    A block that was cut smaller has them one after another. ~i repeats setting i as padding.
+    """
     family = families.program_of(block.chunk.model)
-    rows, columns = block.shape
-    points = [*block.settings, *[block.settings[-1]] * (rows - len(block.settings))]
+    arranged = family.arrange(block.static, block.settings)
+    if len(arranged) == block.shape[0]:
+        return arranged
+    there = tuple(range(len(block.settings)))
+    return there + (~there[-1],) * (block.shape[0] - len(there))
+
+
+def inputs(block: Block) -> tuple[Any, Any]:
+    """(settings, keys) of a block: settings in their places, seeds padded by repeating the last."""
+    family = families.program_of(block.chunk.model)
+    columns = block.shape[1]
+    points = [block.settings[max(i, ~i)] for i in places(block)]
     seeds = [*block.seeds, *[block.seeds[-1]] * (columns - len(block.seeds))]
     made = [family.make_setting(block.static, p) for p in points]
     settings = jax.tree.map(lambda *leaves: np.stack(leaves), *made)

@@ -14,6 +14,7 @@ import pytest
 import jsuper
 from jsuper import engine, plan, programs
 from jsuper.grid import Chunk, expand
+from jsuper.toy import rows
 from jsuper.toy import train as toy
 
 SWEEP = jsuper.Sweep(
@@ -21,7 +22,7 @@ SWEEP = jsuper.Sweep(
 )
 TINY = {"n_features": 6, "n_hidden": 2, "batch_size": 64}
 CPU = jax.devices("cpu")[0]
-VMAPPED = plan.Plan("cpu", (CPU,), sequential=False)
+VMAPPED = plan.Plan("cpu", (CPU,), "vmapped")
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +53,52 @@ def test_order_of_axes_and_company_do_not_matter(reference):
     agree(ds.sel(common), reference.sel(common))
 
 
-def test_the_accelerator_plan_gives_the_same_models(reference):
-    agree(jsuper.run(SWEEP, plan=VMAPPED, progress=False), reference)
+@pytest.mark.parametrize("batching", plan.BATCHINGS)
+def test_every_plan_gives_the_same_models(reference, batching):
+    used = plan.make_plan("cpu", batching=batching)
+    agree(jsuper.run(SWEEP, plan=used, progress=False), reference)
+
+
+def test_the_fast_plan_trains_every_activation_as_the_plain_one_does():
+    sweep = jsuper.Sweep(sparsity=(0.5, 0.97, 0.999), seeds=1, steps=200, dropout=(0.0, 0.2))
+    assert len(sweep.activation) == 27
+    plain, fast = (
+        jsuper.run(sweep, plan=plan.make_plan("cpu", batching=b), progress=False)
+        for b in ("reference", "auto")
+    )
+    assert fast.loss.values == pytest.approx(plain.loss.values, rel=1e-4)
+    assert fast.loss_curve.values == pytest.approx(plain.loss_curve.values, rel=1e-4)
+
+
+def trained(*chunks):
+    used, progress, stop = plan.make_plan("cpu"), engine.Progress(), threading.Event()
+    return dict(
+        (chunk.name, arrays)
+        for chunk, arrays in engine.train_chunks(used, list(chunks), list(chunks), progress, stop)
+    )
+
+
+def test_blocks_may_lack_models_of_others(reference):
+    """Slots that stay empty: in the first row, in a later one, a whole row."""
+    group = expand(SWEEP)[0]
+    whole = Chunk("toy", group.static, group.settings, (0,))
+    parts = [
+        Chunk("toy", group.static, tuple(s for s in group.settings if keep(s)), (1,))
+        for keep in (
+            lambda s: (s["activation"], s["sparsity"]) != ("relu", 0.0),
+            lambda s: (s["activation"], s["sparsity"]) not in (("relu", 0.9), ("gelu", 0.99)),
+            lambda s: s["sparsity"] != 0.9,
+        )
+    ]
+    results = trained(whole, *parts)
+    for chunk in (whole, *parts):
+        for row, setting in enumerate(chunk.settings):
+            expected = reference.sel(seed=chunk.seeds[0]).sel(
+                {k: setting[k] for k in ("activation", "sparsity")}
+            )
+            got = results[chunk.name]["W"][row, 0]
+            W = expected.W.transpose("hidden", "feature").values
+            assert np.abs(got - W).max() <= 1e-5 * np.abs(W).max(), setting
 
 
 def test_unpaired_models_have_their_own_draws():
@@ -91,7 +136,14 @@ def compiles(ds):
 
 def test_one_compile_serves_every_block(monkeypatch):
     monkeypatch.setattr(plan, "max_models", lambda *_: 2)
-    sweep = jsuper.Sweep(activation=("relu", "selu"), sparsity=(0.1, 0.2), seeds=5, steps=3, **TINY)
+    sweep = jsuper.Sweep(
+        activation=("relu", "selu"),
+        sparsity=0.5,
+        learning_rate=(0.1, 0.2),
+        seeds=5,
+        steps=3,
+        **TINY,
+    )
     first = jsuper.run(sweep, progress=False)
     assert compiles(first) == 1
     assert compiles(jsuper.run(sweep, progress=False)) == 0
@@ -102,13 +154,13 @@ def test_one_compile_serves_every_block(monkeypatch):
 def test_no_function_is_traced_again_for_a_second_block(monkeypatch):
     monkeypatch.setattr(plan, "max_models", lambda *_: 1)
     traced = []
-    make_gradient = toy.make_gradient
+    make_gradient = rows.make_gradient
 
     def counting(*args):
         gradient = make_gradient(*args)
         return lambda *args: (traced.append(1), gradient(*args))[1]
 
-    monkeypatch.setattr(toy, "make_gradient", counting)
+    monkeypatch.setattr(rows, "make_gradient", counting)
     sweep = jsuper.Sweep(activation="relu6", sparsity=(0.1, 0.3), seeds=1, steps=3, **TINY)
     jsuper.run(sweep, progress=False)
     once = len(traced)
@@ -119,7 +171,8 @@ def test_no_function_is_traced_again_for_a_second_block(monkeypatch):
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
 def test_the_accelerator_plan_lowers_without_the_accelerator(platform):
     group = expand(jsuper.Sweep(seeds=4))[0]
-    static = toy.make_static(group.static, [s for s in group.settings if s["activation"] == "gelu"])
+    gelus = [s for s in group.settings if s["activation"] == "gelu"]
+    static = toy.make_static(group.static, [gelus])
     functions = programs.batched(toy.make_train(static), paired=True)
     settings, keys = programs.example_arguments(toy, static, (7, 4), paired=True)
     state = jax.eval_shape(functions.init, settings, keys)
@@ -142,8 +195,8 @@ devices = jax.devices()
 assert len(devices) == 2
 sweep = jsuper.Sweep(activation=("relu", "tanh"), sparsity=0.5, seeds=2, steps=5, n_features=6,
                      n_hidden=2, batch_size=64)
-several = jsuper.run(sweep, progress=False, plan=Plan("cpu", tuple(devices), sequential=False))
-one = jsuper.run(sweep, progress=False, plan=Plan("cpu", (devices[0],), sequential=False))
+several = jsuper.run(sweep, progress=False, plan=Plan("cpu", tuple(devices), "vmapped"))
+one = jsuper.run(sweep, progress=False, plan=Plan("cpu", (devices[0],), "vmapped"))
 assert (several.W == one.W).all() and (several.status == 1).all()
 from jsuper.programs import _programs
 assert {key.device for key in _programs} == set(devices)
@@ -209,7 +262,7 @@ def test_stopping_yields_whole_chunks_only():
     group = expand(jsuper.Sweep(activation="relu", sparsity=0.5, seeds=40, steps=300, **TINY))[0]
     chunks = [Chunk("toy", group.static, group.settings, (s,)) for s in group.seeds]
     stop, progress, finished = threading.Event(), engine.Progress(), []
-    used = plan.Plan("cpu", (CPU, CPU), sequential=True)
+    used = plan.Plan("cpu", (CPU, CPU))
     for chunk, arrays in engine.train_chunks(used, chunks, chunks, progress, stop):
         finished.append(chunk)
         assert arrays["status"].all() and np.isfinite(arrays["loss"]).all()

@@ -15,10 +15,10 @@ def registered(monkeypatch):
     monkeypatch.setitem(families.FAMILIES, "decay", "second_family")
 
 
-@pytest.mark.parametrize("sequential", [True, False])
-def test_another_family_trains_and_loads(tmp_path, sequential):
+@pytest.mark.parametrize("batching", ["auto", "vmapped"])
+def test_another_family_trains_and_loads(tmp_path, batching):
     sweep = Sweep(rate=(0.1, 0.5), scale=(1.0, 2.0), length=(2, 3), seeds=2)
-    plan = Plan("cpu", (jax.devices("cpu")[0],) * 2, sequential)
+    plan = Plan("cpu", (jax.devices("cpu")[0],) * 2, batching)
     ds = jsuper.run(sweep, out=tmp_path / "run", plan=plan, progress=False)
     assert ds.final.dims == ("rate", "scale", "length", "seed", "coordinate")
     assert (ds.status == 1).all()

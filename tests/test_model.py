@@ -1,6 +1,7 @@
 """One model: forward pass, initial weights, loss and gradient."""
 
 import dataclasses
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,8 @@ from jsuper.toy.activations import REGISTRY
 from jsuper.toy.gradient import ascending, make_batch_loss, make_draws, make_gradient
 from jsuper.toy.model import Params
 from jsuper.toy.names import BATCH_COUPLED
-from jsuper.toy.static import couples_batch, make_setting, make_static, narrow_widths
+from jsuper.toy.rows import step_gradient
+from jsuper.toy.static import arrange, couples_batch, make_setting, make_static, narrow_widths
 
 KEY = jsuper.seed_key(3)
 
@@ -88,7 +90,13 @@ def difference(a, b):
 
 
 SPARSITIES_AND_DROPOUTS = [(0.0, 0.0), (0.97, 0.0), (0.99, 0.3), (0.999, 0.0)]
-VALUES = {"n_features": 20, "batch_size": 1024, "feature_sparsity": None}
+VALUES = {
+    "n_features": 20,
+    "n_hidden": 5,
+    "batch_size": 1024,
+    "feature_sparsity": None,
+    "unpaired": False,
+}
 
 
 @pytest.mark.parametrize(
@@ -106,8 +114,8 @@ def test_gradient_of_every_activation_is_that_of_the_plain_loss(names, vector):
         for name in names
         for sparsity, dropout in SPARSITIES_AND_DROPOUTS
     ]
-    static = make_static(VALUES | {"feature_sparsity": vector}, settings, sequential=True)
-    assert static.widths == ((128, 512) if vector is None else (512,))
+    static = make_static(VALUES | {"feature_sparsity": vector}, [settings], "rows")
+    assert static.widths == ((64, 256, 512) if vector is None else (512,))
     params, draws = random_params(), make_draws(static, KEY, jnp.int32(11))
     stacked = jax.tree.map(lambda *a: np.stack(a), *[make_setting(static, p) for p in settings])
     fast, plain = make_gradient(static), jax.grad(make_batch_loss(static))
@@ -124,12 +132,49 @@ def test_gradient_of_every_activation_is_that_of_the_plain_loss(names, vector):
         assert difference(*pair) <= tolerance, setting
 
 
-def test_whole_and_narrow_programs_see_the_same_batch():
-    static = make_static(
-        VALUES,
-        [{"activation": "relu", "sparsity": s, "dropout": 0.2} for s in (0.9, 0.999)],
-        sequential=True,
+@pytest.mark.parametrize(
+    "vector", [None, tuple(np.linspace(0.95, 0.9999, 20))], ids=["one sparsity", "per feature"]
+)
+def test_rows_of_models_have_the_gradients_of_single_ones(vector):
+    """Every activation that can share, at several densities and dropouts, two seeds at once."""
+    names = [name for name in REGISTRY if name not in BATCH_COUPLED]
+    settings = [
+        {"activation": name, "sparsity": sparsity, "dropout": dropout, "importance_decay": 0.9}
+        for sparsity in (0.5, 0.97, 0.999)
+        for dropout in (0.0, 0.3)
+        for name in names
+    ][1:]  # a slot stays empty
+    static = make_static(VALUES | {"feature_sparsity": vector}, [settings], "rows")
+    assert static.rows == 3 and len(static.slots) == 2 * len(names) and static.widths
+    places = arrange(static, settings)
+    assert sorted(i for i in places if i >= 0) == list(range(len(settings)))
+    assert len(places) == len(settings) + 1 and min(places) == ~0
+    made = [make_setting(static, settings[max(i, ~i)]) for i in places]
+    stacked = jax.tree.map(lambda *a: np.stack(a), *made)
+    one = random_params()
+    params = jax.tree.map(
+        lambda a: jnp.stack([a * (1 + 0.001 * i) for i in range(len(places))]), one
     )
+    keys = jnp.stack([jsuper.seed_key(seed) for seed in (3, 4)])
+    plain = jax.grad(make_batch_loss(static))
+    fast = step_gradient(static, sequential=True)
+
+    @jax.jit
+    def both(key):
+        draws = make_draws(static, key, jnp.int32(11))
+        expected = jax.lax.map(lambda model: plain(*model, draws), (params, stacked))
+        return jax.vmap(fast, (0, 0, None, None))(params, stacked, key, jnp.int32(11)), expected
+
+    got, expected = jax.vmap(both)(keys)
+    for seed, i in itertools.product(range(len(keys)), range(len(settings))):
+        at = seed, places.index(i)
+        pair = [jax.tree.map(lambda a, at=at: a[at], g) for g in (got, expected)]
+        assert difference(*pair) <= 1e-5, settings[i]
+
+
+def test_whole_and_narrow_programs_see_the_same_batch():
+    settings = [{"activation": "relu", "sparsity": s, "dropout": 0.2} for s in (0.9, 0.999)]
+    static = make_static(VALUES, [settings], "sequential")
     whole = dataclasses.replace(static, widths=())
     narrow_draws, whole_draws = (make_draws(s, KEY, jnp.int32(5)) for s in (static, whole))
     both = [np.concatenate([d.u, d.dropout]) for d in (narrow_draws, whole_draws)]
@@ -156,10 +201,10 @@ def test_widths_follow_the_sparsities():
 
     assert widths(0.0, 0.7, 0.9) == ()
     assert widths(0.97) == (512,)
-    assert widths(0.0, 0.97, 0.999) == (128, 512)
+    assert widths(0.0, 0.97, 0.997, 0.999) == (64, 128, 512)
     assert widths(0.999, batch=64) == ()
     assert widths(0.999, activation="softmax_batch") == ()
-    assert widths(0.0, vector=(0.999,) * 20) == (128,)
+    assert widths(0.0, vector=(0.999,) * 20) == (64,)
 
 
 def test_a_function_that_couples_the_batch_is_found_out():

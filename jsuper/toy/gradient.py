@@ -118,16 +118,21 @@ def make_gradient(
     def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
         index = jnp.int32(len(static.widths))
         if draws.smallest is not None:
-            active = draws.smallest < threshold(static, setting.density)
-            last = jnp.max(jnp.where(active, jnp.arange(1, static.batch_size + 1), 0))
-            # a narrow batch ends with a zero column, so it is wider than the last active one
-            narrowest = jnp.sum(last >= np.array(static.widths), dtype=jnp.int32)
-            index = jnp.where(jnp.array(whole_only)[setting.activation], index, narrowest)
+            narrow = narrowest(static, draws.smallest, setting.density)
+            index = jnp.where(jnp.array(whole_only)[setting.activation], index, narrow)
         decoder = jnp.concatenate([params.W, params.b[None]]).T
         through_h, at_output = heavy(index, params.W, decoder, setting, draws)
         return Params(W=through_h + at_output[:-1], b=at_output[-1])
 
     return gradient
+
+
+def narrowest(static: Static, smallest: Array, density: Array) -> Array:
+    """Index into (*widths, batch_size) of the narrowest batch that holds all active columns."""
+    active = smallest < threshold(static, density)
+    last = jnp.max(jnp.where(active, jnp.arange(1, static.batch_size + 1), 0))
+    # a narrow batch ends with a zero column, so it is wider than the last active one
+    return jnp.sum(last >= np.array(static.widths), dtype=jnp.int32)
 
 
 def gradient_at(static: Static, width: int) -> Callable[..., tuple[Array, Array]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,15 @@ from flax import struct
 
 from jsuper.toy.activations import resolve
 from jsuper.toy.features import importance
+from jsuper.toy.layout import common_slots, fill
 from jsuper.toy.names import BATCH_COUPLED
 from jsuper.toy.spec import Sweep
 
-NARROWEST = 128  # columns: below it the cost of an operation hardly shrinks any more
-RATIO = 4  # between widths: every width is compiled for every activation
+NARROWEST = 64  # columns: below it the cost of an operation hardly shrinks any more
 STANDARD_DEVIATIONS = 2.5  # a width holds the active columns of nearly every batch
+# Sorting a seed's columns and gathering them takes as long as about so many multiply-adds of its
+# models (1024 columns, one core); narrow batches pay where they save more.
+ORDERING_COST = 2.4e6
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Static:
     snapshots: tuple[int, ...] = ()
     dropout: bool = False  # whether any model of the group has dropout at all
     widths: tuple[int, ...] = ()  # of narrow batches, ascending; empty: every batch is whole
+    rows: int = 0  # of models that share a batch, in a block; 0: one model after another
+    slots: tuple[int, ...] = ()  # of a row: which activation each of its models has
 
 
 @struct.dataclass
@@ -59,23 +64,43 @@ class Setting:
 
 
 def make_static(
-    values: dict[str, Any], settings: Iterable[dict[str, Any]], sequential: bool = False
+    values: dict[str, Any], parts: Iterable[Sequence[dict[str, Any]]], batching: str = "vmapped"
 ) -> Static:
     """The static part of a group: its static values, and what its settings need compiled.
 
     Args:
         values: one value for each role-"static" field.
-        settings: the settings of all models that the program shall train.
-        sequential: whether they run one after another; only then can batches differ in width.
+        parts: the settings of each block that the program shall train.
+        batching: how models run: vmapped (whole batches, all at once), reference (whole batches,
+            one model after another), sequential (narrow batches where they hold all that is active,
+            one after another), rows (narrow, models of one density together), or auto (rows, but
+            whole batches where narrow ones would not pay).
     """
-    settings = list(settings)
+    parts = list(parts)
+    settings = [s for part in parts for s in part]
     own = {f.name for f in dataclasses.fields(Static)}
+    activations = tuple(dict.fromkeys(s["activation"] for s in settings))
+    rows, slots = 0, ()
+    if batching in ("auto", "rows") and not any(map(couples_batch, activations)):
+        rows, slots = common_slots(parts, activations)
+    widths = () if batching in ("vmapped", "reference") else narrow_widths(values, settings)
+    if batching == "auto" and not max(ordering_gain(values, p) for p in parts) > ORDERING_COST:
+        widths = ()
     return Static(
-        activations=tuple(dict.fromkeys(s["activation"] for s in settings)),
+        activations=activations,
         dropout=any(s["dropout"] > 0 for s in settings),
-        widths=narrow_widths(values, settings) if sequential else (),
+        widths=widths,
+        rows=rows,
+        slots=slots,
         **{k: v for k, v in values.items() if k in own},
     )
+
+
+def arrange(static: Static, settings: Sequence[dict[str, Any]]) -> tuple[int, ...]:
+    """The order in which a block trains settings, as indices; ~i repeats setting i as padding."""
+    if not static.slots:
+        return tuple(range(len(settings)))
+    return fill(static.rows, static.slots, static.activations, settings)
 
 
 def make_setting(static: Static, point: dict[str, Any]) -> Setting:
@@ -101,24 +126,37 @@ def make_setting(static: Static, point: dict[str, Any]) -> Setting:
     )
 
 
-def narrow_widths(values: dict[str, Any], settings: list[dict[str, Any]]) -> tuple[int, ...]:
-    """The widths, out of 128, 512, 2048 ..., that hold the non-zero columns of sparse batches.
+def width_of(values: dict[str, Any], setting: dict[str, Any]) -> int:
+    """The width, out of 64, 128, 256 ..., that holds the non-zero columns of a setting's batches.
 
-    Of B columns, A ~ Binomial(B, 1 - Π S_i) have an active feature. Each setting gets the width
-    above A's mean and 2.5 standard deviations, where that is below B; a batch with more active
-    columns takes the next width. None where no activation can use them.
+    Of B columns, A ~ Binomial(B, 1 - Π S_i) have an active feature. The width is above A's mean and
+    2.5 standard deviations (a batch with more active columns takes the next width), or B itself
+    where that is less or the activation cannot use a narrow batch.
     """
     n, batch = values["n_features"], values["batch_size"]
-    widths = set()
-    for setting in settings:
-        if couples_batch(setting["activation"]):
-            continue
-        all_zero = math.prod(values["feature_sparsity"] or [setting["sparsity"]] * n)
-        mean = batch * (1 - all_zero)
-        need = mean + STANDARD_DEVIATIONS * math.sqrt(mean * all_zero) + 1
-        power = math.ceil(math.log(need / NARROWEST, RATIO))
-        widths.add(NARROWEST * RATIO ** max(power, 0))
-    return tuple(sorted(w for w in widths if w < batch))
+    if couples_batch(setting["activation"]):
+        return batch
+    all_zero = math.prod(values["feature_sparsity"] or [setting["sparsity"]] * n)
+    mean = batch * (1 - all_zero)
+    need = mean + STANDARD_DEVIATIONS * math.sqrt(mean * all_zero) + 1
+    return min(batch, NARROWEST * 2 ** max(math.ceil(math.log2(need / NARROWEST)), 0))
+
+
+def narrow_widths(values: dict[str, Any], settings: Sequence[dict[str, Any]]) -> tuple[int, ...]:
+    """The widths below the batch size that some setting needs, ascending."""
+    widths = {width_of(values, s) for s in settings}
+    return tuple(sorted(w for w in widths if w < values["batch_size"]))
+
+
+def ordering_gain(values: dict[str, Any], settings: Sequence[dict[str, Any]]) -> float:
+    """About how many multiply-adds narrow batches save, of one seed's models in one step.
+
+    5 n m per column for the products, and as much as 10 n for the activation and its derivative.
+    Where every model has draws of its own, each has to save enough by itself.
+    """
+    n, m, batch = values["n_features"], values["n_hidden"], values["batch_size"]
+    saved = [(batch - width_of(values, s)) * n * (5 * m + 10) for s in settings]
+    return float(max(saved) if values["unpaired"] else sum(saved))
 
 
 def couples_batch(activation: str | Callable) -> bool:

@@ -24,12 +24,22 @@ from jsuper import keys, optimizers
 from jsuper.toy import model
 from jsuper.toy.evaluation import make_evaluate
 from jsuper.toy.features import constant_loss
-from jsuper.toy.gradient import make_batch_loss, make_draws, make_gradient
+from jsuper.toy.gradient import make_batch_loss, make_draws
 from jsuper.toy.model import Params
+from jsuper.toy.rows import step_gradient
 from jsuper.toy.spec import recorded_steps
-from jsuper.toy.static import Setting, Static, make_setting, make_static
+from jsuper.toy.static import Setting, Static, arrange, make_setting, make_static
 
-__all__ = ["Setting", "State", "Static", "Train", "make_setting", "make_static", "make_train"]
+__all__ = [
+    "Setting",
+    "State",
+    "Static",
+    "Train",
+    "arrange",
+    "make_setting",
+    "make_static",
+    "make_train",
+]
 
 OK, NON_FINITE = 1, 2
 
@@ -80,14 +90,15 @@ def make_train(static: Static, sequential: bool = False) -> Train:
 
     Args:
         static: shapes and program.
-        sequential: under `vmap`, run the heavy part of a step one model after another instead of
-            batched; `lax.switch` then executes one activation, and a model's batch stays in cache.
+        sequential: under `vmap`, run the heavy part of a step one model after another, or one row
+            of models after another where `static` has rows, instead of batched; `lax.switch` then
+            executes one activation, and the arrays of a model or a team stay in cache.
 
     Returns:
         A `Train`; call it with a setting and a key (`jsuper.seed_key(seed)`).
     """
     per_model = sequential_vmap if sequential else lambda f: f
-    gradient = make_gradient(static, per_model)
+    gradient = step_gradient(static, sequential)
     batch_loss = per_model(make_batch_loss(static))
     evaluate = make_evaluate(static, per_model)
     curve_steps = recorded_steps(static.steps, static.records)
@@ -119,7 +130,7 @@ def make_train(static: Static, sequential: bool = False) -> Train:
 
         def body(i: Array, state: State) -> State:
             step = start + i
-            grads = gradient(state.params, setting, make_draws(static, key, step))
+            grads = gradient(state.params, setting, key, step)
             return apply_gradient(static, state, setting, grads, step, step < end)
 
         return jax.lax.fori_loop(0, n, body, state)

@@ -30,8 +30,12 @@ class Train:
     stops: tuple[int, ...] = (0,)
 
 
-def make_static(values, settings, sequential=False):
+def make_static(values, parts, batching="vmapped"):
     return Static(values["length"], values["steps"], values["dtype"])
+
+
+def arrange(static, settings):
+    return tuple(range(len(settings)))
 
 
 def make_setting(static, point):

@@ -1,0 +1,150 @@
+"""The gradient of a step, of one model or of a whole block: models share draws, batch and products.
+
+The models of a row have one density, so their batch is the same: h = W x is one product for all of
+them, and so is (W ∂L/∂z) xᵀ. Each activation stands in its own slots, known when the program is
+compiled, so that nothing is selected and no branch runs in vain. Models go through in *teams* whose
+arrays stay in a core's cache.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.custom_batching import custom_vmap, sequential_vmap
+
+from jsuper.toy import model
+from jsuper.toy.features import features
+from jsuper.toy.gradient import Draws, error_of, make_draws, make_gradient, narrowest
+from jsuper.toy.model import Params
+from jsuper.toy.static import Setting, Static
+
+TEAM_BYTES = 2**18  # of z of the models that go through together: with ∂L/∂z about half of an L2
+
+Gradient = Callable[[Params, Setting, Draws], Params]
+StepGradient = Callable[[Params, Setting, Array, Array], Params]
+
+
+def step_gradient(static: Static, sequential: bool) -> StepGradient:
+    """Build gradient(params, setting, key, step) of one model, on the batch of a seed's step.
+
+    Args:
+        static: shapes and program.
+        sequential: under vmap over settings and seeds, one seed after another: its draws are made
+            once for all of its models, and are still in cache when those are trained, row by row
+            or one after another. A model whose key is its own is trained by itself.
+    """
+
+    def of_model(gradient: Gradient) -> StepGradient:
+        def of_step(params: Params, setting: Setting, key: Array, step: Array) -> Params:
+            return gradient(params, setting, make_draws(static, key, step))
+
+        return of_step
+
+    plain = of_model(make_gradient(static))
+    if not sequential:
+        return plain
+    of_settings = jax.vmap(make_gradient(static, sequential_vmap), (0, 0, None))
+    of_rows = gradient_of_rows(static) if static.slots else of_settings
+    one_by_one, row_by_row = (sequential_vmap(of_model(g)) for g in (of_settings, of_rows))
+    by_itself = sequential_vmap(plain)
+    of_one = custom_vmap(plain)
+
+    @of_one.def_vmap
+    def of_block(axis_size, in_batched, params, setting, key, step):  # noqa: ANN001, ANN202 - jax's
+        def whole(value: Array, batched: bool) -> Array:
+            return value if batched else jnp.broadcast_to(value, (axis_size, *value.shape))
+
+        params, setting = jax.tree.map(whole, (params, setting), tuple(in_batched[:2]))
+        if in_batched[2]:
+            gradients = jax.vmap(by_itself, (0, 0, 0, None))(params, setting, key, step)
+        elif axis_size == static.rows * len(static.slots):
+            gradients = row_by_row(params, setting, key, step)
+        else:
+            gradients = one_by_one(params, setting, key, step)
+        return gradients, jax.tree.map(lambda _: True, gradients)
+
+    return of_one
+
+
+def gradient_of_rows(static: Static) -> Gradient:
+    """The gradients of all models of a seed, with a leading axis of rows x slots, row by row."""
+    widths = (*static.widths, static.batch_size)
+    at_width = [row_gradient_at(static, width) for width in widths]
+    shape = (static.rows, len(static.slots))
+
+    def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
+        def of_row(row: tuple[Params, Setting]) -> Params:
+            if draws.smallest is None:
+                return at_width[-1](*row, draws)
+            index = narrowest(static, draws.smallest, row[1].density[0])
+            return jax.lax.switch(index, at_width, *row, draws)
+
+        rows = jax.tree.map(lambda a: a.reshape(*shape, *a.shape[1:]), (params, setting))
+        return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), jax.lax.map(of_row, rows))
+
+    return gradient
+
+
+def row_gradient_at(static: Static, width: int) -> Gradient:
+    """The gradients of a row's models from the first `width` columns of their batch.
+
+    The same products as those of one model (see `gradient.gradient_at`), with an axis of models in
+    front: W (models, n_hidden, n_features), z (models, n_features, width).
+    """
+    repeats = static.batch_size - width + 1
+    product = functools.partial(jnp.matmul, precision="highest")
+    bytes_of_z = static.n_features * width * jnp.dtype(static.dtype).itemsize
+    size = max(1, TEAM_BYTES // bytes_of_z)
+    teams = [slice(i, i + size) for i in range(0, len(static.slots), size)]
+
+    def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
+        W, decoder = params.W, with_bias(params)
+        x = features(draws.u[:, :width], setting.density[0], static.dtype)
+        mask = jnp.ones((), static.dtype)
+        if draws.dropout is not None:
+            masks = jax.vmap(model.dropout_mask, (None, 0))
+            mask = masks(draws.dropout[:, :width], setting.dropout)
+        h = product(W.reshape(-1, static.n_features), x).reshape(*W.shape[:2], width) * mask
+        h1 = jnp.pad(h, ((0, 0), (0, 1), (0, 0)), constant_values=1)
+        through_h, at_output = [], []
+        for team in teams:
+            z = product(decoder[team], h1[team])
+            slopes = slopes_of(static, static.slots[team], repeats)
+            dz = slopes(z, x, setting.importance[team])
+            through_h.append(product(W[team], dz))
+            at_output.append(product(h1[team], dz.swapaxes(1, 2)))
+        dh = jnp.concatenate(through_h) * mask
+        at_hidden = product(dh.reshape(-1, width), x.T).reshape(W.shape)
+        at_decoder = jnp.concatenate(at_output)
+        return Params(W=at_hidden + at_decoder[:, :-1], b=at_decoder[:, -1])
+
+    return gradient
+
+
+def with_bias(params: Params) -> Array:
+    """The decoders [Wᵀ b], (models, n_features, n_hidden + 1)."""
+    return jnp.concatenate([params.W, params.b[:, None]], axis=1).swapaxes(1, 2)
+
+
+def slopes_of(static: Static, slots: tuple[int, ...], repeats: int) -> Callable[..., Array]:
+    """∂L/∂z of the models in `slots`: a function of z (models, n, width), x and importance."""
+    runs = [(a, len(list(run))) for a, run in itertools.groupby(slots)]
+
+    def slopes(z: Array, x: Array, importance: Array) -> Array:
+        parts, start = [], 0
+        for activation, count in runs:
+            slope = jax.grad(error_of(static.activations[activation], repeats))
+            if count == 1:  # XLA's code for a leading axis of 1 is half as fast
+                parts.append(slope(z[start], x, importance[start])[None])
+            else:
+                mine = slice(start, start + count)
+                parts.append(jax.vmap(slope, (0, None, 0))(z[mine], x, importance[mine]))
+            start += count
+        return jnp.concatenate(parts)
+
+    return slopes
