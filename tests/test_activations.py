@@ -52,6 +52,16 @@ LARGE = np.array(
         [1e4, -104.0, 20.5, 16.5, 1e4],
     ]
 )
+DENSE = np.linspace(-30, 30, 6000, dtype=np.float32).reshape(300, 20).T  # a column is alike
+AT = np.float32([0, 0.25, 0.5, 1, 1.5, 3, 6, 10, 20])  # all kinks, and softplus's thresholds
+KINKS = np.concatenate([AT, AT * np.float32(1 - 1e-6), AT * np.float32(1 + 1e-6), [1e-37]])
+EXTREME = np.float32([30, 80, 88.5, 100, 1e4])
+# Value and derivative are written by hand, or a part of them is.
+BY_HAND = (
+    *("elu(0.25)", "celu(0.5)", "selu", "exp", "exp_linear", "sigmoid", "log_sigmoid", "softplus"),
+    *("softplus(2)", "tanhshrink", "softsign", "silu", "gelu", "gelu_tanh", "mish"),
+    *("softmax", "log_softmax", "solu_batch"),
+)
 OVERFLOW_BY_DEFINITION = {"exp", "exp_linear"}
 
 
@@ -183,6 +193,92 @@ def test_nan_in_is_nan_out(label):
     assert np.isnan(value[1, 2])
 
 
+@pytest.mark.parametrize("label", LABELS)
+def test_float32_agrees_with_float64_on_a_dense_grid(label):
+    """Where float32 has a formula of its own, its polynomials must hold everywhere."""
+    cotangent = np.random.default_rng(3).normal(size=DENSE.shape)
+    exact = evaluate(label, DENSE, "float64", cotangent)
+    scales = 1, np.abs(cotangent).max(axis=0)
+    found = evaluate(label, DENSE, "float32", cotangent)
+    for ours, expected, scale in zip(found, exact, scales, strict=True):
+        error = np.abs(ours - expected) / np.maximum(scale, np.abs(expected))
+        assert error.max() < 1e-6
+
+
+@pytest.mark.parametrize("label", ["elu", "celu", "selu", "elu(0.25)", "celu(0.5)", "softsign"])
+def test_small_values_keep_relative_precision(label):
+    z = np.float32(np.array([[-1e-30, -1e-12, -1e-5, -3e-4, -0.01, -0.1, 1e-30, 1e-5]]))
+    ours, exact = evaluate(label, z, "float32")[0], evaluate(label, z)[0]
+    np.testing.assert_allclose(ours, exact, rtol=4e-7)
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "silu", "mish", "softplus", "log_sigmoid"])
+def test_tails_keep_relative_precision(name):
+    z = np.float32(np.linspace(2.5, 80, 400)[None])
+    z = z if name == "log_sigmoid" else -z
+    for ours, exact in zip(evaluate(name, z, "float32"), evaluate(name, z), strict=True):
+        np.testing.assert_allclose(ours, exact, rtol=2e-6)
+
+
+def test_float32_exponential_overflows_where_it_must():
+    z = np.float32([[88.0, 88.5, 88.72, 88.73, 89.5, 1e4, np.inf, -88.0, -1e4, -np.inf]])
+    with np.errstate(over="ignore"):
+        expected = np.exp(z)
+    np.testing.assert_allclose(evaluate("exp", z, "float32")[0], expected, rtol=1e-6, atol=1e-37)
+
+
+@pytest.mark.parametrize("label", BY_HAND)
+def test_second_derivative_in_float32(label):
+    """The derivative is given by hand, in part by operations on bits; its own must be right too."""
+    weight = np.random.default_rng(4).normal(size=SMOOTH.shape).astype(np.float32)
+    gradient = jax.grad(lambda z: jnp.sum(weight * resolve(label)(z)))
+    ones, step = np.ones_like(weight), 1e-5
+    ours = jax.jit(lambda z: jax.jvp(gradient, (z,), (ones,))[1])(SMOOTH.astype(np.float32))
+    above, below = (evaluate(label, SMOOTH + s, cotangent=weight)[1] for s in (step, -step))
+    np.testing.assert_allclose(ours, (above - below) / (2 * step), rtol=5e-6, atol=5e-6)
+
+
+@pytest.mark.parametrize("name", ["softmax", "softmin", "log_softmax", "solu"])
+@pytest.mark.parametrize("shape", [(4, 1), (1, 4), (2, 3, 4)])
+def test_normalised_member_of_any_shape(name, shape):
+    """A column, a row, and a stack of models under vmap, against JAX's own functions."""
+    reference = {
+        "softmax": jax.nn.softmax,
+        "softmin": lambda z, axis: jax.nn.softmax(-z, axis),
+        "log_softmax": jax.nn.log_softmax,
+        "solu": lambda z, axis: z * jax.nn.softmax(z, axis),
+    }[name]
+    pairs = [
+        (resolve(name), functools.partial(reference, axis=-2)),
+        (resolve(f"{name}_batch"), functools.partial(reference, axis=-1)),
+    ]
+
+    @jax.jit
+    def run(z):
+        """Value and gradient of ours and of the reference, over either axis."""
+        stacked = [(jax.vmap(ours) if z.ndim == 3 else ours, theirs) for ours, theirs in pairs]
+        return [
+            [(f(z), jax.grad(lambda z, f=f: jnp.sum(f(z) ** 2))(z)) for f in pair]
+            for pair in stacked
+        ]
+
+    z = 5 * np.random.default_rng(5).normal(size=shape).astype(np.float32)
+    for ours, theirs in run(z):
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("row", range(3))
+@pytest.mark.parametrize("name", ["softmax", "softmin", "log_softmax"])
+def test_nan_spreads_over_the_normalised_axis(name, row):
+    z = SMOOTH.copy()
+    z[row, 1] = np.nan
+    spread = np.zeros(z.shape, bool)
+    spread[:, 1] = True
+    np.testing.assert_array_equal(np.isnan(evaluate(name, z, "float32")[0]), spread)
+    np.testing.assert_array_equal(np.isnan(evaluate(f"{name}_batch", z.T, "float32")[0]), spread.T)
+
+
 # ---- PyTorch ----
 
 
@@ -250,6 +346,21 @@ def test_value_and_gradient_agree_with_torch(label, dtype):
     rtol, atol = TORCH_TOLERANCE[dtype]
     np.testing.assert_allclose(value, expected.detach(), rtol=rtol, atol=atol)
     np.testing.assert_allclose(gradient, z.grad, rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize("label", [x for x in LABELS if "softm" not in x and "solu" not in x])
+def test_float32_at_zero_kinks_and_extremes_is_torch(label):
+    """Zero, every kink, the float32 numbers next to it, and |z| from 30 to 1e4."""
+    torch = pytest.importorskip("torch")
+    points = np.concatenate([KINKS, -KINKS, EXTREME, -EXTREME])
+    z = np.float32(points[points < 80] if label in OVERFLOW_BY_DEFINITION else points)[None]
+    exact = torch.tensor(z, dtype=torch.float64, requires_grad=True)
+    expected = torch_functions(torch)[label](exact)
+    expected.sum().backward()
+    value, gradient = evaluate(label, z, "float32")
+    for ours, theirs in [(value, expected.detach().numpy()), (gradient, exact.grad.numpy())]:
+        error = np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))
+        np.testing.assert_array_less(error, 1e-6, err_msg=str(z))
 
 
 @pytest.mark.parametrize("name", ["softmax", "softmin", "log_softmax"])
