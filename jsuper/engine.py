@@ -299,8 +299,8 @@ def failed(block: Block) -> Arrays:
 def _train(
     plan: Plan, device: Device, block: Block, progress: Progress, stop: threading.Event
 ) -> Arrays | None:
+    settings, keys = programs.inputs(block)  # first: its small programs would wait for the large
     program = programs.compiled(block.key(plan, device), progress)
-    settings, keys = programs.inputs(block)
     state = program.init(settings, keys)
     for start, n in segments(program, stop):
         began = time.perf_counter()

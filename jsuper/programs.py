@@ -126,7 +126,7 @@ def batched(train: Any, paired: bool) -> Batched:
 
 
 def compile_program(functions: Batched, arguments: tuple, key: Key) -> Program:
-    """Compile a block's functions, all at once; `finish` is waited for when it is called."""
+    """Compile a block's functions; `finish` while the training runs, waited for when called."""
     settings, keys = arguments
     train = functions.train
     state = jax.eval_shape(functions.init, settings, keys)
@@ -141,8 +141,8 @@ def compile_program(functions: Batched, arguments: tuple, key: Key) -> Program:
 
     advancing = background(lambda: lower_advance(functions, state, settings, keys, fixed))
     starting = background(lambda: jax.jit(functions.init).lower(settings, keys))
-    finishing = background(lambda: jax.jit(functions.finish).lower(state, settings, keys))
     init, advance = starting.result(), advancing.result()
+    finishing = background(lambda: jax.jit(functions.finish).lower(state, settings, keys))
     usage = advance.memory_analysis()
     memory = 0
     if usage is not None:

@@ -8,6 +8,7 @@ arrays stay in a core's cache.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from jsuper.toy.gradient import Draws, error_of, make_draws, make_gradient, narr
 from jsuper.toy.model import Params
 from jsuper.toy.static import Setting, Static
 
-TEAM_BYTES = 2**18  # of z of the models that go through together: with ∂L/∂z about half of an L2
+TEAM = 6  # models that go through together: of more z leaves the cache, fewer make small products
 
 Gradient = Callable[[Params, Setting, Draws], Params]
 StepGradient = Callable[[Params, Setting, Array, Array], Params]
@@ -45,14 +46,14 @@ def step_gradient(static: Static, sequential: bool) -> StepGradient:
 
         return of_step
 
-    plain = of_model(make_gradient(static))
     if not sequential:
-        return plain
+        return of_model(make_gradient(static))
     of_settings = jax.vmap(make_gradient(static, sequential_vmap), (0, 0, None))
     of_rows = gradient_of_rows(static) if static.slots else of_settings
     one_by_one, row_by_row = (sequential_vmap(of_model(g)) for g in (of_settings, of_rows))
-    by_itself = sequential_vmap(plain)
-    of_one = custom_vmap(plain)
+    by_itself = sequential_vmap(of_model(make_gradient(static)))
+    whole_batches = dataclasses.replace(static, widths=())  # quicker to trace, and rarely run
+    of_one = custom_vmap(of_model(make_gradient(whole_batches)))
 
     @of_one.def_vmap
     def of_block(axis_size, in_batched, params, setting, key, step):  # noqa: ANN001, ANN202 - jax's
@@ -98,9 +99,7 @@ def row_gradient_at(static: Static, width: int) -> Gradient:
     """
     repeats = static.batch_size - width + 1
     product = functools.partial(jnp.matmul, precision="highest")
-    bytes_of_z = static.n_features * width * jnp.dtype(static.dtype).itemsize
-    size = max(1, TEAM_BYTES // bytes_of_z)
-    teams = [slice(i, i + size) for i in range(0, len(static.slots), size)]
+    teams = [slice(i, i + TEAM) for i in range(0, len(static.slots), TEAM)]
 
     def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
         W, decoder = params.W, with_bias(params)

@@ -1,0 +1,190 @@
+"""How time and memory grow with the number of models, n, m, the batch, the steps and the workers.
+
+    python benchmarks/scaling.py            # about ten minutes on two cores
+    python benchmarks/scaling.py --quick    # a taste
+
+Every point is trained in a process of its own, which compiles first and is then timed. Writes
+results/scaling.json and the figure beside it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import tyro
+from timing import describe_machine, device_name
+
+RESULTS = Path(__file__).parent / "results"
+RELU = {"activation": "relu", "seeds": 16, "steps": 200}
+# panel -> (what varies, its values, the sweep at a value)
+PANELS: dict[str, tuple[str, list[int], Any]] = {
+    "models": (
+        "models, 27 activations, 50 steps",
+        [27, 189, 1_890, 18_900, 100_170],
+        lambda v: {"steps": 50, "seeds": max(1, v // 189)} | ({"sparsity": 0.9} if v < 189 else {}),
+    ),
+    "features": (
+        "n_features, m 5, 7 sparsities",
+        [5, 10, 20, 50, 100, 200],
+        lambda v: RELU | {"n_features": v},
+    ),
+    "hidden": (
+        "n_hidden, n 20, 7 sparsities",
+        [1, 2, 5, 10, 20],
+        lambda v: RELU | {"n_hidden": v},
+    ),
+    "batch": (
+        "batch size, n 20, m 5, 7 sparsities",
+        [64, 256, 1024, 4096],
+        lambda v: RELU | {"batch_size": v},
+    ),
+    "steps": (
+        "steps, 27 activations x 7 sparsities",
+        [100, 1_000, 10_000],
+        lambda v: {"steps": v, "seeds": 2},
+    ),
+}
+QUICK = {"models": 3, "features": 3, "hidden": 2, "batch": 2, "steps": 2}
+
+# What a process runs: everything twice, the first time to compile.
+PROGRAM = """
+import json, resource, sys
+import jsuper
+options = json.loads(sys.argv[1])
+workers = options.pop("workers", None)
+sweep = jsuper.Sweep(records=max(1, options["steps"] // 100), **options)
+for _ in range(2):
+    ds = jsuper.run(sweep, progress=False, platform="cpu", workers=workers)
+    timing = json.loads(ds.attrs["timing"])
+timing["peak_bytes"] = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+timing["result_bytes"] = ds.nbytes
+print(json.dumps(timing))
+"""
+
+# How long a command takes to its first step; the folder of compiled programs is given.
+START = """
+import sys, threading, time
+began = float(sys.argv[1])
+import jsuper
+from jsuper import engine, plan, programs, runner
+programs.use_compilation_cache()
+used = plan.make_plan("cpu")
+job = runner.prepare(jsuper.Sweep(), None, used)
+progress, stop = engine.Progress(), threading.Event()
+def tick():
+    if progress.model_steps and not stop.is_set():
+        print(time.time() - began, flush=True)
+        stop.set()
+try:
+    runner.execute(job, used, progress, stop, tick)
+except runner.StoppedError:
+    pass
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measure how jsuper's time and memory grow."""
+
+    quick: bool = False
+    """few points of each panel"""
+    out: Path = RESULTS
+    """folder of the results"""
+
+
+def call(program: str, argument: str, cache: str = "off") -> str:
+    """What a fresh process prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, argument],
+        env=os.environ | {"JSUPER_CACHE": cache},
+        cwd=Path(__file__).parents[1],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout
+
+
+def measure_panels(quick: bool) -> dict[str, list[dict[str, Any]]]:
+    """The timing of every point of every panel."""
+    panels = {}
+    for name, (title, values, sweep_at) in PANELS.items():
+        panels[name] = []
+        for value in values[: QUICK[name]] if quick else values:
+            timing = json.loads(call(PROGRAM, json.dumps(sweep_at(value))))
+            panels[name].append({"value": value, **timing})
+            speed = timing["model_steps"] / timing["wall_s"]
+            print(
+                f"{title}: {value:>7,}  {timing['wall_s']:7.2f} s, of which evaluation "
+                f"{timing['evaluate_s'] / timing['workers']:.2f}; {speed:>9,.0f} model-steps/s; "
+                f"peak {timing['peak_bytes'] / 2**20:,.0f} MiB",
+                flush=True,
+            )
+    return panels
+
+
+def measure_workers(quick: bool) -> dict[str, Any]:
+    """Speed with one worker and with all, on the grid of 27 x 7, and the efficiency."""
+    grid = {"steps": 200 if quick else 1000, "seeds": 4}
+    speeds = {}
+    for workers in (1, os.cpu_count() or 1):
+        timing = json.loads(call(PROGRAM, json.dumps(grid | {"workers": workers})))
+        speeds[workers] = timing["model_steps"] / timing["wall_s"]
+    most = max(speeds)
+    return {"model_steps_per_s": speeds, "efficiency": speeds[most] / speeds[1] / most}
+
+
+def measure_start() -> dict[str, float]:
+    """Seconds from the start of a process to its first steps, with an empty cache and after it."""
+    with tempfile.TemporaryDirectory() as cache:
+        empty = float(call(START, str(time.time()), cache))
+        return {"empty cache": empty, "second process": float(call(START, str(time.time()), cache))}
+
+
+def plot(panels: dict[str, list[dict[str, Any]]], title: str, path: Path) -> None:
+    """Seconds and peak memory of every panel."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(16, 3.4), layout="constrained")
+    for axis, (name, rows) in zip(axes, panels.items(), strict=True):
+        values = [row["value"] for row in rows]
+        (seconds,) = axis.loglog(values, [row["wall_s"] for row in rows], "o-", label="seconds")
+        axis.set_xlabel(PANELS[name][0])
+        memory = axis.twinx()
+        peak = [row["peak_bytes"] / 2**30 for row in rows]
+        (bytes_,) = memory.plot(values, peak, "s--", color="0.6", label="peak memory, GiB")
+        memory.set_ylim(0, 1.2 * max(2.0, *peak))
+        if axis is axes[0]:
+            axis.set_ylabel("seconds")
+            axis.legend(handles=[seconds, bytes_], loc="upper left", frameon=False)
+        if axis is axes[-1]:
+            memory.set_ylabel("GiB")
+    figure.suptitle(title)
+    figure.savefig(path, dpi=130)
+
+
+def main() -> None:
+    """Measure, print, write and draw."""
+    options = tyro.cli(Options)
+    report = describe_machine("cpu")
+    report["start_s"] = measure_start()
+    print(
+        "to the first steps: " + ", ".join(f"{k} {v:.1f} s" for k, v in report["start_s"].items())
+    )
+    report["workers"] = measure_workers(options.quick)
+    print(f"workers: {report['workers']}")
+    report["panels"] = measure_panels(options.quick)
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / f"scaling{'-quick' * options.quick}.json"
+    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    plot(report["panels"], f"{device_name(report)}, float32", path.with_suffix(".png"))
+    print(path)
+
+
+if __name__ == "__main__":
+    main()
