@@ -70,6 +70,16 @@ def test_the_fast_plan_trains_every_activation_as_the_plain_one_does():
     assert fast.loss_curve.values == pytest.approx(plain.loss_curve.values, rel=1e-4)
 
 
+def test_a_model_that_diverges_leaves_the_others_of_its_row_as_they_are():
+    sweep = jsuper.Sweep(
+        activation=("relu", "exp"), sparsity=0.5, learning_rate=(1e-3, 1e-2), seeds=1, steps=50
+    )
+    fine = jsuper.run(sweep, progress=False)
+    wild = jsuper.run(dataclasses.replace(sweep, learning_rate=(1e-3, 1e4)), progress=False)
+    assert (wild.sel(learning_rate=1e4).status == 2).all()
+    assert (wild.W.sel(learning_rate=1e-3) == fine.W.sel(learning_rate=1e-3)).all()
+
+
 def trained(*chunks):
     used, progress, stop = plan.make_plan("cpu"), engine.Progress(), threading.Event()
     return dict(
