@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -26,8 +26,8 @@ class RunOptions:
     """auto, cpu, gpu or tpu; fails where it is not there"""
     workers: int | None = None
     """threads on a CPU; one per core by default"""
-    plan: str = "auto"
-    """how models are batched: auto, reference, sequential, rows or vmapped"""
+    plan: Literal["auto", "reference", "sequential", "rows", "vmapped"] = "auto"
+    """how models are batched; reference: whole batches, one model after another"""
     dry_run: bool = False
     """print the plan and end"""
     fail_on_nonfinite: bool = False

@@ -340,6 +340,13 @@ def test_a_run_shows_plan_table_and_figure_and_fills_its_folder(sweep, tmp_path)
     assert ds.sizes["seed"] == 2 and (ds.status == 1).all() and np.isfinite(ds.W).all()
 
 
+def test_a_plan_can_be_chosen(sweep, tmp_path):
+    code, out, _ = sweep(*TINY, "--plan", "reference", "--out", tmp_path / "run")
+    assert code == 0 and "models one after another, whole batches" in out
+    code, _, error = sweep(*TINY, "--plan", "fastest", "--out", tmp_path / "other")
+    assert code == cli.BAD_INPUT and "reference" in error and not (tmp_path / "other").exists()
+
+
 def test_a_finished_run_gets_the_page_that_it_lacks_once(sweep, finished):
     page = finished / "report.html"
     assert sweep(*WITH_REPORT, "--out", finished, "--dry-run")[0] == 0 and not page.exists()
