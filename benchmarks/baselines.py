@@ -25,6 +25,11 @@ LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.01
 IMPORTANCE_DECAY = 0.7
 
+
+class NotMeasuredError(Exception):
+    """A way cannot run here; the message says why, in one line."""
+
+
 Weights = tuple[np.ndarray, np.ndarray]
 Run = Callable[[], Weights]
 
@@ -84,6 +89,11 @@ class Work:
     def models(self) -> int:
         """Number of models."""
         return len(self.sparsities) * self.seeds
+
+    @property
+    def batch_bytes(self) -> int:
+        """Bytes of one step's batches, in float32."""
+        return 4 * self.models * self.batch * self.n_features
 
     @property
     def probabilities(self) -> np.ndarray:

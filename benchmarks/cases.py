@@ -14,16 +14,39 @@ from baselines import GRID_SPARSITIES, Run, Weights, Work, prepare_loop, prepare
 
 WAYS = {
     "torch": "PyTorch eager, einsum over instances",
+    "compiled": "PyTorch under torch.compile, einsum",
     "plain": "jit(vmap(train)), one per activation",
     "loop": "Python loop over a jitted step",
     "jsuper": "jsuper",
+    "sequential": "jsuper, models one by one",
+    "whole": "jsuper, one by one, whole batches",
 }
+# How jsuper batches in each of its ways. The two beside "jsuper" show what leaving out empty
+# columns is worth: they differ in nothing else.
+BATCHINGS = {"jsuper": "auto", "sequential": "sequential", "whole": "reference"}
+TORCH_WAYS = ("torch", "compiled")  # their sizes are numbers of instances
 Prepare = Callable[[str, Work], tuple[Run, float]]
 
 # Steps of the smallest case of each way. More models take fewer steps, so that every case lasts
 # some seconds on a CPU; the figure reported is per model-step.
-STEPS = {"torch": 200, "plain": 100, "loop": 100, "jsuper": 2000}
+STEPS = {
+    "torch": 200,
+    "compiled": 200,
+    "plain": 100,
+    "loop": 100,
+    "jsuper": 2000,
+    "sequential": 1000,
+    "whole": 400,
+}
 FEWEST_STEPS = 10
+# An accelerator takes a step of many models in a millisecond: fewer would time the start and the
+# end of a run.
+FEWEST_ON_ACCELERATOR = {"jsuper": 500}
+FEWEST_OF_OTHERS = 100
+# The largest arrays of a step that a way may hold at once, and the share of the device's memory
+# that they may take: JAX and PyTorch do not give back what they have taken.
+ARRAYS_HELD = 16
+MEMORY_SHARE = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -68,19 +91,20 @@ def find_ways(wanted: tuple[str, ...], platform: str) -> tuple[dict[str, Prepare
         The `prepare` function of each baseline that can run, and why the others cannot.
     """
     prepares: dict[str, Prepare] = {"plain": prepare_plain, "loop": prepare_loop}
-    missing = {}
+    missing: dict[str, str] = {}
     try:
-        torch_way = importlib.import_module("baseline_torch")
+        torch_ways = importlib.import_module("baseline_torch")
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        missing["torch"] = "PyTorch is not installed"
+        missing = dict.fromkeys(TORCH_WAYS, "PyTorch is not installed")
     else:
-        device, reason = torch_way.torch_device(platform)
+        device, reason = torch_ways.torch_device(platform)
         if device is None:
-            missing["torch"] = reason
+            missing = dict.fromkeys(TORCH_WAYS, reason)
         else:
-            prepares["torch"] = functools.partial(torch_way.prepare_torch, device=device)
+            prepare = {"torch": torch_ways.prepare_torch, "compiled": torch_ways.prepare_compiled}
+            prepares |= {w: functools.partial(prepare[w], device=device) for w in TORCH_WAYS}
     prepares = {way: prepares[way] for way in wanted if way in prepares}
     return prepares, {way: reason for way, reason in missing.items() if way in wanted}
 
@@ -117,31 +141,39 @@ def _seconds(runs: list[Run]) -> float:
     return time.perf_counter() - started
 
 
-def jsuper_cases(activations: tuple[str, ...], works: dict[str, Work]) -> list[Case]:
+def jsuper_cases(
+    activations: tuple[str, ...], works: dict[str, Work], way: str = "jsuper"
+) -> list[Case]:
     """Warms up the cases of jsuper: all activations are one sweep.
 
     Its time is that of the whole `jsuper.run`, less the evaluation, which the others do not have.
+
+    Args:
+        activations: names.
+        works: size in words -> the models of one activation.
+        way: a key of `BATCHINGS`.
     """
     cases = []
     for size, work in works.items():
 
         def timed(work: Work = work) -> float:
-            _, timing = train_jsuper(activations, work)
+            _, timing = train_jsuper(activations, work, BATCHINGS[way])
             return timing["wall_s"] - timing["evaluate_s"] / timing["workers"]
 
-        _, timing = train_jsuper(activations, work)
-        cases.append(Case("jsuper", size, activations, work, timing["compile_s"], timed))
+        _, timing = train_jsuper(activations, work, BATCHINGS[way])
+        cases.append(Case(way, size, activations, work, timing["compile_s"], timed))
     return cases
 
 
 def train_jsuper(
-    activations: tuple[str, ...], work: Work
+    activations: tuple[str, ...], work: Work, batching: str = "auto"
 ) -> tuple[dict[str, Weights], dict[str, Any]]:
     """Trains a grid with jsuper.
 
     Args:
         activations: names.
         work: the models of each activation.
+        batching: of jsuper's plan.
 
     Returns:
         The weights of each activation, models in the order of `work`, and jsuper's own times.
@@ -159,7 +191,8 @@ def train_jsuper(
         # The default density of the loss curve, also where a benchmark's run is short.
         records=max(1, work.steps // 100),
     )
-    ds = jsuper.run(sweep, progress=False)
+    plan = importlib.import_module("jsuper.plan").make_plan(batching=batching)
+    ds = jsuper.run(sweep, progress=False, plan=plan)
     models = ("activation", "sparsity", "seed")
     W = ds["W"].transpose(*models, "hidden", "feature").to_numpy()
     b = ds["b"].transpose(*models, "feature").to_numpy()
@@ -175,7 +208,9 @@ def _stack_models(values: np.ndarray) -> np.ndarray:
     return values.reshape(-1, *values.shape[2:])
 
 
-def works_by_instances(instances: tuple[int, ...], shape: Work) -> dict[str, Work]:
+def works_by_instances(
+    way: str, instances: tuple[int, ...], shape: Work, platform: str
+) -> dict[str, Work]:
     """Returns the work of one activation for numbers of stacked instances (PyTorch's sizes).
 
     The instances go through the sparsities of the grid in turn.
@@ -183,24 +218,45 @@ def works_by_instances(instances: tuple[int, ...], shape: Work) -> dict[str, Wor
     return {
         f"{count} instance" + "s" * (count > 1): replace(
             shape,
-            sparsities=tuple(islice(cycle(GRID_SPARSITIES), count)),
-            steps=_steps("torch", count, shape),
+            sparsities=tuple(islice(cycle(shape.sparsities), count)),
+            steps=_steps(way, count * _relative_cost(shape), platform),
         )
         for count in instances
     }
 
 
-def works_by_seeds(way: str, seeds: tuple[int, ...], shape: Work) -> dict[str, Work]:
+def works_by_seeds(way: str, seeds: tuple[int, ...], shape: Work, platform: str) -> dict[str, Work]:
     """Returns the work of one activation for numbers of random seeds (the sizes in JAX)."""
+    share = len(shape.sparsities) / len(GRID_SPARSITIES)
     return {
         f"{count} seed" + "s" * (count > 1): replace(
-            shape, seeds=count, steps=_steps(way, count, shape)
+            shape, seeds=count, steps=_steps(way, count * share * _relative_cost(shape), platform)
         )
         for count in seeds
     }
 
 
-def _steps(way: str, count: int, shape: Work) -> int:
-    """Returns fewer steps for more models and for larger ones."""
-    relative_cost = shape.n_features * shape.n_hidden / 100
-    return max(FEWEST_STEPS, round(STEPS[way] / count / min(max(relative_cost, 0.2), 10.0)))
+def fitting(works: dict[str, Work], memory: int | None) -> dict[str, Work]:
+    """Returns the works that a device's memory holds.
+
+    Args:
+        works: size in words -> the models of one activation.
+        memory: bytes that JAX may use there; None where there is no limit.
+    """
+    if memory is None:
+        return works
+    largest = MEMORY_SHARE * memory / ARRAYS_HELD
+    return {size: work for size, work in works.items() if work.batch_bytes <= largest}
+
+
+def _relative_cost(shape: Work) -> float:
+    """Returns about what a model costs, in models with n = 20, m = 5."""
+    return min(max(shape.n_features * shape.n_hidden / 100, 0.2), 10.0)
+
+
+def _steps(way: str, cost: float, platform: str) -> int:
+    """Returns fewer steps for more models and for larger ones: `cost` is that of one step."""
+    fewest = FEWEST_STEPS
+    if platform != "cpu":
+        fewest = FEWEST_ON_ACCELERATOR.get(way, FEWEST_OF_OTHERS)
+    return max(fewest, round(STEPS[way] / cost))

@@ -15,6 +15,7 @@ from matplotlib.ticker import NullFormatter, StrMethodFormatter
 # Colours of Okabe and Ito, told apart with any colour vision; the markers tell them apart too.
 STYLES = {
     "torch": ("#D55E00", "s"),
+    "compiled": ("#E69F00", "v"),
     "plain": ("#0072B2", "^"),
     "loop": ("#CC79A7", "D"),
     "jsuper": ("#009E73", "o"),

@@ -154,6 +154,8 @@ def plot(panels: dict[str, list[dict[str, Any]]], title: str, path: Path) -> Non
     for axis, (name, rows) in zip(axes, panels.items(), strict=True):
         values = [row["value"] for row in rows]
         (seconds,) = axis.loglog(values, [row["wall_s"] for row in rows], "o-", label="seconds")
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("")
         axis.set_xlabel(PANELS[name][0])
         memory = axis.twinx()
         peak = [row["peak_bytes"] / 2**30 for row in rows]

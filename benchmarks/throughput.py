@@ -2,13 +2,19 @@
 
     python benchmarks/throughput.py                  # the full grid on the CPU, tens of minutes
     python benchmarks/throughput.py --quick          # a taste, below two minutes
-    python benchmarks/throughput.py --platform gpu   # the same on a GPU
+    python benchmarks/throughput.py --shapes         # and other shapes, and sparsity .999 alone
+    python benchmarks/throughput.py --platform gpu   # the same on a GPU, if there is one
 
 Every way trains the same grid: 27 activations at 7 sparsities, n = 20, m = 5, batch 1024, float32.
 First each must reach jsuper's loss after the same number of steps; a way that computes something
 else has no speed worth reporting. Then the ways take turns, so that a machine that slows down does
 so for all, and ratios are taken within a round. Compilation is timed apart. PyTorch's best number
 of instances is compared with the best number of seeds of the others, all of which are reported.
+
+PyTorch is measured eager; and under torch.compile on a GPU, or where `--ways` asks for it, because
+compiling takes seconds for each activation and size. Products are float32 throughout, never TF32.
+On a GPU whose peaks are known the shares of its ceilings are printed (see ceilings.py); where there
+is no GPU nothing is measured, and nothing written.
 """
 
 import json
@@ -22,23 +28,32 @@ import jax
 import numpy as np
 import tyro
 from answer_check import compare, loss_over_constant
-from baselines import ACTIVATIONS, Weights, Work
+from baselines import ACTIVATIONS, NotMeasuredError, Weights, Work
 from cases import (
+    BATCHINGS,
+    TORCH_WAYS,
     WAYS,
     Prepare,
     baseline_cases,
     find_ways,
+    fitting,
     jsuper_cases,
     train_jsuper,
     works_by_instances,
     works_by_seeds,
 )
+from ceilings import ceilings
 from figure import plot_throughput
 from timing import best_ratios, describe_machine, device_name, measure
 
 RESULTS = Path(__file__).parent / "results"
 # (n_features, n_hidden) of the other experiments of the paper.
 SHAPES = ((2, 1), (5, 2), (100, 20), (200, 20))
+# Of a grid by itself: there nearly all columns of a batch are empty.
+SPARSEST = 0.999
+# Sizes of PyTorch under torch.compile, the largest of its instances: each is compiled anew for
+# every activation.
+COMPILED_SIZES = 2
 # Agreement is better measured with more seeds; jsuper is fast enough to leave it no noise.
 REFERENCE_SEEDS_FACTOR = 8
 # Share of the processors that other programs may take.
@@ -63,10 +78,13 @@ class Options:
     Attributes:
         platform: where JAX and PyTorch run.
         quick: few activations, sizes and steps; a rough check of the answer (15 %).
-        shapes: measure other (n, m) too, for ReLU, PyTorch and jsuper only.
+        shapes: measure other (n, m) too, for ReLU, PyTorch and jsuper only; and, on a CPU, the
+            sparsity .999 alone, with jsuper's whole batches beside its narrow ones.
         rounds: turns of each case.
-        ways: which to measure; the first stands for jsuper in the check where it is left out.
-        instances: numbers of stacked PyTorch instances; by default 1 to 64, on a GPU to 1024.
+        ways: which to measure; the first stands for jsuper in the check where it is left out. All
+            by default, on a CPU without "compiled".
+        instances: numbers of stacked PyTorch instances; by default 1 to 64, on a GPU to 1024, of
+            which "compiled" takes the largest two.
         seeds: numbers of random seeds; by default 1 to 8, on an accelerator to 256.
         activations: names, all by default.
         check: the grid on which the answer is checked.
@@ -77,7 +95,7 @@ class Options:
     quick: bool = False
     shapes: bool = False
     rounds: int = 5
-    ways: tuple[str, ...] = tuple(WAYS)
+    ways: tuple[str, ...] = ()
     instances: tuple[int, ...] = ()
     seeds: tuple[int, ...] = ()
     activations: tuple[str, ...] = tuple(ACTIVATIONS)
@@ -88,9 +106,11 @@ class Options:
 def resolve(options: Options) -> Options:
     """Fills in the sizes that depend on the platform and on `quick`."""
     large = options.platform != "cpu"
-    instances = options.instances or ((1, 4, 16, 64, 256, 1024) if large else (1, 4, 16, 64))
-    seeds = options.seeds or ((1, 4, 16, 64, 256) if large else (1, 2, 4, 8))
-    options = replace(options, instances=instances, seeds=seeds)
+    ways = options.ways or (*TORCH_WAYS[: 1 + large], "plain", "loop", "jsuper")
+    # Fewer sizes on an accelerator, where each is compiled for itself.
+    instances = options.instances or ((1, 64, 1024) if large else (1, 4, 16, 64))
+    seeds = options.seeds or ((1, 16, 256) if large else (1, 2, 4, 8))
+    options = replace(options, ways=ways, instances=instances, seeds=seeds)
     if not options.quick:
         return options
     check = Check(500, 8, ("relu", "tanh"), (0.9, 0.99), tolerance=0.15)
@@ -98,19 +118,26 @@ def resolve(options: Options) -> Options:
     return replace(options, instances=(1, 16), seeds=(1, 4), activations=activations, check=check)
 
 
-def use_platform(platform: str) -> None:
-    """Makes JAX run there, with full float32 products, or ends the program."""
+def use_platform(platform: str) -> str:
+    """Makes JAX run there, with full float32 products; returns where it runs after all, or ""."""
     # Compile times are only comparable where nobody reads programs of an earlier run.
     os.environ["JSUPER_CACHE"] = "off"
+    os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
+    # JAX would take most of the memory at its start, and leave little to PyTorch.
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     jax.config.update("jax_compilation_cache_dir", None)
     if platform == "cpu":
         jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_default_matmul_precision", "highest")
-    if jax.default_backend() != platform:
-        sys.exit(f"--platform {platform}: JAX found only {jax.default_backend()!r} here")
+    try:
+        return jax.default_backend()
+    except (RuntimeError, AssertionError):  # JAX_PLATFORMS asks for what is not there
+        return ""
 
 
-def check_answer(prepares: dict[str, Prepare], check: Check, with_jsuper: bool) -> dict[str, Any]:
+def check_answer(
+    prepares: dict[str, Prepare], check: Check, with_jsuper: bool
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Trains the same grid every way, and compares the losses.
 
     Args:
@@ -119,7 +146,7 @@ def check_answer(prepares: dict[str, Prepare], check: Check, with_jsuper: bool) 
         with_jsuper: whether jsuper is the reference; else the first baseline is.
 
     Returns:
-        The result of `compare`.
+        The result of `compare`, and the ways that turned out not to work here, with the reason.
     """
     work = Work(check.steps, check.sparsities, check.seeds)
 
@@ -127,20 +154,39 @@ def check_answer(prepares: dict[str, Prepare], check: Check, with_jsuper: bool) 
         ratios = [loss_over_constant(name, of_name, work) for name, of_name in weights.items()]
         return np.stack(ratios).reshape(len(weights), len(work.sparsities), work.seeds)
 
-    result = {}
+    result, missing = {}, {}
     for way, prepare in prepares.items():
         print(f"checking the answer: {WAYS[way]}", flush=True)
-        result[way] = losses(work, {name: prepare(name, work)[0]() for name in check.activations})
+        try:
+            weights = {name: prepare(name, work)[0]() for name in check.activations}
+        except NotMeasuredError as error:
+            missing[way] = str(error)
+        else:
+            result[way] = losses(work, weights)
     if with_jsuper:
         print("checking the answer: jsuper", flush=True)
         more = replace(work, seeds=REFERENCE_SEEDS_FACTOR * work.seeds)
         result["jsuper"] = losses(more, train_jsuper(check.activations, more)[0])
+    if not result:
+        sys.exit(f"none of the ways can be measured here: {'; '.join(missing.values())}")
     reference = "jsuper" if with_jsuper else next(iter(result))
-    return {"steps": check.steps, **compare(result, reference, check.tolerance)}
+    return {"steps": check.steps, **compare(result, reference, check.tolerance)}, missing
+
+
+def works_of(way: str, options: Options, shape: Work) -> dict[str, Work]:
+    """The sizes of a way: words -> the models of one activation."""
+    if way in TORCH_WAYS:
+        instances = options.instances[-COMPILED_SIZES if way == "compiled" else 0 :]
+        return works_by_instances(way, instances, shape, options.platform)
+    return works_by_seeds(way, (1,) if way == "loop" else options.seeds, shape, options.platform)
 
 
 def measure_grid(
-    options: Options, prepares: dict[str, Prepare], activations: tuple[str, ...], shape: Work
+    options: Options,
+    prepares: dict[str, Prepare],
+    activations: tuple[str, ...],
+    shape: Work,
+    plans: tuple[str, ...] = ("jsuper",),
 ) -> dict[str, Any]:
     """Warms up all cases of a grid, then times them in turn.
 
@@ -149,22 +195,29 @@ def measure_grid(
         prepares: the baselines to measure.
         activations: names.
         shape: n_features, n_hidden, batch and sparsities.
+        plans: the ways of jsuper to measure, where it is measured at all.
 
     Returns:
-        For the JSON: a row for each case, and the ratios of the best cases.
+        For the JSON: a row for each case, the ratios of the best cases, and the sizes that the
+        device's memory does not hold.
     """
-    cases = []
-    for way, prepare in prepares.items():
+    cases, left_out = [], {}
+    memory = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
+    for way in (*prepares, *(plans if "jsuper" in options.ways else ())):
         print(f"warming up: {WAYS[way]}, n {shape.n_features}, m {shape.n_hidden}", flush=True)
-        works = works_by_seeds(way, (1,) if way == "loop" else options.seeds, shape)
-        if way == "torch":
-            works = works_by_instances(options.instances, shape)
-        cases += baseline_cases(way, prepare, activations, works)
-    if "jsuper" in options.ways:
-        print(f"warming up: jsuper, n {shape.n_features}, m {shape.n_hidden}", flush=True)
-        cases += jsuper_cases(activations, works_by_seeds("jsuper", options.seeds, shape))
+        works = works_of(way, options, shape)
+        if way in BATCHINGS:  # jsuper cuts its blocks to what the memory holds
+            cases += jsuper_cases(activations, works, way)
+            continue
+        small = fitting(works, memory)
+        if len(small) < len(works):
+            left_out[way] = [size for size in works if size not in small]
+        try:
+            cases += baseline_cases(way, prepares[way], activations, small)
+        except NotMeasuredError as error:
+            left_out[way] = [str(error)]
     rows = measure(cases, options.rounds)
-    return {"cases": rows, **best_ratios(rows)}
+    return {"cases": rows, **best_ratios(rows), "left_out": left_out}
 
 
 def print_table(title: str, result: dict[str, Any]) -> None:
@@ -177,29 +230,55 @@ def print_table(title: str, result: dict[str, Any]) -> None:
     for name, ratio in result["ratios"].items():
         low, high = min(ratio["rounds"]), max(ratio["rounds"])
         print(f"{name}, best of each: {ratio['median']:.1f} (rounds {low:.1f} to {high:.1f})")
+    for way, sizes in result["left_out"].items():
+        print(f"left out: {WAYS[way]}, {'; '.join(sizes)}")
     others = np.mean([row["others"] for row in result["cases"]])
     if others > BUSY:
         print(f"BUSY MACHINE: others took {others:.0%} of it; measure again when it is quiet")
+
+
+def print_ceilings(found: dict[str, Any] | None) -> None:
+    """Prints the best case of each way as shares of the device's ceilings."""
+    if found is None:
+        print("\nshares of the ceilings: not known for this device")
+        return
+    peak, flop, moved = found["peak"], found["flop_per_model_step"], found["bytes_per_model_step"]
+    work = f"{flop / 1e6:.2f} MFLOP and {moved / 1e6:.2f} MB"
+    print(f"\nshares of the ceilings, counting {work} a model-step")
+    fp32, hbm = peak["flop_per_s"] / 1e12, peak["bytes_per_s"] / 1e12
+    print(f"{'way, best case':<38}{f'FP32, {fp32:.1f} TFLOP/s':>22}{f'HBM, {hbm:.2f} TB/s':>20}")
+    for way, share in found["shares"].items():
+        print(f"{WAYS[way]:<38}{share['fp32']:>22.1%}{share['hbm']:>20.1%}")
 
 
 def run_benchmark(options: Options) -> dict[str, Any]:
     """Checks the answer and, where it holds, times everything; returns the content of the JSON."""
     prepares, missing = find_ways(options.ways, options.platform)
     report = {**describe_machine(options.platform), "options": _plain(options)}
-    report["not_measured"] = missing
-    report["answer_check"] = check_answer(prepares, options.check, "jsuper" in options.ways)
-    if not report["answer_check"]["ok"]:
+    check, failed = check_answer(prepares, options.check, "jsuper" in options.ways)
+    report["not_measured"] = missing | failed
+    report["answer_check"] = check
+    if not check["ok"]:
         return report
+    prepares = {way: prepare for way, prepare in prepares.items() if way not in failed}
     shape = Work(steps=0)
     report["grid"] = measure_grid(options, prepares, options.activations, shape)
+    if options.platform != "cpu":
+        best = {way: row["median"] for way, row in report["grid"]["best"].items()}
+        report["ceilings"] = ceilings(report["device_kind"], report["devices"], shape, best)
     if options.shapes:
-        torch_only = {way: prepare for way, prepare in prepares.items() if way == "torch"}
+        torch_only = {way: prepares[way] for way in TORCH_WAYS if way in prepares}
         report["shapes"] = {
             f"n {n}, m {m}": measure_grid(
                 options, torch_only, ("relu",), replace(shape, n_features=n, n_hidden=m)
             )
             for n, m in SHAPES
         }
+        if options.platform == "cpu":  # accelerators train whole batches
+            sparse = replace(shape, sparsities=(SPARSEST,))
+            plans = tuple(BATCHINGS)
+            found = measure_grid(options, torch_only, options.activations, sparse, plans)
+            report["sparsest"] = {"sparsity": SPARSEST, **found}
     return report
 
 
@@ -212,7 +291,11 @@ def _plain(options: Options) -> dict[str, Any]:
 def main() -> int:
     """Runs the benchmark; returns the exit code, 1 where the ways do not agree."""
     options = resolve(tyro.cli(Options))
-    use_platform(options.platform)
+    found = use_platform(options.platform)
+    if found != options.platform:
+        there = f"only {found}" if found else "no device"
+        print(f"not measured: no {options.platform.upper()} here (JAX finds {there})")
+        return 0
     report = run_benchmark(options)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / f"throughput-{options.platform}{'-quick' * options.quick}.json"
@@ -232,8 +315,12 @@ def main() -> int:
     count = len(options.activations)
     grid = f"{count} activations x 7 sparsities, n 20, m 5, batch 1024, float32"
     print_table(f"{device_name(report)}: {grid}", report["grid"])
+    if "ceilings" in report:
+        print_ceilings(report["ceilings"])
     for name, result in report.get("shapes", {}).items():
         print_table(f"relu, {name}", result)
+    if "sparsest" in report:
+        print_table(f"{count} activations at sparsity {SPARSEST}, n 20, m 5", report["sparsest"])
     rows = report["grid"]["cases"]
     plot_throughput(rows, device_name(report), grid, path.with_suffix(".png"))
     return 0

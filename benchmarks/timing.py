@@ -88,7 +88,7 @@ def _row(
 
 
 def best_ratios(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Compares the best case of jsuper with the best case of every other way.
+    """Compares the best case of jsuper with the best case of every other way, and its own two.
 
     Args:
         rows: from `measure`.
@@ -100,13 +100,13 @@ def best_ratios(rows: list[dict[str, Any]]) -> dict[str, Any]:
     for row in rows:
         if row["way"] not in best or row["median"] > best[row["way"]]["median"]:
             best[row["way"]] = row
+    wanted = [("jsuper", way) for way in best if way != "jsuper"] + [("sequential", "whole")]
     ratios = {}
-    for way, row in best.items():
-        if way == "jsuper" or "jsuper" not in best:
-            continue
-        pairs = zip(best["jsuper"]["model_steps_per_s"], row["model_steps_per_s"], strict=True)
-        by_round = [ours / theirs for ours, theirs in pairs]
-        ratios[f"jsuper/{way}"] = {"median": median(by_round), "rounds": by_round}
+    for fast, slow in wanted:
+        if fast in best and slow in best:
+            rates = (best[fast]["model_steps_per_s"], best[slow]["model_steps_per_s"])
+            by_round = [ours / theirs for ours, theirs in zip(*rates, strict=True)]
+            ratios[f"{fast}/{slow}"] = {"median": median(by_round), "rounds": by_round}
     kept = ("size", "median")
     return {
         "best": {way: {key: row[key] for key in kept} for way, row in best.items()},

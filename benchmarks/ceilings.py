@@ -1,0 +1,93 @@
+"""What a device could do at most, and the share of it that a number of model-steps per second is.
+
+The peaks are the makers' figures, and the work of a model-step is counted on paper: neither is a
+measurement, and a share divides measured model-steps by both. It says how far a way is from the
+plain algorithm at full speed, not what the device did: a way that leaves out empty columns, or
+keeps a batch on the chip, needs less than is counted here.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from baselines import Work
+
+BYTES = 4  # of a float32
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A device's ceilings: float32 outside of the tensor cores, and its memory's nominal rate."""
+
+    flop_per_s: float
+    bytes_per_s: float
+
+
+# By JAX's name of the device, whole: an L40S is no L4, and a GH200 no H200.
+PEAKS = {
+    # 132 multiprocessors x 128 lanes x 2 x 1.98 GHz
+    "NVIDIA H200": Peak(66.9e12, 4.8e12),
+    "NVIDIA H100 80GB HBM3": Peak(66.9e12, 3.35e12),  # SXM
+    "NVIDIA A100-SXM4-80GB": Peak(19.5e12, 2.0e12),
+    "NVIDIA L4": Peak(30.3e12, 0.3e12),
+    "Tesla T4": Peak(8.1e12, 0.32e12),
+}
+
+
+def flop_of_step(work: Work) -> float:
+    """Operations of one dense model-step: five products of 2 B m n, and about 8 B n elementwise.
+
+    The products are h = W x, z = W^T h, dL/dh, and the two parts of dL/dW; the activation counts
+    like any other elementwise operation.
+    """
+    elements = work.batch * work.n_features
+    return 10.0 * elements * work.n_hidden + 8.0 * elements
+
+
+def bytes_of_step(work: Work) -> float:
+    """Bytes that one model-step moves where each product is a kernel of its own, as in XLA.
+
+    In passes over x, of 4 B n bytes each: every product reads or writes one array of x's size (x,
+    z or dL/dz) and one of h's (h or dL/dh), m/n of a pass; beside them x is written, x and z are
+    read and dL/dz is written by the loss' gradient, and dL/dz is read for the bias. That makes
+    11.25 passes at n = 20, m = 5. Draws are counted as made on the chip, weights as nothing.
+    """
+    passes = 5.0 * (1.0 + work.n_hidden / work.n_features) + 5.0
+    return passes * BYTES * work.batch * work.n_features
+
+
+def shares(peak: Peak, work: Work, model_steps_per_s: float) -> dict[str, float]:
+    """Shares of the two ceilings: model-steps per second x work of one / peak."""
+    return {
+        "fp32": model_steps_per_s * flop_of_step(work) / peak.flop_per_s,
+        "hbm": model_steps_per_s * bytes_of_step(work) / peak.bytes_per_s,
+    }
+
+
+def ceilings(
+    device_kind: str, devices: int, work: Work, best: dict[str, float]
+) -> dict[str, Any] | None:
+    """The shares of every way, for the JSON.
+
+    Args:
+        device_kind: JAX's name.
+        devices: how many jsuper uses; every other way uses one.
+        work: shape of the models.
+        best: way -> model-steps per second.
+
+    Returns:
+        The peaks of one device, the work of a model-step, and the shares by way; None for a device
+        whose peaks are not known here.
+    """
+    peak = PEAKS.get(device_kind)
+    if peak is None:
+        return None
+    return {
+        "device_kind": device_kind,
+        "peak": asdict(peak),
+        "flop_per_model_step": flop_of_step(work),
+        "bytes_per_model_step": bytes_of_step(work),
+        "shares": {
+            way: shares(peak, work, rate / (devices if way == "jsuper" else 1))
+            for way, rate in best.items()
+        },
+    }
