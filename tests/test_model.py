@@ -11,7 +11,8 @@ import pytest
 import jsuper
 from jsuper.toy import model
 from jsuper.toy.activations import REGISTRY
-from jsuper.toy.gradient import ascending, make_batch_loss, make_draws, make_gradient
+from jsuper.toy.draws import make_draws, order, running_count
+from jsuper.toy.gradient import make_batch_loss, make_gradient
 from jsuper.toy.model import Params
 from jsuper.toy.names import BATCH_COUPLED
 from jsuper.toy.rows import step_gradient
@@ -115,9 +116,9 @@ def test_gradient_of_every_activation_is_that_of_the_plain_loss(names, vector):
         for sparsity, dropout in SPARSITIES_AND_DROPOUTS
     ]
     static = make_static(VALUES | {"feature_sparsity": vector}, [settings], "rows")
-    assert static.widths == ((64, 256, 512) if vector is None else (512,))
-    params, draws = random_params(), make_draws(static, KEY, jnp.int32(11))
+    assert static.widths == ((32, 256, 512) if vector is None else (512,))
     stacked = jax.tree.map(lambda *a: np.stack(a), *[make_setting(static, p) for p in settings])
+    params, draws = random_params(), make_draws(static, KEY, jnp.int32(11), stacked.density)
     fast, plain = make_gradient(static), jax.grad(make_batch_loss(static))
 
     @jax.jit
@@ -175,21 +176,32 @@ def test_rows_of_models_have_the_gradients_of_single_ones(vector):
 def test_whole_and_narrow_programs_see_the_same_batch():
     settings = [{"activation": "relu", "sparsity": s, "dropout": 0.2} for s in (0.9, 0.999)]
     static = make_static(VALUES, [settings], "sequential")
-    whole = dataclasses.replace(static, widths=())
-    narrow_draws, whole_draws = (make_draws(s, KEY, jnp.int32(5)) for s in (static, whole))
-    both = [np.concatenate([d.u, d.dropout]) for d in (narrow_draws, whole_draws)]
-    ordered = [a[:, np.lexsort(a)] for a in both]
-    assert (ordered[0] == ordered[1]).all()
-    assert (np.diff(narrow_draws.smallest) > -1e-4).all()
+    density = np.array([1 - 0.9, 1 - 0.999], np.float32)
+    draws = make_draws(static, KEY, jnp.int32(5), density)
+    whole = make_draws(dataclasses.replace(static, widths=()), KEY, jnp.int32(5))
+    assert (draws.whole.u == whole.whole.u).all() and whole.narrow is None
+    both = [np.concatenate([d.u, d.dropout]) for d in (draws.narrow, whole.whole)]
+    there = {column.tobytes() for column in both[1].T}
+    columns = [column.tobytes() for column in both[0].T]
+    assert len(set(columns)) == len(columns) == static.widths[-1] and set(columns) <= there
+    active = (draws.narrow.u < density[1]).any(0)
+    assert active.sum() == (whole.whole.u < density[1]).any(0).sum()
+    assert not active[active.sum() :].any(), "those of the lowest density come first"
 
 
-@pytest.mark.parametrize("size", [2, 100, 1024, 1025])
-def test_ascending_sorts_but_for_near_ties(size):
-    values = jax.random.uniform(KEY, (size,))
-    order = np.asarray(ascending(values))
-    assert sorted(order) == list(range(size))
-    ordered = np.asarray(values)[order]
-    assert (ordered[1:] >= ordered[:-1] * (1 - 3e-4)).all()
+@pytest.mark.parametrize(("size", "width"), [(2, 1), (100, 100), (1024, 64), (1025, 900)])
+def test_order_puts_columns_below_lower_thresholds_first(size, width):
+    values = np.asarray(jax.random.uniform(KEY, (size,)))
+    thresholds = np.array([0.001, 0.05, 0.3, np.inf], np.float32)
+    got = np.asarray(jax.jit(order, static_argnums=2)(values, thresholds, width))
+    level = (values[None] >= thresholds[:, None]).sum(0)
+    assert got.tolist() == np.argsort(level, kind="stable")[:width].tolist()
+
+
+@pytest.mark.parametrize("size", [1, 31, 32, 33, 5000])
+def test_running_count_is_that_of_numpy(size):
+    flags = np.asarray(jax.random.bernoulli(KEY, 0.3, (size,)))
+    assert running_count(flags).tolist() == np.cumsum(flags).tolist()
 
 
 def test_widths_follow_the_sparsities():
@@ -201,10 +213,10 @@ def test_widths_follow_the_sparsities():
 
     assert widths(0.0, 0.7, 0.9) == ()
     assert widths(0.97) == (512,)
-    assert widths(0.0, 0.97, 0.997, 0.999) == (64, 128, 512)
-    assert widths(0.999, batch=64) == ()
+    assert widths(0.0, 0.97, 0.997, 0.999) == (32, 128, 512)
+    assert widths(0.999, batch=64) == (32,) and widths(0.999, batch=32) == ()
     assert widths(0.999, activation="softmax_batch") == ()
-    assert widths(0.0, vector=(0.999,) * 20) == (64,)
+    assert widths(0.0, vector=(0.999,) * 20) == (32,)
 
 
 def test_a_function_that_couples_the_batch_is_found_out():

@@ -19,8 +19,9 @@ from jax import Array
 from jax.custom_batching import custom_vmap, sequential_vmap
 
 from jsuper.toy import model
+from jsuper.toy.draws import Draws, make_draws
 from jsuper.toy.features import features
-from jsuper.toy.gradient import Draws, error_of, make_draws, make_gradient, narrowest
+from jsuper.toy.gradient import columns_of, error_of, make_gradient, narrowest
 from jsuper.toy.model import Params
 from jsuper.toy.static import Setting, Static
 
@@ -42,7 +43,7 @@ def step_gradient(static: Static, sequential: bool) -> StepGradient:
 
     def of_model(gradient: Gradient) -> StepGradient:
         def of_step(params: Params, setting: Setting, key: Array, step: Array) -> Params:
-            return gradient(params, setting, make_draws(static, key, step))
+            return gradient(params, setting, make_draws(static, key, step, setting.density))
 
         return of_step
 
@@ -103,11 +104,12 @@ def row_gradient_at(static: Static, width: int) -> Gradient:
 
     def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
         W, decoder = params.W, with_bias(params)
-        x = features(draws.u[:, :width], setting.density[0], static.dtype)
+        columns = columns_of(static, draws, width)
+        x = features(columns.u, setting.density[0], static.dtype)
         mask = jnp.ones((), static.dtype)
-        if draws.dropout is not None:
+        if columns.dropout is not None:
             masks = jax.vmap(model.dropout_mask, (None, 0))
-            mask = masks(draws.dropout[:, :width], setting.dropout)
+            mask = masks(columns.dropout, setting.dropout)
         h = product(W.reshape(-1, static.n_features), x).reshape(*W.shape[:2], width) * mask
         h1 = jnp.pad(h, ((0, 0), (0, 1), (0, 0)), constant_values=1)
         through_h, at_output = [], []
@@ -127,23 +129,37 @@ def row_gradient_at(static: Static, width: int) -> Gradient:
 
 def with_bias(params: Params) -> Array:
     """The decoders [Wᵀ b], (models, n_features, n_hidden + 1)."""
-    return jnp.concatenate([params.W, params.b[:, None]], axis=1).swapaxes(1, 2)
+    decoder = jnp.concatenate([params.W, params.b[:, None]], axis=1).swapaxes(1, 2)
+    # a transposition inside the product would keep it from XLA's fast kernels on a CPU
+    return jax.lax.optimization_barrier(decoder)
 
 
 def slopes_of(static: Static, slots: tuple[int, ...], repeats: int) -> Callable[..., Array]:
     """∂L/∂z of the models in `slots`: a function of z (models, n, width), x and importance."""
-    runs = [(a, len(list(run))) for a, run in itertools.groupby(slots)]
 
     def slopes(z: Array, x: Array, importance: Array) -> Array:
-        parts, start = [], 0
-        for activation, count in runs:
+        parts = []
+        for activation, first, count in runs_of(slots):
             slope = jax.grad(error_of(static.activations[activation], repeats))
             if count == 1:  # XLA's code for a leading axis of 1 is half as fast
-                parts.append(slope(z[start], x, importance[start])[None])
+                parts.append(slope(z[first], x, importance[first])[None])
             else:
-                mine = slice(start, start + count)
+                mine = slice(first, first + count)
                 parts.append(jax.vmap(slope, (0, None, 0))(z[mine], x, importance[mine]))
-            start += count
         return jnp.concatenate(parts)
 
     return slopes
+
+
+def runs_of(slots: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """(activation, first slot, number) of the neighbours that have one activation.
+
+    At most half a team: XLA (jax 0.10) writes slower code for a loop over a whole array, by half
+    for some activations, than for one over its slice.
+    """
+    runs, first = [], 0
+    for activation, run in itertools.groupby(slots):
+        end = first + len(list(run))
+        runs += [(activation, i, min(TEAM // 2, end - i)) for i in range(first, end, TEAM // 2)]
+        first = end
+    return runs

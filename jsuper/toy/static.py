@@ -14,15 +14,16 @@ from flax import struct
 
 from jsuper.toy.activations import resolve
 from jsuper.toy.features import importance
-from jsuper.toy.layout import common_slots, fill
+from jsuper.toy.layout import common_slots, fill, rows_of
 from jsuper.toy.names import BATCH_COUPLED
 from jsuper.toy.spec import Sweep
 
-NARROWEST = 64  # columns: below it the cost of an operation hardly shrinks any more
-STANDARD_DEVIATIONS = 2.5  # a width holds the active columns of nearly every batch
-# Sorting a seed's columns and gathering them takes as long as about so many multiply-adds of its
-# models (1024 columns, one core); narrow batches pay where they save more.
-ORDERING_COST = 2.4e6
+NARROWEST = 32  # columns: below it the cost of an operation hardly shrinks any more
+STANDARD_DEVIATIONS = 2.0  # a width holds the active columns of nearly every batch
+# Putting a seed's columns in order takes about as long as so many multiply-adds of its models, and
+# gathering a number of the widest narrow batch as so many (benchmarks/ordering.py, one core).
+ORDERING_COST = 3e5
+GATHERING_COST = 80
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Static:
     snapshots: tuple[int, ...] = ()
     dropout: bool = False  # whether any model of the group has dropout at all
     widths: tuple[int, ...] = ()  # of narrow batches, ascending; empty: every batch is whole
+    densities: int = 1  # most that differ among the models of a seed
     rows: int = 0  # of models that share a batch, in a block; 0: one model after another
     slots: tuple[int, ...] = ()  # of a row: which activation each of its models has
 
@@ -84,12 +86,13 @@ def make_static(
     if batching in ("auto", "rows") and not any(map(couples_batch, activations)):
         rows, slots = common_slots(parts, activations)
     widths = () if batching in ("vmapped", "reference") else narrow_widths(values, settings)
-    if batching == "auto" and not max(ordering_gain(values, p) for p in parts) > ORDERING_COST:
+    if batching == "auto" and not any(ordering_pays(values, part) for part in parts):
         widths = ()
     return Static(
         activations=activations,
         dropout=any(s["dropout"] > 0 for s in settings),
         widths=widths,
+        densities=max(len(rows_of(part)) for part in parts),
         rows=rows,
         slots=slots,
         **{k: v for k, v in values.items() if k in own},
@@ -127,10 +130,10 @@ def make_setting(static: Static, point: dict[str, Any]) -> Setting:
 
 
 def width_of(values: dict[str, Any], setting: dict[str, Any]) -> int:
-    """The width, out of 64, 128, 256 ..., that holds the non-zero columns of a setting's batches.
+    """The width, out of 32, 64, 128 ..., that holds the non-zero columns of a setting's batches.
 
     Of B columns, A ~ Binomial(B, 1 - Π S_i) have an active feature. The width is above A's mean and
-    2.5 standard deviations (a batch with more active columns takes the next width), or B itself
+    2 standard deviations (a batch with more active columns takes the next width), or B itself
     where that is less or the activation cannot use a narrow batch.
     """
     n, batch = values["n_features"], values["batch_size"]
@@ -148,15 +151,21 @@ def narrow_widths(values: dict[str, Any], settings: Sequence[dict[str, Any]]) ->
     return tuple(sorted(w for w in widths if w < values["batch_size"]))
 
 
-def ordering_gain(values: dict[str, Any], settings: Sequence[dict[str, Any]]) -> float:
-    """About how many multiply-adds narrow batches save, of one seed's models in one step.
+def ordering_pays(values: dict[str, Any], settings: Sequence[dict[str, Any]]) -> bool:
+    """Whether narrow batches save more than it takes to put a seed's columns in order.
 
-    5 n m per column for the products, and as much as 10 n for the activation and its derivative.
-    Where every model has draws of its own, each has to save enough by itself.
+    Both in multiply-adds. A column saves 5 n m of them for the products, and as much as 10 n for
+    the activation and its derivative. Where every model has draws of its own (`unpaired`), one that
+    saves enough by itself decides.
     """
     n, m, batch = values["n_features"], values["n_hidden"], values["batch_size"]
-    saved = [(batch - width_of(values, s)) * n * (5 * m + 10) for s in settings]
-    return float(max(saved) if values["unpaired"] else sum(saved))
+    widths = np.array([width_of(values, s) for s in settings])
+    narrow = widths < batch
+    saved = (batch - widths) * n * (5 * m + 10)
+    cost = ORDERING_COST + GATHERING_COST * n * widths
+    if values["unpaired"] or not narrow.any():
+        return bool((narrow & (saved > cost)).any())
+    return bool(saved.sum() > cost[narrow].max())
 
 
 def couples_batch(activation: str | Callable) -> bool:
