@@ -20,10 +20,17 @@ WAYS = {
     "jsuper": "jsuper",
     "sequential": "jsuper, models one by one",
     "whole": "jsuper, one by one, whole batches",
+    "fused": "jsuper, products as sums",
 }
-# How jsuper batches in each of its ways. The two beside "jsuper" show what leaving out empty
-# columns is worth: they differ in nothing else.
-BATCHINGS = {"jsuper": "auto", "sequential": "sequential", "whole": "reference"}
+# How jsuper batches in each of its ways.
+BATCHINGS = {
+    "jsuper": "auto",
+    "sequential": "sequential",
+    "whole": "reference",
+    "fused": "fused",
+}
+# They differ in nothing else, so they show what leaving out empty columns is worth.
+NARROW_AND_WHOLE = ("jsuper", "sequential", "whole")
 TORCH_WAYS = ("torch", "compiled")  # their sizes are numbers of instances
 Prepare = Callable[[str, Work], tuple[Run, float]]
 
@@ -37,11 +44,12 @@ STEPS = {
     "jsuper": 2000,
     "sequential": 1000,
     "whole": 400,
+    "fused": 2000,
 }
 FEWEST_STEPS = 10
 # An accelerator takes a step of many models in a millisecond: fewer would time the start and the
 # end of a run.
-FEWEST_ON_ACCELERATOR = {"jsuper": 500}
+FEWEST_ON_ACCELERATOR = {"jsuper": 500, "fused": 500}
 FEWEST_OF_OTHERS = 100
 # The largest arrays of a step that a way may hold at once, and the share of the device's memory
 # that they may take: JAX and PyTorch do not give back what they have taken.
@@ -251,7 +259,7 @@ def fitting(works: dict[str, Work], memory: int | None) -> dict[str, Work]:
 
 def _relative_cost(shape: Work) -> float:
     """Returns about what a model costs, in models with n = 20, m = 5."""
-    return min(max(shape.n_features * shape.n_hidden / 100, 0.2), 10.0)
+    return min(max(shape.n_features * shape.n_hidden / 100, 0.02), 10.0)
 
 
 def _steps(way: str, cost: float, platform: str) -> int:

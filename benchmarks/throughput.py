@@ -31,6 +31,7 @@ from answer_check import compare, loss_over_constant
 from baselines import ACTIVATIONS, NotMeasuredError, Weights, Work
 from cases import (
     BATCHINGS,
+    NARROW_AND_WHOLE,
     TORCH_WAYS,
     WAYS,
     Prepare,
@@ -262,7 +263,8 @@ def run_benchmark(options: Options) -> dict[str, Any]:
         return report
     prepares = {way: prepare for way, prepare in prepares.items() if way not in failed}
     shape = Work(steps=0)
-    report["grid"] = measure_grid(options, prepares, options.activations, shape)
+    plans = ("jsuper",) if options.platform == "cpu" else ("jsuper", "fused")
+    report["grid"] = measure_grid(options, prepares, options.activations, shape, plans)
     if options.platform != "cpu":
         best = {way: row["median"] for way, row in report["grid"]["best"].items()}
         report["ceilings"] = ceilings(report["device_kind"], report["devices"], shape, best)
@@ -276,8 +278,7 @@ def run_benchmark(options: Options) -> dict[str, Any]:
         }
         if options.platform == "cpu":  # accelerators train whole batches
             sparse = replace(shape, sparsities=(SPARSEST,))
-            plans = tuple(BATCHINGS)
-            found = measure_grid(options, torch_only, options.activations, sparse, plans)
+            found = measure_grid(options, torch_only, options.activations, sparse, NARROW_AND_WHOLE)
             report["sparsest"] = {"sparsity": SPARSEST, **found}
     return report
 

@@ -26,7 +26,7 @@ class RunOptions:
     """auto, cpu, gpu or tpu; fails where it is not there"""
     workers: int | None = None
     """threads on a CPU; one per core by default"""
-    plan: Literal["auto", "reference", "sequential", "rows", "vmapped"] = "auto"
+    plan: Literal["auto", "reference", "sequential", "rows", "vmapped", "fused"] = "auto"
     """how models are batched; reference: whole batches, one model after another"""
     dry_run: bool = False
     """print the plan and end"""

@@ -16,8 +16,10 @@ from jsuper.spec import BaseSweep, SpecError
 Device = Any  # jax.Device, which type checkers take for a variable
 PLATFORMS = ("auto", "cpu", "gpu", "tpu")
 # How the models of a block run: by a rule; plainly; one after another; those that share a batch
-# together; all of an activation at once. Families may treat several alike.
-BATCHINGS = ("auto", "reference", "sequential", "rows", "vmapped")
+# together; all of an activation at once, its products by a library or as sums that the compiler can
+# fuse with the rest. Families may treat several alike.
+AT_ONCE = ("vmapped", "fused")
+BATCHINGS = ("auto", "reference", "sequential", "rows", *AT_ONCE)
 CHUNK_SECONDS = 60.0  # what a kill may cost a worker
 CPU_MODELS = (24, 256)  # of a chunk: enough to share the draws, few enough to balance and lose
 ACCELERATOR_MODELS = 2**16  # of a chunk; its blocks are as large as the device's memory holds
@@ -38,7 +40,7 @@ class Plan:
     @property
     def sequential(self) -> bool:
         """Whether a block's models run one, or a few, after another, and not all at once."""
-        return self.batching != "vmapped"
+        return self.batching not in AT_ONCE
 
     @property
     def workers(self) -> int:
@@ -53,6 +55,7 @@ class Plan:
             "sequential": "models one after another",
             "rows": "models that share a batch together, columns always in order",
             "vmapped": "models vmapped by activation",
+            "fused": "models vmapped by activation, products fused with the rest",
         }[self.batching]
         if self.platform == "cpu":
             return f"cpu, {self.workers} worker threads, {words}"

@@ -178,11 +178,12 @@ def test_no_function_is_traced_again_for_a_second_block(monkeypatch):
     assert once > 0 and len(traced) == once
 
 
+@pytest.mark.parametrize("batching", plan.AT_ONCE)
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
-def test_the_accelerator_plan_lowers_without_the_accelerator(platform):
+def test_the_accelerator_plan_lowers_without_the_accelerator(platform, batching):
     group = expand(jsuper.Sweep(seeds=4))[0]
     gelus = [s for s in group.settings if s["activation"] == "gelu"]
-    static = toy.make_static(group.static, [gelus])
+    static = toy.make_static(group.static, [gelus], batching)
     functions = programs.batched(toy.make_train(static), paired=True)
     settings, keys = programs.example_arguments(toy, static, (7, 4), paired=True)
     state = jax.eval_shape(functions.init, settings, keys)

@@ -104,7 +104,7 @@ def gradient_at(static: Static, width: int) -> Callable[..., tuple[Array, Array]
     """
     repeats = static.batch_size - width + 1
     branches = [jax.grad(error_of(a, repeats)) for a in static.activations]
-    product = functools.partial(jnp.matmul, precision="highest")
+    product, over_batch = products(static.fused)
 
     def gradient(W: Array, decoder: Array, setting: Setting, draws: Draws) -> tuple[Array, Array]:
         x, mask = batch_of(static, setting, columns_of(static, draws, width))
@@ -115,6 +115,24 @@ def gradient_at(static: Static, width: int) -> Callable[..., tuple[Array, Array]
         dz = jax.lax.switch(setting.activation, branches, z, x, setting.importance)
         dh = product(W, dz)
         dh = dh if mask is None else dh * mask
-        return product(dh, x.T), product(h1, dz.T)
+        return over_batch(dh, x), over_batch(h1, dz)
 
     return gradient
+
+
+def products(
+    fused: bool,
+) -> tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]:
+    """The functions A B and A Bᵀ of two matrices, in full precision.
+
+    Args:
+        fused: as multiplications and sums, which XLA fuses on a GPU with what comes before and
+            after; a library's product of such small matrices goes through the device's memory.
+    """
+    if fused:
+        return (
+            lambda a, b: jnp.sum(a[:, :, None] * b[None], axis=1),
+            lambda a, b: jnp.sum(a[:, None] * b[None], axis=2),
+        )
+    product = functools.partial(jnp.matmul, precision="highest")
+    return product, lambda a, b: product(a, b.T)

@@ -50,6 +50,7 @@ class Static:
     widths: tuple[int, ...] = ()  # of narrow batches, ascending; empty: every batch is whole
     densities: int = 1  # most that differ among the models of a seed
     rows: int = 0  # of models that share a batch, in a block; 0: one model after another
+    fused: bool = False  # products as sums, for the compiler to fuse, and not by a library
     slots: tuple[int, ...] = ()  # of a row: which activation each of its models has
 
 
@@ -73,7 +74,8 @@ def make_static(
     Args:
         values: one value for each role-"static" field.
         parts: the settings of each block that the program shall train.
-        batching: how models run: vmapped (whole batches, all at once), reference (whole batches,
+        batching: how models run: vmapped (whole batches, all at once), fused (the same, products
+            as multiplications and sums), reference (whole batches,
             one model after another), sequential (narrow batches where they hold all that is active,
             one after another), rows (narrow, models of one density together), or auto (rows, but
             whole batches where narrow ones would not pay).
@@ -85,7 +87,9 @@ def make_static(
     rows, slots = 0, ()
     if batching in ("auto", "rows") and not any(map(couples_batch, activations)):
         rows, slots = common_slots(parts, activations)
-    widths = () if batching in ("vmapped", "reference") else narrow_widths(values, settings)
+    widths = (
+        () if batching in ("vmapped", "fused", "reference") else narrow_widths(values, settings)
+    )
     if batching == "auto" and not any(ordering_pays(values, part) for part in parts):
         widths = ()
     return Static(
@@ -93,6 +97,7 @@ def make_static(
         dropout=any(s["dropout"] > 0 for s in settings),
         widths=widths,
         densities=max(len(rows_of(part)) for part in parts),
+        fused=batching == "fused",
         rows=rows,
         slots=slots,
         **{k: v for k, v in values.items() if k in own},
