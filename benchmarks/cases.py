@@ -154,7 +154,8 @@ def jsuper_cases(
 ) -> list[Case]:
     """Warms up the cases of jsuper: all activations are one sweep.
 
-    Its time is that of the whole `jsuper.run`, less the evaluation, which the others do not have.
+    Its time is that of `jsuper.run` up to the last step of the last worker, less the evaluation of
+    models that are done by then, which the others do not have.
 
     Args:
         activations: names.
@@ -166,7 +167,7 @@ def jsuper_cases(
 
         def timed(work: Work = work) -> float:
             _, timing = train_jsuper(activations, work, BATCHINGS[way])
-            return timing["wall_s"] - timing["evaluate_s"] / timing["workers"]
+            return timing["trained_s"]
 
         _, timing = train_jsuper(activations, work, BATCHINGS[way])
         cases.append(Case(way, size, activations, work, timing["compile_s"], timed))

@@ -57,7 +57,7 @@ for grid in json.loads(sys.argv[1]):
     for _ in range(2):
         ds = jsuper.run(sweep, progress=False, platform="cpu")
         timing = json.loads(ds.attrs["timing"])
-    seconds = timing["wall_s"] - timing["evaluate_s"] / timing["workers"]
+    seconds = timing["train_s"] / timing["workers"]
     print(timing["model_steps"] / seconds, flush=True)
 """
 

@@ -181,7 +181,7 @@ def run(
     platform: str = "auto",
     workers: int | None = None,
     progress: bool = True,
-    plan: Plan | None = None,
+    plan: Plan | str | None = None,
 ) -> xarray.Dataset:
     """Train every model of a sweep and return all of it as one Dataset.
 
@@ -191,7 +191,8 @@ def run(
         platform: auto, cpu, gpu or tpu.
         workers: threads on a CPU; one per core by default.
         progress: show a progress line on standard error.
-        plan: where and how models run, instead of what `platform` and `workers` give.
+        plan: how models run, one of `jsuper.plan.BATCHINGS` ("reference" trains whole batches one
+            model after another); or a Plan, instead of what `platform` and `workers` give.
 
     Returns:
         The Dataset that `jsuper.load(out)` gives; `attrs["timing"]` says where the time went.
@@ -208,7 +209,8 @@ def run(
 
     use_compilation_cache()
     began = time.perf_counter()
-    plan = plan or make_plan(platform, workers)
+    if plan is None or isinstance(plan, str):
+        plan = make_plan(platform, workers, plan or "auto")
     job = prepare(sweep, Path(out) if out is not None else None, plan)
     counters, stop = Progress(), threading.Event()
     with reporter(job.todo, counters, quiet=not progress) as tick:

@@ -1,5 +1,7 @@
 """The final loss of a model on a sample so large that its standard error is at most half a percent.
 
+A few tiny models whose loss is all but zero end with a larger one, after MAX_ROUNDS; it is stored.
+
 At high sparsity most columns of a batch are all zero. Columns with an active feature are sampled,
 and the zero column is weighted exactly: L = (1 - P) L(0) + P E[L | some feature is active]. Where
 an activation couples the samples of a batch, whole batches of the training size are drawn instead.
