@@ -94,7 +94,7 @@ def parts(steps: int) -> tuple[dict[str, Callable[[], Any]], dict[str, int]]:
 
 def touch(draws: Draws) -> jax.Array:
     """A number for which all draws are needed."""
-    return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(draws))
+    return jnp.stack([jnp.sum(leaf) for leaf in jax.tree.leaves(draws)]).sum()
 
 
 def optimizer(static: Static, settings: Setting) -> Callable:
