@@ -1,11 +1,11 @@
 """Where a model-step of the default grid goes on one core: a profile by parts.
 
-    taskset -c 0 python benchmarks/profile.py
+    taskset -c 0 python benchmarks/step_parts.py
 
 A seed's 189 models (27 activations x 7 sparsities, n 20, m 5, batch 1024) take some steps, whole
 and part by part: the draws, the order of the columns, the gradient of a row of 27 models at each
 width, and the optimizer. Parts are loops of their own, so that they need not add up exactly. Writes
-results/profile.json. Pin it to one core.
+results/step_parts.json. Pin it to one core.
 """
 
 import json
@@ -42,7 +42,7 @@ class Options:
     """of which the median counts; the parts take turns in each"""
     steps: int = 100
     """of one call"""
-    out: Path = RESULTS / "profile.json"
+    out: Path = RESULTS / "step_parts.json"
     """where the figures go"""
 
 
