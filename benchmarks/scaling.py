@@ -19,6 +19,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import tyro
+from matplotlib.ticker import LogLocator
 from timing import describe_machine, device_name
 
 RESULTS = Path(__file__).parent / "results"
@@ -73,11 +74,11 @@ START = """
 import sys, threading, time
 began = float(sys.argv[1])
 import jsuper
-from jsuper import engine, plan, programs, runner
+from jsuper import counters, plan, programs, runner
 programs.use_compilation_cache()
 used = plan.make_plan("cpu")
 job = runner.prepare(jsuper.Sweep(), None, used)
-progress, stop = engine.Progress(), threading.Event()
+progress, stop = counters.Progress(), threading.Event()
 def tick():
     if progress.model_steps and not stop.is_set():
         print(time.time() - began, flush=True)
@@ -154,6 +155,7 @@ def plot(panels: dict[str, list[dict[str, Any]]], title: str, path: Path) -> Non
     for axis, (name, rows) in zip(axes, panels.items(), strict=True):
         values = [row["value"] for row in rows]
         (seconds,) = axis.loglog(values, [row["wall_s"] for row in rows], "o-", label="seconds")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_minor_formatter("")
         axis.set_xlabel(PANELS[name][0])
@@ -184,7 +186,9 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / f"scaling{'-quick' * options.quick}.json"
     path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    plot(report["panels"], f"{device_name(report)}, float32", path.with_suffix(".png"))
+    efficiency = f"two workers are {report['workers']['efficiency']:.0%} efficient"
+    title = f"{device_name(report)}, float32; {efficiency}"
+    plot(report["panels"], title, path.with_suffix(".png"))
     print(path)
 
 

@@ -128,7 +128,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
 
 def _execute(job: runner.Job, plan: Any, options: RunOptions, stop: threading.Event) -> bool:
     """Whether the job came to its end."""
-    from jsuper.engine import Progress
+    from jsuper.counters import Progress
     from jsuper.programs import use_compilation_cache
     from jsuper.progress import reporter
 

@@ -14,13 +14,14 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 
 from jsuper import families, programs
+from jsuper.counters import Progress
 from jsuper.grid import Chunk, Setting
 from jsuper.plan import Device, Plan
 from jsuper.spec import digest, plain
@@ -50,53 +51,6 @@ class Block:
         return programs.Key(
             self.chunk.model, self.static, plan.sequential, paired, self.shape, device
         )
-
-
-@dataclass
-class Progress:
-    """What the workers have done so far; written by them, read by whoever reports it."""
-
-    model_steps: int = 0
-    models: int = 0
-    non_finite: int = 0
-    compiling: int = 0
-    compiles: int = 0
-    compile_s: float = 0.0
-    train_s: float = 0.0  # summed over workers
-    evaluate_s: float = 0.0
-    trained_s: float = 0.0  # from the start to the last step, without evaluation
-    began: float = field(default_factory=time.perf_counter)
-    evaluating: dict[int, float] = field(default_factory=dict)  # seconds so far, by worker
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(self, **amounts: float) -> None:
-        """Add to several counters at once."""
-        with self.lock:
-            for name, amount in amounts.items():
-                setattr(self, name, getattr(self, name) + amount)
-
-    def segment_done(self) -> None:
-        """A worker has trained some steps: no worker has been training for longer so far."""
-        with self.lock:
-            own = self.evaluating.get(threading.get_ident(), 0.0)
-            self.trained_s = max(self.trained_s, time.perf_counter() - self.began - own)
-
-    def evaluated(self, seconds: float, **amounts: float) -> None:
-        """A worker has evaluated a block, and counts `amounts`."""
-        self.add(evaluate_s=seconds, **amounts)
-        with self.lock:
-            worker = threading.get_ident()
-            self.evaluating[worker] = self.evaluating.get(worker, 0.0) + seconds
-
-    def timing(self, wall_s: float, workers: int) -> dict[str, float]:
-        """Where the time of a run went.
-
-        `train_s` and `evaluate_s` are sums over the workers; `trained_s` is the time from the start
-        to the last step, less what the worker that took it had spent on evaluation by then.
-        """
-        names = ("model_steps", "models", "non_finite", "compiles", "compile_s", "train_s")
-        counts = {name: getattr(self, name) for name in (*names, "evaluate_s", "trained_s")}
-        return counts | {"wall_s": wall_s, "workers": workers}
 
 
 Arrays = dict[str, np.ndarray]
@@ -333,12 +287,14 @@ def _train(
     if stop.is_set():
         return None
     began = time.perf_counter()
+    progress.add(measuring=1)
     result = jax.device_get(program.finish(state, settings, keys))
     places = programs.places(block)
     rows = [places.index(i) for i in range(len(block.settings))]
     result = {k: np.swapaxes(v, 0, 1)[rows, : len(block.seeds)] for k, v in result.items()}
     progress.evaluated(
         time.perf_counter() - began,
+        measuring=-1,
         models=block.n_models,
         non_finite=int((result["status"] != 1).sum()),
     )

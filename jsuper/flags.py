@@ -27,7 +27,8 @@ class RunOptions:
     workers: int | None = None
     """threads on a CPU; one per core by default"""
     plan: Literal["auto", "reference", "sequential", "rows", "vmapped", "fused"] = "auto"
-    """how models are batched; reference: whole batches, one model after another"""
+    """how models are batched; reference: whole batches, one model after another; vmapped and fused
+    are for accelerators, slow and large on a CPU"""
     dry_run: bool = False
     """print the plan and end"""
     fail_on_nonfinite: bool = False

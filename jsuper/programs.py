@@ -23,9 +23,10 @@ from jsuper.plan import Device
 from jsuper.spec import plain
 
 if TYPE_CHECKING:
-    from jsuper.engine import Block, Progress
+    from jsuper.counters import Progress
+    from jsuper.engine import Block
 
-MEMORY_SHARE = 0.7  # of the device's limit that a block may plan for
+MEMORY_SHARE = 0.7  # of the device's free memory that a block may plan for
 FIRST_SEGMENT = 5  # steps, before the speed is known
 
 
@@ -239,20 +240,28 @@ def inputs(block: Block) -> tuple[Any, Any]:
 
 
 def fitting_key(key: Key, progress: Progress) -> Key:
-    """`key` with its shape cut down until the compiled program fits the device's memory."""
-    limit = (key.device.memory_stats() or {}).get("bytes_limit")
-    while limit and key.shape != (1, 1):
+    """`key` with its shape cut down until the compiled program fits the device's free memory."""
+    free = free_memory(key.device)
+    while free is not None and key.shape != (1, 1):
         need = compiled(key, progress).memory
-        if need <= MEMORY_SHARE * limit:
+        if need <= MEMORY_SHARE * free:
             break
         rows, columns = key.shape
-        share = MEMORY_SHARE * limit / need
+        share = MEMORY_SHARE * free / need
         if columns > 1:
             shape = (rows, max(1, min(int(columns * share), columns - 1)))
         else:
             shape = (max(1, min(int(rows * share), rows - 1)), 1)
         key = dataclasses.replace(key, shape=shape)
     return key
+
+
+def free_memory(device: Device) -> int | None:
+    """Bytes of a device that nothing holds, such as a notebook's own arrays; None: no limit."""
+    stats = device.memory_stats() or {}
+    if "bytes_limit" not in stats:
+        return None
+    return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
 
 
 def use_compilation_cache() -> None:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from jsuper.grid import Chunk
 
 if TYPE_CHECKING:
-    from jsuper.engine import Progress
+    from jsuper.counters import Progress
 
 PLAIN_SECONDS = 10.0  # between lines where there is no terminal
 REFRESH_SECONDS = 0.5
@@ -60,7 +60,8 @@ def state(progress: Progress, models: int) -> str:
     text = f"{progress.models}/{models} models"
     if progress.non_finite:
         text += f", {progress.non_finite} non-finite"
-    return text + (", compiling" if progress.compiling else "")
+    text += ", compiling" if progress.compiling else ""
+    return text + (", measuring the final loss" if progress.measuring else "")
 
 
 def _plain_lines(total: int, models: int, progress: Progress) -> Callable[[], None]:

@@ -23,7 +23,7 @@ from jsuper.spec import BaseSweep, SpecError, plain
 if TYPE_CHECKING:
     import xarray
 
-    from jsuper.engine import Progress
+    from jsuper.counters import Progress
     from jsuper.plan import Plan
 
 
@@ -201,8 +201,8 @@ def run(
         SpecError: the sweep, the platform or the folder cannot be used.
         OSError: results could not be written.
     """
+    from jsuper.counters import Progress
     from jsuper.dataset import to_dataset
-    from jsuper.engine import Progress
     from jsuper.plan import make_plan
     from jsuper.programs import use_compilation_cache
     from jsuper.progress import reporter

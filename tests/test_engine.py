@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import jsuper
-from jsuper import engine, plan, programs
+from jsuper import counters, engine, plan, programs
 from jsuper.grid import Chunk, expand
 from jsuper.toy import rows
 from jsuper.toy import train as toy
@@ -70,6 +70,49 @@ def test_the_fast_plan_trains_every_activation_as_the_plain_one_does():
     assert fast.loss_curve.values == pytest.approx(plain.loss_curve.values, rel=1e-4)
 
 
+def test_sparsities_of_features_train_alike_in_narrow_and_whole_batches():
+    sweep = jsuper.Sweep(
+        activation=("relu", "gelu", "softmax"),
+        feature_sparsity=tuple(float(s) for s in np.linspace(0.99, 0.9999, 20)),
+        dropout=(0.0, 0.2),
+        seeds=2,
+        steps=200,
+    )
+    settings = expand(sweep)[0]
+    assert toy.make_static(settings.static, [settings.settings], "rows").widths
+    whole, narrow = (
+        jsuper.run(sweep, plan=plan.make_plan("cpu", batching=b), progress=False)
+        for b in ("reference", "rows")
+    )
+    assert narrow.loss_curve.values == pytest.approx(whole.loss_curve.values, rel=1e-4)
+    assert narrow.W.values == pytest.approx(whole.W.values, rel=1e-4, abs=1e-5)
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """A device of which all that is known is how much memory it has, and how much is taken."""
+
+    bytes_limit: int
+    bytes_in_use: int
+
+    def memory_stats(self):
+        return dataclasses.asdict(self)
+
+
+@pytest.mark.parametrize(
+    ("in_use", "shape"),
+    [(0, (4, 100)), (300_000, (4, 87)), (900_000, (4, 12)), (999_000, (1, 1)), (10**6, (1, 1))],
+)
+def test_a_block_is_as_large_as_the_free_memory_holds(monkeypatch, in_use, shape):
+    def compiled(key, progress):
+        rows, columns = key.shape
+        return dataclasses.make_dataclass("P", [("memory", int)])(1400 * rows * columns)
+
+    monkeypatch.setattr(programs, "compiled", compiled)
+    key = programs.Key("toy", None, False, True, (4, 100), Memory(10**6, in_use))
+    assert programs.fitting_key(key, counters.Progress()).shape == shape
+
+
 def test_a_model_that_diverges_leaves_the_others_of_its_row_as_they_are():
     sweep = jsuper.Sweep(
         activation=("relu", "exp"), sparsity=0.5, learning_rate=(1e-3, 1e-2), seeds=1, steps=50
@@ -81,7 +124,7 @@ def test_a_model_that_diverges_leaves_the_others_of_its_row_as_they_are():
 
 
 def trained(*chunks):
-    used, progress, stop = plan.make_plan("cpu"), engine.Progress(), threading.Event()
+    used, progress, stop = plan.make_plan("cpu"), counters.Progress(), threading.Event()
     return dict(
         (chunk.name, arrays)
         for chunk, arrays in engine.train_chunks(used, list(chunks), list(chunks), progress, stop)
@@ -272,7 +315,7 @@ def test_a_workers_error_reaches_the_caller(monkeypatch):
 def test_stopping_yields_whole_chunks_only():
     group = expand(jsuper.Sweep(activation="relu", sparsity=0.5, seeds=40, steps=300, **TINY))[0]
     chunks = [Chunk("toy", group.static, group.settings, (s,)) for s in group.seeds]
-    stop, progress, finished = threading.Event(), engine.Progress(), []
+    stop, progress, finished = threading.Event(), counters.Progress(), []
     used = plan.Plan("cpu", (CPU, CPU))
     for chunk, arrays in engine.train_chunks(used, chunks, chunks, progress, stop):
         finished.append(chunk)
