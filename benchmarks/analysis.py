@@ -55,6 +55,8 @@ def random_models(count: int) -> measures.Models:
     return measures.Models(
         W=W,
         b=0 * ones,
+        V=None,
+        c=None,
         loss=ones[:, 0],
         density=0.1 * ones,
         importance=(0.7 ** np.arange(20) * ones).astype(np.float32),

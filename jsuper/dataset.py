@@ -100,7 +100,7 @@ def _label(value: Any) -> Any:
 
 
 def _variables(spec: Any, chunks: list[Chunk]) -> dict[str, tuple[str, ...]]:
-    layouts = [spec.layout(c.static) for c in chunks]
+    layouts = [spec.layout(c.static, c.settings) for c in chunks]
     return {name: dims for layout in layouts for name, (dims, _) in layout.items()}
 
 
@@ -116,7 +116,7 @@ def _own_coordinates(spec: Any, chunks: list[Chunk]) -> dict[str, np.ndarray]:
 def _sizes(spec: Any, chunks: list[Chunk], own: dict[str, np.ndarray]) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for chunk in chunks:
-        for dims, shape in spec.layout(chunk.static).values():
+        for dims, shape in spec.layout(chunk.static, chunk.settings).values():
             for dim, size in zip(dims, shape, strict=True):
                 sizes[dim] = len(own[dim]) if dim in own else max(size, sizes.get(dim, 0))
     return sizes

@@ -122,11 +122,11 @@ def split(plan: Plan, chunks: list[Chunk], company: list[Chunk]) -> list[Block]:
     blocks = []
     for chunk in chunks:
         name = _group(plan, chunk)
-        for value in _branches(plan, chunk):
-            if (name, value) not in made:
-                made[name, value] = _program_of(plan, groups[name], value)
-            static, shape = made[name, value]
-            mine = _of_branch(chunk, value)
+        for branch, mine in _branches(plan, chunk).items():
+            if (name, branch) not in made:
+                parts = [_branches(plan, c).get(branch, ()) for c in groups[name]]
+                made[name, branch] = _program_of(plan, groups[name], [p for p in parts if p])
+            static, shape = made[name, branch]
             if 2 * len(mine) < shape[0]:
                 shape = (len(mine), shape[1])
             if 2 * len(chunk.seeds) < shape[1]:
@@ -137,29 +137,30 @@ def split(plan: Plan, chunks: list[Chunk], company: list[Chunk]) -> list[Block]:
 
 def _group(plan: Plan, chunk: Chunk) -> Any:
     """What chunks share whose blocks may run by one program: static values, and its branches."""
-    branches = frozenset(_values(chunk)) if plan.sequential else None
+    name = families.spec_of(chunk.model).Sweep.branch
+    branches = None
+    if plan.sequential and name is not None:
+        branches = frozenset(s[name] for s in chunk.settings)
     return digest({k: plain(v) for k, v in chunk.static.items()}), branches
 
 
-def _branches(plan: Plan, chunk: Chunk) -> list[Any]:
-    """The values by which a chunk is split: those of its branching setting, where models vmap."""
-    return [None] if plan.sequential else _values(chunk) or [None]
+def _branches(plan: Plan, chunk: Chunk) -> dict[Any, tuple[Setting, ...]]:
+    """The settings of a chunk by the branch of the program that they need, as the family says."""
+    branch_of = families.program_of(chunk.model).branch_of
+    branches: dict[Any, list[Setting]] = {}
+    for setting in chunk.settings:
+        branches.setdefault(branch_of(setting, not plan.sequential), []).append(setting)
+    return {branch: tuple(settings) for branch, settings in branches.items()}
 
 
-def _values(chunk: Chunk) -> list[Any]:
-    branch = families.spec_of(chunk.model).Sweep.branch
-    return [] if branch is None else list(dict.fromkeys(s[branch] for s in chunk.settings))
+def _program_of(
+    plan: Plan, group: list[Chunk], parts: list[tuple[Setting, ...]]
+) -> tuple[Any, tuple[int, int]]:
+    """What to compile for a branch of a group: its static values and the shape of a block.
 
-
-def _of_branch(chunk: Chunk, value: Any) -> tuple[Setting, ...]:
-    branch = families.spec_of(chunk.model).Sweep.branch
-    return tuple(s for s in chunk.settings if value is None or s[branch] == value)
-
-
-def _program_of(plan: Plan, group: list[Chunk], value: Any) -> tuple[Any, tuple[int, int]]:
-    """What to compile for a branch of a group: its static values and the shape of a block."""
+    `parts` are the settings of that branch, chunk by chunk.
+    """
     family = families.program_of(group[0].model)
-    parts = [_of_branch(chunk, value) for chunk in group]
     static = family.make_static(group[0].static, parts, plan.batching)
     rows = max(len(family.arrange(static, part)) for part in parts)
     return static, (rows, max(len(c.seeds) for c in group))
@@ -184,7 +185,8 @@ def _fill(arrays: Arrays, block: Block, result: Arrays) -> None:
     columns = [chunk.seeds.index(s) for s in block.seeds]
     for name, value in result.items():
         shape = (len(chunk.settings), len(chunk.seeds), *value.shape[2:])
-        whole = arrays.setdefault(name, np.zeros(shape, value.dtype))
+        empty = np.nan if value.dtype.kind == "f" else 0  # where a block has no such variable
+        whole = arrays.setdefault(name, np.full(shape, empty, value.dtype))
         whole[np.ix_(rows, columns)] = value
 
 
@@ -262,7 +264,7 @@ def failed(block: Block) -> Arrays:
     lead = (len(block.settings), len(block.seeds))
     arrays = {
         name: np.full(lead + shape, np.nan, block.static.dtype)
-        for name, (_, shape) in spec.layout(block.chunk.static).items()
+        for name, (_, shape) in spec.layout(block.chunk.static, block.settings).items()
     }
     return arrays | {
         "status": np.full(lead, FAILED, np.int8),

@@ -3,12 +3,14 @@
 A family is a package with three modules and a script:
 
     spec.py    no jax: Sweep, a BaseSweep with two main_axes and the fields steps and dtype;
-               layout(static): variable -> (dimensions, shape) of one model; coordinates(static)
-               of those dimensions; ATTRIBUTES: variable -> words; SUMMARY: the variable that the
-               command line shows; work(static): multiply-adds and elementwise passes of a step
+               layout(static, settings): variable -> (dimensions, shape) of one model of a chunk;
+               coordinates(static) of those dimensions; ATTRIBUTES: variable -> words; SUMMARY: the
+               variable that the command line shows; work(static): multiply-adds and elementwise
+               passes of a step
     train.py   make_static(values, parts, batching) -> Static, hashable, with dtype, for blocks of
                settings and one of `jsuper.plan.BATCHINGS`; arrange(static, settings) -> indices,
                the order in which a block trains them, ~i being setting i as padding;
+               branch_of(setting, at_once): equal for settings that one program may train;
                make_setting(static, point) -> Setting, of which all but the point's fields have
                defaults; make_train(static, sequential) -> Train with init, advance, finish, steps
                and stops, as `jsuper.toy.train.Train` documents them

@@ -1,7 +1,7 @@
 """Random keys. They depend on the seed alone, so models that differ in a setting share their draws.
 
 key of a seed = fold_in(root, seed); below it one stream each for the initial weights, the batches,
-the dropout masks and the evaluation sample, and below a stream the step.
+the dropout masks, the random gates and the evaluation sample, and below a stream the step.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-INIT, DATA, DROPOUT, EVALUATION, EVALUATION_BATCH = range(5)
+INIT, DATA, DROPOUT, EVALUATION, EVALUATION_BATCH, GATE = range(6)
 
 
 def seed_key(seed: ArrayLike) -> jax.Array:

@@ -103,9 +103,8 @@ def read_chunk(folder: Path, chunk: Chunk) -> Arrays | None:
         raise RunError(f"chunk {path.name} cannot be read: {error}") from error
     if meta.pop("schema", None) != SCHEMA or meta != chunk.to_dict():
         raise RunError(f"chunk {path.name} holds something else than its name says")
-    expected = {
-        k: shape for k, (_, shape) in families.spec_of(chunk.model).layout(chunk.static).items()
-    }
+    layout = families.spec_of(chunk.model).layout(chunk.static, chunk.settings)
+    expected = {k: shape for k, (_, shape) in layout.items()}
     lead = (len(chunk.settings), len(chunk.seeds))
     for name, shape in (expected | {"status": (), "first_bad_step": ()}).items():
         if name not in arrays or arrays[name].shape != lead + shape:

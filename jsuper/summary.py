@@ -59,7 +59,7 @@ def result_bytes(chunks: list[Chunk]) -> float:
     """Bytes of the results."""
     total = 0.0
     for chunk in chunks:
-        layout = families.spec_of(chunk.model).layout(chunk.static)
+        layout = families.spec_of(chunk.model).layout(chunk.static, chunk.settings)
         numbers = sum(math.prod(shape) for _, shape in layout.values())
         total += chunk.n_models * numbers * (8 if chunk.static["dtype"] == "float64" else 4)
     return total

@@ -25,7 +25,7 @@ def code(point, seed):
 
 def result(chunk, variable, point, seed):
     """What stands for the result `variable` of one model: its code, and its own coordinates."""
-    dims, shape = spec_of(chunk.model).layout(chunk.static)[variable]
+    dims, shape = spec_of(chunk.model).layout(chunk.static, chunk.settings)[variable]
     own = spec_of(chunk.model).coordinates(chunk.static)
     along = [np.array(own.get(d, range(size))) for d, size in zip(dims, shape, strict=True)]
     inner = sum(
@@ -45,7 +45,7 @@ def arrays_of(chunk):
 
     arrays = {
         name: stack([result(chunk, name, *p) for p in points], chunk.static["dtype"])
-        for name in spec_of(chunk.model).layout(chunk.static)
+        for name in spec_of(chunk.model).layout(chunk.static, chunk.settings)
     }
     codes = np.array([code(*p) for p in points])
     arrays["status"] = stack(1 + codes % 2, "i1")
@@ -100,7 +100,8 @@ def test_every_number_lands_at_its_coordinates(tmp_path, fields, leave_out):
             bad = code(point, seed) % 2
             assert model.status == 1 + bad
             assert model.first_bad_step == (code(point, seed) if bad else -1)
-            for name, (dims, shape) in spec_of("toy").layout(chunk.static).items():
+            layout = spec_of("toy").layout(chunk.static, chunk.settings)
+            for name, (dims, shape) in layout.items():
                 own = spec_of("toy").coordinates(chunk.static)
                 inner = {d: own.get(d, range(s)) for d, s in zip(dims, shape, strict=True)}
                 values = model[name].sel({d: list(v) for d, v in inner.items()})

@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.colors import to_rgb
 
 from jsuper.plots import activation_style, arrows, dimensionality, features, style, weights
-from jsuper.toy.names import ACTIVATIONS, EXTRA_ACTIVATIONS
+from jsuper.toy.names import ACTIVATIONS, KNOWN
 
 W = np.array([[1.0, -1.0, 0.0, 0.6, 0.0], [0.0, 0.0, 1.5, 0.8, 0.0]])
 B = np.array([0.0, -0.5, 0.25, 2.0, -3.0])
@@ -176,14 +176,14 @@ def test_dimensionality_of_weights_needs_their_sparsity():
 
 
 def test_every_activation_of_the_table_has_its_own_style():
-    styles = [tuple(activation_style(a).values()) for a in ACTIVATIONS + EXTRA_ACTIVATIONS]
+    styles = [tuple(activation_style(a).values()) for a in KNOWN]
     assert len(set(styles)) == len(styles)
     lines = [s[:2] for s in styles[: len(ACTIVATIONS)]]  # where there are no markers
     assert len(set(lines)) == len(lines)
 
 
 def test_other_names_have_a_style_that_is_not_of_the_table():
-    table = [activation_style(a) for a in ACTIVATIONS + EXTRA_ACTIVATIONS]
+    table = [activation_style(a) for a in KNOWN]
     for name in ("elu(0.25)", "elu(0.5)", "my_function", "square"):
         assert activation_style(name) not in table
         assert activation_style(name) == activation_style(name)

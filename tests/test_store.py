@@ -28,7 +28,7 @@ def arrays_of(chunk):
     """Random results of the right shapes."""
     rng = np.random.default_rng(0)
     lead = (len(chunk.settings), len(chunk.seeds))
-    layout = spec_of(chunk.model).layout(chunk.static)
+    layout = spec_of(chunk.model).layout(chunk.static, chunk.settings)
     arrays = {k: rng.normal(size=lead + shape).astype("f4") for k, (_, shape) in layout.items()}
     return arrays | {"status": np.ones(lead, "i1"), "first_bad_step": np.full(lead, -1, "i4")}
 

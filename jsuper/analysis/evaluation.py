@@ -1,10 +1,10 @@
 """How well any W, b reconstruct: loss and per-feature error, on given inputs or on a distribution.
 
-W is (..., n_hidden, n_features), b is (..., n_features), NumPy or JAX, with any leading axes; the
-results are of their kind and dtype, float64 too. A model with a non-finite weight gives NaN and
-only for itself. Losses are means over samples and features of I_i (x_i - x̂_i)², x̂ = act(WᵀW x + b);
-compare those of different sparsities only after `relative_loss`, for raw ones mostly measure the
-sparsity.
+W is (..., n_hidden, n_features), b is (..., n_features), NumPy or JAX, with any leading axes, V and
+c of a gated decoder likewise; the results are of their kind and dtype, float64 too. A model with a
+non-finite weight gives NaN and only for itself. Losses are means over samples and features of
+I_i (x_i - x̂_i)², x̂ = act(WᵀW x + b); compare those of different sparsities only after
+`relative_loss`, for raw ones mostly measure the sparsity.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from jsuper.analysis.arrays import (
 from jsuper.analysis.theory import constant_loss, top_features_loss, zero_loss
 from jsuper.toy.activations import resolve
 from jsuper.toy.evaluation import evaluation_draws, make_round_errors
-from jsuper.toy.model import Params, preactivation
+from jsuper.toy.model import Params, check_gate, preactivation
 from jsuper.toy.static import couples_batch
 
 Activation = str | Callable[[Any], Any]
@@ -46,7 +46,14 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    W: Array, b: Array, activation: Activation, x: Array, importance: Array = 1.0
+    W: Array,
+    b: Array,
+    activation: Activation,
+    x: Array,
+    importance: Array = 1.0,
+    *,
+    V: Array | None = None,
+    c: Array | None = None,
 ) -> Evaluation:
     """Loss and per-feature error on inputs x, the same for all models.
 
@@ -56,11 +63,14 @@ def evaluate(
         activation: a registered name (`elu(0.25)` too) or a function of z (n_features, samples).
         x: inputs, (n_features, samples), at least two samples.
         importance: I_i, a number or (n_features,).
+        V, c: of a gated decoder (`geglu`); of no other activation.
 
     Raises:
         ValueError: the shapes do not fit, or the activation is not known.
     """
-    xp, W, b = _model(W, b)
+    check_gate(activation, W, b, V, c)
+    xp, params = _model(W, b, V, c)
+    W = params.W
     x = xp.asarray(floating(x))
     if x.ndim != 2 or x.shape[0] != W.shape[-1] or x.shape[1] < 2:
         raise ValueError(
@@ -68,12 +78,10 @@ def evaluate(
             "x is (n_features, samples), with at least two samples"
         )
     resolve(activation)
-    lead, m, n = W.shape[:-2], *W.shape[-2:]
+    lead, n = W.shape[:-2], W.shape[-1]
     importance = xp.broadcast_to(per_feature("importance", importance, W, "[0, inf)"), (n,))
     with _precision(W):
-        found = _given(
-            W.reshape(-1, m, n), b.reshape(-1, n), x.astype(W.dtype), importance, activation
-        )
+        found = _given(_flat(params), x.astype(W.dtype), importance, activation)
         return _shaped(xp, lead, n, *found)
 
 
@@ -84,6 +92,8 @@ def evaluate_sparse(
     sparsity: Array,
     importance: Array = 1.0,
     *,
+    V: Array | None = None,
+    c: Array | None = None,
     rounds: int = 64,
     batch_size: int = 1024,
     seed: int = 0,
@@ -99,6 +109,7 @@ def evaluate_sparse(
         activation: as in `evaluate`.
         sparsity: S in [0, 1), a number or (..., 1 or n_features), with W's leading axes or less.
         importance: I_i, likewise.
+        V, c: of a gated decoder (`geglu`); of no other activation.
         rounds: how many, at least 2; the standard error falls with its root.
         batch_size: samples normalised together, for activations that normalise over the batch.
         seed: of the samples, the same for all models.
@@ -106,15 +117,17 @@ def evaluate_sparse(
     Raises:
         ValueError: the shapes do not fit, sparsity is not in [0, 1), or the activation is unknown.
     """
-    xp, W, b = _model(W, b)
+    check_gate(activation, W, b, V, c)
+    xp, params = _model(W, b, V, c)
+    W = params.W
     whole_number("rounds", rounds, 2)  # one round has no standard error
     whole_number("batch_size", batch_size, 1)
     whole_number("seed", seed, 0)
     S = floating(sparsity)
     if not isinstance(S, Tracer) and not ((S >= 0) & (S < 1)).all():
         raise ValueError(f"sparsity={sparsity} is not in [0, 1): no feature is active at 1")
-    lead, m, n = W.shape[:-2], *W.shape[-2:]
-    flat = W.reshape(-1, m, n)
+    lead, n = W.shape[:-2], W.shape[-1]
+    flat = _flat(params)
     density = per_feature("sparsity", 1 - S, W)
     importance = per_feature("importance", importance, W, "[0, inf)")
     density, importance = (
@@ -123,8 +136,7 @@ def evaluate_sparse(
     with _precision(W):
         found = sparse_errors(
             flat,
-            b.reshape(-1, n),
-            np.zeros(len(flat), np.int32),
+            np.zeros(len(flat.W), np.int32),
             density,
             importance,
             activations=(activation,),
@@ -136,22 +148,21 @@ def evaluate_sparse(
 
 
 @functools.partial(jax.jit, static_argnames="activation")
-def _given(W: Array, b: Array, x: Array, importance: Array, activation: Activation) -> tuple:
+def _given(params: Params, x: Array, importance: Array, activation: Activation) -> tuple:
     """Loss, standard error and errors of models (M, ...) on x, one after another."""
     act = resolve(activation)
 
-    def one(model: tuple[Array, Array]) -> tuple[Array, Array, Array]:
-        square = (act(preactivation(Params(*model), x)) - x) ** 2
+    def one(params: Params) -> tuple[Array, Array, Array]:
+        square = (act(preactivation(params, x)) - x) ** 2
         losses = (importance[:, None] * square).mean(axis=0)
         return losses.mean(), losses.std(ddof=1) / x.shape[1] ** 0.5, square.mean(axis=1)
 
-    return jax.lax.map(one, (W, b))
+    return jax.lax.map(one, params)
 
 
 @functools.partial(jax.jit, static_argnames=("activations", "rounds", "batch_size"))
 def sparse_errors(
-    W: Array,
-    b: Array,
+    params: Params,
     activation: Array,
     density: Array,
     importance: Array,
@@ -163,23 +174,21 @@ def sparse_errors(
 ) -> tuple[Array, Array, Array]:
     """Loss (M,), standard error (M,) and errors (M, n) of M models, each with its own activation.
 
-    `activation` (M,) is an index into `activations`; density and importance are (M, n). All models
-    see the same draws. They run one after another, so that only the own activation is computed.
+    `params` have a leading axis of models. `activation` (M,) is an index into `activations`, which
+    are all gated or none; density and importance are (M, n). All models see the same draws. They
+    run one after another, so that only the own activation is computed.
     """
-    round_errors = make_round_errors(activations, W.dtype.name)
+    round_errors = make_round_errors(activations, params.W.dtype.name)
     coupled = any(couples_batch(a) for a in activations)
     key = keys.seed_key(seed)
 
     def one_round(total: Array, i: Array) -> tuple[Array, Array]:
-        draws = evaluation_draws(key, i, W.shape[-1], batch_size * coupled)
-
-        def one(model: tuple) -> Array:
-            return round_errors(Params(*model[:2]), *model[2:], draws)
-
-        errors = jax.lax.map(one, (W, b, activation, density))
+        draws = evaluation_draws(key, i, params.W.shape[-1], batch_size * coupled)
+        models = (params, activation, density)
+        errors = jax.lax.map(lambda model: round_errors(*model, draws), models)
         return total + errors, (importance * errors).mean(axis=-1)
 
-    total, losses = jax.lax.scan(one_round, jnp.zeros_like(b), jnp.arange(rounds))
+    total, losses = jax.lax.scan(one_round, jnp.zeros_like(params.b), jnp.arange(rounds))
     return losses.mean(axis=0), losses.std(axis=0, ddof=1) / rounds**0.5, total / rounds
 
 
@@ -232,16 +241,24 @@ def r_squared(errors: Array, density: Array) -> Array:
     return 1 - errors / xp.where(p == 0, errors.dtype.type("nan"), p / 3 - p**2 / 4)
 
 
-def _model(W: Array, b: Array) -> tuple[Any, Array, Array]:
-    """NumPy or JAX, W and b; a model with a non-finite number is NaN throughout."""
+def _model(W: Array, b: Array, V: Array | None, c: Array | None) -> tuple[Any, Params]:
+    """NumPy or JAX, and the model; one with a non-finite number is NaN throughout."""
     xp, W = weights(W)
     b = xp.asarray(floating(b), dtype=W.dtype)
     if b.shape != (*W.shape[:-2], W.shape[-1]):
         raise ValueError(
             f"b has shape {b.shape} but W has {W.shape}; b is (..., n_features), one per column"
         )
+    if V is not None and c is not None:
+        V, c = (xp.asarray(floating(a), dtype=W.dtype) for a in (V, c))
     fine = xp.isfinite(b).all(axis=-1) & ~xp.isnan(W).any(axis=(-2, -1))
-    return xp, xp.where(fine[..., None, None], W, W.dtype.type("nan")), b
+    return xp, Params(xp.where(fine[..., None, None], W, W.dtype.type("nan")), b, V, c)
+
+
+def _flat(params: Params) -> Params:
+    """The same with one leading axis."""
+    lead = params.W.ndim - 2
+    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[lead:]), params)
 
 
 def _precision(W: Array) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsuper.toy.names import ACTIVATIONS, EXTRA_ACTIVATIONS, parse_activation
+from jsuper.toy.names import KNOWN, parse_activation
 
 if TYPE_CHECKING:
     import xarray
@@ -28,7 +28,7 @@ COLORS = (
     "#882255",  # wine
     "#332288",  # indigo
 )
-LINES = ("-", "--", "-.", ":")
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 OTHER_LINES = ((0, (7, 2, 1, 2, 1, 2)), (0, (10, 3)), (0, (2, 3)))  # of names not in the table
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h")  # 11: no divisor of 9 or of 4
 GUIDE = {"color": "0.6", "linewidth": 0.8, "zorder": 0.5}
@@ -37,13 +37,11 @@ TITLE = 9
 WIDE = 30.0  # numbers over more than this factor are shown on a logarithmic scale
 ROWS = 16  # of a legend's column
 
-_KNOWN = ACTIVATIONS + EXTRA_ACTIVATIONS
-
 
 def activation_style(name: str) -> dict[str, Any]:
     """The color, linestyle and marker of an activation, the same in every figure.
 
-    No 34 colours can be told apart, so colour, line and marker say it together. A name with a
+    No 44 colours can be told apart, so colour, line and marker say it together. A name with a
     parameter has the colour of its member; it and a function of the user's own have lines that no
     name of the table has, chosen by the name alone.
 
@@ -60,11 +58,11 @@ def activation_style(name: str) -> dict[str, Any]:
         raise ValueError(f"name={name!r} is not the name of an activation; try 'relu'")
     member, parameters = _member(name)
     if member is not None and not parameters:
-        i = _KNOWN.index(member)
+        i = KNOWN.index(member)
         line: Any = LINES[i // len(COLORS) % len(LINES)]
         return _style(i, line, i)
     number = zlib.crc32(f"{member}{parameters}".encode() if member else name.encode())
-    color = _KNOWN.index(member) if member else number // 97
+    color = KNOWN.index(member) if member else number // 97
     return _style(color, OTHER_LINES[number // 11 % len(OTHER_LINES)], number)
 
 
@@ -90,7 +88,7 @@ def activation_order(names: Iterable[str]) -> list[int]:
 
     def place(i: int) -> tuple[int, tuple[float, ...]]:
         member, parameters = _member(str(names[i]))
-        return (len(_KNOWN) if member is None else _KNOWN.index(member)), parameters
+        return (len(KNOWN) if member is None else KNOWN.index(member)), parameters
 
     return sorted(range(len(names)), key=place)
 

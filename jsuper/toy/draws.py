@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -25,6 +26,7 @@ class Columns(NamedTuple):
 
     u: Array  # features, (n_features, width)
     dropout: Array | None  # hidden units, (n_hidden, width); None where no model has dropout
+    gate: Array | None  # of random activations, (n_features, width); None where there is none
 
 
 class Draws(NamedTuple):
@@ -50,12 +52,16 @@ def make_draws(static: Static, key: Array, step: Array, density: Array | None = 
     if static.dropout:
         drop_key = keys.stream(key, keys.DROPOUT, step)
         dropout = draw(drop_key, static.n_hidden, static.batch_size)
-    whole = Columns(u, dropout)
+    gate = None
+    if static.stochastic:
+        gate_key = keys.stream(key, keys.GATE, step)
+        gate = draw(gate_key, static.n_features, static.batch_size)
+    whole = Columns(u, dropout, gate)
     if density is None or not static.widths:
         return Draws(whole, None, None)
     smallest = jnp.min(relative(static, u), axis=0)
     first = order(smallest, thresholds(static, density), static.widths[-1])
-    narrow = Columns(u[:, first], None if dropout is None else dropout[:, first])
+    narrow = jax.tree.map(lambda a: a[:, first], whole)
     return Draws(whole, narrow, smallest)
 
 

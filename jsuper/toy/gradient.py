@@ -16,25 +16,31 @@ import numpy as np
 from jax import Array
 
 from jsuper.toy import model
-from jsuper.toy.activations import resolve
+from jsuper.toy.activations import in_training
 from jsuper.toy.draws import Columns, Draws, threshold
 from jsuper.toy.features import features
 from jsuper.toy.model import Params
-from jsuper.toy.static import Setting, Static, couples_batch
+from jsuper.toy.static import Setting, Static, needs_whole_batch
 
 
 def error_of(activation: str | Callable, repeats: int = 1) -> Callable[..., Array]:
-    """error(z, x, importance): the loss, given z; the last column counts `repeats` times."""
-    function = resolve(activation)
-    return lambda z, x, importance: model.weighted_error(function(z), x, importance, repeats)
+    """error(z, x, importance, gate): the loss, given z; the last column counts `repeats` times.
+
+    `gate` are the uniform draws of random activations, (n_features, width), or None.
+    """
+    function = in_training(activation)
+
+    def error(z: Array, x: Array, importance: Array, gate: Array | None) -> Array:
+        return model.weighted_error(function(z, gate), x, importance, repeats)
+
+    return error
 
 
 def columns_of(static: Static, draws: Draws, width: int) -> Columns:
     """The draws of a batch of `width` columns."""
     if draws.narrow is None or width == static.batch_size:
         return draws.whole
-    u, dropout = draws.narrow
-    return Columns(u[:, :width], None if dropout is None else dropout[:, :width])
+    return jax.tree.map(lambda a: a[:, :width], draws.narrow)
 
 
 def batch_of(static: Static, setting: Setting, columns: Columns) -> tuple[Array, Array | None]:
@@ -52,7 +58,8 @@ def make_batch_loss(static: Static) -> Callable[[Params, Setting, Draws], Array]
     def batch_loss(params: Params, setting: Setting, draws: Draws) -> Array:
         x, mask = batch_of(static, setting, draws.whole)
         z = model.preactivation(params, x, mask)
-        return jax.lax.switch(setting.activation, branches, z, x, setting.importance)
+        gate = draws.whole.gate
+        return jax.lax.switch(setting.activation, branches, z, x, setting.importance, gate)
 
     return batch_loss
 
@@ -68,7 +75,7 @@ def make_gradient(
     """
     widths = (*static.widths, static.batch_size)
     at_width = [gradient_at(static, width) for width in widths]
-    whole_only = np.array([couples_batch(a) for a in static.activations])
+    whole_only = np.array([needs_whole_batch(a) for a in static.activations])
     heavy = per_model(lambda index, *args: jax.lax.switch(index, at_width, *args))
 
     def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
@@ -76,9 +83,11 @@ def make_gradient(
         if draws.smallest is not None:
             narrow = narrowest(static, draws.smallest, setting.density)
             index = jnp.where(jnp.array(whole_only)[setting.activation], index, narrow)
-        decoder = jnp.concatenate([params.W, params.b[None]]).T
-        through_h, at_output = heavy(index, params.W, decoder, setting, draws)
-        return Params(W=through_h + at_output[:-1], b=at_output[-1])
+        writes = params.W if params.V is None else jnp.concatenate([params.W, params.V], axis=1)
+        decoder = model.decoder(params).T
+        through_h, at_output = heavy(index, params.W, writes, decoder, setting, draws)
+        gradients = model.from_decoder(at_output, static.n_features)
+        return gradients._replace(W=through_h + gradients.W)
 
     return gradient
 
@@ -94,26 +103,31 @@ def gradient_at(static: Static, width: int) -> Callable[..., tuple[Array, Array]
     """The gradient from the first `width` columns, the last of which stands for all the rest.
 
     With h1 = [h; 1] the bias is one more weight, z = decoder h1 with decoder = [Wᵀ b], and takes no
-    pass of its own. The switch over activations is around ∂L/∂z alone: the matrix products are
-    compiled once, and no branch's residuals are kept.
+    pass of its own. A gated decoder is [Wᵀ b; Vᵀ c], and all else is the same: z is then z and v.
+    The switch over activations is around ∂L/∂z alone: the matrix products are compiled once, and no
+    branch's residuals are kept.
 
     Returns:
-        A function of (W, decoder, setting, draws) that returns the two parts of the gradient:
-        (W ∂L/∂z) xᵀ, what goes through h, (n_hidden, n_features), and h1 (∂L/∂z)ᵀ, what W and b do
-        at the output, (n_hidden + 1, n_features).
+        A function of (W, writes, decoder, setting, draws), `writes` being the decoder without its
+        bias, transposed, that returns the two parts of the gradient: (writes ∂L/∂z) xᵀ, what goes
+        through h, (n_hidden, n_features), and h1 (∂L/∂z)ᵀ, what the decoder does at the output,
+        (n_hidden + 1, n_features or twice that).
     """
     repeats = static.batch_size - width + 1
     branches = [jax.grad(error_of(a, repeats)) for a in static.activations]
     product, over_batch = products(static.fused)
 
-    def gradient(W: Array, decoder: Array, setting: Setting, draws: Draws) -> tuple[Array, Array]:
-        x, mask = batch_of(static, setting, columns_of(static, draws, width))
+    def gradient(
+        W: Array, writes: Array, decoder: Array, setting: Setting, draws: Draws
+    ) -> tuple[Array, Array]:
+        columns = columns_of(static, draws, width)
+        x, mask = batch_of(static, setting, columns)
         h = product(W, x)
         h = h if mask is None else h * mask
         h1 = jnp.pad(h, ((0, 1), (0, 0)), constant_values=1)
         z = product(decoder, h1)
-        dz = jax.lax.switch(setting.activation, branches, z, x, setting.importance)
-        dh = product(W, dz)
+        dz = jax.lax.switch(setting.activation, branches, z, x, setting.importance, columns.gate)
+        dh = product(writes, dz)
         dh = dh if mask is None else dh * mask
         return over_batch(dh, x), over_batch(h1, dz)
 

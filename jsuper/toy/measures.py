@@ -17,7 +17,9 @@ from jsuper.analysis import evaluation, geometry, kurtosis, superposition, theor
 from jsuper.analysis.arrays import matmul
 from jsuper.plan import cores
 from jsuper.store import OK
+from jsuper.toy.activations import is_gated
 from jsuper.toy.features import nonzero_draws, nonzero_features
+from jsuper.toy.model import Params
 from jsuper.toy.names import canonical_activation
 
 if TYPE_CHECKING:
@@ -97,6 +99,8 @@ class Models(NamedTuple):
 
     W: np.ndarray  # (M, m, n)
     b: np.ndarray  # (M, n)
+    V: Any  # (M, m, n), NaN for models without a second matrix; None: no model has one
+    c: Any  # (M, n)
     loss: np.ndarray  # (M,)
     density: np.ndarray  # (M, n)
     importance: np.ndarray  # (M, n)
@@ -165,6 +169,9 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
     W, b, loss = flat("W", "hidden", "feature"), flat("b", "feature"), flat("loss")
     features, units, decays = flat("n_features"), flat("n_hidden"), flat("importance_decay")
     sparsity, activation, batch_size = flat("sparsity"), flat("activation"), flat("batch_size")
+    V, c = None, None
+    if "V" in ds:
+        V, c = flat("V", "hidden", "feature"), flat("c", "feature")
     fine = flat("status") == OK
     for n, m in sorted({*zip(features.tolist(), units.tolist(), strict=True)}):
         places = np.flatnonzero(fine & (features == n) & (units == m))
@@ -179,6 +186,8 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
             Models(
                 W=W[places, :m, :n],
                 b=b[places, :n],
+                V=None if V is None else V[places, :m, :n],
+                c=None if c is None else c[places, :n],
                 loss=loss[places],
                 density=np.broadcast_to(1 - S, shape).astype(W.dtype),
                 importance=np.broadcast_to(importance, shape).astype(W.dtype),
@@ -194,10 +203,14 @@ def in_chunks(metrics: Callable[[Models], Found]) -> Callable[[Models], Found]:
     def chunked(models: Models) -> Found:
         size = max(1, TOGETHER // models.W.shape[-1] ** 2)
         starts = range(0, len(models.W), size)
-        parts = [metrics(Models(*(a[i : i + size] for a in models))) for i in starts]
+        parts = [metrics(_take(models, slice(i, i + size))) for i in starts]
         return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
 
     return chunked
+
+
+def _take(models: Models, which: slice | np.ndarray) -> Models:
+    return jax.tree.map(lambda a: a[which], models)
 
 
 def of_weights(models: Models) -> Found:
@@ -258,11 +271,12 @@ def of_samples(models: Models) -> Found:
     """What needs inputs: the error per feature."""
     errors = np.full(models.b.shape, np.nan, models.b.dtype)
     known = np.array([_known(a) for a in models.activation])
-    for size in sorted({*models.batch_size[known].tolist()}):
-        places = np.flatnonzero(known & (models.batch_size == size))
-        names, index = np.unique(models.activation[places], return_inverse=True)
-        arrays = (models.W, models.b, models.density, models.importance)
-        W, b, density, importance = (a[places] for a in arrays)
+    gated = np.array([is_gated(a) for a in models.activation])
+    for size, gate in sorted({*zip(models.batch_size[known].tolist(), gated[known], strict=True)}):
+        places = np.flatnonzero(known & (models.batch_size == size) & (gated == gate))
+        some = _take(models, places)
+        names, index = np.unique(some.activation, return_inverse=True)
+        params = (some.W, some.b, some.V, some.c) if gate else (some.W, some.b)
         found = _in_pieces(
             partial(
                 evaluation.sparse_errors,
@@ -271,7 +285,12 @@ def of_samples(models: Models) -> Found:
                 batch_size=int(size),
                 seed=np.uint32(0),
             ),
-            (W, b, index.astype(np.int32), density, importance),
+            (
+                Params(*map(jnp.asarray, params)),
+                index.astype(np.int32),
+                some.density,
+                some.importance,
+            ),
         )
         errors[places] = found[2]
     return {"feature_error": errors, "r_squared": evaluation.r_squared(errors, models.density)}
@@ -324,20 +343,22 @@ def rotated(W: jax.Array, density: jax.Array) -> tuple[jax.Array, ...]:
 
 
 def _in_pieces(
-    program: Callable[..., tuple[jax.Array, ...]], arrays: tuple[np.ndarray, ...]
+    program: Callable[..., tuple[jax.Array, ...]], arrays: tuple[Any, ...]
 ) -> tuple[np.ndarray, ...]:
     """A program over models (M, ...), a thread per core; pieces of one size, so one compilation.
 
     On the CPU wherever there is one: models one after another would starve an accelerator.
     """
-    models, workers = len(arrays[0]), cores()
+    leaves = jax.tree.leaves(arrays)
+    models, workers = len(leaves[0]), cores()
     size = max(1, min(LARGEST_PIECE, -(-models // workers)))
-    wide, device = arrays[0].dtype == np.float64, _cpu()
+    wide, device = leaves[0].dtype == np.float64, _cpu()
 
     def piece(start: int) -> list[np.ndarray]:
         rows = np.arange(start, start + size).clip(max=models - 1)  # the last one fills up
         with jax.enable_x64(wide), jax.default_device(device):
-            return [np.asarray(a) for a in program(*(a[rows] for a in arrays))]
+            piece = jax.tree.map(lambda a: a[rows], arrays)
+            return [np.asarray(a) for a in program(*piece)]
 
     with ThreadPoolExecutor(workers) as pool:
         found = list(pool.map(piece, range(0, models, size)))

@@ -4,33 +4,45 @@
 
 W is (n_hidden, n_features) and its column W_i is the embedding of feature i; batches are
 (n_features, batch). Source: Elhage et al., "Toy Models of Superposition" (2022).
+
+A gated decoder has a second matrix and bias of the same shapes, x̂ = gate(Wᵀ h + b) ⊙ (Vᵀ h + c)
+(Shazeer 2020). Its two pre-activations are one array, z above v.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
-from jsuper.toy.activations import resolve
+from jsuper.toy.activations import GATES, is_gated, resolve
 
 Activation = Callable[[Array], Array]
 
 
 class Params(NamedTuple):
-    """W (n_hidden, n_features) and b (n_features,)."""
+    """W (n_hidden, n_features) and b (n_features,); V and c likewise, of a gated decoder."""
 
     W: Array
     b: Array
+    V: Any = None
+    c: Any = None
 
 
-def init_params(key: Array, n_hidden: int, n_features: int, std: float, dtype: str) -> Params:
-    """W ~ N(0, std²), drawn in float32; b = 0."""
+def init_params(
+    key: Array, n_hidden: int, n_features: int, std: float, dtype: str, gated: bool = False
+) -> Params:
+    """W, V ~ N(0, std²), drawn in float32; b = c = 0. W is the same with a gate and without."""
     W = std * jax.random.normal(key, (n_hidden, n_features), jnp.float32)
-    return Params(W=W.astype(dtype), b=jnp.zeros(n_features, dtype))
+    params = Params(W=W.astype(dtype), b=jnp.zeros(n_features, dtype))
+    if not gated:
+        return params
+    V = init_params(jax.random.fold_in(key, 1), n_hidden, n_features, std, dtype).W
+    return params._replace(V=V, c=params.b)
 
 
 def init_std(init: str, n_features: int, n_hidden: int, scale: float, instances: int) -> float:
@@ -49,6 +61,8 @@ def init_std(init: str, n_features: int, n_hidden: int, scale: float, instances:
 def preactivation(params: Params, x: Array, mask: Array | None = None) -> Array:
     """z = Wᵀ (mask · W x) + b, (n_features, batch), in full precision on every device.
 
+    With a gated decoder (2 n_features, batch): v = Vᵀ (mask · W x) + c below z.
+
     Args:
         params: the model.
         x: features, (n_features, batch).
@@ -57,7 +71,31 @@ def preactivation(params: Params, x: Array, mask: Array | None = None) -> Array:
     h = jnp.matmul(params.W, x, precision="highest")
     if mask is not None:
         h = h * mask
-    return jnp.matmul(params.W.T, h, precision="highest") + params.b[:, None]
+    z = jnp.matmul(params.W.T, h, precision="highest") + params.b[:, None]
+    if params.V is None:
+        return z
+    v = jnp.matmul(params.V.T, h, precision="highest") + params.c[:, None]
+    return jnp.concatenate([z, v])
+
+
+def decoder(params: Params) -> Array:
+    """What maps [h; 1] to the pre-activations, transposed: (..., n_hidden + 1, n or 2 n features).
+
+    Row k is what hidden unit k writes, the last row the bias.
+    """
+    first = jnp.concatenate([params.W, params.b[..., None, :]], axis=-2)
+    if params.V is None:
+        return first
+    second = jnp.concatenate([params.V, params.c[..., None, :]], axis=-2)
+    return jnp.concatenate([first, second], axis=-1)
+
+
+def from_decoder(written: Array, n_features: int) -> Params:
+    """`decoder` undone."""
+    W, b = written[..., :-1, :n_features], written[..., -1, :n_features]
+    if written.shape[-1] == n_features:
+        return Params(W, b)
+    return Params(W, b, written[..., :-1, n_features:], written[..., -1, n_features:])
 
 
 def dropout_mask(u: Array, rate: Array) -> Array:
@@ -65,29 +103,58 @@ def dropout_mask(u: Array, rate: Array) -> Array:
     return jnp.where(u < rate.astype(u.dtype), 0, 1 / (1 - rate))
 
 
-def forward(W: Array, b: Array, activation: str | Activation, x: Array) -> Array:
-    """x̂ = act(Wᵀ W x + b) of any stored model.
+def forward(
+    W: Array,
+    b: Array,
+    activation: str | Activation,
+    x: Array,
+    V: Array | None = None,
+    c: Array | None = None,
+) -> Array:
+    """x̂ = act(Wᵀ W x + b) of any stored model; with V and c, gate(Wᵀ h + b) ⊙ (Vᵀ h + c).
 
     Args:
         W: weights, (n_hidden, n_features).
         b: output bias, (n_features,).
         activation: a registered name (`elu(0.25)` too) or a function of z (n_features, batch).
         x: features, (n_features, batch), or (n_features,) for a single sample.
+        V, c: of a gated decoder (`geglu`), shaped as W and b; None for other activations.
 
     Returns:
         x̂, the shape of x.
 
     Raises:
-        ValueError: the activation is not known, or the shapes do not fit.
+        ValueError: the activation is not known, the shapes do not fit, or V and c are missing.
     """
     W, b, x = jnp.asarray(W), jnp.asarray(b), jnp.asarray(x)
+    check_gate(activation, W, b, V, c)
     if W.ndim != 2 or b.shape != W.shape[1:] or x.ndim not in (1, 2) or x.shape[:1] != b.shape:
         raise ValueError(
             f"W {W.shape}, b {b.shape} and x {x.shape} do not fit; they are (n_hidden, n_features),"
             " (n_features,) and (n_features, batch) or (n_features,), of one model"
         )
     columns = x[:, None] if x.ndim == 1 else x
-    return resolve(activation)(preactivation(Params(W, b), columns)).reshape(x.shape)
+    params = Params(W, b, *(None if a is None else jnp.asarray(a) for a in (V, c)))
+    return resolve(activation)(preactivation(params, columns)).reshape(x.shape)
+
+
+def check_gate(activation: str | Activation, W: Any, b: Any, V: Any, c: Any) -> None:
+    """V and c are there, shaped as W and b, where the activation is a gate, and nowhere else.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if not is_gated(activation):
+        if V is not None or c is not None:
+            raise ValueError(
+                f"V and c are given but {activation!r} is no gate; leave them out, or take one of "
+                f"{', '.join(GATES)}"
+            )
+    elif np.shape(V) != np.shape(W) or np.shape(c) != np.shape(b):
+        raise ValueError(
+            f"activation={activation!r} is a gate: it needs V and c, shaped as W {np.shape(W)} and "
+            f"b {np.shape(b)}; they are {np.shape(V)} and {np.shape(c)}"
+        )
 
 
 def weighted_error(x_hat: Array, x: Array, importance: Array, repeats: int = 1) -> Array:

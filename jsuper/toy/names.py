@@ -50,6 +50,22 @@ EXTRA_ACTIVATIONS: tuple[str, ...] = (
 )
 """Known as well, but not part of the study: variants and other names."""
 
+STOCHASTIC: tuple[str, ...] = (
+    "gelu_stochastic",
+    "gelu_stochastic_expected",
+    "silu_stochastic",
+    "silu_stochastic_expected",
+    "relu_stochastic",
+)
+"""Multiplied by a random gate in training, by its mean in evaluation; see
+`stochastic.py`. `_expected`: the derivative is that of the mean."""
+
+GATED: tuple[str, ...] = ("glu", "reglu", "geglu", "swiglu", "bilinear")
+"""Of a decoder with a second matrix, x_hat = act(W^T h + b) * (V^T h + c)
+(Shazeer 2020): the gate is sigmoid, relu, gelu, silu, identity."""
+
+KNOWN = ACTIVATIONS + EXTRA_ACTIVATIONS + STOCHASTIC + GATED
+
 BATCH_COUPLED: tuple[str, ...] = (
     "softmax_batch",
     "softmin_batch",
@@ -66,8 +82,12 @@ PARAMETERS: dict[str, tuple[str, str]] = {
     "softplus": ("beta", "finite and > 0"),
     "hardshrink": ("lambd", "finite and >= 0"),
     "softshrink": ("lambd", "finite and >= 0"),
+    "relu_stochastic": ("q", "in [0, 1)"),
 }
 """Members that take one parameter in their name: name -> (parameter, range)."""
+
+REQUIRED = ("relu_stochastic",)
+"""Members that have no default for it."""
 
 _FLOAT32_TINY = 2.0**-126
 _FLOAT32_MAX = 2.0**128 - 2.0**104
@@ -75,6 +95,7 @@ _RANGES = {
     "finite": lambda value: True,
     "finite and >= 0": lambda value: value >= 0,
     "finite and > 0": lambda value: value >= _FLOAT32_TINY,
+    "in [0, 1)": lambda value: 0 <= value < 1 - 2.0**-24,  # which rounds to 1 in float32
 }
 _FORM = re.compile(r"(?P<name>[^()]*)(?:\((?P<parameter>[^()]*)\))?")
 
@@ -99,8 +120,14 @@ def parse_activation(text: str) -> tuple[str, tuple[float, ...]]:
     if match is None:
         raise ValueError(f"activation={text!r} is malformed; write a name, or name(number)")
     name, parameter = match["name"].strip(), match["parameter"]
-    if name not in ACTIVATIONS + EXTRA_ACTIVATIONS:
+    if name not in KNOWN:
         raise ValueError(_unknown(text, name))
+    if parameter is None and name in REQUIRED:
+        field, allowed = PARAMETERS[name]
+        raise ValueError(
+            f"activation={text!r} lacks its parameter {field}, {allowed}; "
+            f"write for example {name}(0.25)"
+        )
     if parameter is None:
         return name, ()
     if name not in PARAMETERS:
@@ -145,7 +172,6 @@ def _number(text: str, name: str, parameter: str) -> float:
 
 def _unknown(text: str, name: str) -> str:
     """The message for a name that is not known, with the closest one if any."""
-    known = ACTIVATIONS + EXTRA_ACTIVATIONS
-    close = difflib.get_close_matches(name.lower(), known, n=1)
+    close = difflib.get_close_matches(name.lower(), KNOWN, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else "."
-    return f"activation={text!r} is not known{hint} Known: {', '.join(known)}"
+    return f"activation={text!r} is not known{hint} Known: {', '.join(KNOWN)}"

@@ -103,7 +103,8 @@ def row_gradient_at(static: Static, width: int) -> Gradient:
     teams = [slice(i, i + TEAM) for i in range(0, len(static.slots), TEAM)]
 
     def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
-        W, decoder = params.W, with_bias(params)
+        W, decoder = params.W, transposed(model.decoder(params))
+        writes = W if params.V is None else jnp.concatenate([W, params.V], axis=-1)
         columns = columns_of(static, draws, width)
         x = features(columns.u, setting.density[0], static.dtype)
         mask = jnp.ones((), static.dtype)
@@ -116,36 +117,38 @@ def row_gradient_at(static: Static, width: int) -> Gradient:
         for team in teams:
             z = product(decoder[team], h1[team])
             slopes = slopes_of(static, static.slots[team], repeats)
-            dz = slopes(z, x, setting.importance[team])
-            through_h.append(product(W[team], dz))
+            dz = slopes(z, x, setting.importance[team], columns.gate)
+            through_h.append(product(writes[team], dz))
             at_output.append(product(h1[team], dz.swapaxes(1, 2)))
         dh = jnp.concatenate(through_h) * mask
         at_hidden = product(dh.reshape(-1, width), x.T).reshape(W.shape)
-        at_decoder = jnp.concatenate(at_output)
-        return Params(W=at_hidden + at_decoder[:, :-1], b=at_decoder[:, -1])
+        gradients = model.from_decoder(jnp.concatenate(at_output), static.n_features)
+        return gradients._replace(W=at_hidden + gradients.W)
 
     return gradient
 
 
-def with_bias(params: Params) -> Array:
-    """The decoders [Wᵀ b], (models, n_features, n_hidden + 1)."""
-    decoder = jnp.concatenate([params.W, params.b[:, None]], axis=1).swapaxes(1, 2)
-    # a transposition inside the product would keep it from XLA's fast kernels on a CPU
-    return jax.lax.optimization_barrier(decoder)
+def transposed(decoders: Array) -> Array:
+    """Matrices (models, a, b) as (models, b, a), in memory.
+
+    A transposition inside the product would keep it from XLA's fast kernels on a CPU.
+    """
+    return jax.lax.optimization_barrier(decoders.swapaxes(1, 2))
 
 
 def slopes_of(static: Static, slots: tuple[int, ...], repeats: int) -> Callable[..., Array]:
-    """∂L/∂z of the models in `slots`: a function of z (models, n, width), x and importance."""
+    """∂L/∂z of the models in `slots`: a function of z (models, n, width), x, importance, gate."""
 
-    def slopes(z: Array, x: Array, importance: Array) -> Array:
+    def slopes(z: Array, x: Array, importance: Array, gate: Array | None) -> Array:
         parts = []
         for activation, first, count in runs_of(slots):
             slope = jax.grad(error_of(static.activations[activation], repeats))
             if count == 1:  # XLA's code for a leading axis of 1 is half as fast
-                parts.append(slope(z[first], x, importance[first])[None])
+                parts.append(slope(z[first], x, importance[first], gate)[None])
             else:
                 mine = slice(first, first + count)
-                parts.append(jax.vmap(slope, (0, None, 0))(z[mine], x, importance[mine]))
+                slope_of_all = jax.vmap(slope, (0, None, 0, None))
+                parts.append(slope_of_all(z[mine], x, importance[mine], gate))
         return jnp.concatenate(parts)
 
     return slopes

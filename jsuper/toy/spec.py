@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ from jsuper.spec import (
     several,
     static,
 )
-from jsuper.toy.names import ACTIVATIONS, canonical_activation
+from jsuper.toy.names import ACTIVATIONS, GATED, canonical_activation
 
 SPARSITIES = (0.0, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
 OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")
@@ -39,6 +39,36 @@ def check_activation(name: str, value: Any) -> str | Callable:
 
 
 check_activation.metavar = "NAME"  # type: ignore[attr-defined]
+
+
+def check_optimizer(name: str, value: Any) -> str:
+    """An optimizer, or one with a learning rate of its own: `sgd` or `sgd(0.5)`."""
+    if not isinstance(value, str):
+        return choice(*OPTIMIZERS)(name, value)
+    optimizer, rate = split_optimizer(value)
+    choice(*OPTIMIZERS)(name, optimizer)
+    if rate is None:
+        return optimizer
+    try:
+        number = real(0, closed="neither")(name, float(rate))
+    except ValueError as error:
+        raise SpecError(
+            f"{name}={value!r}: {rate!r} is no learning rate > 0; write for example "
+            f"{optimizer}(0.5)"
+        ) from error
+    return f"{optimizer}({repr(number).removesuffix('.0')})"
+
+
+check_optimizer.metavar = "NAME"  # type: ignore[attr-defined]
+
+
+def split_optimizer(text: str) -> tuple[str, str | None]:
+    """('sgd', '0.5') of `sgd(0.5)`; ('sgd', None) of `sgd`."""
+    name, bracket, rest = text.strip().partition("(")
+    if not bracket:
+        return name, None
+    return name.strip(), rest.removesuffix(")").strip()
+
 
 check_sparsity = real(
     0, 1, closed="left", hint="it is the chance that a feature is zero; try 0.999"
@@ -75,7 +105,9 @@ class Sweep(BaseSweep):
     n_hidden: Axis[int] = static(5, "number of hidden units m", integer(1), axis=True)
     batch_size: Axis[int] = static(1024, "samples a step", integer(1), axis=True)
     steps: Axis[int] = static(10_000, "optimizer steps", integer(1), axis=True)
-    optimizer: Axis[str] = static("adamw", "optimizer", choice(*OPTIMIZERS), axis=True)
+    optimizer: Axis[str] = static(
+        "adamw", "optimizer; sgd(0.5) has a learning rate of its own", check_optimizer, axis=True
+    )
     dtype: Axis[str] = static(
         "float32", "precision of weights and arithmetic", choice("float32", "float64"), axis=True
     )
@@ -146,8 +178,10 @@ def recorded_steps(steps: int, records: int) -> range:
     return range(0, steps, -(-steps // records))
 
 
-def layout(static: dict[str, Any]) -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
-    """Result variable -> (its dimensions, its shape) for one model of a group."""
+def layout(
+    static: dict[str, Any], settings: Iterable[dict[str, Any]]
+) -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
+    """Result variable -> (its dimensions, its shape) for one model of a chunk."""
     n, m = static["n_features"], static["n_hidden"]
     variables: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
         "W": (("hidden", "feature"), (m, n)),
@@ -157,6 +191,8 @@ def layout(static: dict[str, Any]) -> dict[str, tuple[tuple[str, ...], tuple[int
         "loss_over_constant": ((), ()),
         "loss_curve": (("step",), (len(recorded_steps(static["steps"], static["records"])),)),
     }
+    if any(s["activation"] in GATED for s in settings):
+        variables |= {"V": variables["W"], "c": variables["b"]}
     if static["snapshots"]:
         shape = (len(static["snapshots"]), m, n)
         variables["W_snapshots"] = (("snapshot_step", "hidden", "feature"), shape)
@@ -174,6 +210,8 @@ def coordinates(static: dict[str, Any]) -> dict[str, list[int]]:
 ATTRIBUTES = {
     "W": "weights; column i is the embedding of feature i; h = W x",
     "b": "output bias; x_hat = act(W^T h + b)",
+    "V": "second matrix of a gated decoder; x_hat = gate(W^T h + b) * (V^T h + c)",
+    "c": "its bias",
     "loss": "mean over samples and features of importance_i (x_i - x_hat_i)^2 on a large sample, "
     "dropout off",
     "loss_stderr": "standard error of loss, same unit",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ import jax
 import numpy as np
 from flax import struct
 
-from jsuper.toy.activations import resolve
+from jsuper.spec import SpecError
+from jsuper.toy.activations import is_gated, is_stochastic, resolve
 from jsuper.toy.features import importance
 from jsuper.toy.layout import common_slots, fill, rows_of
 from jsuper.toy.names import BATCH_COUPLED
@@ -47,6 +49,8 @@ class Static:
     records: int = 100
     snapshots: tuple[int, ...] = ()
     dropout: bool = False  # whether any model of the group has dropout at all
+    stochastic: bool = False  # whether any has a random activation
+    gated: bool = False  # whether all have a second matrix
     widths: tuple[int, ...] = ()  # of narrow batches, ascending; empty: every batch is whole
     densities: int = 1  # most that differ among the models of a seed
     rows: int = 0  # of models that share a batch, in a block; 0: one model after another
@@ -84,17 +88,24 @@ def make_static(
     settings = [s for part in parts for s in part]
     own = {f.name for f in dataclasses.fields(Static)}
     activations = tuple(dict.fromkeys(s["activation"] for s in settings))
-    rows, slots = 0, ()
-    if batching in ("auto", "rows") and not any(map(couples_batch, activations)):
-        rows, slots = common_slots(parts, activations)
+    if len({is_gated(a) for a in activations}) > 1:
+        raise SpecError(
+            "activations with a second matrix and without need programs of their own; "
+            f"train {', '.join(a for a in activations if is_gated(a))} apart"
+        )
     widths = (
         () if batching in ("vmapped", "fused", "reference") else narrow_widths(values, settings)
     )
     if batching == "auto" and not any(ordering_pays(values, part) for part in parts):
         widths = ()
+    rows, slots = 0, ()
+    if batching in ("auto", "rows") and not (widths and any(map(needs_whole_batch, activations))):
+        rows, slots = common_slots(parts, activations)
     return Static(
         activations=activations,
         dropout=any(s["dropout"] > 0 for s in settings),
+        stochastic=any(map(is_stochastic, activations)),
+        gated=is_gated(activations[0]),
         widths=widths,
         densities=max(len(rows_of(part)) for part in parts),
         fused=batching == "fused",
@@ -102,6 +113,18 @@ def make_static(
         slots=slots,
         **{k: v for k, v in values.items() if k in own},
     )
+
+
+def branch_of(setting: dict[str, Any], at_once: bool) -> Any:
+    """Settings for which this is the same may be trained by one program.
+
+    Where models run all at once, of one activation. Elsewhere those that need whole batches, or a
+    second matrix, are apart, so that they slow no other.
+    """
+    activation = setting["activation"]
+    if at_once:
+        return activation
+    return is_gated(activation), needs_whole_batch(activation)
 
 
 def arrange(static: Static, settings: Sequence[dict[str, Any]]) -> tuple[int, ...]:
@@ -142,7 +165,7 @@ def width_of(values: dict[str, Any], setting: dict[str, Any]) -> int:
     where that is less or the activation cannot use a narrow batch.
     """
     n, batch = values["n_features"], values["batch_size"]
-    if couples_batch(setting["activation"]):
+    if needs_whole_batch(setting["activation"]):
         return batch
     all_zero = math.prod(values["feature_sparsity"] or [setting["sparsity"]] * n)
     mean = batch * (1 - all_zero)
@@ -173,6 +196,12 @@ def ordering_pays(values: dict[str, Any], settings: Sequence[dict[str, Any]]) ->
     return bool(saved.sum() > cost[narrow].max())
 
 
+def needs_whole_batch(activation: str | Callable) -> bool:
+    """Whether columns without an active feature are not all alike, so that none can be left out."""
+    return is_stochastic(activation) or couples_batch(activation)
+
+
+@functools.cache
 def couples_batch(activation: str | Callable) -> bool:
     """Whether the output for one sample depends on the other samples of its batch.
 

@@ -28,8 +28,8 @@ from jsuper.toy.features import constant_loss
 from jsuper.toy.gradient import make_batch_loss
 from jsuper.toy.model import Params
 from jsuper.toy.rows import step_gradient
-from jsuper.toy.spec import recorded_steps
-from jsuper.toy.static import Setting, Static, arrange, make_setting, make_static
+from jsuper.toy.spec import recorded_steps, split_optimizer
+from jsuper.toy.static import Setting, Static, arrange, branch_of, make_setting, make_static
 
 __all__ = [
     "Setting",
@@ -37,6 +37,7 @@ __all__ = [
     "Static",
     "Train",
     "arrange",
+    "branch_of",
     "make_setting",
     "make_static",
     "make_train",
@@ -113,7 +114,8 @@ def make_train(static: Static, sequential: bool = False) -> Train:
             static.init_instances,
         )
         init_key = keys.stream(key, keys.INIT)
-        params = model.init_params(init_key, static.n_hidden, static.n_features, std, static.dtype)
+        sizes = (static.n_hidden, static.n_features)
+        params = model.init_params(init_key, *sizes, std, static.dtype, static.gated)
         snapshots = jnp.full((len(static.snapshots), *params.W.shape), jnp.nan, static.dtype)
         return State(
             params=params,
@@ -163,6 +165,8 @@ def make_train(static: Static, sequential: bool = False) -> Train:
             "status": jnp.where(fine, OK, NON_FINITE).astype(jnp.int8),
             "first_bad_step": first_bad,
         }
+        if static.gated:
+            result |= {"V": state.params.V, "c": state.params.c}
         return result | ({"W_snapshots": state.W_snapshots} if static.snapshots else {})
 
     stops = tuple(sorted({0, *curve_steps, *(s for s in static.snapshots if s < static.steps)}))
@@ -171,9 +175,10 @@ def make_train(static: Static, sequential: bool = False) -> Train:
 
 def optimizer(static: Static, setting: Setting, step: Array) -> optax.GradientTransformation:
     """The optimizer as it is at one step of one model: its learning rate is a number."""
-    rate = setting.learning_rate * optimizers.schedule(static.schedule, step, static.steps)
-    make = optimizers.REGISTRY[static.optimizer]
-    return make(rate, setting.weight_decay, static.momentum)
+    name, own_rate = split_optimizer(static.optimizer)
+    rate = setting.learning_rate if own_rate is None else float(own_rate)
+    rate = rate * optimizers.schedule(static.schedule, step, static.steps)
+    return optimizers.REGISTRY[name](rate, setting.weight_decay, static.momentum)
 
 
 def apply_gradient(

@@ -18,7 +18,7 @@ class Sweep(BaseSweep):
     dtype: str = static("float32", "precision", lambda name, value: value)
 
 
-def layout(static):
+def layout(static, settings):
     return {"final": (("coordinate",), (static["length"],)), "size": ((), ())}
 
 

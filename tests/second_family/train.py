@@ -38,6 +38,10 @@ def arrange(static, settings):
     return tuple(range(len(settings)))
 
 
+def branch_of(setting, at_once):
+    return None
+
+
 def make_setting(static, point):
     return Setting(np.float32(point.get("rate", 0.1)), np.float32(point.get("scale", 1.0)))
 
