@@ -248,6 +248,9 @@ CHANGED = dict(
     activation="relu",
     sparsity=0.5,
     dropout=0.1,
+    push=0.5,
+    push_step=5,
+    watch=True,
     learning_rate=1e-2,
     weight_decay=0,
     importance_decay=0.9,
@@ -330,3 +333,22 @@ def test_a_callable_without_source_has_the_same_identity_in_every_process():
     first, second = python(code), python(code)
     assert first == second
     assert first != python(code.replace("z * 2", "z * 3"))
+
+
+@pytest.mark.parametrize(
+    ("given", "canonical"),
+    [
+        ("sgd", "sgd"),
+        ("sgd(2)", "sgd(2)"),
+        (" sgd ( 2.0 )", "sgd(2)"),
+        ("adam(1e-3)", "adam(0.001)"),
+    ],
+)
+def test_an_optimizer_may_have_a_learning_rate_of_its_own(given, canonical):
+    assert jsuper.Sweep(optimizer=given).optimizer == (canonical,)
+
+
+@pytest.mark.parametrize("given", ["sgd(0)", "sgd(-1)", "sgd(fast)", "sgd()", "sgd(nan)", "sgd(1"])
+def test_a_bad_learning_rate_of_an_optimizer_is_refused(given):
+    with pytest.raises(SpecError, match="write for example sgd"):
+        jsuper.Sweep(optimizer=given)

@@ -1,5 +1,7 @@
 """Training one model, against plain NumPy, closed forms and itself."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -265,3 +267,14 @@ def test_float64_follows_float32():
     single, double = (ds.W.sel(dtype=t).values for t in ("float32", "float64"))
     assert ds.W.dtype == np.float64
     assert 0 < abs(single - double).max() < 1e-5
+
+
+def test_an_optimizers_own_learning_rate_takes_the_place_of_the_sweeps():
+    sweep = jsuper.Sweep(activation="relu", sparsity=0.5, seeds=1, steps=50, batch_size=64)
+    own = jsuper.run(dataclasses.replace(sweep, optimizer=("sgd(0.25)", "adam")), progress=False)
+    plain = jsuper.run(
+        dataclasses.replace(sweep, optimizer="sgd", learning_rate=0.25), progress=False
+    )
+    assert (own.W.sel(optimizer="sgd(0.25)") == plain.W).all()
+    plain = jsuper.run(dataclasses.replace(sweep, optimizer="adam"), progress=False)
+    assert (own.W.sel(optimizer="adam") == plain.W).all()

@@ -11,6 +11,7 @@ from jsuper.spec import (
     BaseSweep,
     SpecError,
     choice,
+    flag,
     integer,
     label,
     real,
@@ -20,6 +21,7 @@ from jsuper.spec import (
 )
 from jsuper.toy.names import ACTIVATIONS, GATED, canonical_activation
 
+WATCHED = ("unit_error", "unit_bias", "unit_gradient", "unit_peak")
 SPARSITIES = (0.0, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
 OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")
 
@@ -67,7 +69,8 @@ def split_optimizer(text: str) -> tuple[str, str | None]:
     name, bracket, rest = text.strip().partition("(")
     if not bracket:
         return name, None
-    return name.strip(), rest.removesuffix(")").strip()
+    rate, closed, after = rest.partition(")")
+    return name.strip(), rate.strip() if closed and not after else f"({rest}"
 
 
 check_sparsity = real(
@@ -130,6 +133,15 @@ class Sweep(BaseSweep):
     feature_sparsity: tuple[float, ...] | None = static(
         None, "sparsity of every feature, instead of one", several(check_sparsity, optional=True)
     )
+    push: Axis[float] = setting(
+        0.0, "bias of feature 0 is set to -push before step push_step; 0: left alone", real(0)
+    )
+    push_step: Axis[int] = static(
+        0, "when push happens; 0: to a fresh model", integer(0), axis=True
+    )
+    watch: bool = static(
+        False, "record feature 0's error, bias, its gradient and largest pre-activation", flag
+    )
     records: int = static(100, "points of the loss curve", integer(1))
     snapshots: tuple[int, ...] = static((), "steps after which W is kept too", several(integer(0)))
 
@@ -146,6 +158,9 @@ class Sweep(BaseSweep):
         if len(set(self.snapshots)) < len(self.snapshots):
             raise SpecError(f"snapshots={list(self.snapshots)} has a step twice")
         fewest = min(self.values("steps"))
+        latest = max(self.values("push_step"))
+        if latest >= fewest:
+            raise SpecError(f"push_step={latest} is not before the last of steps={fewest}")
         for step in self.snapshots:
             if step > fewest:
                 raise SpecError(f"snapshots has step {step}, after the last of steps={fewest}")
@@ -167,10 +182,13 @@ class Sweep(BaseSweep):
             raise SpecError(f"{name} and {replaced} are both given; leave {replaced} out")
 
     def notes(self) -> list[str]:
-        """n_hidden > n_features needs no superposition: said, not refused."""
+        """n_hidden > n_features, a push_step without a push: said, not refused."""
         hidden, features = self.values("n_hidden"), self.values("n_features")
         pairs = [(m, n) for m in hidden for n in features if m > n]
-        return [f"n_hidden={m} > n_features={n}: nothing needs to share" for m, n in pairs]
+        notes = [f"n_hidden={m} > n_features={n}: nothing needs to share" for m, n in pairs]
+        if max(self.values("push_step")) > 0 and not any(self.values("push")):
+            notes.append("push_step is given but push is 0: nothing is pushed")
+        return notes
 
 
 def recorded_steps(steps: int, records: int) -> range:
@@ -193,6 +211,8 @@ def layout(
     }
     if any(s["activation"] in GATED for s in settings):
         variables |= {"V": variables["W"], "c": variables["b"]}
+    if static["watch"]:
+        variables |= dict.fromkeys(WATCHED, variables["loss_curve"])
     if static["snapshots"]:
         shape = (len(static["snapshots"]), m, n)
         variables["W_snapshots"] = (("snapshot_step", "hidden", "feature"), shape)
@@ -219,6 +239,10 @@ ATTRIBUTES = {
     "mean_i importance_i (p_i/3 - p_i^2/4), p = 1 - sparsity",
     "loss_curve": "loss of the training batch of a step, before that step's update",
     "W_snapshots": "W after so many steps",
+    "unit_error": "mean of (x_0 - x_hat_0)^2 over the training batch, before the step's update",
+    "unit_bias": "b_0 before the step's update",
+    "unit_gradient": "gradient of the training batch's loss at b_0",
+    "unit_peak": "largest pre-activation of feature 0 in the training batch",
 }
 SUMMARY = "loss_over_constant"
 

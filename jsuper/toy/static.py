@@ -51,6 +51,9 @@ class Static:
     dropout: bool = False  # whether any model of the group has dropout at all
     stochastic: bool = False  # whether any has a random activation
     gated: bool = False  # whether all have a second matrix
+    pushed: bool = False  # whether any is pushed
+    push_step: int = 0
+    watch: bool = False
     widths: tuple[int, ...] = ()  # of narrow batches, ascending; empty: every batch is whole
     densities: int = 1  # most that differ among the models of a seed
     rows: int = 0  # of models that share a batch, in a block; 0: one model after another
@@ -67,6 +70,7 @@ class Setting:
     dropout: Any
     learning_rate: Any
     weight_decay: Any
+    push: Any
     importance: Any  # (n_features,)
 
 
@@ -106,6 +110,7 @@ def make_static(
         dropout=any(s["dropout"] > 0 for s in settings),
         stochastic=any(map(is_stochastic, activations)),
         gated=is_gated(activations[0]),
+        pushed=any(s.get("push", 0) > 0 for s in settings),
         widths=widths,
         densities=max(len(rows_of(part)) for part in parts),
         fused=batching == "fused",
@@ -153,6 +158,7 @@ def make_setting(static: Static, point: dict[str, Any]) -> Setting:
         dropout=as_dtype(point["dropout"]),
         learning_rate=as_dtype(point["learning_rate"]),
         weight_decay=as_dtype(point["weight_decay"]),
+        push=as_dtype(point["push"]),
         importance=np.asarray(weights, static.dtype),
     )
 

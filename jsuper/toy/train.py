@@ -28,8 +28,9 @@ from jsuper.toy.features import constant_loss
 from jsuper.toy.gradient import make_batch_loss
 from jsuper.toy.model import Params
 from jsuper.toy.rows import step_gradient
-from jsuper.toy.spec import recorded_steps, split_optimizer
+from jsuper.toy.spec import WATCHED, recorded_steps, split_optimizer
 from jsuper.toy.static import Setting, Static, arrange, branch_of, make_setting, make_static
+from jsuper.toy.watch import make_watch, push
 
 __all__ = [
     "Setting",
@@ -54,6 +55,7 @@ class State:
     opt_state: Any
     first_bad_step: Array  # -1 while every number is finite
     loss_curve: Array  # (records,), NaN where not reached
+    watched: Array  # (len(WATCHED), records), or (0, records) where nothing is watched
     W_snapshots: Array  # (snapshots, n_hidden, n_features)
 
 
@@ -101,7 +103,8 @@ def make_train(static: Static, sequential: bool = False) -> Train:
     """
     per_model = sequential_vmap if sequential else lambda f: f
     gradient = step_gradient(static, sequential)
-    batch_loss = per_model(make_batch_loss(static))
+    batch_loss, watch = (per_model(make(static)) for make in (make_batch_loss, make_watch))
+    watched = WATCHED if static.watch else ()
     evaluate = make_evaluate(static, per_model)
     curve_steps = recorded_steps(static.steps, static.records)
 
@@ -122,6 +125,7 @@ def make_train(static: Static, sequential: bool = False) -> Train:
             opt_state=optimizer(static, setting, jnp.int32(0)).init(params),
             first_bad_step=jnp.int32(-1),
             loss_curve=jnp.full(len(curve_steps), jnp.nan, static.dtype),
+            watched=jnp.full((len(watched), len(curve_steps)), jnp.nan, static.dtype),
             W_snapshots=snapshots,
         )
 
@@ -129,6 +133,7 @@ def make_train(static: Static, sequential: bool = False) -> Train:
         state: State, setting: Setting, key: Array, start: Array, n: int | Array, end: Any = None
     ) -> State:
         end = static.steps if end is None else end
+        state = dataclasses.replace(state, params=push(static, state.params, setting, start))
         state = record(state, setting, key, start)
 
         def body(i: Array, state: State) -> State:
@@ -139,14 +144,14 @@ def make_train(static: Static, sequential: bool = False) -> Train:
         return jax.lax.fori_loop(0, n, body, state)
 
     def record(state: State, setting: Setting, key: Array, step: Array) -> State:
-        loss = batch_loss(state.params, setting, make_draws(static, key, step))
-        loss = jnp.where(state.first_bad_step < 0, loss, jnp.nan)
-        here = np.array(curve_steps) == step
-        return keep_snapshot(
-            static,
-            dataclasses.replace(state, loss_curve=jnp.where(here, loss, state.loss_curve)),
-            step,
-        )
+        draws = make_draws(static, key, step)
+        here = (np.array(curve_steps) == step) & (state.first_bad_step < 0)
+        loss = batch_loss(state.params, setting, draws)
+        state = dataclasses.replace(state, loss_curve=jnp.where(here, loss, state.loss_curve))
+        if watched:
+            numbers = watch(state.params, setting, draws)[:, None]
+            state = dataclasses.replace(state, watched=jnp.where(here, numbers, state.watched))
+        return keep_snapshot(static, state, step)
 
     def finish(state: State, setting: Setting, key: Array) -> dict[str, Array]:
         state = keep_snapshot(static, state, jnp.int32(static.steps))
@@ -167,9 +172,12 @@ def make_train(static: Static, sequential: bool = False) -> Train:
         }
         if static.gated:
             result |= {"V": state.params.V, "c": state.params.c}
+        result |= {name: state.watched[i] for i, name in enumerate(watched)}
         return result | ({"W_snapshots": state.W_snapshots} if static.snapshots else {})
 
-    stops = tuple(sorted({0, *curve_steps, *(s for s in static.snapshots if s < static.steps)}))
+    snapshots = (s for s in static.snapshots if s < static.steps)
+    pushes = (static.push_step,) if static.pushed else ()
+    stops = tuple(sorted({0, *curve_steps, *snapshots, *pushes}))
     return Train(init, advance, finish, static.steps, stops)
 
 
