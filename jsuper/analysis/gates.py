@@ -1,0 +1,155 @@
+"""What units pass back under given pre-activations, and how normal those are.
+
+Source: Hendrycks & Gimpel 2016, who gate by the normal distribution because pre-activations are
+often roughly normal; `normality` says how far that holds.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import norm
+
+from jsuper.analysis.arrays import Array, floating, matmul, per_feature, weights
+from jsuper.analysis.scalar import Activation, derivatives
+
+
+class Gate(NamedTuple):
+    """What inactive units, z < 0, pass back: numbers, or arrays without the axes reduced.
+
+    NaN where there is nothing to take the share or the mean of.
+    """
+
+    inactive: Array  # P(z < 0)
+    gradient_share: Array  # E[(δf')²; z < 0] / E[(δf')²], of back-propagated squared gradient
+    reversed: Array  # P(f' < 0 | z < 0)
+    blocked: Array  # P(f' = 0 | z < 0)
+    mean_slope: Array  # E[f' | z < 0]
+    mean_magnitude: Array  # E[|f'| | z < 0]
+    rms_slope: Array  # E[f'² | z < 0]^½
+
+
+def gate_under(
+    activation: Activation,
+    z: Array,
+    delta: Array | None = None,
+    *,
+    axis: int | tuple[int, ...] | None = None,
+) -> Gate:
+    """The gate of an activation under given pre-activations, instead of N(0, 1).
+
+    Args:
+        activation: as in `profile`.
+        z: pre-activations, of any shape, not empty.
+        delta: error that arrives at the outputs, which broadcasts to z; 1 by default. It enters
+            `gradient_share` alone.
+        axis: what to average over; all by default.
+
+    Returns:
+        Gate, of z's shape without the axes; NaN where a z or a delta is not finite.
+
+    Raises:
+        ValueError: z is empty, `delta` does not fit, or the activation not elementwise.
+    """
+    z = np.asarray(floating(z), float)
+    if z.size == 0:
+        raise ValueError(f"z has shape {z.shape}: there is nothing to average over")
+    delta = np.asarray(1.0 if delta is None else delta, float)
+    try:
+        error = np.broadcast_to(delta, z.shape)
+    except ValueError:
+        fix = f"it must broadcast to {z.shape}, the shape of z"
+        raise ValueError(f"delta has shape {delta.shape}; {fix}") from None
+    slope = derivatives(activation)(z, 1)
+    fine = np.isfinite(z) & np.isfinite(error)
+    return weighted_gate(z, slope, np.where(fine, 1.0, np.nan), error * error, axis)
+
+
+def preactivations(W: Array, b: Array, x: Array) -> Array:
+    """z = WᵀW x + b, of which a toy model's output is f(z): (..., n_features, samples).
+
+    Args:
+        W: weights, (..., n_hidden, n_features), NumPy or JAX.
+        b: output bias, (..., n_features).
+        x: inputs, (n_features, samples), the same for all models.
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    xp, W = weights(W)
+    b = per_feature("b", b, W)
+    x = xp.asarray(floating(x), dtype=W.dtype)
+    if x.ndim != 2 or x.shape[0] != W.shape[-1]:
+        raise ValueError(
+            f"x has shape {x.shape} but W has {W.shape[-1]} features; x is (n_features, samples)"
+        )
+    return matmul(xp.swapaxes(W, -1, -2), matmul(W, x)) + b[..., :, None]
+
+
+class Normality(NamedTuple):
+    """How a feature's pre-activations are spread: each (..., n_features)."""
+
+    mean: np.ndarray
+    sd: np.ndarray
+    skewness: np.ndarray  # 0 for a normal
+    excess_kurtosis: np.ndarray  # 0 for a normal
+    ks_distance: np.ndarray  # largest |empirical CDF - fitted normal's|, in [0, 1]
+
+
+def normality(z: Array) -> Normality:
+    """Moments of every feature, and the Kolmogorov-Smirnov distance to the normal with its moments.
+
+    The distance is no test: with as many samples as one likes every real difference is significant.
+    A normal sample of size n has a distance of about 0.6/√n, for its moments are fitted.
+
+    Args:
+        z: (..., n_features, samples), of `preactivations`; at least two samples.
+
+    Returns:
+        Normality; skewness, kurtosis and distance are NaN for a feature that does not vary, all
+        are NaN for one with a z that is not finite.
+
+    Raises:
+        ValueError: z has no axis of samples, or fewer than two.
+    """
+    z = np.asarray(floating(z), float)
+    if z.ndim == 0 or z.shape[-1] < 2:
+        raise ValueError(f"z has shape {z.shape}; give (..., n_features, samples), samples >= 2")
+    z = np.where(np.isfinite(z).all(axis=-1, keepdims=True), z, np.nan)
+    mean, sd = z.mean(axis=-1), z.std(axis=-1)
+    flat = sd <= 1e-12 * np.abs(mean)
+    scaled = (z - mean[..., None]) / np.where(flat, np.nan, sd)[..., None]
+    cdf = norm.cdf(np.sort(scaled, axis=-1))
+    rank = np.arange(z.shape[-1] + 1) / z.shape[-1]  # the empirical CDF, before and after a point
+    distance = np.maximum(rank[1:] - cdf, cdf - rank[:-1]).max(axis=-1)
+    third, fourth = (scaled**3).mean(axis=-1), (scaled**4).mean(axis=-1)
+    return Normality(mean, sd, third, fourth - 3, distance)
+
+
+def weighted_gate(
+    z: np.ndarray,
+    slope: np.ndarray,
+    weight: np.ndarray,
+    error: np.ndarray,
+    axis: int | tuple[int, ...] | None,
+) -> Gate:
+    """Gate of z with weights of a mean, and the squared errors that reach the outputs."""
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.sum(weight * values, axis=axis)
+
+    def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole != 0)[()]
+
+    off = z < 0
+    gradient, count, square = error * slope**2, total(off), slope**2
+    return Gate(
+        inactive=share(count, total(np.ones_like(z))),
+        gradient_share=share(total(off * gradient), total(gradient)),
+        reversed=share(total(off & (slope < 0)), count),
+        blocked=share(total(off & (slope == 0)), count),
+        mean_slope=share(total(off * slope), count),
+        mean_magnitude=share(total(off * np.abs(slope)), count),
+        rms_slope=np.sqrt(share(total(off * square), count)),
+    )

@@ -1,0 +1,169 @@
+"""Whether an inactive unit comes back, and what gradient it passes to the layers before it.
+
+Where a slope f'(z) is negative, gradient descent that wants more output from a unit pushes its
+pre-activation down, away from where it would be active. So a non-monotone activation has a z* < 0,
+its minimum, above which inactive units recover and below which they drift away.
+
+Source: the statement of source 000 on inactive neurons; the experiments are ours.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jsuper.analysis.arrays import Array, floating, in_range, whole_number
+from jsuper.analysis.gating import profile
+from jsuper.analysis.scalar import Activation, elementwise
+
+
+def separatrix(activation: Activation) -> float | None:
+    """z* < 0, the rightmost minimum of f below 0: where f turns from falling to rising.
+
+    GELU -.7518, SiLU -1.2785, Mish -1.1924, hardswish -1.5. None for monotone activations. Where f
+    is flat below a point, as ReLU is, there is none either, but no unit there comes back.
+
+    Raises:
+        ValueError: the activation is not known, or is no function of one number.
+    """
+    return profile(activation).separatrix
+
+
+def descend(
+    activation: Activation,
+    start: Array,
+    *,
+    target: float = 0.5,
+    rate: float = 0.1,
+    steps: int = 10_000,
+) -> np.ndarray:
+    """Pre-activations after gradient descent on ½ (f(z) - target)², each by itself, in float64.
+
+    z ← z - rate (f(z) - target) f'(z), `steps` times.
+
+    Args:
+        activation: a name or an elementwise function.
+        start: first pre-activations, of any shape.
+        target: output that is wanted.
+        rate: learning rate, >= 0.
+        steps: how many.
+
+    Returns:
+        The last pre-activations, of start's shape; not finite where descent diverged.
+
+    Raises:
+        ValueError: a rate or a number of steps is below 0, or the activation is not elementwise.
+    """
+    f = elementwise(activation)
+    rate = float(in_range("rate", rate, "[0, inf)"))
+    steps = whole_number("steps", steps, 0)
+    z = np.asarray(floating(start), float)
+    with jax.enable_x64(True):
+        last = _descend(f, z.reshape(1, -1), float(target), rate, steps)
+        return np.asarray(last).reshape(z.shape)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _descend(f: Callable, z: Array, target: float, rate: float, steps: int) -> Array:
+    def step(_: int, z: Array) -> Array:
+        value, slope = jax.jvp(f, (z,), (jnp.ones_like(z),))
+        return z - rate * (value - target) * slope
+
+    return jax.lax.fori_loop(0, steps, step, jnp.asarray(z))
+
+
+class Reaching(NamedTuple):
+    """Gradient norms in a network with dead units: each (seeds,); NaN where there is no such unit.
+
+    A row's gradient is that of the mean loss by a unit's incoming weights; what flows back to the
+    inputs is the error signal of a sample's loss, its norm the root mean square over samples.
+    """
+
+    dead_rows: np.ndarray  # root mean square of ‖dL/dW1_j‖ over dead units j
+    live_rows: np.ndarray  # the same over live units
+    inputs: np.ndarray  # error signal that flows back to x, through all units
+    through_dead: np.ndarray  # the part of it that passes dead units
+    inactive: np.ndarray  # share of (dead unit, sample) with z < 0; 1 by construction where B > 0
+
+
+def gradient_reaching(
+    activation: Activation,
+    dead_share: float,
+    B: float = 1.0,
+    *,
+    n_inputs: int = 20,
+    n_hidden: int = 40,
+    samples: int = 512,
+    seeds: int = 20,
+) -> Reaching:
+    """What a share of dead hidden units lets through to their weights and to the layer before.
+
+        h = f(W1 x + b1),  x̂ = W2 h,  loss ½ ‖x̂ - x‖², a sample; mean over samples.
+
+    Weights are fresh, W1 ~ N(0, 1/n_inputs) and W2 ~ N(0, 1/n_hidden), inputs N(0, 1). A dead unit
+    has the bias that puts its largest pre-activation over the data at -B; a live one has 0. The
+    weights and inputs of a seed are the same for every activation, share and B.
+
+    Args:
+        activation: a name or an elementwise function.
+        dead_share: of the hidden units, in [0, 1], rounded to whole units.
+        B: distance of dead units from being active, >= 0.
+        n_inputs, n_hidden, samples, seeds: how many, at least 1.
+
+    Raises:
+        ValueError: a value is out of its range, or the activation is not elementwise.
+    """
+    f = elementwise(activation)
+    dead_share = float(in_range("dead_share", dead_share, "[0, 1]"))
+    B = float(in_range("B", B, "[0, inf)"))
+    sizes = {"n_inputs": n_inputs, "n_hidden": n_hidden, "samples": samples, "seeds": seeds}
+    n, m, samples, seeds = (whole_number(name, value, 1) for name, value in sizes.items())
+    dead = np.arange(m) < round(dead_share * m)
+    networks = zip(*(_network(seed, n, m, samples) for seed in range(seeds)), strict=True)
+    W1, W2, x = (np.stack(parts) for parts in networks)
+    with jax.enable_x64(True):
+        found = _reaching(f, W1, W2, x, dead, B)
+        return Reaching(*(np.asarray(a) for a in found))
+
+
+def _network(seed: int, n: int, m: int, samples: int) -> tuple[np.ndarray, ...]:
+    """W1 (m, n), W2 (n, m) and x (n, samples) of a seed."""
+    rng = np.random.default_rng(seed)
+    W1, W2 = rng.normal(size=(m, n)) / n**0.5, rng.normal(size=(n, m)) / m**0.5
+    return W1, W2, rng.normal(size=(n, samples))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _reaching(
+    f: Callable, W1: Array, W2: Array, x: Array, dead: Array, B: float
+) -> tuple[Array, ...]:
+    """`_norms` of networks that differ along the first axis."""
+    return jax.vmap(lambda W1, W2, x: _norms(f, W1, W2, x, dead, B))(W1, W2, x)
+
+
+def _norms(f: Callable, W1: Array, W2: Array, x: Array, dead: Array, B: float) -> tuple[Array, ...]:
+    """The fields of `Reaching`, of one network."""
+    z = W1 @ x
+    z = jnp.where(dead[:, None], z - z.max(axis=1, keepdims=True) - B, z)
+    h, slope = jax.jvp(f, (z,), (jnp.ones_like(z),))
+    delta = slope * (W2.T @ (W2 @ h - x))  # error signal behind the activation
+    rows = ((delta @ x.T / x.shape[1]) ** 2).sum(axis=1)
+
+    def over(units: Array, values: Array) -> Array:
+        return (units * values).sum() / units.sum()  # 0/0 where there is no such unit
+
+    def back(signal: Array) -> Array:
+        return jnp.sqrt(((W1.T @ signal) ** 2).sum(axis=0).mean())
+
+    return (
+        jnp.sqrt(over(dead, rows)),
+        jnp.sqrt(over(~dead, rows)),
+        back(delta),
+        back(jnp.where(dead[:, None], delta, 0)),
+        over(dead, (z < 0).mean(axis=1)),
+    )

@@ -1,0 +1,32 @@
+"""What the sources say of GELU, ReLU and ELU, each statement computed and judged.
+
+Nothing is trained: these are statements on functions of one number. Every verdict is the outcome of
+a comparison of the numbers beside it. Numbers are from the registered activations in float64; the
+normal distribution is SciPy's.
+
+Sources: source 000, on whether GELU clips negative inputs as ReLU does, and its correction; source
+001, a tutorial on GELU. Hendrycks & Gimpel 2016 define it; Shazeer 2020 gates with it.
+"""
+
+from __future__ import annotations
+
+from jsuper.analysis import source_000, source_001
+from jsuper.analysis.gating import profile
+from jsuper.analysis.judging import On, Statement, Verdict
+from jsuper.analysis.scalar import Activation, derivatives
+
+__all__ = ["Statement", "Verdict", "statements"]
+
+
+def statements(activation: Activation = "gelu") -> list[Statement]:
+    """The sources' statements on activations, in the order in which they are made.
+
+    Args:
+        activation: of what the sentences on GELU are asked; "silu", for example, shows which hold
+            for another gate. Those on ReLU and ELU stay as they are.
+
+    Raises:
+        ValueError: the activation is not known, or is no function of one number.
+    """
+    on = On(derivatives(activation), profile(activation), activation)
+    return [make(on) for make in source_000.ROWS + source_001.ROWS]
