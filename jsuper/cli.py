@@ -1,4 +1,4 @@
-"""The command line: `jsuper sweep`, `jsuper report` (also in `scripts/`), `jsuper export`.
+"""The command line: `jsuper sweep`, `report` and `study` (also in `scripts/`), `jsuper export`.
 
 Thin: it reads TOML and flags into a sweep, checks the folder, and calls the runner. Neither
 `--help` nor bad input nor a finished run imports jax.
@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     commands: dict[str, Callable[[list[str]], int]] = {
         "sweep": sweep,
         "report": report,
+        "study": study,
         "export": export,
     }
     if argv and argv[0] in commands:
@@ -223,6 +224,56 @@ def report(argv: list[str] | None = None) -> int:
         return DONE if done else STOPPED
 
     return _reported(write)
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyOptions:
+    """Train a study's presets, what is missing of them, and write its page, figures and numbers."""
+
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+    """dropout or gelu"""
+    runs: str = "runs"
+    """folder of the run folders, one per preset"""
+    out: str = "docs"
+    """folder of the page NAME.md, NAME.json and NAME-*.png"""
+    seeds: int | None = None
+    """number of seeds; the presets' own by default, and run folders of their own otherwise"""
+    platform: str = "auto"
+    """auto, cpu, gpu or tpu"""
+
+
+def study(argv: list[str] | None = None) -> int:
+    """`jsuper study NAME`, also `python scripts/study.py NAME`."""
+    options = tyro.cli(StudyOptions, prog="jsuper study", args=argv)
+
+    def write() -> int:
+        from jsuper.studies import page
+
+        presets = page.study_of(options.name).PRESETS
+        ending = "" if options.seeds is None else f"-{options.seeds}-seeds"
+        folders = {p: Path(options.runs) / f"{p}{ending}" for p in presets}
+        check_writable(Path(options.out))
+        for preset, folder in folders.items():
+            seeds = [] if options.seeds is None else ["--seeds", str(options.seeds)]
+            flags = ["--preset", preset, "--out", str(folder), "--platform", options.platform]
+            code = sweep([*flags, *seeds, "--no-report"])
+            if code != DONE:
+                return code
+        done = _concluded(lambda: _write_study(options, folders))
+        return DONE if done else STOPPED
+
+    return _reported(write)
+
+
+def _write_study(options: StudyOptions, folders: dict[str, Path]) -> None:
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    from jsuper.programs import use_compilation_cache
+    from jsuper.studies import page
+
+    use_compilation_cache()
+    print("measuring every model for the study ...", file=sys.stderr, flush=True)
+    runs = {preset: jsuper.analyze(jsuper.load(folder)) for preset, folder in folders.items()}
+    print(f"study    {page.write(options.name, runs, options.out)}")
 
 
 def _reported(command: Callable[[], int]) -> int:

@@ -89,6 +89,7 @@ def to_dataset(
 
 def axes_of(cls: Any, sweep: dict[str, Any]) -> tuple[dict[str, list], dict[str, Any]]:
     """A stored sweep's axes, name -> values, and its single values that could have been axes."""
+    sweep = cls.single_defaults() | sweep
     values = {f.name: sweep[f.name] for f in dataclasses.fields(cls) if f.metadata["axis"]}
     axes = {k: v for k, v in values.items() if len(v) > 1 or k in cls.main_axes}
     return axes, {k: _label(v[0]) for k, v in values.items() if k not in axes}

@@ -1,6 +1,6 @@
 """The model families and where they live. Imports no jax until a family's program is needed.
 
-A family is a package with three modules and a script:
+A family is a package with four modules and a script:
 
     spec.py    no jax: Sweep, a BaseSweep with two main_axes and the fields steps and dtype;
                layout(static, settings): variable -> (dimensions, shape) of one model of a chunk;
@@ -17,6 +17,7 @@ A family is a package with three modules and a script:
     measures.py  measure(ds): MEASURES, variable -> (own dimensions, words), computed from the
                variables NEEDS, with COORDINATES of their own dimensions; for the page
                HEADLINES, the variables of its heatmaps, RANK, by which seeds are the best, PICTURES
+    figures.py  figures(ds) -> [(caption, figure)] of the page, which the axes of a sweep call for
     page.js    drawModel(place, arrays): the page's pictures of one model, from its PICTURES
 """
 
@@ -50,6 +51,12 @@ def measures_of(model: str) -> Any:
     """The family's `measures` module (imports jax)."""
     spec_of(model)
     return import_module(FAMILIES[model] + ".measures")
+
+
+def figures_of(model: str) -> Any:
+    """The family's `figures` module."""
+    spec_of(model)
+    return import_module(FAMILIES[model] + ".figures")
 
 
 def sweep_from_dict(data: dict[str, Any]) -> BaseSweep:

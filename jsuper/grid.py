@@ -86,10 +86,15 @@ def n_models(sweep: BaseSweep) -> int:
 
 def missing(sweep: BaseSweep, held: list[Chunk]) -> list[Group]:
     """The groups of `sweep` less the points of the chunks `held`; each is settings x seeds."""
+    whole = sweep.single_defaults()  # of fields that an older folder does not have
+    names = [k for role in ("static", "setting") for k in sweep.names(role) if k in whole]
+    checked = {f.name: f.metadata["axis"] for f in dataclasses.fields(sweep)}
+    defaults = {k: whole[k][0] if checked[k] else whole[k] for k in names}
     have: dict[str, set[int]] = {}
     for chunk in held:
         for setting in chunk.settings:
-            have.setdefault(_identity(chunk.static, setting), set()).update(chunk.seeds)
+            identity = _identity(defaults | chunk.static, setting)
+            have.setdefault(identity, set()).update(chunk.seeds)
     rest = []
     for group in expand(sweep):
         by_seeds: dict[tuple[int, ...], list[Setting]] = {}

@@ -224,6 +224,12 @@ class BaseSweep:
         """Names of the fields with this role."""
         return [f.name for f in fields(self) if f.metadata["role"] == role]
 
+    @classmethod
+    def single_defaults(cls) -> dict[str, Any]:
+        """The defaults of one value, as plain data: what a sweep means that lacks a newer field."""
+        data = {f.name: plain(f.default) for f in fields(cls)}
+        return {k: v for k, v in data.items() if not isinstance(v, list) or len(v) == 1}
+
     def notes(self) -> list[str]:
         """What is allowed but worth saying before the run: overridden by a family."""
         return []

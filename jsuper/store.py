@@ -230,7 +230,7 @@ def _tuples(static: dict[str, Any]) -> dict[str, Any]:
 
 def check_extends(sweep: BaseSweep, manifest: dict[str, Any], folder: Path) -> None:
     """Raise SpecError, naming the first difference, unless `sweep` contains the folder's sweep."""
-    held, asked = manifest["sweep"], sweep.to_dict()
+    held, asked = sweep.single_defaults() | manifest["sweep"], sweep.to_dict()
     for name in sorted(held.keys() | asked.keys()):
         old, new = held.get(name), asked.get(name)
         if name == "seeds":

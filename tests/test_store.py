@@ -287,3 +287,37 @@ def test_any_other_sweep_is_refused_with_the_difference(tmp_path, manifest, othe
     with pytest.raises(SpecError, match=said) as caught:
         store.check_extends(dataclasses.replace(SWEEP, **other), manifest, tmp_path)
     assert str(tmp_path) in str(caught.value)
+
+
+def test_a_folder_of_before_a_field_was_added_loads_and_goes_on(tmp_path):
+    """Without the fields push, push_step and watch in its manifest and its chunks."""
+    import jsuper
+    from jsuper import grid
+
+    sweep = jsuper.Sweep(
+        activation="relu", sparsity=(0.5, 0.9), seeds=2, steps=20, n_features=4, n_hidden=2
+    )
+    expected = jsuper.run(sweep, tmp_path / "run", progress=False)
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    chunks = [
+        grid.Chunk("toy", *(_without(d) for d in (c.static, c.settings)), c.seeds)
+        for c in store.chunks_in(manifest)
+    ]
+    for old, new in zip(store.chunks_in(manifest), chunks, strict=True):
+        store.write_chunk(tmp_path / "old", new, store.read_chunk(tmp_path / "run", old))
+    store.write_manifest(tmp_path / "old", sweep, chunks, manifest["sessions"])
+    path = tmp_path / "old" / "manifest.json"
+    older = json.loads(path.read_text())
+    older["sweep"] = _without(older["sweep"])
+    path.write_text(json.dumps(older))
+    files = sorted((tmp_path / "old" / "chunks").iterdir())
+    assert (jsuper.load(tmp_path / "old").W == expected.W).all()
+    again = jsuper.run(sweep, tmp_path / "old", progress=False)
+    assert (again.W == expected.W).all()
+    assert sorted((tmp_path / "old" / "chunks").iterdir()) == files  # nothing was trained again
+
+
+def _without(data):
+    if isinstance(data, tuple):
+        return tuple(map(_without, data))
+    return {k: v for k, v in data.items() if k not in ("push", "push_step", "watch")}

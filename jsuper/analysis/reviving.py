@@ -16,6 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jsuper.analysis.arrays import Array, floating, in_range, whole_number
 from jsuper.analysis.gating import profile
@@ -75,6 +76,37 @@ def _descend(f: Callable, z: Array, target: float, rate: float, steps: int) -> A
         return z - rate * (value - target) * slope
 
     return jax.lax.fori_loop(0, steps, step, jnp.asarray(z))
+
+
+def steps_to_recovery(
+    error: ArrayLike, bound: ArrayLike, step: ArrayLike, start: ArrayLike = 0
+) -> np.ndarray:
+    """Steps after `start` from which on a unit's error stays below a bound: (...,), [0, ∞].
+
+    Args:
+        error: at the recorded steps, (..., records); smooth it first, single batches are noisy.
+        bound: (...,), below which the unit serves its feature, e.g. twice the healthy error.
+        step: the recorded steps, (records,), ascending.
+        start: when the unit was pushed, (...,) or a number.
+
+    Returns:
+        Steps to the first recorded one; ∞ where the error does not stay below the bound to the
+        end, NaN where the last error or the bound is NaN.
+
+    Raises:
+        ValueError: error and step do not fit.
+    """
+    error, bound = np.asarray(error, float), np.asarray(bound, float)
+    step, start = np.asarray(step, float), np.asarray(start, float)
+    if step.ndim != 1 or error.shape[-1:] != step.shape or not step.size:
+        raise ValueError(
+            f"error has shape {error.shape} and step {step.shape}; they are (..., records) and "
+            "(records,)"
+        )
+    well = (error < bound[..., None]) & (step >= start[..., None])
+    lasting = np.flip(np.logical_and.accumulate(np.flip(well, -1), axis=-1), -1)
+    after = np.where(lasting.any(-1), step[lasting.argmax(-1)] - start, np.inf)
+    return np.where(np.isnan(error[..., -1]) | np.isnan(bound), np.nan, after)
 
 
 class Reaching(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +19,7 @@ from jsuper.store import FAILED, NON_FINITE, OK, write_atomically
 
 if TYPE_CHECKING:
     import xarray
+    from matplotlib.figure import Figure
 
 MISSING = 0
 WORDS = {OK: "ok", NON_FINITE: "diverged", FAILED: "failed", MISSING: "missing"}
@@ -55,6 +58,7 @@ def render(ds: xarray.Dataset, title: str) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     status = ds["status"].values
+    drawn = families.figures_of(sweep["model"]).figures(ds)
     return environment.from_string((here / "page.html").read_text(encoding="utf-8")).render(
         title=title,
         counts={word: int((status == k).sum()) for k, word in WORDS.items()},
@@ -64,11 +68,22 @@ def render(ds: xarray.Dataset, title: str) -> str:
         most_cells=MOST_CELLS,
         fields=fields(sweep, spec.Sweep().to_dict()),
         sessions=[session(s) for s in json.loads(ds.attrs.get("sessions", "[]"))],
+        figures=[(caption, png(figure)) for caption, figure in drawn],
         data=embedded(ds, family, spec.Sweep.main_axes),
         style=(here / "page.css").read_text(encoding="utf-8"),
         script=(here / "page.js").read_text(encoding="utf-8"),
         family_script=Path(str(family.__file__)).with_name("page.js").read_text(encoding="utf-8"),
     )
+
+
+def png(figure: Figure) -> str:
+    """A figure as base64 of a PNG; it is closed."""
+    import matplotlib.pyplot as plt
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    plt.close(figure)
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def left_out(ds: xarray.Dataset) -> list[tuple[str, str]]:

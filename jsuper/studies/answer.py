@@ -50,6 +50,21 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Table:
+    """A table of a study's page, for what is no single number: cells are text.
+
+    Attributes:
+        title: a sentence without its full stop.
+        columns: their heads.
+        rows: as many cells each as there are columns.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
 class Drawing:
     """A figure of a study's page.
 
@@ -64,6 +79,11 @@ class Drawing:
     figure: Figure = field(repr=False)
 
 
+def figure(value: float, digits: int = 3) -> str:
+    """A number with so many digits, and all of those of whole thousands: 0.0512, 6,790."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+
+
 def as_data(answers: list[Answer]) -> list[dict[str, Any]]:
     """Answers as JSON data; NaN becomes None."""
     return [
@@ -72,7 +92,10 @@ def as_data(answers: list[Answer]) -> list[dict[str, Any]]:
             "statistic": a.statistic,
             "finding": a.finding,
             "rows": [
-                {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in vars(r).items()}
+                {
+                    k: None if isinstance(v, float) and math.isnan(v) else v
+                    for k, v in vars(r).items()
+                }
                 for r in a.rows
             ],
         }

@@ -211,7 +211,7 @@ def layout(
     }
     if any(s["activation"] in GATED for s in settings):
         variables |= {"V": variables["W"], "c": variables["b"]}
-    if static["watch"]:
+    if static.get("watch"):  # folders of before have no such field
         variables |= dict.fromkeys(WATCHED, variables["loss_curve"])
     if static["snapshots"]:
         shape = (len(static["snapshots"]), m, n)

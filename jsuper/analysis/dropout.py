@@ -1,0 +1,293 @@
+"""What dropout on the hidden units does to features: hits, noise, and the loss with it on.
+
+Inverted dropout at rate q multiplies each hidden unit by 0 with probability q, else by 1/(1-q).
+u = W_i/‖W_i‖ is the direction of feature i and u_j² its share on unit j. A feature on more units is
+often hit, and disturbed less by a hit: a read-back has mean 1 and variance q/(1-q) Σ_j u_j⁴.
+
+W is (..., n_hidden, n_features), NumPy or JAX. A model with a non-finite weight gives NaN, as does
+a column of zeros, which has no direction.
+
+Source, where none is named: the moments of the mask, which has mean 1 and variance q/(1-q)
+(Srivastava et al. 2014, "Dropout").
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jsuper import keys
+from jsuper.analysis.arrays import (
+    Array,
+    in_range,
+    matmul,
+    namespace,
+    per_feature,
+    weights,
+    whole_number,
+)
+from jsuper.analysis.superposition import directions
+from jsuper.toy.activations import is_gated, resolve
+from jsuper.toy.features import nonzero_draws, nonzero_features
+from jsuper.toy.model import Params, dropout_mask, preactivation
+from jsuper.toy.static import couples_batch
+
+USED = 0.1  # of a feature's length, above which a unit is one of its own
+LOST = 0.01  # share of a feature's squared length that may be dropped: USED squared
+
+# ---- how often a feature is hit ----
+
+
+def units_used(W: Array, threshold: float = USED) -> Array:
+    """k_i, the number of units with |u_j| > threshold: (..., n_features), 1 to n_hidden.
+
+    Args:
+        W: weights.
+        threshold: of a feature's length, in [0, 1).
+
+    Raises:
+        ValueError: the threshold is out of its range.
+    """
+    threshold = in_range("threshold", threshold, "[0, 1)")
+    share = _shares(W)
+    xp = namespace(share)
+    count = (share > threshold**2).sum(axis=-2).astype(share.dtype)
+    return xp.where(xp.isnan(share).any(axis=-2), float("nan"), count)
+
+
+def effective_units(W: Array) -> Array:
+    """1 / Σ_j u_j⁴, on how many units a feature is spread: (..., n_features), 1 to n_hidden."""
+    return 1 / (_shares(W) ** 2).sum(axis=-2)
+
+
+def untouched_chance(W: Array, rate: Array, threshold: float = USED) -> Array:
+    """(1-q)^k, the chance that none of a feature's `units_used` is dropped: (..., n), [0, 1].
+
+    Args:
+        W: weights.
+        rate: q in [0, 1), a number or (...,).
+        threshold: of a feature's length, in [0, 1).
+
+    Raises:
+        ValueError: a value is out of its range.
+
+    Source: source 003, whose n is the number of units of a feature.
+    """
+    k = units_used(W, threshold)
+    return (1 - _rate(rate, k)) ** k
+
+
+def untouched(
+    W: Array, rate: Array, *, tolerance: float = LOST, samples: int = 4096, seed: int = 0
+) -> Array:
+    """Share of random masks that drop at most `tolerance` of ‖W_i‖²: (..., n_features), [0, 1].
+
+    It names no units: many small shares that are dropped together count as well. Its standard
+    error is at most 1/(2 √samples), 0.008 by default.
+
+    Args:
+        W: weights.
+        rate: q in [0, 1), a number or (...,).
+        tolerance: of the squared length, in [0, 1).
+        samples: masks, the same for all models, at least 1.
+        seed: of the masks.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+    tolerance = in_range("tolerance", tolerance, "[0, 1)")
+    share = _shares(W)
+    xp, q = namespace(share), _rate(rate, share)
+    rng = np.random.default_rng(whole_number("seed", seed, 0))
+    u = xp.asarray(
+        rng.random((whole_number("samples", samples, 1), share.shape[-2])), dtype=share.dtype
+    )
+    lost = matmul((u < q).astype(share.dtype), share)
+    kept = (lost <= tolerance + 1e-6).astype(share.dtype).mean(axis=-2)  # 1e-6: float32's rounding
+    return xp.where(xp.isnan(share).any(axis=-2), float("nan"), kept)
+
+
+# ---- what a hit costs ----
+
+
+def readback_variance(W: Array, rate: Array) -> Array:
+    """q/(1-q) Σ_j u_j⁴, of reading feature i back along itself: (..., n_features).
+
+    Its read-back u·(mask · u) has mean 1. From q/((1-q) m), evenly spread, to q/(1-q) on one unit.
+
+    Args:
+        W: weights.
+        rate: q in [0, 1), a number or (...,).
+    """
+    return _noise(rate, (_shares(W) ** 2).sum(axis=-2))
+
+
+def leakage_variance(W: Array, rate: Array) -> Array:
+    """q/(1-q) Σ_j u_ij² u_kj², of reading feature k along i: (..., n, n), `readback_variance` at i.
+
+    Orthogonal features leak into each other once a unit that they share is dropped.
+
+    Args:
+        W: weights.
+        rate: q in [0, 1), a number or (...,).
+    """
+    share = _shares(W)
+    return _noise(rate, matmul(namespace(share).swapaxes(share, -1, -2), share))
+
+
+def rotated_leakage_variance(W: Array, rate: Array) -> Array:
+    """q/(1-q) (1 + 2 cos²)/(m + 2), the mean of `leakage_variance` over random rotations of W.
+
+    (..., n_features, n_features); with itself a feature has cos² = 1, hence 3/(m + 2).
+
+    Args:
+        W: weights.
+        rate: q in [0, 1), a number or (...,).
+
+    Source: the fourth moments of a uniformly random direction.
+    """
+    u = directions(W)
+    xp, share = namespace(u), _shares(W)
+    cosine = matmul(xp.swapaxes(u, -1, -2), u) + 0 * share.sum(axis=-2)[..., None, :]
+    return _noise(rate, (1 + 2 * cosine**2) / (share.shape[-2] + 2))
+
+
+def least_linear_loss(n_features: int, n_hidden: int, rate: Array, density: Array) -> Array:
+    """(p/3 - p²/4) (n - m (1-q))/n, the least that a linear model can reach under dropout.
+
+    Of `theory.dropout_linear_loss` at one density and importance 1, for m < n. It is met where
+    WWᵀ = (1-q) 1, the rows of W sum to 0 and b = p/2: with c = ‖W_i‖² of the rows, the loss over
+    p/3 - p²/4 is n - m + m ((1-c)² + c² q/(1-q)) over n, least at c = 1 - q; no other spectrum is
+    better, since both terms are convex, nor any basis, since Σ_j ‖row_j‖⁴ is least at equal rows.
+
+    Args:
+        n_features: n, at least 2.
+        n_hidden: m, at least 1 and below n.
+        rate: q in [0, 1).
+        density: p in [0, 1], of all features; broadcasts against the rate.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+    n, m = whole_number("n_features", n_features, 2), whole_number("n_hidden", n_hidden, 1)
+    if m >= n:
+        raise ValueError(f"n_hidden={m} is not below n_features={n}; the bound is for m < n")
+    q, p = in_range("rate", rate, "[0, 1)"), in_range("density", density, "[0, 1]")
+    return (p / 3 - p * p / 4) * (n - m * (1 - q)) / n
+
+
+# ---- the loss with dropout on ----
+
+
+class DropoutLoss(NamedTuple):
+    """Loss without dropout and with it, on the same samples, and the standard error of the last."""
+
+    clean: np.ndarray
+    dropped: np.ndarray
+    stderr: np.ndarray
+
+
+def dropout_loss(
+    W: Array,
+    b: Array,
+    activation: str | Callable[[jax.Array], jax.Array],
+    rate: Array,
+    density: Array,
+    importance: Array | None = None,
+    *,
+    samples: int = 16384,
+    seed: int = 0,
+) -> DropoutLoss:
+    """Expected loss of x̂ = act(Wᵀ(mask · W x) + b), by sampling: each (...,), >= 0.
+
+    Columns with an active feature are sampled, stratified, and the zero column is weighted exactly.
+
+    Args:
+        W, b: models, (..., n_hidden, n_features) and (..., n_features).
+        activation: a name or a function of z (n_features, batch).
+        rate: q in [0, 1), a number or (...,).
+        density: p in (0, 1], a number or (..., n_features).
+        importance: I, (..., n_features); None is 1.
+        samples: columns, each with a mask of its own; the same for all models, at least 2.
+        seed: of the draws.
+
+    Raises:
+        ValueError: a value is out of its range, or the activation couples the samples of a batch,
+            has a second matrix or is not known.
+    """
+    if couples_batch(activation) or is_gated(activation):
+        raise ValueError(
+            f"activation={activation!r} couples the samples of a batch or has a second matrix; "
+            "give one that takes each number of z = Wᵀh + b, or each sample, by itself"
+        )
+    resolve(activation)
+    _, W = weights(np.asarray(W))
+    b = per_feature("b", np.asarray(b), W)
+    p = per_feature("density", density, W, "(0, 1]")
+    given = 1.0 if importance is None else importance
+    per = per_feature("importance", given, W, "[0, inf)")
+    lead, (m, n) = W.shape[:-2], W.shape[-2:]
+    q = np.broadcast_to(in_range("rate", rate, "[0, 1)"), lead).reshape(-1).astype(W.dtype)
+    b, p, per = (np.broadcast_to(a, (*lead, n)).reshape(-1, n) for a in (b, p, per))
+    counts = (whole_number("samples", samples, 2), whole_number("seed", seed, 0))
+    with jax.enable_x64(W.dtype == np.float64):
+        found = _sampled(W.reshape(-1, m, n), b, q, p, per, activation, *counts)
+    return DropoutLoss(*(np.asarray(a).reshape(lead) for a in found))
+
+
+@functools.partial(jax.jit, static_argnames=("activation", "samples", "seed"))
+def _sampled(
+    W: jax.Array,
+    b: jax.Array,
+    rate: jax.Array,
+    density: jax.Array,
+    importance: jax.Array,
+    activation: str | Callable,
+    samples: int,
+    seed: int,
+) -> tuple[jax.Array, ...]:
+    """Clean and dropped loss and the latter's standard error of models (M, ...), one by one."""
+    act, key, (m, n) = resolve(activation), keys.seed_key(seed), W.shape[1:]
+    draws = nonzero_draws(keys.stream(key, keys.EVALUATION), n, samples)
+    u = keys.uniform(keys.stream(key, keys.DROPOUT), (m, samples))
+
+    def one(model: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        W, b, rate, density, importance = model
+        x, chance = nonzero_features(draws, density, W.dtype)
+        mask = dropout_mask(u, rate).astype(W.dtype)
+
+        def columns(x: jax.Array, mask: jax.Array | None) -> jax.Array:
+            x_hat = act(preactivation(Params(W, b), x, mask))
+            return (importance[:, None] * (x_hat - x) ** 2).mean(axis=0)
+
+        at_zero = (1 - chance) * columns(jnp.zeros((n, 1), W.dtype), None)[0]
+        dropped = columns(x, mask)
+        stderr = chance * dropped.std(ddof=1) / samples**0.5
+        means = (at_zero + chance * c.mean() for c in (columns(x, None), dropped))
+        return (*means, stderr)
+
+    return jax.lax.map(one, (W, b, rate, density, importance))
+
+
+def _shares(W: Array) -> Array:
+    """u_j², (..., n_hidden, n_features), sum 1 over units; NaN for a column of zeros."""
+    share = directions(W) ** 2
+    xp = namespace(share)
+    return xp.where((share == 0).all(axis=-2, keepdims=True), float("nan"), share)
+
+
+def _noise(rate: Array, share: Array) -> Array:
+    q = _rate(rate, share)
+    return q / (1 - q) * share
+
+
+def _rate(rate: Array, like: Array) -> Array:
+    """q with axes of length 1 for those of `like` that are not models' own."""
+    q = in_range("rate", rate, "[0, 1)")
+    q = namespace(like).asarray(q, dtype=like.dtype)
+    return q.reshape(*q.shape, *(1,) * (like.ndim - q.ndim)) if q.ndim else q

@@ -1,0 +1,122 @@
+"""The page of a study: Markdown, figures, and the numbers as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+
+from jsuper.spec import SpecError, did_you_mean
+from jsuper.store import OK, write_atomically
+from jsuper.studies.answer import Row, as_data, figure
+
+if TYPE_CHECKING:
+    import xarray
+
+STUDIES = ("dropout", "gelu")
+
+
+def study_of(name: str) -> ModuleType:
+    """The module of a study.
+
+    Raises:
+        SpecError: there is none of that name.
+    """
+    if name not in STUDIES:
+        raise SpecError(
+            f"study={name!r} is not known{did_you_mean(name, STUDIES)}; "
+            f"it is one of {', '.join(STUDIES)}"
+        )
+    return import_module(f"jsuper.studies.{name}")
+
+
+def write(name: str, runs: Mapping[str, xarray.Dataset], folder: str | Path) -> Path:
+    """Write FOLDER/NAME.md, NAME.json and NAME-*.png from the analysed sweeps of a study.
+
+    Args:
+        name: of the study.
+        runs: preset -> Dataset of `jsuper.analyze`.
+        folder: where; made if it is not there.
+
+    Returns:
+        The page.
+
+    Raises:
+        SpecError: the study is not known.
+        ValueError: a sweep, a variable or an axis is missing.
+        OSError: a file cannot be written.
+    """
+    import matplotlib.pyplot as plt
+
+    study, folder = study_of(name), Path(folder)
+    answers, figures = study.answers(runs), study.figures(runs)
+    tables = study.tables(runs) if hasattr(study, "tables") else []
+    sweeps = [about(preset, runs[preset]) for preset in study.PRESETS]
+    page = render(name, study, answers, tables, [(f.name, f.caption) for f in figures], sweeps)
+    folder.mkdir(parents=True, exist_ok=True)
+    for drawing in figures:
+        path = folder / f"{name}-{drawing.name}.png"
+        write_atomically(path, lambda f, d=drawing: d.figure.savefig(f, format="png", dpi=110))
+        plt.close(drawing.figure)
+    data = {"study": name, "sweeps": sweeps, "answers": as_data(answers)}
+    data["tables"] = [vars(t) for t in tables]
+    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomically(folder / f"{name}.json", lambda f: f.write(text.encode()))
+    write_atomically(folder / f"{name}.md", lambda f: f.write(page.encode()))
+    return folder / f"{name}.md"
+
+
+def render(name: str, study: Any, answers: list, tables: list, figures: list, sweeps: list) -> str:
+    """The page's Markdown."""
+    environment = jinja2.Environment(
+        autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"number": number, "interval": interval, "cell": cell}
+    template = (files("jsuper.studies") / "page.md.jinja").read_text(encoding="utf-8")
+    return environment.from_string(template).render(
+        study=name,
+        title=study.TITLE,
+        text=study.TEXT,
+        answers=answers,
+        tables=tables,
+        figures=figures,
+        sweeps=sweeps,
+    )
+
+
+def about(preset: str, ds: xarray.Dataset) -> dict[str, Any]:
+    """What a sweep's numbers come from: models, seeds, versions, devices."""
+    session = json.loads(ds.attrs.get("sessions", "[]") or "[]")
+    last = session[-1] if session else {}
+    versions = last.get("versions", {})
+    return {
+        "preset": preset,
+        "models": int(ds["status"].size),
+        "seeds": int(ds.sizes["seed"]),
+        "left_out": int((ds["status"] != OK).sum()),
+        "jsuper": versions.get("jsuper", "unknown"),
+        "jax": versions.get("jax", "unknown"),
+        "devices": ", ".join(sorted(set(map(str, last.get("devices", ["unknown"]))))),
+    }
+
+
+def number(value: float) -> str:
+    """Three digits; nothing for NaN."""
+    return "" if math.isnan(value) else figure(value)
+
+
+def interval(row: Row) -> str:
+    """'0.1 to 0.2'; nothing where there is none."""
+    return "" if math.isnan(row.low) else f"{figure(row.low)} to {figure(row.high)}"
+
+
+def cell(text: str) -> str:
+    """Text that fits into one cell of a Markdown table."""
+    return str(text).replace("|", "\\|").replace("\n", " ")

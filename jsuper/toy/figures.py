@@ -1,0 +1,111 @@
+"""The figures of a sweep's page that its axes call for: dropout, pushed units, gated decoders."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.figure import Figure
+
+MOST = 6  # figures of one kind: of further cells the caption says how many there are
+ALONG_DROPOUT = {
+    "features_represented": "features represented",
+    "mean_dimensionality": "mean dimensionality",
+    "mean_interference": "mean interference",
+    "basis_kurtosis_z": "kurtosis across units, z",
+}
+Captioned = tuple[str, "Figure"]
+
+
+def figures(ds: xarray.Dataset) -> list[Captioned]:
+    """(caption, figure) of everything that the sweep has an axis for.
+
+    Args:
+        ds: of `jsuper.analyze`.
+    """
+    found: list[Captioned] = []
+    if ds.sizes.get("dropout", 1) > 2:
+        found += _drawn(ds, ("sparsity", "dropout"), _dropout, "Along dropout")
+    if ds.sizes.get("push", 1) > 1 and "unit_error" in ds:
+        found += _drawn(ds, ("activation", "push"), _pushed, "Units pushed below zero")
+    if "V" in ds:
+        found += _drawn(ds, ("activation", "sparsity"), _gates, "Crosstalk of gate and value")
+    return found
+
+
+def _drawn(ds: xarray.Dataset, own: tuple[str, ...], draw: Any, words: str) -> list[Captioned]:
+    """A figure for each value of the other axes, the first MOST of them."""
+    cells = list(_cells(ds, own))
+    found = []
+    for where in cells[:MOST]:
+        at = ", ".join(f"{k} {v}" for k, v in where.items())
+        left = f" ({len(cells) - MOST} more of these are not drawn)" if len(cells) > MOST else ""
+        found.append((f"{words}{': ' if at else ''}{at}.{left}", draw(ds.sel(where))))
+    return found
+
+
+def _cells(ds: xarray.Dataset, own: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """Values of all axes of the sweep but `own` and the seed; those of one value are selected."""
+    axes = [str(d) for d in ds["status"].dims if d not in (*own, "seed")]
+    for values in itertools.product(*(ds[a].values for a in axes)):
+        yield dict(zip(axes, values, strict=True))
+
+
+def _panels(count: int) -> tuple[Figure, np.ndarray]:
+    import matplotlib.pyplot as plt
+
+    rows = -(-count // 2)
+    size = (11.2, 3.4 * rows)
+    figure, axes = plt.subplots(rows, 2, figsize=size, layout="constrained", squeeze=False)
+    return figure, axes.ravel()
+
+
+def _dropout(ds: xarray.Dataset) -> Figure:
+    from jsuper.plots.dropout import against_dropout
+
+    figure, axes = _panels(len(ALONG_DROPOUT))
+    for ax, (name, label) in zip(axes, ALONG_DROPOUT.items(), strict=True):
+        null = 0.0 if name.endswith("_z") else None
+        against_dropout(ds, name, label=label, null=null, ax=ax)
+    return figure
+
+
+def _pushed(ds: xarray.Dataset) -> Figure:
+    from jsuper.plots import reviving
+    from jsuper.studies._revival import recovery
+
+    one = {d: [ds[d].item()] for d in ("sparsity", "optimizer", "push_step") if d not in ds.dims}
+    steps = recovery(ds.expand_dims(one)).squeeze(["optimizer", "push_step"], drop=True)
+    bias = ds["unit_bias"].where(ds["status"] == 1).sel(push=ds["push"].max())
+    figure, axes = _panels(2)
+    reviving.recovered(steps, ax=axes[0])
+    reviving.biases(bias, ax=axes[1])
+    return figure
+
+
+def _gates(ds: xarray.Dataset) -> Figure:
+    from jsuper.analysis.superposition import crosstalk
+    from jsuper.plots.style import activation_style, density_axis, legend
+
+    W, V = (
+        ds[k].where(ds["status"] == 1).transpose("activation", "sparsity", "seed", ...)
+        for k in "WV"
+    )
+    gated = V.notnull().any(["sparsity", "seed", "hidden", "feature"]).values
+    W, V = (np.nan_to_num(a.isel(activation=gated).values, nan=0.0) for a in (W, V))
+    figure, axes = _panels(2)
+    for ax, read, words in ((axes[0], W, "gate, W"), (axes[1], V, "value, V")):
+        x = density_axis(ax, ds["sparsity"].values)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            values = np.nanmedian(crosstalk(read, W), axis=-1)
+        for name, line in zip(ds["activation"].values[gated], values, strict=True):
+            ax.plot(x, line, label=str(name), **activation_style(str(name)))
+        ax.set_yscale("log")
+        ax.set_ylabel(f"crosstalk of the {words}")
+        legend(ax)
+    return figure

@@ -1,0 +1,8 @@
+"""Answer a study's questions: `python scripts/study.py gelu`."""
+
+import sys
+
+from jsuper.cli import study
+
+if __name__ == "__main__":
+    sys.exit(study())
