@@ -14,7 +14,7 @@ from jsuper import cli
 from jsuper.analysis.reviving import steps_to_recovery
 from jsuper.analysis.superposition import crosstalk
 from jsuper.spec import SpecError
-from jsuper.studies import _gated, _paired, _revival, _stochastic, page
+from jsuper.studies import _gated, _normality, _paired, _revival, _stochastic, page
 from jsuper.studies import gelu as gelu_study
 from jsuper.studies.answer import Answer, Drawing, Row, Table, figure
 
@@ -160,7 +160,8 @@ def test_the_chance_of_recovery_is_that_of_the_sweep():
     assert len(threshold.rows) == 4
     assert "Up: " in gradient.finding and len(gradient.rows) == 6
     tables = _revival.tables(ds)
-    assert tables[0].rows == (("relu", "0/6", "0/6", "0/6"), ("gelu", "6/6", "6/6", "0/6"))
+    gelu = ("gelu", "6/6 in 300", "6/6 in 300", "0/6")
+    assert tables[0].rows == (("relu", "0/6", "0/6", "0/6"), gelu)
 
 
 def test_what_dead_units_let_through_is_nothing_for_relu_alone():
@@ -208,6 +209,21 @@ def test_an_effect_of_the_gate_is_found_where_there_is_one(effect, words):
     assert first.value == pytest.approx(effect, abs=0.05) and first.seeds == 12
     same = _stochastic.conventions(stochastic(effect))
     assert same.finding.startswith("In 0 of 12 cases.")
+
+
+def test_what_is_not_normal_is_found_so():
+    """One feature that is on in one of ten samples, against a sum of many."""
+    coords = {"activation": list(_normality.ACTIVATIONS), "sparsity": [0.9], "dropout": [0.0]}
+    lead = (*coords, "seed")
+    few, many = np.zeros((3, 1, 1, 4, 6, 6)), RNG.normal(size=(3, 1, 1, 4, 200, 200))
+    few[:] = np.eye(6)
+    for W, verdict in ((few, "No: "), (many, "Yes: ")):
+        dense = {"sparsity": [0.9 if W is few else 0.0]}
+        ds = xr.Dataset(
+            {"W": ((*lead, "hidden", "feature"), W), "b": ((*lead, "feature"), W[..., 0, :] * 0)},
+            coords=coords | dense | {"seed": range(4)},
+        )
+        assert _normality.normal(ds).finding.startswith(verdict)
 
 
 def test_crosstalk_is_what_is_read_of_others():

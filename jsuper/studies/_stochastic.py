@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from jsuper.analysis.gating import gate_under, normality, preactivations, profile
 from jsuper.studies._paired import adjusted, clear, counted, largest, models, row, take
 from jsuper.studies.answer import Answer
 
@@ -31,12 +28,11 @@ MEASURES = {
     "loss_over_constant": "loss over the best constant's, gate off",
 }
 DIMS = ("activation", "sparsity", "dropout", "seed")
-COLUMNS = 4096  # samples of the pre-activations
 
 
 def answers(ds: xarray.Dataset) -> list[Answer]:
-    """A question per measure, the two conventions, and the pre-activations."""
-    return [*(change(ds, *m) for m in MEASURES.items()), conventions(ds), normal(ds)]
+    """A question per measure, and the two conventions."""
+    return [*(change(ds, *m) for m in MEASURES.items()), conventions(ds)]
 
 
 def change(ds: xarray.Dataset, name: str, words: str) -> Answer:
@@ -85,55 +81,5 @@ def conventions(ds: xarray.Dataset) -> Answer:
         "Does it matter which gradient the gate has?",
         "the measure with the mean's derivative, less that with the mask as a constant, same seed",
         f"In {len(different)} of {len(rows)} cases. {largest(different or rows)}",
-        rows,
-    )
-
-
-def normal(ds: xarray.Dataset) -> Answer:
-    """How normal the pre-activations of trained models are, and what GELU passes back there."""
-    import jsuper
-
-    rows = []
-    ds = ds.sel(dropout=0.0)
-    for sparsity in ds["sparsity"].values:
-        cell = ds.sel(activation="gelu", sparsity=sparsity)
-        distance, kurtosis, share, reverse = [], [], [], []
-        for seed in cell["seed"].values:
-            one = cell.sel(seed=seed)
-            x = jsuper.sample(
-                jsuper.seed_key(int(seed)),
-                sparsity=float(sparsity),
-                n_features=one.sizes["feature"],
-                batch=COLUMNS,
-            )
-            z = np.asarray(preactivations(one["W"].values, one["b"].values, np.asarray(x)))
-            found, gate = normality(z), gate_under("gelu", z)
-            distance.append(np.mean(found.ks_distance))
-            kurtosis.append(np.mean(found.excess_kurtosis))
-            share.append(gate.gradient_share)
-            reverse.append(gate.reversed)
-        at = f"density {1 - sparsity:.3g}"
-        under = profile("gelu").gate
-        rows += [
-            row(f"distance to the fitted normal, {at}", distance, null=0.0),
-            row(f"excess kurtosis, {at}", kurtosis, null=0.0),
-            row(f"squared gradient of inactive units, {at}", share, null=under.gradient_share),
-            row(f"reversed slope among z < 0, {at}", reverse, null=under.reversed),
-        ]
-    rows = adjusted(rows)
-    shares = [r for r in rows if r.case.startswith("squared")]
-    distances = [r for r in rows if r.case.startswith("distance")]
-    low, high = (f(r.value for r in distances) for f in (min, max))
-    return Answer(
-        "Are pre-activations of trained models roughly normal, as GELU's derivation has it?",
-        "of the GELU models without gate and dropout: Kolmogorov and Smirnov's distance of a "
-        f"feature's pre-activations to the fitted normal (a normal sample of {COLUMNS:,} has about "
-        f"{0.6 / COLUMNS**0.5:.2g}) and their excess kurtosis, means over features; and the shares "
-        "that follow, whose null is their value under N(0, 1)",
-        f"No: the distance is {low:.2g} to {high:.2g}. Inactive units carry "
-        f"{min(r.value for r in shares):.2g} to {max(r.value for r in shares):.2g} of the squared "
-        f"gradient, {profile('gelu').gate.gradient_share:.2g} under N(0, 1)."
-        if low > 0.05
-        else f"Roughly: the distance is {low:.2g} to {high:.2g}.",
         rows,
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from jsuper.analysis.gating import profiles
 from jsuper.analysis.statements import statements
-from jsuper.studies import _gated, _revival, _stochastic
+from jsuper.studies import _gated, _normality, _revival, _stochastic
 from jsuper.studies.answer import Answer, Drawing, Table
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def answers(runs: Runs) -> list[Answer]:
     return [
         *_revival.answers(revival),
         *_stochastic.answers(stochastic),
+        _normality.normal(stochastic),
         *_gated.answers(gated),
     ]
 

@@ -103,31 +103,7 @@ def make_train(static: Static, sequential: bool = False) -> Train:
     """
     per_model = sequential_vmap if sequential else lambda f: f
     gradient = step_gradient(static, sequential)
-    batch_loss, watch = (per_model(make(static)) for make in (make_batch_loss, make_watch))
-    watched = WATCHED if static.watch else ()
-    evaluate = make_evaluate(static, per_model)
-    curve_steps = recorded_steps(static.steps, static.records)
-
-    def init(setting: Setting, key: Array) -> State:
-        std = model.init_std(
-            static.init,
-            static.n_features,
-            static.n_hidden,
-            static.init_scale,
-            static.init_instances,
-        )
-        init_key = keys.stream(key, keys.INIT)
-        sizes = (static.n_hidden, static.n_features)
-        params = model.init_params(init_key, *sizes, std, static.dtype, static.gated)
-        snapshots = jnp.full((len(static.snapshots), *params.W.shape), jnp.nan, static.dtype)
-        return State(
-            params=params,
-            opt_state=optimizer(static, setting, jnp.int32(0)).init(params),
-            first_bad_step=jnp.int32(-1),
-            loss_curve=jnp.full(len(curve_steps), jnp.nan, static.dtype),
-            watched=jnp.full((len(watched), len(curve_steps)), jnp.nan, static.dtype),
-            W_snapshots=snapshots,
-        )
+    record = make_record(static, per_model)
 
     def advance(
         state: State, setting: Setting, key: Array, start: Array, n: int | Array, end: Any = None
@@ -143,15 +119,68 @@ def make_train(static: Static, sequential: bool = False) -> Train:
 
         return jax.lax.fori_loop(0, n, body, state)
 
+    snapshots = (s for s in static.snapshots if s < static.steps)
+    pushes = (static.push_step,) if static.pushed else ()
+    curve_steps = recorded_steps(static.steps, static.records)
+    stops = tuple(sorted({0, *curve_steps, *snapshots, *pushes}))
+    return Train(make_init(static), advance, make_finish(static, per_model), static.steps, stops)
+
+
+def make_init(static: Static) -> Callable[[Setting, Array], State]:
+    """Build init(setting, key) -> State: the initial weights, nothing recorded."""
+    std = model.init_std(
+        static.init, static.n_features, static.n_hidden, static.init_scale, static.init_instances
+    )
+    records = len(recorded_steps(static.steps, static.records))
+    watched = len(WATCHED) if static.watch else 0
+
+    def init(setting: Setting, key: Array) -> State:
+        init_key = keys.stream(key, keys.INIT)
+        sizes = (static.n_hidden, static.n_features)
+        params = model.init_params(init_key, *sizes, std, static.dtype, static.gated)
+        return State(
+            params=params,
+            opt_state=optimizer(static, setting, jnp.int32(0)).init(params),
+            first_bad_step=jnp.int32(-1),
+            loss_curve=jnp.full(records, jnp.nan, static.dtype),
+            watched=jnp.full((watched, records), jnp.nan, static.dtype),
+            W_snapshots=jnp.full((len(static.snapshots), *sizes), jnp.nan, static.dtype),
+        )
+
+    return init
+
+
+def make_record(static: Static, per_model: Callable) -> Callable[..., State]:
+    """Build record(state, setting, key, step) -> State with what is recorded before that step.
+
+    Args:
+        static: shapes and program.
+        per_model: wraps the heavy parts, e.g. `sequential_vmap`.
+    """
+    batch_loss, watch = (per_model(make(static)) for make in (make_batch_loss, make_watch))
+    curve_steps = np.array(recorded_steps(static.steps, static.records))
+
     def record(state: State, setting: Setting, key: Array, step: Array) -> State:
         draws = make_draws(static, key, step)
-        here = (np.array(curve_steps) == step) & (state.first_bad_step < 0)
+        here = (curve_steps == step) & (state.first_bad_step < 0)
         loss = batch_loss(state.params, setting, draws)
         state = dataclasses.replace(state, loss_curve=jnp.where(here, loss, state.loss_curve))
-        if watched:
+        if static.watch:
             numbers = watch(state.params, setting, draws)[:, None]
             state = dataclasses.replace(state, watched=jnp.where(here, numbers, state.watched))
         return keep_snapshot(static, state, step)
+
+    return record
+
+
+def make_finish(static: Static, per_model: Callable) -> Callable[..., dict[str, Array]]:
+    """Build finish(state, setting, key) -> the result arrays, with the final loss.
+
+    Args:
+        static: shapes and program.
+        per_model: wraps the heavy parts, e.g. `sequential_vmap`.
+    """
+    evaluate = make_evaluate(static, per_model)
 
     def finish(state: State, setting: Setting, key: Array) -> dict[str, Array]:
         state = keep_snapshot(static, state, jnp.int32(static.steps))
@@ -172,13 +201,11 @@ def make_train(static: Static, sequential: bool = False) -> Train:
         }
         if static.gated:
             result |= {"V": state.params.V, "c": state.params.c}
-        result |= {name: state.watched[i] for i, name in enumerate(watched)}
+        if static.watch:
+            result |= {name: state.watched[i] for i, name in enumerate(WATCHED)}
         return result | ({"W_snapshots": state.W_snapshots} if static.snapshots else {})
 
-    snapshots = (s for s in static.snapshots if s < static.steps)
-    pushes = (static.push_step,) if static.pushed else ()
-    stops = tuple(sorted({0, *curve_steps, *snapshots, *pushes}))
-    return Train(init, advance, finish, static.steps, stops)
+    return finish
 
 
 def optimizer(static: Static, setting: Setting, step: Array) -> optax.GradientTransformation:
