@@ -81,10 +81,12 @@ def _pushed(ds: xarray.Dataset) -> Figure:
 
     one = {d: [ds[d].item()] for d in ("sparsity", "optimizer", "push_step") if d not in ds.dims}
     steps = recovery(ds.expand_dims(one)).squeeze(["optimizer", "push_step"], drop=True)
-    bias = ds["unit_bias"].where(ds["status"] == 1).sel(push=ds["push"].max())
+    furthest = ds["push"].max()
+    bias = ds["unit_bias"].where(ds["status"] == 1).sel(push=furthest)
     figure, axes = _panels(2)
     reviving.recovered(steps, ax=axes[0])
     reviving.biases(bias, ax=axes[1])
+    axes[1].set_title(f"B = {float(furthest):g}; {axes[1].get_title()}", fontsize="small")
     return figure
 
 
