@@ -46,6 +46,11 @@ def interference(W, part="all", root=False, density=1.0):
     return np.sqrt(total) if root else total
 
 
+def crosstalk(W):
+    own = sum((w @ w) ** 2 for w in W.T)
+    return sum((a @ b) ** 2 for a in W.T for b in W.T) / own - 1
+
+
 def capacity(W):
     G = W.T @ W
     return np.array([G[i, i] ** 2 / (G[i] ** 2).sum() if G[i, i] else 0 for i in range(N)])
@@ -144,6 +149,7 @@ CASES = [
     (superposition.interference, interference, {"part": "positive", "root": True}),
     (superposition.interference, interference, {"part": "negative", "density": DENSITY}),
     (superposition.interference, interference, {"density": 0.3}),
+    (superposition.crosstalk, crosstalk, {}),
     (superposition.dimensionality, capacity, {}),
     (superposition.features_represented, represented, {}),
     (superposition.features_represented, represented, {"threshold": 0.8}),

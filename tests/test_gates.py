@@ -104,7 +104,7 @@ def test_random_and_gated_members_change_no_other():
 @pytest.mark.parametrize("batching", ["auto", "vmapped"])
 def test_every_plan_trains_them_alike(batching):
     sweep = jsuper.Sweep(
-        activation=("gelu_stochastic", "relu_stochastic(0.5)", "geglu", "bilinear"),
+        activation=("gelu_stochastic", "geglu"),
         sparsity=(0.5, 0.99),
         dropout=0.2,
         seeds=1,
@@ -195,11 +195,6 @@ def test_gradients_are_those_of_the_plain_loss(sparsity):
 
 
 def test_the_first_matrix_starts_as_without_a_gate_and_the_second_on_its_own():
-    sweep = jsuper.Sweep(
-        activation=("relu", "reglu"), sparsity=0.5, seeds=1, **TINY, snapshots=(0,)
-    )
-    first = jsuper.run(sweep, progress=False).W_snapshots.isel(snapshot_step=0, seed=0, sparsity=0)
-    assert (first.sel(activation="relu") == first.sel(activation="reglu")).all()
     params = model.init_params(KEY, 40, 50, 0.2, "float32", gated=True)
     assert (params.W == model.init_params(KEY, 40, 50, 0.2, "float32").W).all()
     assert float(params.V.std()) == pytest.approx(0.2, rel=0.05)

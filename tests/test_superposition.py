@@ -21,7 +21,7 @@ METRICS = [functools.partial(f, **options) for f, _, options in CASES]
 every_metric = pytest.mark.parametrize("metric", METRICS, ids=IDS)
 NEURON_BASIS = {"directions", "neuron_monosemanticity"}
 NEURON_BASIS |= {f.__name__ for f, _, _ in CASES if f.__module__ == kurtosis.__name__}
-SCALE_FREE = NEURON_BASIS | {"dimensionality", "cosines", "effective_rank"}
+SCALE_FREE = NEURON_BASIS | {"crosstalk", "dimensionality", "cosines", "effective_rank"}
 SCALE_FREE |= {"importance_rank_correlation"}
 
 

@@ -74,23 +74,24 @@ def interference(
     return xp.sqrt(total) * largest if root else total * largest * largest
 
 
-def crosstalk(read: Array, written: Array) -> Array:
+def crosstalk(W: Array, read: Array | None = None) -> Array:
     """Σ_{i≠j} (R_i·W_j)² / Σ_i (R_i·W_i)², what features read of others over what of themselves.
 
     With R = W it is the interference of the model x̂ = act(WᵀW x + b); with R = V that of the value
     of a gated decoder. (...,), [0, ∞); NaN where no feature reads itself.
 
     Args:
-        read: R, (..., n_hidden, n_features).
-        written: W, of the same shape.
+        W: weights, (..., n_hidden, n_features).
+        read: R, of the same shape; W by default.
 
     Raises:
         ValueError: the shapes differ.
     """
-    xp, W = weights(written)
-    R = xp.asarray(read, dtype=W.dtype)
+    xp, W = weights(W)
+    R = W if read is None else xp.asarray(read, dtype=W.dtype)
     if R.shape != W.shape:
-        raise ValueError(f"read has shape {R.shape} but written {W.shape}; give the same shapes")
+        raise ValueError(f"read has shape {R.shape} but W {W.shape}; give the same shapes")
+    (R, _), (W, _) = (scaled(a, axis=(-2, -1)) for a in (R, W))  # no square overflows
     products = matmul(xp.swapaxes(R, -1, -2), W) ** 2
     own = xp.trace(products, axis1=-2, axis2=-1)
     return (products.sum(axis=(-2, -1)) - own) / xp.where(own == 0, W.dtype.type("nan"), own)

@@ -105,7 +105,7 @@ def paths(ds: xarray.Dataset) -> Answer:
         for gated, _ in PAIRS:
             where = {"sparsity": sparsity, "activation": gated}
             ours, second = W.sel(where).values, V.sel(where).values
-            gate, value = crosstalk(ours, ours), crosstalk(second, ours)
+            gate, value = crosstalk(ours), crosstalk(ours, second)
             case = f"{gated}, density {1 - sparsity:.3g}"
             rows.append(row(f"{case}", np.log(value / gate)))
     rows = adjusted(rows)

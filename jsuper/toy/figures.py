@@ -104,7 +104,7 @@ def _gates(ds: xarray.Dataset) -> Figure:
     for ax, read, words in ((axes[0], W, "gate, W"), (axes[1], V, "value, V")):
         x = density_axis(ax, ds["sparsity"].values)
         with np.errstate(invalid="ignore", divide="ignore"):
-            values = np.nanmedian(crosstalk(read, W), axis=-1)
+            values = np.nanmedian(crosstalk(W, read), axis=-1)
         for name, line in zip(ds["activation"].values[gated], values, strict=True):
             ax.plot(x, line, label=str(name), **activation_style(str(name)))
         ax.set_yscale("log")
