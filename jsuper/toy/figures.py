@@ -107,7 +107,8 @@ def _gates(ds: xarray.Dataset) -> Figure:
             values = np.nanmedian(crosstalk(W, read), axis=-1)
         for name, line in zip(ds["activation"].values[gated], values, strict=True):
             ax.plot(x, line, label=str(name), **activation_style(str(name)))
-        ax.set_yscale("log")
+        if (values > 0).any():  # one feature has no crosstalk
+            ax.set_yscale("log")
         ax.set_ylabel(f"crosstalk of the {words}")
         legend(ax)
     return figure
