@@ -13,7 +13,7 @@ A family is a package with four modules and a script:
                branch_of(setting, at_once): equal for settings that one program may train;
                make_setting(static, point) -> Setting, of which all but the point's fields have
                defaults; make_train(static, sequential) -> Train with init, advance, finish, steps
-               and stops, as `jsuper.toy.train.Train` documents them
+               and stops, as `jsuper.training.Train` documents them
     measures.py  measure(ds): MEASURES, variable -> (own dimensions, words), computed from the
                variables NEEDS, with COORDINATES of their own dimensions; for the page
                HEADLINES, the variables of its heatmaps, RANK, by which seeds are the best, PICTURES
@@ -28,7 +28,7 @@ from typing import Any
 
 from jsuper.spec import BaseSweep, SpecError, did_you_mean
 
-FAMILIES = {"toy": "jsuper.toy"}
+FAMILIES = {"toy": "jsuper.toy", "factorization": "jsuper.factorization"}
 
 
 def spec_of(model: str) -> Any:

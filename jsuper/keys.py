@@ -1,7 +1,8 @@
 """Random keys. They depend on the seed alone, so models that differ in a setting share their draws.
 
 key of a seed = fold_in(root, seed); below it one stream each for the initial weights, the batches,
-the dropout masks, the random gates and the evaluation sample, and below a stream the step.
+the dropout masks, the random gates, the evaluation sample and the target, and below a stream the
+step.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
-INIT, DATA, DROPOUT, EVALUATION, EVALUATION_BATCH, GATE = range(6)
+INIT, DATA, DROPOUT, EVALUATION, EVALUATION_BATCH, GATE, TARGET = range(7)
 
 
 def seed_key(seed: ArrayLike) -> jax.Array:
@@ -55,6 +57,17 @@ def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     # A loop, so that its result is stored: fused into its uses, it would be computed in each.
     halves = jax.lax.map(numbers, jnp.array([0, half], jnp.uint32))
     return halves.reshape(-1)[:size].reshape(shape)
+
+
+def normal(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """`jax.random.normal(key, shape, float32)`, the same numbers from `uniform`: √2 erf⁻¹(2u - 1).
+
+    It compiles four times as fast. Numbers depend on the key and their index alone, so that the
+    first rows of a taller array are those of a shorter one.
+    """
+    low = jnp.nextafter(jnp.float32(-1), jnp.float32(0))
+    u = jnp.maximum(uniform(key, shape) * (1 - low) + low, low)
+    return jnp.float32(np.sqrt(2)) * jax.lax.erf_inv(u)
 
 
 def _threefry(k0: jax.Array, k1: jax.Array, x0: jax.Array, x1: jax.Array) -> tuple:

@@ -45,6 +45,17 @@ def sgd(
     )
 
 
+def sgdw(
+    learning_rate: Number, weight_decay: Number, momentum: float
+) -> optax.GradientTransformation:
+    """v ← μ v + g; θ ← θ - η (v + λ θ): decay decoupled. Source: Loshchilov and Hutter 2019."""
+    return optax.chain(
+        optax.trace(momentum),
+        optax.add_decayed_weights(weight_decay),
+        optax.scale_by_learning_rate(learning_rate),
+    )
+
+
 def rmsprop(
     learning_rate: Number, weight_decay: Number, momentum: float
 ) -> optax.GradientTransformation:
@@ -56,7 +67,7 @@ def rmsprop(
     )
 
 
-REGISTRY = {"adamw": adamw, "adam": adam, "sgd": sgd, "rmsprop": rmsprop}
+REGISTRY = {"adamw": adamw, "adam": adam, "sgd": sgd, "sgdw": sgdw, "rmsprop": rmsprop}
 
 
 def schedule(name: str, step: jax.Array, steps: int) -> Number:

@@ -18,6 +18,15 @@ def test_uniform_has_the_bits_of_jaxs(shape, seed):
         assert (np.asarray(draw(key, shape)) == np.asarray(expected)).all()
 
 
+@pytest.mark.parametrize("shape", [(1,), (5, 20), (8, 100)])
+def test_normal_is_jaxs_and_its_first_rows_stay(shape):
+    key = keys.stream(jsuper.seed_key(7), keys.INIT)
+    drawn = np.asarray(keys.normal(key, shape))
+    assert (drawn == np.asarray(jax.random.normal(key, shape, jnp.float32))).all()
+    taller = keys.normal(key, (2 * shape[0], *shape[1:]))
+    assert (drawn == np.asarray(taller)[: shape[0]]).all()
+
+
 def test_uniform_under_vmap_is_uniform_of_each_key():
     several = jax.vmap(jsuper.seed_key)(jnp.arange(4))
     together = jax.vmap(lambda key: keys.uniform(key, (2, 3)))(several)
@@ -27,6 +36,7 @@ def test_uniform_under_vmap_is_uniform_of_each_key():
 
 def test_streams_steps_and_seeds_have_keys_of_their_own():
     names = (keys.INIT, keys.DATA, keys.DROPOUT, keys.EVALUATION, keys.EVALUATION_BATCH)
+    names += (keys.GATE, keys.TARGET)
     made = {
         tuple(jax.random.key_data(keys.stream(jsuper.seed_key(seed), name, step)).tolist())
         for seed in (0, 1)

@@ -46,9 +46,10 @@ def numpy_training(static, point, seed):
                 update = first[i] / (1 - 0.9**t)
                 update = update / (np.sqrt(second[i] / (1 - 0.999**t)) + 1e-8)
                 update = update + (decay * theta[i] if static.optimizer == "adamw" else 0)
-            elif static.optimizer == "sgd":
-                first[i] = static.momentum * first[i] + coupled
-                update = first[i]
+            elif static.optimizer in ("sgd", "sgdw"):
+                apart = static.optimizer == "sgdw"
+                first[i] = static.momentum * first[i] + (g if apart else coupled)
+                update = first[i] + (decay * theta[i] if apart else 0)
             else:
                 second[i] = 0.99 * second[i] + 0.01 * coupled**2
                 update = coupled / (np.sqrt(second[i]) + 1e-8)
@@ -58,7 +59,7 @@ def numpy_training(static, point, seed):
 
 @pytest.mark.parametrize("optimizer", optimizers.REGISTRY)
 def test_training_is_that_of_plain_numpy(optimizer):
-    rate = 0.3 if optimizer == "sgd" else 3e-3
+    rate = 0.3 if optimizer.startswith("sgd") else 3e-3
     point = {"sparsity": 0.7, "learning_rate": rate, "weight_decay": 0.05}
     with jax.enable_x64(True):
         static = Static(steps=60, optimizer=optimizer, dtype="float64", **SMALL)

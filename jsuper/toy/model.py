@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jsuper import keys
 from jsuper.toy.activations import GATES, is_gated, resolve
 
 Activation = Callable[[Array], Array]
@@ -37,7 +38,7 @@ def init_params(
     key: Array, n_hidden: int, n_features: int, std: float, dtype: str, gated: bool = False
 ) -> Params:
     """W, V ~ N(0, std²), drawn in float32; b = c = 0. W is the same with a gate and without."""
-    W = std * jax.random.normal(key, (n_hidden, n_features), jnp.float32)
+    W = std * keys.normal(key, (n_hidden, n_features))
     params = Params(W=W.astype(dtype), b=jnp.zeros(n_features, dtype))
     if not gated:
         return params

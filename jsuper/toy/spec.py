@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from jsuper.optimizer_names import check_optimizer
 from jsuper.spec import (
     Axis,
     BaseSweep,
@@ -23,7 +24,6 @@ from jsuper.toy.names import ACTIVATIONS, GATED, canonical_activation
 
 WATCHED = ("unit_error", "unit_bias", "unit_gradient", "unit_peak")
 SPARSITIES = (0.0, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
-OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")
 
 
 def check_activation(name: str, value: Any) -> str | Callable:
@@ -41,36 +41,6 @@ def check_activation(name: str, value: Any) -> str | Callable:
 
 
 check_activation.metavar = "NAME"  # type: ignore[attr-defined]
-
-
-def check_optimizer(name: str, value: Any) -> str:
-    """An optimizer, or one with a learning rate of its own: `sgd` or `sgd(0.5)`."""
-    if not isinstance(value, str):
-        return choice(*OPTIMIZERS)(name, value)
-    optimizer, rate = split_optimizer(value)
-    choice(*OPTIMIZERS)(name, optimizer)
-    if rate is None:
-        return optimizer
-    try:
-        number = real(0, closed="neither")(name, float(rate))
-    except ValueError as error:
-        raise SpecError(
-            f"{name}={value!r}: {rate!r} is no learning rate > 0; write for example "
-            f"{optimizer}(0.5)"
-        ) from error
-    return f"{optimizer}({repr(number).removesuffix('.0')})"
-
-
-check_optimizer.metavar = "NAME"  # type: ignore[attr-defined]
-
-
-def split_optimizer(text: str) -> tuple[str, str | None]:
-    """('sgd', '0.5') of `sgd(0.5)`; ('sgd', None) of `sgd`."""
-    name, bracket, rest = text.strip().partition("(")
-    if not bracket:
-        return name, None
-    rate, closed, after = rest.partition(")")
-    return name.strip(), rate.strip() if closed and not after else f"({rest}"
 
 
 check_sparsity = real(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -21,6 +20,7 @@ from jax import Array
 from jax.custom_batching import sequential_vmap
 
 from jsuper import keys, optimizers
+from jsuper.optimizer_names import split_optimizer
 from jsuper.toy import model
 from jsuper.toy.draws import make_draws
 from jsuper.toy.evaluation import make_evaluate
@@ -28,9 +28,10 @@ from jsuper.toy.features import constant_loss
 from jsuper.toy.gradient import make_batch_loss
 from jsuper.toy.model import Params
 from jsuper.toy.rows import step_gradient
-from jsuper.toy.spec import WATCHED, recorded_steps, split_optimizer
+from jsuper.toy.spec import WATCHED, recorded_steps
 from jsuper.toy.static import Setting, Static, arrange, branch_of, make_setting, make_static
 from jsuper.toy.watch import make_watch, push
+from jsuper.training import NON_FINITE, OK, Train, descend
 
 __all__ = [
     "Setting",
@@ -44,8 +45,6 @@ __all__ = [
     "make_train",
 ]
 
-OK, NON_FINITE = 1, 2
-
 
 @struct.dataclass
 class State:
@@ -57,36 +56,6 @@ class State:
     loss_curve: Array  # (records,), NaN where not reached
     watched: Array  # (len(WATCHED), records), or (0, records) where nothing is watched
     W_snapshots: Array  # (snapshots, n_hidden, n_features)
-
-
-@dataclass(frozen=True)
-class Train:
-    """The training of one model, whole (`train(setting, key)`) or in parts for the engine.
-
-    init(setting, key) -> State; advance(state, setting, key, start, n) -> State takes the steps
-    start .. start + n - 1; finish(state, setting, key) -> dict of result arrays. `stops` are the
-    steps at which `advance` has to start, because something is recorded there.
-    """
-
-    init: Callable[[Setting, Array], State]
-    advance: Callable[..., State]
-    finish: Callable[[State, Setting, Array], dict[str, Array]]
-    steps: int
-    stops: tuple[int, ...]
-
-    def __call__(self, setting: Setting, key: Array) -> dict[str, Array]:
-        """Train one model from its setting and its seed's key; all steps, then the evaluation."""
-        state = self.init(setting, key)
-        stops = np.array(self.stops, np.int32)
-        longest = int(np.diff(stops, append=self.steps).max())
-        ends = np.append(stops[1:], self.steps).astype(np.int32)
-
-        def segment(state: State, bounds: tuple[Array, Array]) -> tuple[State, None]:
-            start, end = bounds
-            return self.advance(state, setting, key, start, longest, end), None
-
-        state, _ = jax.lax.scan(segment, state, (jnp.asarray(stops), jnp.asarray(ends)))
-        return self.finish(state, setting, key)
 
 
 def make_train(static: Static, sequential: bool = False) -> Train:
@@ -220,28 +189,11 @@ def apply_gradient(
     static: Static, state: State, setting: Setting, grads: Params, step: Array, active: Array
 ) -> State:
     """One optimizer step; a model that stops being finite is frozen before it, and says when."""
-    updates, opt_state = optimizer(static, setting, step).update(
-        grads, state.opt_state, state.params
-    )
-    new = (optax.apply_updates(state.params, updates), opt_state)
     active = active & (state.first_bad_step < 0)
-    finite = all_finite(new)
-    kept = jax.tree.map(
-        lambda a, b: jnp.where(active & finite, a, b), new, (state.params, state.opt_state)
-    )
-    first_bad = jnp.where(active & ~finite, step, state.first_bad_step)
-    return dataclasses.replace(state, params=kept[0], opt_state=kept[1], first_bad_step=first_bad)
-
-
-def all_finite(tree: Any) -> Array:
-    """Whether every number of every floating array is finite, optimizer moments included.
-
-    0 times a number is 0, or NaN where it is not finite. Those are summed by a dot product, because
-    XLA reduces in order otherwise, number by number, which took as long as the optimizer.
-    """
-    leaves = [x.ravel() for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
-    dots = [jnp.dot(0 * x, jnp.ones_like(x), precision="highest") for x in leaves]
-    return jnp.stack(dots).sum() == 0
+    transformation = optimizer(static, setting, step)
+    params, opt_state, bad = descend(transformation, state.params, state.opt_state, grads, active)
+    first_bad = jnp.where(bad, step, state.first_bad_step)
+    return dataclasses.replace(state, params=params, opt_state=opt_state, first_bad_step=first_bad)
 
 
 def keep_snapshot(static: Static, state: State, step: Array) -> State:
