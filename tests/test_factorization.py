@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -171,6 +173,28 @@ def test_what_is_recorded_is_what_numpy_finds():
     assert float(outside) == pytest.approx(((params.A @ (np.eye(9) - projector)) ** 2).sum())
     singular = np.linalg.svd(Z)[1][:4]
     assert np.asarray(model.singular_values(params)) == pytest.approx(singular)
+
+
+TWO_WORKERS = """
+import threading
+import jax, numpy as np
+from jsuper.factorization import model
+
+def both(A, B):
+    return model.singular_values(model.Params(A, B)), model.singular(A.T @ B, 2)
+
+x = np.random.default_rng(0).normal(size=(60, 8, 40)).astype(np.float32)
+program = jax.jit(jax.vmap(both)).lower(x, x).compile()
+work = [threading.Thread(target=lambda: [jax.block_until_ready(program(x, x)) for _ in range(9)])
+        for _ in range(2)]
+[w.start() for w in work]
+[w.join() for w in work]
+"""
+
+
+def test_factorizations_of_two_workers_do_not_wait_for_each_other():
+    """Batches of LAPACK calls did, without end, on jax 0.10 with as many threads as cores."""
+    subprocess.run([sys.executable, "-c", TWO_WORKERS], check=True, timeout=100)
 
 
 # ---- training ----

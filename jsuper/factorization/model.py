@@ -6,13 +6,15 @@ Source: Jermyn and Shlegeris, "Multi-Component Learning and S-Curves" (2022).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jax import Array
+from jax.custom_batching import sequential_vmap
 
 from jsuper import keys
 
@@ -45,6 +47,34 @@ def _dot(a: Array, b: Array) -> Array:
     return jnp.dot(a, b, precision="highest")
 
 
+def one_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of arrays, under `vmap` on a CPU one model after another.
+
+    XLA spreads a batch of LAPACK calls over its pool of threads, where those of two workers wait
+    for each other without end (jax 0.10).
+    """
+    alone = sequential_vmap(function)
+    return lambda *arrays: jax.lax.platform_dependent(*arrays, cpu=alone, default=function)
+
+
+@one_by_one
+def _qr(matrix: Array) -> tuple[Array, Array]:
+    Q, R = jnp.linalg.qr(matrix)
+    return Q, R
+
+
+@one_by_one
+def _svd(matrix: Array) -> tuple[Array, Array, Array]:
+    U, s, Vt = jnp.linalg.svd(matrix, full_matrices=False)
+    return U, s, Vt
+
+
+@one_by_one
+def _singular_values(A: Array, B: Array) -> Array:
+    triangles = [jnp.linalg.qr(side.T, mode="r") for side in (A, B)]
+    return jnp.linalg.svd(_dot(triangles[0], triangles[1].T), compute_uv=False)
+
+
 # ---- draws ----
 
 
@@ -56,7 +86,7 @@ def two_sides(key: Array, n: int, d: int, dtype: str) -> Array:
 
 def orthonormal(vectors: Array) -> Array:
     """The rows of (n, d) orthonormalised from the first on, n <= d."""
-    Q, R = jnp.linalg.qr(vectors.T)
+    Q, R = _qr(vectors.T)
     return (Q * jnp.where(jnp.diagonal(R) < 0, -1, 1)).T.astype(vectors.dtype)
 
 
@@ -75,7 +105,7 @@ def init_params(
     """
     A, B = two_sides(key, n_pairs, d, dtype)
     if init == "balanced":
-        B = _dot(jnp.linalg.qr(B.T)[0], jnp.linalg.qr(A.T)[1]).T
+        B = _dot(_qr(B.T)[0], _qr(A.T)[1]).T
     scale = jnp.asarray(scale, dtype)
     return Params(scale * A, scale * B)
 
@@ -120,7 +150,7 @@ def make_target(
 
 def singular(matrix: Array, rank: int) -> tuple[Array, Array, Array]:
     """The leading singular vectors as rows, (rank, d), and values, (rank,)."""
-    U, s, Vt = jnp.linalg.svd(matrix, full_matrices=False)
+    U, s, Vt = _svd(matrix)
     return U[:, :rank].T, s[:rank], Vt[:rank]
 
 
@@ -229,5 +259,4 @@ def norms(vectors: Array, basis: Array) -> tuple[Array, Array]:
 
 def singular_values(params: Params) -> Array:
     """Singular values of Z, (min(K, d),), descending: those of R_A R_Bᵀ."""
-    triangles = [jnp.linalg.qr(side.T, mode="r") for side in (params.A, params.B)]
-    return jnp.linalg.svd(_dot(triangles[0], triangles[1].T), compute_uv=False)
+    return _singular_values(params.A, params.B)
