@@ -183,9 +183,9 @@ from jsuper.factorization import model
 def both(A, B):
     return model.singular_values(model.Params(A, B)), model.singular(A.T @ B, 2)
 
-x = np.random.default_rng(0).normal(size=(60, 8, 40)).astype(np.float32)
+x = np.random.default_rng(0).normal(size=(200, 8, 100)).astype(np.float32)
 program = jax.jit(jax.vmap(both)).lower(x, x).compile()
-work = [threading.Thread(target=lambda: [jax.block_until_ready(program(x, x)) for _ in range(9)])
+work = [threading.Thread(target=lambda: [jax.block_until_ready(program(x, x)) for _ in range(6)])
         for _ in range(2)]
 [w.start() for w in work]
 [w.join() for w in work]

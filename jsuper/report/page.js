@@ -1,6 +1,7 @@
 "use strict";
 // Draws the page from the embedded data. A family's own script, before this one, defines
-// drawModel(place, arrays): the pictures of one model in an empty element.
+// drawModel(place, arrays): the pictures of one model in an empty element. It may use what is
+// defined here, and must not give its own the same names.
 // All text goes through textContent: nothing that a user wrote is ever read as HTML.
 
 const data = JSON.parse(document.getElementById("data").textContent);
@@ -149,6 +150,12 @@ function heatmap(name) {
 
 // ---- curves: one small picture per value of the first axis, all on the same scales ----
 
+// A name says by itself what it is; a number does not.
+const titleOf = (row) => {
+  const value = down.values[row];
+  return typeof value === "number" ? `${down.name} ${value}` : value;
+};
+
 function drawCurves() {
   const name = state.curve, list = eachCell((cell) => seedsOf(values[name], cell));
   const every = finite(list.flat().flatMap((a) => Array.from(a)));
@@ -170,9 +177,9 @@ function drawCurves() {
     const faint = seeds.map((_, s) => path(row.map((a) => a[s]))).join("");
     const dots = line.map((v, j) => Number.isFinite(v)
       ? [svg("circle", { cx: x(j), cy: y(v), r: 1.5, fill: "#0072B2" })] : []).flat();
-    return make("figure", {}, make("h3", { textContent: down.values[i] }),
+    return make("figure", {}, make("h3", { textContent: titleOf(i) }),
       svg("svg", { viewBox: "0 0 120 81", role: "img",
-        "aria-label": `${name} of ${down.values[i]} along ${across.name}` },
+        "aria-label": `${name} of ${titleOf(i)} along ${across.name}` },
         svg("rect", { x: 0.5, y: 2.5, width: 119, height: 69, fill: "none", stroke: "#bbb" }),
         svg("path", { d: faint, fill: "none", stroke: "#56B4E9", "stroke-width": 0.5 }),
         svg("path", { d: path(line), fill: "none", stroke: "#0072B2", "stroke-width": 1.4 }),
