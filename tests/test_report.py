@@ -10,7 +10,8 @@ import pytest
 from second_family.spec import Sweep as Decay
 
 import jsuper
-from jsuper import cli, families, report
+from jsuper import cli, factorization, families, report
+from jsuper.factorization.measures import HEADLINES as OF_FACTORIZATIONS
 from jsuper.report.data import best_median_worst, embedded
 from jsuper.toy import measures
 
@@ -281,3 +282,114 @@ def test_hostile_text_is_not_run(browser, analyzed, tmp_path):
     assert browser.execute_script("return document.querySelectorAll('img').length") == 0
     assert HOSTILE in texts(browser, "#curves h3")
     assert browser.get_log("browser") == []
+
+
+# ---- the page of factorizations ----
+
+
+@pytest.fixture(scope="module")
+def factorized(tmp_path_factory):
+    """A run folder with its page: targets of 2 components, learned with 1 pair and with 2."""
+    sweep = factorization.Sweep(
+        rank=2, pairs=(1, 2), size=8, seeds=3, steps=100, records=20, learning_rate=0.1
+    )
+    folder = tmp_path_factory.mktemp("runs") / "factorized"
+    jsuper.run(sweep, out=folder, progress=False)
+    report.write(folder)
+    return folder
+
+
+@pytest.fixture
+def its_page(browser, factorized):
+    browser.get((factorized / "report.html").as_uri())
+    yield browser
+    assert browser.get_log("browser") == []
+
+
+PLOT = """
+    const plot = arguments[0], texts = [...plot.querySelectorAll("text")];
+    const ticks = (anchor, place) => texts.filter((t) => t.getAttribute("text-anchor") === anchor)
+        .map((t) => [Number(t.textContent), Number(t.getAttribute(place))])
+        .filter(([v]) => !Number.isNaN(v));
+    return {
+        across: ticks("middle", "x"), up: ticks("end", "y"),
+        lines: [...plot.querySelectorAll("path")].map((p) => [p.getAttribute("stroke-width"),
+            p.getAttribute("d").split(/[ML]/).slice(1).map((at) => at.split(" ").map(Number))]),
+    };
+"""
+
+
+def read(page, plot, log=False):
+    """The lines of a plot as (width, times, values), read off its ticks as one would by eye."""
+    found = page.execute_script(PLOT, plot)
+    scales = []
+    for ticks, logarithmic in ((found["across"], False), (found["up"], log)):
+        values, places = np.array(ticks).T
+        assert len(values) >= 3
+        values = np.log10(values) if logarithmic else values
+        scales.append(np.polyfit(places, values, 1))
+    lines = []
+    for width, points in found["lines"]:
+        x, y = np.array(points).T
+        y = np.polyval(scales[1], y + 3.5)  # a tick's text stands so much below its line
+        lines.append((float(width), np.polyval(scales[0], x), 10**y if log else y))
+    return lines
+
+
+def test_a_factorization_is_drawn_as_it_was_trained(its_page, factorized):
+    ds = jsuper.load(factorized)
+    click(its_page, "#heatmaps figure:first-child .heatmap button", 1)
+    assert texts(its_page, "#cell-title") == ["rank 2, pairs 2"]
+    plots = its_page.find_elements("css selector", "#cell svg")
+    assert len(plots) == 6  # two of three seeds
+    one = ds.sel(rank=2, pairs=2).isel(seed=int(ds.loss.sel(rank=2, pairs=2).argmin("seed")))
+    ((_, time, loss),) = read(its_page, plots[0], log=bool(one.loss_curve.max() > 30 * one.loss))
+    assert time == pytest.approx(one.time.values, abs=0.02)
+    assert loss == pytest.approx(one.loss_curve.values, rel=0.05, abs=0.01)
+    drawn = read(its_page, plots[1])
+    thin = np.array([values for width, _, values in drawn if width < 1])
+    thick = np.array([values for width, _, values in drawn if width > 1])
+    assert thin == pytest.approx(one.alignment.values.reshape(4, -1), abs=0.01)
+    assert thick == pytest.approx(one.alignment.sum("pair").values, abs=0.01)
+    assert "component ━━ 0  ━━ 1" in texts(its_page, "#cell figcaption")[2]
+
+
+def test_what_a_smaller_factorization_lacks_is_not_drawn(its_page):
+    click(its_page, "#heatmaps figure:first-child .heatmap button", 0)
+    plots = its_page.find_elements("css selector", "#cell svg")
+    assert [width > 1 for width, *_ in read(its_page, plots[1])] == [True, True]
+    assert all("NaN" not in p.get_attribute("innerHTML") for p in plots)
+
+
+def test_the_page_of_factorizations_shows_their_measures(its_page):
+    headings = [t.split(":")[0] for t in texts(its_page, "#heatmaps h3")]
+    assert headings == list(OF_FACTORIZATIONS)
+    assert texts(its_page, "#curves h3") == ["rank 2"]
+    captions = its_page.execute_script(
+        "return [...document.querySelectorAll('figure img')].map((i) => i.alt)"
+    )
+    assert "Loss over that of Z = 0" in captions[0] and "Alignment" in captions[1]
+
+
+def test_axes_have_ticks_whatever_the_numbers(its_page):
+    def axis(values, log):
+        return its_page.execute_script("return axisOf(...arguments)", values, log, False)["ticks"]
+
+    assert axis([0, 25], False) == [0, 5, 10, 15, 20, 25]
+    assert axis([-0.01, 1.07], False) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    assert axis([1e-10, 2], True) == pytest.approx([1e-10, 1e-8, 1e-6, 1e-4, 1e-2, 1])
+    assert axis([0.5, 2], True) == pytest.approx([0.5, 1, 1.5, 2])  # too near for a logarithm
+    assert axis([0, 0, 1e-3, 1], True) == pytest.approx([1e-3, 1e-2, 0.1, 1])
+    assert len(axis([3, 3], False)) >= 3 and len(axis([0, 0], True)) >= 3
+
+
+def test_records_that_grow_apart_are_drawn_along_the_logarithm_of_time(its_page):
+    path = its_page.execute_script(
+        "const figure = document.createElement('figure'), time = [0, 0.01, 0.1, 1, 10, 100];"
+        "drawModel(figure, { time, loss_curve: [9, 8, 7, 6, 1, 0],"
+        "  alignment: Array.from({ length: 10 }, () => [time.map((t) => t / 100)]) });"
+        "return [figure.querySelector('path').getAttribute('d'), figure.textContent]"
+    )
+    places = [float(at.split(" ")[0]) for at in re.split("[ML]", path[0])[1:]]
+    assert len(places) == 5 and np.ptp(np.diff(places)) < 0.2  # all but time 0
+    assert "━━ 9" in path[1]

@@ -163,7 +163,9 @@ function drawCurves() {
   const steps = across.values.length - 1;
   const x = (j) => 4 + (steps ? (112 * j) / steps : 56);
   const y = (v) => 68 - 62 * Math.min(Math.max(of(v), 0), 1);
-  const text = (content, at) => svg("text", { "font-size": 6, fill: "#555", ...at }, content);
+  const halo = { stroke: "#fff", "stroke-width": 1.5, "paint-order": "stroke" }; // above the lines
+  const text = (content, at) =>
+    svg("text", { "font-size": 6, fill: "#555", ...halo, ...at }, content);
   const ends = () => [
     text(number(low), { x: 2.5, y: 70 }), text(number(high), { x: 2.5, y: 8.5 }),
     text(across.values[0], { x: 0.5, y: 79 }),
