@@ -42,6 +42,11 @@ def take(ds: xarray.Dataset, name: str, *dims: str) -> xarray.DataArray:
     return values.where((ds["status"] == OK) & np.isfinite(values)).transpose(*dims, ...)
 
 
+def ln(values: xarray.DataArray) -> xarray.DataArray:
+    """The natural logarithm; NumPy's own says that it returns no DataArray."""
+    return values.copy(data=np.log(values.values))
+
+
 def models(*counted: tuple[xarray.DataArray, xarray.Dataset]) -> str:
     """How many models an answer counts, and why not all, in a sentence.
 

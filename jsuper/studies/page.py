@@ -20,7 +20,7 @@ from jsuper.studies.answer import Row, as_data, figure
 if TYPE_CHECKING:
     import xarray
 
-STUDIES = ("dropout", "gelu")
+STUDIES = ("dropout", "gelu", "scurves")
 
 
 def study_of(name: str) -> ModuleType:
