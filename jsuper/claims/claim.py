@@ -1,0 +1,97 @@
+"""What a claim is, and what came out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from numpy.typing import ArrayLike
+
+from jsuper.claims.rules import Rule
+
+if TYPE_CHECKING:
+    import xarray
+
+Runs = Mapping[str, "xarray.Dataset"]
+Statistic = Callable[[Runs], Mapping[str, ArrayLike]]
+Verdict = Literal["supported", "contradicted", "undecided", "not testable"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A source's sentence with everything that decides it.
+
+    Attributes:
+        name: unique, words joined by hyphens.
+        source: "000" to "004".
+        sentence: what is claimed, in our own words; a full sentence.
+        sweeps: names of `sweeps.SWEEPS`, the smallest that decide it; none for what is computed.
+        statistic: analysed sweeps by name -> a value per seed for each part: label -> (seeds,).
+            NaN where a seed has no such value. What is computed exactly has one value.
+        rules: label -> the rule of that part. All parts have to hold.
+        unit: of the values, in words.
+        between: whether it is directional and compares activations, so that under shuffled labels
+            of activations it must not come out as supported.
+        protocol: whether it is asked of the other protocol's sweep as well, which then stands in
+            for "study".
+        note: what qualifies the verdict, or where the text contradicts itself.
+        untestable: why no toy model can decide it; "" where one can.
+    """
+
+    name: str
+    source: str
+    sentence: str
+    sweeps: tuple[str, ...] = ()
+    statistic: Statistic | None = None
+    rules: Mapping[str, Rule] = field(default_factory=dict)
+    unit: str = ""
+    between: bool = False
+    protocol: bool = False
+    note: str = ""
+    untestable: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One number that a claim rests on.
+
+    Attributes:
+        label: what it is.
+        rule: what it has to be, in words.
+        value, low, high: mean over seeds and its 95 % interval; the range for what is exact.
+        values: of every seed that has one.
+        left_out: seeds without one.
+        p_for, p_against: of the rule, not adjusted.
+        verdict: of this part alone, not adjusted.
+    """
+
+    label: str
+    rule: str
+    value: float
+    low: float
+    high: float
+    values: tuple[float, ...]
+    left_out: int
+    p_for: float
+    p_against: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its verdict.
+
+    Attributes:
+        claim: what was claimed.
+        verdict: supported, contradicted, undecided or not testable.
+        p: two-sided, after Holm over the table; NaN where nothing was tested.
+        parts: its numbers.
+        why: the numbers that decided it in one line, or what would decide it.
+    """
+
+    claim: Claim
+    verdict: Verdict
+    p: float
+    parts: tuple[Part, ...]
+    why: str

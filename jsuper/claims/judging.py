@@ -1,0 +1,147 @@
+"""From statistics to verdicts: rules applied, parts combined, Holm over the table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from jsuper.analysis.statistics import holm
+from jsuper.claims.claim import Claim, Judged, Part, Runs, Verdict
+from jsuper.claims.rules import Exactly, Rule, Tested
+from jsuper.studies.answer import figure
+
+LEVEL = 0.05
+POWER = 2.8  # standard errors between mean and margin at which 4 of 5 repetitions would decide
+
+
+def judge(claims: Iterable[Claim], runs: Runs) -> list[Judged]:
+    """The verdicts of a table of claims.
+
+    A claim with several parts is supported if all of them hold, so its p is the largest; it is
+    contradicted if one does not, and that p is the smallest times the number of parts. The smaller
+    of both, doubled, is corrected by Holm over the table, and decides below 0.05. Exact claims are
+    decided without.
+
+    Args:
+        claims: the table.
+        runs: every sweep that they name -> its Dataset of `jsuper.analyze`.
+
+    Raises:
+        ValueError: a sweep, a variable or an activation is missing, or a statistic and its rules
+            do not have the same parts.
+    """
+    found = [(claim, parts_of(claim, runs)) for claim in claims]
+    tested = [i for i, (claim, parts) in enumerate(found) if _is_tested(claim, parts)]
+    adjusted = dict(zip(tested, holm([_p(found[i][1])[0] for i in tested]), strict=True))
+    return [_judged(*one, float(adjusted.get(i, math.nan))) for i, one in enumerate(found)]
+
+
+def parts_of(claim: Claim, runs: Runs) -> tuple[Part, ...]:
+    """The parts of one claim; none where it cannot be tested.
+
+    Raises:
+        ValueError: a sweep is missing, or labels differ from those of the rules.
+    """
+    if claim.statistic is None:
+        return ()
+    lacking = [name for name in claim.sweeps if name not in runs]
+    if lacking:
+        raise ValueError(f"claim {claim.name!r} needs the sweeps {', '.join(lacking)}")
+    values = claim.statistic(runs)
+    if list(values) != list(claim.rules):
+        raise ValueError(
+            f"claim {claim.name!r} has the parts {list(values)} and the rules {list(claim.rules)}"
+        )
+    return tuple(part(label, values[label], rule) for label, rule in claim.rules.items())
+
+
+def part(label: str, values: object, rule: Rule) -> Part:
+    """A rule applied to values per seed; undecided where fewer than two seeds have one."""
+    given = np.atleast_1d(np.asarray(values, float)).ravel()
+    known = given[np.isfinite(given)]
+    least = 1 if isinstance(rule, Exactly) else 2
+    if known.size < least:
+        tested = Tested(math.nan, math.nan, math.nan, 1.0, 1.0, math.nan)
+    else:
+        tested = rule.test(known)
+    return Part(
+        label=label,
+        rule=rule.words,
+        value=tested.value,
+        low=tested.low,
+        high=tested.high,
+        values=tuple(known.tolist()),
+        left_out=given.size - known.size,
+        p_for=tested.p_for,
+        p_against=tested.p_against,
+        verdict=_verdict(tested.p_for <= tested.p_against, 2 * min(tested[3:5])),
+    )
+
+
+def _verdict(favourable: bool, p: float) -> Verdict:
+    if not p < LEVEL:
+        return "undecided"
+    return "supported" if favourable else "contradicted"
+
+
+def _is_tested(claim: Claim, parts: tuple[Part, ...]) -> bool:
+    """Whether chance enters: not for what is exact, or not testable."""
+    return bool(parts) and not all(isinstance(r, Exactly) for r in claim.rules.values())
+
+
+def _p(parts: tuple[Part, ...]) -> tuple[float, bool]:
+    """The p of a claim, two-sided, and whether it leans towards it."""
+    p_for = max(p.p_for for p in parts)
+    p_against = min(1.0, len(parts) * min(p.p_against for p in parts))
+    return min(1.0, 2 * min(p_for, p_against)), p_for <= p_against
+
+
+def _judged(claim: Claim, parts: tuple[Part, ...], p: float) -> Judged:
+    if not parts:
+        return Judged(claim, "not testable", math.nan, (), claim.untestable)
+    own, favourable = _p(parts)
+    verdict = _verdict(favourable, own if math.isnan(p) else p)
+    return Judged(claim, verdict, p, parts, _why(claim, verdict, parts))
+
+
+def _why(claim: Claim, verdict: Verdict, parts: tuple[Part, ...]) -> str:
+    """The part that a verdict rests on, in one line."""
+    if verdict == "supported":
+        decisive = max(parts, key=lambda p: p.p_for)
+        others = f"; so do its {len(parts) - 1} other parts" * (len(parts) > 2)
+        others = "; so does its other part" if len(parts) == 2 else others
+        return f"{said(decisive)}: it holds{others}."
+    if verdict == "contradicted":
+        return f"{said(min(parts, key=lambda p: p.p_against))}: it does not hold."
+    open_parts = [p for p in parts if p.p_for > LEVEL / 2] or list(parts)
+    weakest = max(open_parts, key=lambda p: p.p_for)
+    return f"{said(weakest)}: {what_would_decide(weakest, claim.rules[weakest.label])}."
+
+
+def said(part: Part) -> str:
+    """A part's value, interval and rule: 'X, GELU less ReLU: 0.4 (0.1 to 0.7), claimed above 0'."""
+    if math.isnan(part.value):
+        return f"{part.label}: no value"
+    interval = f" ({figure(part.low)} to {figure(part.high)})"
+    same = part.low == part.high
+    return f"{part.label}: {figure(part.value)}{'' if same else interval}, claimed {part.rule}"
+
+
+def what_would_decide(part: Part, rule: Rule) -> str:
+    """How many seeds would decide an undecided part, if its mean and spread stay as they are."""
+    known = np.array(part.values)
+    if known.size < 2:
+        return "too few models of it are finite; other settings are needed"
+    margins = [
+        m for m in (getattr(rule, k, None) for k in ("margin", "low", "high")) if m is not None
+    ]
+    distance = min(abs(part.value - m) for m in margins) if margins else 0.0
+    spread = float(known.std(ddof=1))
+    if distance <= 0.02 * spread or not spread:
+        return "it lies on the margin, which no number of seeds would decide"
+    seeds = math.ceil((POWER * spread / distance) ** 2)
+    if seeds <= known.size:
+        return "clear by itself, but not after the correction over all claims; more seeds decide"
+    return f"about {seeds:,} seeds would decide it, if mean and spread stay"

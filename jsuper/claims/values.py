@@ -1,0 +1,106 @@
+"""What statistics take from an analysed sweep: arrays over activation, sparsity and seed.
+
+Values of models that are missing or not finite are NaN. Means over sparsities are of the whole
+selection: a seed that lacks one of its models has NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jsuper.store import OK
+
+if TYPE_CHECKING:
+    import xarray
+
+Where = Callable[[np.ndarray], np.ndarray]
+
+
+def everywhere(sparsity: np.ndarray) -> np.ndarray:
+    """All sparsities."""
+    return sparsity >= 0
+
+
+def dense(sparsity: np.ndarray) -> np.ndarray:
+    """Sparsity 0: every feature is always active."""
+    return sparsity == 0
+
+
+def sparse(sparsity: np.ndarray) -> np.ndarray:
+    """Sparsity .9 and above, where ReLU superposes."""
+    return sparsity >= 0.9
+
+
+def sparser(sparsity: np.ndarray) -> np.ndarray:
+    """Any sparsity but 0."""
+    return sparsity > 0
+
+
+def table(ds: xarray.Dataset, variable: str, *inner: str) -> np.ndarray:
+    """A variable over (activation, sparsity, seed, *inner); NaN for models that are not finished.
+
+    Raises:
+        ValueError: it is not there, or the sweep has further axes.
+    """
+    if variable not in ds:
+        raise ValueError(f"ds has no variable {variable!r}; give the Dataset of jsuper.analyze")
+    lead = ("activation", "sparsity", "seed")
+    further = [str(d) for d in ds["status"].dims if d not in lead and ds.sizes[d] > 1]
+    if further:
+        raise ValueError(f"ds has the further axes {', '.join(further)}; select one value of each")
+    values = ds[variable].broadcast_like(ds["status"])
+    extra = [d for d in ds["status"].dims if d not in lead]
+    values, status = (
+        a.isel(dict.fromkeys(extra, 0)).transpose(*lead, ...) for a in (values, ds["status"])
+    )
+    array = values.transpose(*lead, *inner).values.astype(float)
+    fine = (status.values == OK).reshape(status.shape + (1,) * len(inner))
+    return np.where(fine & np.isfinite(array), array, np.nan)
+
+
+def index(ds: xarray.Dataset, names: Iterable[str]) -> list[int]:
+    """Positions of activations.
+
+    Raises:
+        ValueError: one was not trained.
+    """
+    there = ds["activation"].values.tolist()
+    lacking = [n for n in names if n not in there]
+    if lacking:
+        raise ValueError(f"the sweep has no activation {', '.join(lacking)}")
+    return [there.index(n) for n in names]
+
+
+def at(ds: xarray.Dataset, where: Where) -> np.ndarray:
+    """Which sparsities are selected, as booleans.
+
+    Raises:
+        ValueError: none is.
+    """
+    chosen = where(ds["sparsity"].values)
+    if not chosen.any():
+        raise ValueError(f"the sweep has no sparsity for {where.__name__}")
+    return chosen
+
+
+def of(
+    ds: xarray.Dataset, variable: str, names: str | Iterable[str], where: Where = everywhere
+) -> np.ndarray:
+    """A variable's mean over some activations and sparsities: (seeds,)."""
+    names = [names] if isinstance(names, str) else list(names)
+    values = table(ds, variable)[index(ds, names)][:, at(ds, where)]
+    return values.mean(axis=(0, 1))
+
+
+def difference(
+    ds: xarray.Dataset,
+    variable: str,
+    more: str | Iterable[str],
+    less: str | Iterable[str],
+    where: Where = everywhere,
+) -> np.ndarray:
+    """The mean of some activations less that of others, within each seed: (seeds,)."""
+    return of(ds, variable, more, where) - of(ds, variable, less, where)
