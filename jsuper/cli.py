@@ -1,4 +1,4 @@
-"""The command line: `jsuper sweep`, `report` and `study` (also in `scripts/`), `jsuper export`.
+"""The command line: `jsuper sweep`, `report`, `study`, `claims` (also in `scripts/`), `export`.
 
 Thin: it reads TOML and flags into a sweep, checks the folder, and calls the runner. Neither
 `--help` nor bad input nor a finished run imports jax.
@@ -38,6 +38,7 @@ def main(argv: list[str] | None = None) -> int:
         "sweep": sweep,
         "report": report,
         "study": study,
+        "claims": claims,
         "export": export,
     }
     if argv and argv[0] in commands:
@@ -96,7 +97,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     job = runner.held(asked, folder)
     if runner.all_points(asked, job):
         print(f"All {n_models(asked)} models are done: {folder}")
-        if not (options.dry_run or _concluded(lambda: write_report(folder, options, anew=False))):
+        if not (options.dry_run or concluded(lambda: write_report(folder, options, anew=False))):
             return STOPPED
         return _exit_code(options, runner.count_non_finite(job))
     check_writable(folder)
@@ -122,7 +123,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
         summary.show(job)
         write_report(folder, options)
 
-    if not _concluded(conclude):
+    if not concluded(conclude):
         return STOPPED
     return _exit_code(options, runner.count_non_finite(job))
 
@@ -173,7 +174,7 @@ def _ask_to_stop(*events: threading.Event) -> None:
         event.set()
 
 
-def _concluded(work: Callable[[], None]) -> bool:
+def concluded(work: Callable[[], None]) -> bool:
     """Do what follows the training; False where a signal stopped it."""
 
     def interrupt() -> None:
@@ -220,10 +221,10 @@ def report(argv: list[str] | None = None) -> int:
 
     def write() -> int:
         store.manifest_of(options.run)
-        done = _concluded(lambda: write_report(Path(options.run), RunOptions()))
+        done = concluded(lambda: write_report(Path(options.run), RunOptions()))
         return DONE if done else STOPPED
 
-    return _reported(write)
+    return reported(write)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -259,10 +260,10 @@ def study(argv: list[str] | None = None) -> int:
             code = sweep([*flags, *seeds, "--no-report"])
             if code != DONE:
                 return code
-        done = _concluded(lambda: _write_study(options, folders))
+        done = concluded(lambda: _write_study(options, folders))
         return DONE if done else STOPPED
 
-    return _reported(write)
+    return reported(write)
 
 
 def _write_study(options: StudyOptions, folders: dict[str, Path]) -> None:
@@ -276,7 +277,7 @@ def _write_study(options: StudyOptions, folders: dict[str, Path]) -> None:
     print(f"study    {page.write(options.name, runs, options.out)}")
 
 
-def _reported(command: Callable[[], int]) -> int:
+def reported(command: Callable[[], int]) -> int:
     """A command's exit code; what it cannot use becomes one line on standard error."""
     try:
         return command()
@@ -286,6 +287,13 @@ def _reported(command: Callable[[], int]) -> int:
     except (RunError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return ERROR
+
+
+def claims(argv: list[str]) -> int:
+    """`jsuper claims`, also `python scripts/claims.py`."""
+    from jsuper.claims import command
+
+    return command.claims(argv)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -306,4 +314,4 @@ def export(argv: list[str] | None = None) -> int:
         print(jsuper.export(options.run, options.format))
         return DONE
 
-    return _reported(write)
+    return reported(write)

@@ -7,6 +7,7 @@ and p is 2^-seeds, the chance of as many equal signs.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,6 +40,11 @@ class Above:
         """The rule in words."""
         return f"above {self.margin:g}"
 
+    @property
+    def margins(self) -> tuple[float, float]:
+        """Where the mean has to lie."""
+        return (self.margin, math.inf)
+
     def test(self, values: np.ndarray) -> Tested:
         """Two one-sided t tests of the margin."""
         mean, low, high, spread = _summary(values)
@@ -56,6 +62,11 @@ class Below:
     def words(self) -> str:
         """The rule in words."""
         return f"below {self.margin:g}"
+
+    @property
+    def margins(self) -> tuple[float, float]:
+        """Where the mean has to lie."""
+        return (-math.inf, self.margin)
 
     def test(self, values: np.ndarray) -> Tested:
         """Two one-sided t tests of the margin."""
@@ -75,6 +86,11 @@ class Between:
     def words(self) -> str:
         """The rule in words."""
         return f"between {self.low:g} and {self.high:g}"
+
+    @property
+    def margins(self) -> tuple[float, float]:
+        """Where the mean has to lie."""
+        return (self.low, self.high)
 
     def test(self, values: np.ndarray) -> Tested:
         """Schuirmann's two one-sided tests; against it, that of lying beyond the nearer margin."""
@@ -97,6 +113,11 @@ class Exactly:
         """The rule in words."""
         return f"{self.number:g} within {self.tolerance:g}"
 
+    @property
+    def margins(self) -> tuple[float, float]:
+        """Where the mean has to lie."""
+        return (self.number - self.tolerance, self.number + self.tolerance)
+
     def test(self, values: np.ndarray) -> Tested:
         """No statistics: one value outside of the tolerance contradicts."""
         fine = bool((np.abs(values - self.number) <= self.tolerance).all())
@@ -115,6 +136,11 @@ class Rate:
     def words(self) -> str:
         """The rule in words."""
         return f"in more than {100 * self.margin:g} % of seeds"
+
+    @property
+    def margins(self) -> tuple[float, float]:
+        """Where the mean has to lie."""
+        return (self.margin, math.inf)
 
     def test(self, values: np.ndarray) -> Tested:
         """Binomial tests, with Wilson's interval."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,18 +39,27 @@ def write(run: str | Path) -> Path:
     from jsuper.analysis import analyze
 
     folder = Path(run)
-    text = render(analyze(load(folder)), folder.absolute().name)
+    text = render(analyze(load(folder)), folder.absolute().name, claims_in(folder))
     path = folder / "report.html"
     write_atomically(path, lambda f: f.write(text.encode()))
     return path
 
 
-def render(ds: xarray.Dataset, title: str) -> str:
+def claims_in(folder: Path) -> list[dict[str, Any]]:
+    """The claims that a run decides, from its claims.json; none where there is no such file."""
+    try:
+        return json.loads((folder / "claims.json").read_text(encoding="utf-8"))["claims"]
+    except FileNotFoundError:
+        return []
+
+
+def render(ds: xarray.Dataset, title: str, claims: Sequence[dict[str, Any]] = ()) -> str:
     """The HTML of an analysed Dataset.
 
     Args:
         ds: of `jsuper.analyze`, with all of the sweep's dimensions.
         title: what the page calls the run; any text, escaped.
+        claims: verdicts of `jsuper.claims.page.decided`.
     """
     sweep = json.loads(ds.attrs["sweep"])
     spec, family = families.spec_of(sweep["model"]), families.measures_of(sweep["model"])
@@ -69,11 +79,22 @@ def render(ds: xarray.Dataset, title: str) -> str:
         fields=fields(sweep, spec.Sweep().to_dict()),
         sessions=[session(s) for s in json.loads(ds.attrs.get("sessions", "[]"))],
         figures=[(caption, png(figure)) for caption, figure in drawn],
+        claims=[(claim, png(claim_figure(claim))) for claim in claims],
         data=embedded(ds, family, spec.Sweep.main_axes),
         style=(here / "page.css").read_text(encoding="utf-8"),
         script=(here / "page.js").read_text(encoding="utf-8"),
         family_script=Path(str(family.__file__)).with_name("page.js").read_text(encoding="utf-8"),
     )
+
+
+def claim_figure(claim: dict[str, Any]) -> Figure:
+    """The numbers that a claim rests on."""
+    from jsuper.claims.page import drawable
+    from jsuper.plots.claims import parts
+
+    figure = parts(drawable(claim), claim["unit"]).figure
+    assert figure is not None
+    return figure  # type: ignore[return-value]
 
 
 def png(figure: Figure) -> str:

@@ -1,0 +1,93 @@
+"""The command: train what the claims need, decide them, and write it down."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+import jsuper
+from jsuper import cli
+from jsuper.claims.sweeps import SWEEPS
+from jsuper.flags import RunOptions
+from jsuper.spec import SpecError
+
+
+@dataclasses.dataclass(frozen=True)
+class ClaimsOptions:
+    """Decide the sources' claims: train the sweeps that they need, what is missing of them, and
+    write OUT/claims.json, DOCS/claims.md, and a section in the report of every sweep."""
+
+    seeds: int = 10
+    """number of seeds; claims on low-rank learning always have 100"""
+    out: str | None = None
+    """folder of the run folders and of claims.json; runs/claims, or runs/claims-N-seeds"""
+    docs: str = "docs"
+    """folder of claims.md, its figures and its copy of claims.json"""
+    platform: str = "auto"
+    """auto, cpu, gpu or tpu"""
+    no_report: bool = False
+    """do not write the run folders' report.html"""
+
+
+def claims(argv: list[str] | None = None) -> int:
+    """`jsuper claims`, also `python scripts/claims.py`."""
+    options = tyro.cli(
+        ClaimsOptions, prog="jsuper claims", args=argv, config=(tyro.conf.FlagCreatePairsOff,)
+    )
+    return cli.reported(lambda: _claims(options))
+
+
+def _claims(options: ClaimsOptions) -> int:
+    if options.seeds < 2:
+        raise SpecError(f"seeds={options.seeds} is not >= 2: a verdict needs a spread over seeds")
+    ending = "" if options.seeds == 10 else f"-{options.seeds}-seeds"
+    out = Path(options.out or f"runs/claims{ending}")
+    cli.check_writable(out)
+    cli.check_writable(Path(options.docs))
+    run = RunOptions(platform=options.platform, no_report=True)
+    for name, sweep in SWEEPS.items():
+        print(f"sweep    {name}", flush=True)
+        code = cli.run_sweep(sweep(options.seeds), run, out / name)
+        if code != cli.DONE:
+            return code
+    done = cli.concluded(lambda: _decide(options, out))
+    return cli.DONE if done else cli.STOPPED
+
+
+def _decide(options: ClaimsOptions, out: Path) -> None:
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    from jsuper.claims import page
+    from jsuper.claims.sources import CLAIMS
+    from jsuper.programs import use_compilation_cache
+    from jsuper.report import write
+
+    use_compilation_cache()
+    print("measuring every model for the claims ...", file=sys.stderr, flush=True)
+    runs = {name: jsuper.analyze(jsuper.load(out / name)) for name in SWEEPS}
+    table = page.decided(CLAIMS, runs)
+    show(table)
+    page.write_json(out / "claims.json", table, runs)
+    print(f"claims   {page.write(table, runs, Path(options.docs))}")
+    for name, ds in runs.items():
+        mine = [c for c in table if name in c["sweeps"]]
+        page.write_json(out / name / "claims.json", mine, {name: ds})
+        if not options.no_report:
+            print(f"report   {write(out / name)}")
+
+
+def show(table: list[dict[str, Any]]) -> None:
+    """Print the verdicts, a line each, and their counts."""
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = Table("source", "claim", "verdict", "why", box=None, pad_edge=False)
+    for claim in table:
+        rows.add_row(claim["source"], claim["name"], claim["verdict"], claim["why"])
+    Console(highlight=False, markup=False).print(rows)
+    for verdict in dict.fromkeys(c["verdict"] for c in table):
+        print(f"{sum(c['verdict'] == verdict for c in table):>4} {verdict}")

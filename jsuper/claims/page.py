@@ -1,0 +1,194 @@
+"""What is written of the verdicts: claims.json, docs/claims.md with a figure for each source."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+
+from jsuper.claims.claim import Claim, Judged, Runs
+from jsuper.claims.judging import judge
+from jsuper.store import write_atomically
+from jsuper.studies.page import about, cell
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+VERDICTS = ("supported", "contradicted", "undecided", "not testable")
+TITLES = {
+    "000": "Source 000: whether GELU clips",
+    "001": "Source 001: a tutorial on GELU",
+    "002": "Source 002: a study of 26 activations",
+    "003": "Source 003: dropout and kurtosis",
+    "004": "Source 004: S-curves and bumps",
+}
+COLUMNS = 3  # of a source's figure
+NAME = "claims"
+
+
+def decided(claims: Sequence[Claim], runs: Runs) -> list[dict[str, Any]]:
+    """Every claim with its verdict as JSON data, also the verdict under the other protocol.
+
+    Args:
+        claims: the table.
+        runs: sweep -> its Dataset of `jsuper.analyze`; "protocol" stands in for "study" where a
+            claim is asked of both.
+    """
+    found = judge(claims, runs)
+    others: dict[str, Judged] = {}
+    if "protocol" in runs:
+        asked = [c for c in claims if c.protocol]
+        again = judge(asked, {**runs, "study": runs["protocol"]})
+        others = {j.claim.name: j for j in again}
+    return [as_data(j, others.get(j.claim.name)) for j in found]
+
+
+def as_data(judged: Judged, other: Judged | None = None) -> dict[str, Any]:
+    """A verdict as JSON data; NaN becomes None."""
+    claim = judged.claim
+    data = {
+        "name": claim.name,
+        "source": claim.source,
+        "claim": claim.sentence,
+        "verdict": judged.verdict,
+        "why": judged.why,
+        "p": _number(judged.p),
+        "unit": claim.unit,
+        "sweeps": list(claim.sweeps),
+        "note": claim.note,
+        "parts": [
+            {
+                "label": p.label,
+                "rule": p.rule,
+                "value": _number(p.value),
+                "low": _number(p.low),
+                "high": _number(p.high),
+                "margins": [_number(m) for m in claim.rules[p.label].margins],
+                "verdict": p.verdict,
+                "left_out": p.left_out,
+                "values": list(p.values),
+            }
+            for p in judged.parts
+        ],
+    }
+    if other is not None:
+        data["protocol"] = {"verdict": other.verdict, "why": other.why, "p": _number(other.p)}
+    return data
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def write_json(path: Path, table: Sequence[Mapping[str, Any]], runs: Runs) -> None:
+    """Write the verdicts with the sweeps that they come from."""
+    data = {"sweeps": [about(name, ds) for name, ds in runs.items()], "claims": list(table)}
+    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomically(path, lambda f: f.write(text.encode()))
+
+
+def write(table: Sequence[Mapping[str, Any]], runs: Runs, folder: Path) -> Path:
+    """Write FOLDER/claims.md, claims.json and claims-SOURCE.png; the page's path.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    import matplotlib.pyplot as plt
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / f"{NAME}.json", table, runs)
+    drawn = []
+    for source, mine in by_source(table).items():
+        figure = figure_of(mine)
+        if figure is not None:
+            path = folder / f"{NAME}-{source}.png"
+            write_atomically(path, lambda f, d=figure: d.savefig(f, format="png", dpi=90))
+            plt.close(figure)
+            drawn.append(source)
+    page = render(table, drawn, [about(name, ds) for name, ds in runs.items()])
+    write_atomically(folder / f"{NAME}.md", lambda f: f.write(page.encode()))
+    return folder / f"{NAME}.md"
+
+
+def by_source(table: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """The claims of each source, in order."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for claim in table:
+        found.setdefault(claim["source"], []).append(claim)
+    return dict(sorted(found.items()))
+
+
+def trained(claim: Mapping[str, Any]) -> bool:
+    """Whether a claim has values over seeds, which a figure can show."""
+    return bool(claim["sweeps"]) and any(p["values"] for p in claim["parts"])
+
+
+def figure_of(claims: Sequence[Mapping[str, Any]]) -> Figure | None:
+    """A panel for every claim that took a sweep; None where none did."""
+    import matplotlib.pyplot as plt
+
+    from jsuper.plots.claims import parts
+
+    shown = [c for c in claims if trained(c)]
+    if not shown:
+        return None
+    rows = [shown[i : i + COLUMNS] for i in range(0, len(shown), COLUMNS)]
+    heights = [1.1 + 0.42 * max(len(c["parts"]) for c in row) for row in rows]
+    figure, axes = plt.subplots(
+        len(rows),
+        COLUMNS,
+        figsize=(6.2 * COLUMNS, sum(heights)),
+        height_ratios=heights,
+        layout="constrained",
+        squeeze=False,
+    )
+    for ax in axes.ravel()[len(shown) :]:
+        ax.set_axis_off()
+    for ax, claim in zip(axes.ravel(), shown, strict=False):
+        parts(drawable(claim), claim["unit"], title=f"{claim['name']}: {claim['verdict']}", ax=ax)
+    return figure
+
+
+def drawable(claim: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The parts of a claim as `jsuper.plots.claims.parts` takes them."""
+    infinite = (-math.inf, math.inf)
+    found = []
+    for part in claim["parts"]:
+        margins = [i if m is None else m for m, i in zip(part["margins"], infinite, strict=True)]
+        found.append(part | {"margins": margins})
+    return found
+
+
+def render(table: Sequence[Mapping[str, Any]], drawn: Sequence[str], sweeps: Sequence[Any]) -> str:
+    """The page's Markdown."""
+    environment = jinja2.Environment(
+        autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["cell"] = cell
+    template = (files("jsuper.claims") / "page.md.jinja").read_text(encoding="utf-8")
+    return environment.from_string(template).render(
+        groups=[
+            {
+                "source": s,
+                "title": TITLES.get(s, f"Source {s}"),
+                "claims": mine,
+                "drawn": s in drawn,
+            }
+            for s, mine in by_source(table).items()
+        ],
+        counts={v: sum(c["verdict"] == v for c in table) for v in VERDICTS},
+        total=len(table),
+        changed=[c for c in table if _changed(c)],
+        asked=sum("protocol" in c for c in table),
+        sweeps=sweeps,
+    )
+
+
+def _changed(claim: Mapping[str, Any]) -> bool:
+    """Whether the other protocol has another verdict."""
+    return "protocol" in claim and claim["protocol"]["verdict"] != claim["verdict"]

@@ -1,0 +1,8 @@
+"""Decide the sources' claims: `python scripts/claims.py [--seeds N] [--out DIR]`."""
+
+import sys
+
+from jsuper.claims.command import claims
+
+if __name__ == "__main__":
+    sys.exit(claims())
