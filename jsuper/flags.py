@@ -53,6 +53,7 @@ def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
     known, rest = first.parse_known_args(argv)
     data, name = _start(known.preset, known.config, known.model)
     start = families.sweep_from_dict(data)
+    _refuse_others(rest, start)
     fields = [_flag(f, getattr(start, f.name)) for f in dataclasses.fields(start)]
     flags = dataclasses.make_dataclass("Flags", fields, frozen=True, kw_only=True)
     command = dataclasses.make_dataclass(
@@ -74,6 +75,22 @@ def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
     if any(word.split("=")[0] == "--seeds" for word in rest):  # one number is a count
         changed["seeds"] = given["seeds"] if len(given["seeds"]) > 1 else given["seeds"][0]
     return families.sweep_from_dict(data | changed), parsed.run, name
+
+
+def _refuse_others(words: list[str], start: BaseSweep) -> None:
+    """Raise SpecError where a flag is a field of another family alone, and say of which."""
+    own = {f.name for f in dataclasses.fields(start)} | {
+        f.name for f in dataclasses.fields(RunOptions)
+    }
+    for word in words:
+        flag = word.split("=")[0].removeprefix("--").replace("-", "_")
+        for model in families.FAMILIES:
+            theirs = {f.name for f in dataclasses.fields(families.spec_of(model).Sweep)}
+            if word.startswith("--") and flag in theirs - own:
+                raise SpecError(
+                    f"{word} is a field of the model {model!r}, and this is {start.model!r}: "  # type: ignore[attr-defined]
+                    f"begin with --model {model}, or with a preset of it"
+                )
 
 
 def _refuse(message: str) -> None:

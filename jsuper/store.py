@@ -231,6 +231,11 @@ def _tuples(static: dict[str, Any]) -> dict[str, Any]:
 def check_extends(sweep: BaseSweep, manifest: dict[str, Any], folder: Path) -> None:
     """Raise SpecError, naming the first difference, unless `sweep` contains the folder's sweep."""
     held, asked = sweep.single_defaults() | manifest["sweep"], sweep.to_dict()
+    if held["model"] != asked["model"]:
+        raise SpecError(
+            f"out={str(folder)!r} holds models of another family: model is {held['model']}, asked "
+            f"is {asked['model']}; give another --out"
+        )
     for name in sorted(held.keys() | asked.keys()):
         old, new = held.get(name), asked.get(name)
         if name == "seeds":

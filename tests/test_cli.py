@@ -155,6 +155,10 @@ def assert_refused(result, said):
         ("--platform tpu", r"platform='tpu' is not there.*cpu"),
         ("--platform quantum", r"platform='quantum' is not one of auto, cpu, gpu, tpu"),
         ("--workers 0", r"workers=0 is not >= 1"),
+        ("--rank 2", r"--rank is a field of the model 'factorization'.*--model factorization"),
+        ("--preset scurves --activation relu", r"--activation is a field of the model 'toy'"),
+        ("--model factorization --rank 0", r"rank=0 is not >= 1"),
+        ("--model factorization --size 3 --rank 4", r"rank=4 is above size=3"),
     ],
 )
 def test_bad_input_is_refused_and_nothing_written(sweep, tmp_path, flags, said):

@@ -28,6 +28,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
 NEEDS = tuple(NEEDED)
 COORDINATES: dict[str, list] = {}
 COMPONENT = ("component",)
+HALF = 0.4999  # of the loss of Z = 0: a target that is half out of reach ends at half, by rounding
 PROMINENCES = {"bumps_2": 0.02, "bumps": 0.05, "bumps_10": 0.1}
 MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
     "half_time": (COMPONENT, "time when u_r^T Z v_r first is s_r/2; infinite where it never is"),
@@ -81,7 +82,8 @@ def alike(
         k: ds[k].transpose(*lead, *dims).values.reshape(status.size, *(ds.sizes[d] for d in dims))
         for k, dims in NEEDED.items()
     }
-    fine = np.flatnonzero(status.values.ravel() == OK)
+    # of one entry, a distribution is 1 from the start: there is nothing to learn, nor to measure
+    fine = np.flatnonzero((status.values.ravel() == OK) & (flat["zero_loss"] > 0))
     known = np.isfinite(flat["strengths"])
     kinds = np.nan_to_num(np.concatenate([flat["time"], known], axis=1)[fine], nan=-1)
     for kind in np.unique(kinds, axis=0) if fine.size else []:
@@ -108,7 +110,7 @@ def of_curves(time: np.ndarray, models: dict[str, np.ndarray], rank: int) -> dic
         "log_slope": curves.log_slope(learned, time, strengths),
         "learning_order": order.component,
         "learned": np.isfinite(order.half_time).sum(axis=1),
-        "loss_half_time": curves.crossing_time(loss, time, zero_loss / 2, rising=False),
+        "loss_half_time": curves.crossing_time(loss, time, HALF * zero_loss, rising=False),
         "plateau_start": plateau.start,
         "plateau_end": plateau.end,
         "plateau_ratio": plateau.ratio,

@@ -35,7 +35,7 @@ class Target:
     U: Array  # (R, d), orthonormal rows
     V: Array  # (R, d)
     strengths: Array  # (R,)
-    log_p: Array | None = None  # (d, d), of the cross-entropy; -inf where an entry is impossible
+    log_p: Array | None = None  # (d, d), of the cross-entropy, up to a constant: about 0 where even
 
 
 def product(params: Params) -> Array:
@@ -142,21 +142,16 @@ def make_target(
         C = _dot((strengths[:, None] * p).T, q)
         U, strengths, V = singular(C, rank)
     if probabilities == "itself":
-        log_p = jnp.log(C)
-        U, strengths, V = singular(log_p - log_p.mean(), rank)
+        log_p = jnp.log(C) - jnp.log(C).mean()
+        U, strengths, V = singular(log_p, rank)
         return Target(U, V, strengths, log_p)
-    return Target(U, V, strengths, log_softmax(C) if probabilities == "softmax" else None)
+    return Target(U, V, strengths, C - C.mean() if probabilities == "softmax" else None)
 
 
 def singular(matrix: Array, rank: int) -> tuple[Array, Array, Array]:
     """The leading singular vectors as rows, (rank, d), and values, (rank,)."""
     U, s, Vt = _svd(matrix)
     return U[:, :rank].T, s[:rank], Vt[:rank]
-
-
-def log_softmax(logits: Array) -> Array:
-    """log softmax over all entries of a matrix, of the same shape."""
-    return jax.nn.log_softmax(logits.ravel()).reshape(logits.shape)
 
 
 def log_distribution(C: Array) -> Array:
@@ -198,20 +193,30 @@ def squared_gradient(params: Params, target: Target) -> Params:
 
 
 def kl(logits: Array, log_p: Array) -> Array:
-    """KL(P | softmax(Z)) in nats over all entries, exact near 0.
+    """KL(P | softmax(Z)) in nats over all entries, exact near 0; log P up to a constant.
 
     With δ = Z - log P, less its mean under P, KL = log Σ P e^δ = log(1 + Σ P (e^δ - 1 - δ)): a sum
-    of terms >= 0 instead of a difference of large numbers. Entries with P = 0 add e^δ alone.
+    of terms >= 0 instead of a difference of large numbers. Entries with P = 0 add e^δ alone. The
+    plain mean is taken off first, because P sums to 1 to rounding only.
     """
     possible = log_p > -jnp.inf
-    P = jnp.exp(log_p)
+    P = probability(log_p)
     delta = jnp.where(possible, logits - jnp.where(possible, log_p, 0), 0)
+    plain = delta.sum() / possible.sum()
+    delta = jnp.where(possible, delta - plain, 0)
     mean = (P * delta).sum()
-    delta, others = delta - mean, jnp.where(possible, -jnp.inf, logits - mean)
+    delta = delta - mean
+    log_sum = jax.nn.logsumexp(log_p)
+    others = jnp.where(possible, -jnp.inf, logits - plain - mean - log_sum)
     excess = (P * _exp_beyond_line(delta)).sum() + jnp.exp(others).sum()
     exact = jnp.log1p(excess)
-    large = jax.nn.logsumexp(jnp.where(possible, log_p + delta, others))
+    large = jax.nn.logsumexp(jnp.where(possible, log_p - log_sum + delta, others))
     return jnp.where(excess < 1, exact, large)  # a large one overflows, and loses nothing as a log
+
+
+def probability(log_p: Array) -> Array:
+    """P of log P up to a constant, of the same shape."""
+    return jax.nn.softmax(log_p.ravel()).reshape(log_p.shape)
 
 
 def _exp_beyond_line(x: Array) -> Array:
@@ -224,7 +229,7 @@ def cross_entropy_gradient(params: Params, target: Target) -> Params:
     """The gradient of N KL, N = d² logits: dZ = N (softmax(Z) - P), about Z - C at small logits."""
     Z = product(params)
     assert target.log_p is not None
-    dZ = Z.size * (jnp.exp(log_softmax(Z)) - jnp.exp(target.log_p))
+    dZ = Z.size * (probability(Z) - probability(target.log_p))
     return Params(A=_dot(params.B, dZ.T), B=_dot(params.A, dZ))
 
 

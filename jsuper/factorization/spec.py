@@ -189,9 +189,14 @@ ATTRIBUTES = {
 SUMMARY = "loss_over_zero"
 
 
+OPERATIONS = 250_000.0  # elements that would take as long as some twenty small operations do
+SOFTMAX = 150.0  # the same for the softmax of a logit, its gradient, and the target's
+
+
 def work(static: dict[str, Any]) -> tuple[float, float]:
     """(multiply-adds, elementwise passes) of one model-step."""
     d, R, K = static["size"], static["rank"], static["pairs"]
+    own = OPERATIONS + 12.0 * d * K
     if static["objective"] == "squared":
-        return 4.0 * d * K * (K + R), 12.0 * d * K
-    return 3.0 * d * d * K, 8.0 * d * d + 12.0 * d * K
+        return 4.0 * d * K * (K + R), own
+    return 3.0 * d * d * K, SOFTMAX * d * d + own

@@ -173,6 +173,19 @@ def make_init(static: Static) -> Callable[[Setting, Array], State]:
     return init
 
 
+def target_of(seed: int, static: Static | None = None, **point: float) -> Target:
+    """The target of a seed: U and V (R, d) with orthonormal rows, strengths (R,), log_p.
+
+    Args:
+        seed: of the sweep.
+        static: rank, size, target, ...; of the defaults where left out.
+        point: strength and strength_ratio, where they are not the defaults'.
+    """
+    static = Static() if static is None else static
+    state = make_init(static)(make_setting(static, point), keys.seed_key(seed))
+    return jax.tree.map(np.asarray, state.target)
+
+
 def optimizer(static: Static, setting: Setting) -> optax.GradientTransformation:
     """The optimizer of one model."""
     name, _ = split_optimizer(static.optimizer)

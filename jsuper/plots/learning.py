@@ -181,6 +181,10 @@ def _along_time(
 
     Steps of longer training alone are left out; there are none where no model is left.
     """
+    if variable not in ds or "time" not in ds:
+        raise ValueError(
+            f"ds has no {variable} along time; give a sweep with model = 'factorization'"
+        )
     taken = take(ds, variable, (), inner)
     times = take(ds, "time", (), ("step",)).values.values
     time = times[np.isfinite(times).any(axis=1).argmax()]

@@ -110,7 +110,7 @@ def interval_of_sd(values: np.ndarray) -> tuple[float, float]:
 def starts(ds: xarray.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """u₀ = ((α₀ + β₀)/2)² and the mean orthogonal part of one pair's start, from the records."""
     begin = ds.isel(step=0, component=0)
-    inside = take(begin, "norm_inside", "seed", "side").sum("side").values
+    inside = take(begin, "norm_inside", "seed", "side").sum("side", skipna=False).values
     outside = take(begin, "norm_outside", "seed", "side").mean("side").values
     product = take(begin, "alignment", "seed", "pair").isel(pair=0).values
     return (inside + 2 * product) / 4, outside

@@ -25,8 +25,8 @@ def decay_term(runs: list[xarray.Dataset]) -> Answer:
     """Whether what is outside of the target's space decays."""
     rows = []
     for ds in runs:
-        left = take(ds, "norm_outside", "objective", "rank", "seed", "step", "side").sum("side")
-        left = left.squeeze("pairs", drop=True)
+        left = take(ds, "norm_outside", "objective", "rank", "seed", "step", "side")
+        left = left.sum("side", skipna=False).squeeze("pairs", drop=True)
         share = ln(left / left.isel(step=0)).transpose("objective", "rank", "seed", "step")
         at = decayed_step(share.sel(objective="squared").values)
         for r, rank in enumerate(ds["rank"].values):

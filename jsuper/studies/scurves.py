@@ -215,7 +215,9 @@ def _softmax(runs: list[xarray.Dataset]) -> Figure:
     figure, axes = _panels(len(objectives), len(runs))
     for column, ds in zip(axes.T, runs, strict=True):
         for ax, objective in zip(column, objectives, strict=True):
-            learning.losses(ds.sel(objective=objective, rank=4), ax=ax)
+            here = ds.sel(objective=objective, rank=4)
+            learning.losses(here.assign(time=here["time"] * here["strength"]), ax=ax)
+            ax.set_xlabel("time, in units of 1/s")
             ax.set_ylim(0, 2)
             _titled(ax, f"{objective}, s = {float(ds['strength']):g}")
     return figure
