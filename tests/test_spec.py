@@ -51,7 +51,7 @@ BAD = [
     # a name that is not known: the value, the close match, what is known
     (dict(activation="gelo"), r"activation='gelo' is not known; did you mean 'gelu'\?.*relu"),
     (dict(activation=("relu", "qqqq")), r"activation='qqqq' is not known.*relu"),
-    (dict(activation="elu(-1)"), r"activation='elu\(-1\)'.*alpha must be finite and > 0"),
+    (dict(activation="elu(-1)"), r"activation='elu\(-1\)'.*alpha must be finite and >= 0"),
     (dict(activation="relu(2)"), r"activation='relu\(2\)'.*takes no parameter"),
     (dict(activation=3), r"activation=3 "),
     (dict(activation=None), r"activation=None "),
