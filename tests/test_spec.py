@@ -56,7 +56,10 @@ BAD = [
     (dict(activation=3), r"activation=3 "),
     (dict(activation=None), r"activation=None "),
     (dict(activation=lambda z: z), r"activation=.*has no name; define it with def"),
-    (dict(optimizer="adamx"), r"optimizer='adamx' is not known.*'adam'.*adamw, adam, sgd, sgdw, rms"),
+    (
+        dict(optimizer="adamx"),
+        r"optimizer='adamx' is not known.*'adam'.*adamw, adam, sgd, sgdw, rms",
+    ),
     (dict(dtype="float16"), r"dtype='float16' is not known.*float32, float64"),
     (dict(schedule="cosin"), r"schedule='cosin' is not known; did you mean 'cosine'"),
     (dict(reduction="total"), r"reduction='total' is not known.*one of mean, sum"),

@@ -326,5 +326,5 @@ def test_a_folder_of_before_a_field_was_added_loads_and_goes_on(tmp_path):
 def _without(data):
     if isinstance(data, tuple):
         return tuple(map(_without, data))
-    later = "push push_step watch init_bias_scale tied reduction shared_mask".split()
+    later = ("push", "push_step", "watch", "init_bias_scale", "tied", "reduction", "shared_mask")
     return {k: v for k, v in data.items() if k not in later}
