@@ -2,7 +2,8 @@
 // The pictures of a toy model: WᵀW, or W_decᵀW, beside b, and the length of every embedding.
 
 function drawModel(place, { W, b, W_dec }) {
-  const m = W.length, untied = W_dec !== undefined && W_dec.length > 0, name = untied ? "W_decᵀW" : "WᵀW";
+  const m = W.length, untied = W_dec !== undefined && W_dec.length > 0;
+  const name = untied ? "W_decᵀW" : "WᵀW";
   place.append(caption(`${name}, and b to the right: −1 blue, 0 white, 1 red`));
   place.append(productPicture(productOf(untied ? W_dec : W, W), b, m, name));
   place.append(caption("‖W_i‖, feature 0 on top; from violet, no interference, to yellow, 1 or more"));
