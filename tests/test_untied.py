@@ -233,7 +233,12 @@ def test_a_shared_support_takes_a_density_per_feature_and_float64():
 # ---- whole sweeps ----
 
 SWEEP = jsuper.Sweep(
-    activation=("relu", "softmin"), sparsity=(0.5, 0.99), tied=(True, False), seeds=2, **TINY
+    activation=("relu", "softmin"),
+    sparsity=(0.5, 0.99),
+    tied=(True, False),
+    reduction="sum",
+    seeds=2,
+    **TINY,
 )
 
 
@@ -249,24 +254,15 @@ def test_tied_and_untied_models_stand_beside_each_other(ds):
     assert (ds.W.sel(tied=True) == alone.W).all() and "W_dec" not in alone
 
 
-def test_every_plan_trains_them_alike():
-    sweep = dataclasses.replace(
-        SWEEP, activation="relu", tied=False, reduction="sum", init_bias_scale=0.5, seeds=1
-    )
-    sweep = dataclasses.replace(sweep, dropout=(0.0, 0.2), steps=20)  # two slots, a narrow batch
-    plain, *found = (
-        jsuper.run(sweep, plan=plan, progress=False) for plan in ("reference", "rows", "vmapped")
-    )
-    for got in found:
-        for name in ("W", "b", "W_dec"):
-            assert got[name].values == pytest.approx(plain[name].values, abs=2e-5)
-        assert got.loss.values == pytest.approx(plain.loss.values, rel=1e-3)
-    cell = plain.sel(sparsity=0.5, dropout=0.0).squeeze()  # stored losses stay means
-    found = evaluation.evaluate_sparse(
-        cell.W.values, cell.b.values, "relu", 0.5, importance(0.7, 6), W_dec=cell.W_dec.values
-    )
-    assert float(cell.loss) == pytest.approx(float(found.loss), rel=0.05)
-    assert float(cell.loss_curve[-1]) == pytest.approx(float(cell.loss), rel=0.5)
+@pytest.mark.parametrize("batching", ["reference", "vmapped"])
+def test_every_plan_trains_them_alike(batching, ds):
+    """In `ds` two activations share a row, and a batch is narrow at sparsity .99."""
+    sweep = dataclasses.replace(SWEEP, activation="softmin", tied=False)
+    got = jsuper.run(sweep, plan=batching, progress=False).isel(activation=0)
+    rows = ds.sel({"activation": "softmin", "tied": False})
+    for name in ("W", "b", "W_dec"):
+        assert got[name].values == pytest.approx(rows[name].values, abs=2e-5)
+    assert got.loss.values == pytest.approx(rows.loss.values, rel=1e-3)
 
 
 def test_models_that_share_a_support_are_trained_alike_by_every_plan():
@@ -290,7 +286,7 @@ def test_models_that_share_a_support_are_trained_alike_by_every_plan():
         assert np.asarray(a) == pytest.approx(np.asarray(e), abs=1e-5 * float(abs(e).max()))
 
 
-def test_the_loss_is_that_of_the_untied_model(ds):
+def test_the_loss_is_the_mean_of_the_untied_model_whatever_is_trained_on(ds):
     cell = ds.sel(activation="softmin", sparsity=0.5, tied=False, seed=1)
     W, b, W_dec = (cell[k].values for k in ("W", "b", "W_dec"))
     weights, x = importance(0.7, 6), jsuper.sample(jax.random.key(5), 0.5, 6, 200_000)
@@ -302,6 +298,7 @@ def test_the_loss_is_that_of_the_untied_model(ds):
         dropout.dropout_loss(W, b, "softmin", 0.3, 0.5, weights, W_dec=W_dec),
     ):
         assert float(found[0]) == pytest.approx(float(cell.loss), rel=0.03)
+    assert float(cell.loss_curve[-1]) == pytest.approx(float(cell.loss), rel=0.3)
 
 
 def test_the_analysis_reads_with_the_decoders_own_matrix(ds):
@@ -332,8 +329,8 @@ def test_a_run_folder_keeps_them_and_is_extended(tmp_path, ds):
     xr.testing.assert_identical(jsuper.load(tmp_path / "run").W_dec, again.W_dec)
     held = jsuper.Sweep.from_dict(tomllib.loads((tmp_path / "run" / "sweep.toml").read_text()))
     assert held == SWEEP
-    with pytest.raises(jsuper.SpecError, match="its reduction is mean, asked is sum"):
-        jsuper.run(dataclasses.replace(SWEEP, reduction="sum"), tmp_path / "run", progress=False)
+    with pytest.raises(jsuper.SpecError, match="its reduction is sum, asked is mean"):
+        jsuper.run(dataclasses.replace(SWEEP, reduction="mean"), tmp_path / "run", progress=False)
 
 
 def test_the_command_line_has_them():
