@@ -136,8 +136,10 @@ def _place(
     where_seeds = [seeds.index(s) for s in chunk.seeds]
     coordinates = spec.coordinates(chunk.static)
     fixed = chunk.to_dict()
+    older = spec.Sweep.single_defaults()  # of fields that an older chunk does not have
+    default = {k: older[k][0] for k in axes if k in older}
     for row, setting in enumerate(fixed["settings"]):
-        point = fixed["static"] | setting
+        point = default | fixed["static"] | setting
         cell = tuple(values.index(point[k]) for k, values in axes.items())
         for name, (dims, target) in data.items():
             if name not in arrays:

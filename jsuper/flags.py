@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from jsuper import families
-from jsuper.spec import BaseSweep, SpecError, digest, metavar, read_toml
+from jsuper.spec import BaseSweep, SpecError, digest, flag, metavar, read_toml
 
 PRESETS = Path(__file__).parent / "presets"
 DEFAULT_PRESET = "activations"
@@ -72,6 +72,9 @@ def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
     )
     given = {f.name: getattr(parsed.sweep, f.name) for f in dataclasses.fields(flags)}
     changed = {k: v for k, v in given.items() if v != getattr(flags(), k)}
+    for f in dataclasses.fields(start):
+        if f.name in changed and _words(f):
+            changed[f.name] = tuple(word == "true" for word in changed[f.name])
     if any(word.split("=")[0] == "--seeds" for word in rest):  # one number is a count
         changed["seeds"] = given["seeds"] if len(given["seeds"]) > 1 else given["seeds"][0]
     return families.sweep_from_dict(data | changed), parsed.run, name
@@ -114,6 +117,8 @@ def _flag(f: dataclasses.Field, value: Any) -> tuple[str, Any, Any]:
     kind = {"INT": int, "FLOAT": float}.get(metavar(f.metadata["check"]).split()[0], str)
     if isinstance(value, bool):
         return f.name, _annotated(bool, f, None), dataclasses.field(default=value)
+    if _words(f):
+        kind, value = Literal["true", "false"], tuple(str(v).lower() for v in value)
     if f.name == "seeds":
         default = value if isinstance(value, tuple) else (value,)
         return f.name, _annotated(tuple[int, ...], f, "INT ..."), dataclasses.field(default=default)
@@ -124,6 +129,11 @@ def _flag(f: dataclasses.Field, value: Any) -> tuple[str, Any, Any]:
     elif several:
         kind = tuple[kind, ...]
     return f.name, _annotated(kind, f, shown), dataclasses.field(default=value)
+
+
+def _words(f: dataclasses.Field) -> bool:
+    """Whether a field is given as the words true and false: an axis of them."""
+    return f.metadata["axis"] and f.metadata["check"] is flag
 
 
 def _annotated(kind: Any, f: dataclasses.Field, shown: str | None) -> Any:

@@ -20,7 +20,6 @@ import numpy as np
 from jsuper import families
 from jsuper.keys import seed_key, unpaired_key
 from jsuper.plan import Device
-from jsuper.spec import plain
 
 if TYPE_CHECKING:
     from jsuper.counters import Progress
@@ -233,8 +232,8 @@ def inputs(block: Block) -> tuple[Any, Any]:
     settings = jax.tree.map(lambda *leaves: np.stack(leaves), *made)
     if not block.chunk.static["unpaired"]:
         return settings, jax.vmap(seed_key)(np.array(seeds, np.uint32))
-    fixed = {k: plain(v) for k, v in block.chunk.static.items()}
-    identities = [fixed | {k: plain(v) for k, v in p.items()} for p in points]
+    identity = families.spec_of(block.chunk.model).Sweep.identity
+    identities = [identity(block.chunk.static | p) for p in points]
     keys = [jnp.stack([unpaired_key(seed, i) for i in identities]) for seed in seeds]
     return settings, jnp.stack(keys)
 

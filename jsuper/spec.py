@@ -42,15 +42,23 @@ def setting(default: Any, help: str, check: Check) -> Any:
     return _field(default, help, check, role="setting", axis=True)
 
 
-def static(default: Any, help: str, check: Check, *, axis: bool = False) -> Any:
-    """Declare a value that changes shapes or the program; `axis` allows several of them."""
-    return _field(default, help, check, role="static", axis=axis)
+def static(
+    default: Any, help: str, check: Check, *, axis: bool = False, later: bool = False
+) -> Any:
+    """Declare a value that changes shapes or the program; `axis` allows several of them.
+
+    `later`: the field came after others had been used. At its default it is no part of what tells a
+    model apart, so that the draws of unpaired models stay what they were.
+    """
+    return _field(default, help, check, role="static", axis=axis, later=later)
 
 
-def _field(default: Any, help: str, check: Check, role: str, axis: bool) -> Any:
+def _field(
+    default: Any, help: str, check: Check, role: str, axis: bool, later: bool = False
+) -> Any:
     if axis and not isinstance(default, tuple):
         default = (default,)
-    metadata = {"role": role, "axis": axis, "help": help, "check": check}
+    metadata = {"role": role, "axis": axis, "help": help, "check": check, "later": later}
     return field(default=default, metadata=metadata)
 
 
@@ -127,6 +135,9 @@ def flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise SpecError(f"{name}={value!r} is not true or false")
     return value
+
+
+flag.metavar = "{true,false}"  # type: ignore[attr-defined]
 
 
 def several(check: Check, *, optional: bool = False) -> Check:
@@ -229,6 +240,13 @@ class BaseSweep:
         """The defaults of one value, as plain data: what a sweep means that lacks a newer field."""
         data = {f.name: plain(f.default) for f in fields(cls)}
         return {k: v for k, v in data.items() if not isinstance(v, list) or len(v) == 1}
+
+    @classmethod
+    def identity(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What tells one model from others that share its seed: its static values and setting."""
+        later = {f.name: f.default for f in fields(cls) if f.metadata.get("later")}
+        own = {k: v for k, v in values.items() if k not in later or later[k] not in (v, (v,))}
+        return {k: plain(v) for k, v in own.items()}
 
     def notes(self) -> list[str]:
         """What is allowed but worth saying before the run: overridden by a family."""

@@ -36,7 +36,7 @@ def test_uniform_under_vmap_is_uniform_of_each_key():
 
 def test_streams_steps_and_seeds_have_keys_of_their_own():
     names = (keys.INIT, keys.DATA, keys.DROPOUT, keys.EVALUATION, keys.EVALUATION_BATCH)
-    names += (keys.GATE, keys.TARGET)
+    names += (keys.GATE, keys.TARGET, keys.SUPPORT)
     made = {
         tuple(jax.random.key_data(keys.stream(jsuper.seed_key(seed), name, step)).tolist())
         for seed in (0, 1)

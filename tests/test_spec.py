@@ -51,14 +51,23 @@ BAD = [
     # a name that is not known: the value, the close match, what is known
     (dict(activation="gelo"), r"activation='gelo' is not known; did you mean 'gelu'\?.*relu"),
     (dict(activation=("relu", "qqqq")), r"activation='qqqq' is not known.*relu"),
-    (dict(activation="elu(-1)"), r"activation='elu\(-1\)'.*alpha must be finite and > 0"),
+    (dict(activation="elu(-1)"), r"activation='elu\(-1\)'.*alpha must be finite and >= 0"),
     (dict(activation="relu(2)"), r"activation='relu\(2\)'.*takes no parameter"),
     (dict(activation=3), r"activation=3 "),
     (dict(activation=None), r"activation=None "),
     (dict(activation=lambda z: z), r"activation=.*has no name; define it with def"),
-    (dict(optimizer="adamx"), r"optimizer='adamx' is not known.*'adam'.*adamw, adam, sgd, rms"),
+    (
+        dict(optimizer="adamx"),
+        r"optimizer='adamx' is not known.*'adam'.*adamw, adam, sgd, sgdw, rms",
+    ),
     (dict(dtype="float16"), r"dtype='float16' is not known.*float32, float64"),
     (dict(schedule="cosin"), r"schedule='cosin' is not known; did you mean 'cosine'"),
+    (dict(reduction="total"), r"reduction='total' is not known.*one of mean, sum"),
+    (dict(tied="no"), r"tied='no' is not true or false"),
+    (dict(tied=0), r"tied=0 is not true or false"),
+    (dict(tied=(True, True)), r"tied has True twice"),
+    (dict(shared_mask="true"), r"shared_mask='true' is not true or false"),
+    (dict(init_bias_scale=-1), r"init_bias_scale=-1 is not a finite number >= 0"),
     (dict(init="xavir"), r"init='xavir' is not known; did you mean 'xavier'"),
     # out of range
     (dict(sparsity=1), r"sparsity=1 is not in \[0, 1\).*try 0\.999"),
@@ -232,6 +241,7 @@ SWEEPS = {
     "every axis": Sweep(
         dropout=(0, 0.5), n_features=(5, 6), batch_size=(8, 16), dtype=("float32", "float64")
     ),
+    "tied and untied": Sweep(tied=(True, False), reduction="sum", shared_mask=True),
     "the rest": Sweep(unpaired=True, snapshots=(0, 5), steps=(5, 9), schedule="cosine", records=3),
 }
 
@@ -265,6 +275,10 @@ CHANGED = dict(
     init="normal",
     init_scale=2,
     init_instances=11,
+    init_bias_scale=1,
+    tied=False,
+    reduction="sum",
+    shared_mask=True,
     importance=ONES,
     feature_sparsity=(0.5,) * 20,
     records=50,

@@ -290,7 +290,7 @@ def test_any_other_sweep_is_refused_with_the_difference(tmp_path, manifest, othe
 
 
 def test_a_folder_of_before_a_field_was_added_loads_and_goes_on(tmp_path):
-    """Without the fields push, push_step and watch in its manifest and its chunks."""
+    """Without the fields that came later in its manifest and its chunks; also on a new axis."""
     import jsuper
     from jsuper import grid
 
@@ -315,9 +315,16 @@ def test_a_folder_of_before_a_field_was_added_loads_and_goes_on(tmp_path):
     again = jsuper.run(sweep, tmp_path / "old", progress=False)
     assert (again.W == expected.W).all()
     assert sorted((tmp_path / "old" / "chunks").iterdir()) == files  # nothing was trained again
+    both = dataclasses.replace(sweep, tied=(True, False))
+    more = jsuper.run(both, tmp_path / "old", progress=False)
+    assert set(files) < set((tmp_path / "old" / "chunks").iterdir())
+    assert (more.W.sel(tied=True) == expected.W).all() and (more.status == 1).all()
+    assert more.W_dec.sel(tied=True).isnull().all() and more.W_dec.sel(tied=False).notnull().all()
+    assert (jsuper.load(tmp_path / "old").W == more.W).all()
 
 
 def _without(data):
     if isinstance(data, tuple):
         return tuple(map(_without, data))
-    return {k: v for k, v in data.items() if k not in ("push", "push_step", "watch")}
+    later = ("push", "push_step", "watch", "init_bias_scale", "tied", "reduction", "shared_mask")
+    return {k: v for k, v in data.items() if k not in later}

@@ -244,7 +244,8 @@ def test_a_linear_model_reaches_the_best_linear_loss():
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("celu", "elu"), ("silu", "swish"), ("relu6", "relu"), ("elu(1)", "elu")]
+    ("one", "other"),
+    [("celu", "elu"), ("silu", "swish"), ("relu6", "relu"), ("elu(1)", "elu"), ("elu(0)", "relu")],
 )
 def test_equal_functions_give_equal_models(one, other):
     sweep = jsuper.Sweep(activation=(one, other), sparsity=(0.7, 0.99), seeds=2, steps=200)

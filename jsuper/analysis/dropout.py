@@ -34,7 +34,7 @@ from jsuper.analysis.arrays import (
 from jsuper.analysis.superposition import directions
 from jsuper.toy.activations import is_gated, resolve
 from jsuper.toy.features import nonzero_draws, nonzero_features
-from jsuper.toy.model import Params, dropout_mask, preactivation
+from jsuper.toy.model import Params, check_decoder, dropout_mask, preactivation
 from jsuper.toy.static import couples_batch
 
 USED = 0.1  # of a feature's length, above which a unit is one of its own
@@ -200,6 +200,7 @@ def dropout_loss(
     density: Array,
     importance: Array | None = None,
     *,
+    W_dec: Array | None = None,
     samples: int = 16384,
     seed: int = 0,
 ) -> DropoutLoss:
@@ -213,6 +214,7 @@ def dropout_loss(
         rate: q in [0, 1), a number or (...,).
         density: p in (0, 1], a number or (..., n_features).
         importance: I, (..., n_features); None is 1.
+        W_dec: of untied models, shaped as W.
         samples: columns, each with a mask of its own; the same for all models, at least 2.
         seed: of the draws.
 
@@ -226,7 +228,9 @@ def dropout_loss(
             "give one that takes each number of z = Wᵀh + b, or each sample, by itself"
         )
     resolve(activation)
+    check_decoder(W, W_dec)
     _, W = weights(np.asarray(W))
+    read = None if W_dec is None else np.asarray(W_dec, W.dtype).reshape(-1, *W.shape[-2:])
     b = per_feature("b", np.asarray(b), W)
     p = per_feature("density", density, W, "(0, 1]")
     given = 1.0 if importance is None else importance
@@ -236,14 +240,14 @@ def dropout_loss(
     b, p, per = (np.broadcast_to(a, (*lead, n)).reshape(-1, n) for a in (b, p, per))
     counts = (whole_number("samples", samples, 2), whole_number("seed", seed, 0))
     with jax.enable_x64(W.dtype == np.float64):
-        found = _sampled(W.reshape(-1, m, n), b, q, p, per, activation, *counts)
+        models = Params(W.reshape(-1, m, n), b, W_dec=read)
+        found = _sampled(models, q, p, per, activation, *counts)
     return DropoutLoss(*(np.asarray(a).reshape(lead) for a in found))
 
 
 @functools.partial(jax.jit, static_argnames=("activation", "samples", "seed"))
 def _sampled(
-    W: jax.Array,
-    b: jax.Array,
+    models: Params,
     rate: jax.Array,
     density: jax.Array,
     importance: jax.Array,
@@ -252,26 +256,27 @@ def _sampled(
     seed: int,
 ) -> tuple[jax.Array, ...]:
     """Clean and dropped loss and the latter's standard error of models (M, ...), one by one."""
-    act, key, (m, n) = resolve(activation), keys.seed_key(seed), W.shape[1:]
+    act, key, (m, n) = resolve(activation), keys.seed_key(seed), models.W.shape[1:]
+    dtype = models.W.dtype
     draws = nonzero_draws(keys.stream(key, keys.EVALUATION), n, samples)
     u = keys.uniform(keys.stream(key, keys.DROPOUT), (m, samples))
 
-    def one(model: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-        W, b, rate, density, importance = model
-        x, chance = nonzero_features(draws, density, W.dtype)
-        mask = dropout_mask(u, rate).astype(W.dtype)
+    def one(model: tuple[Params, *tuple[jax.Array, ...]]) -> tuple[jax.Array, ...]:
+        params, rate, density, importance = model
+        x, chance = nonzero_features(draws, density, dtype)
+        mask = dropout_mask(u, rate).astype(dtype)
 
         def columns(x: jax.Array, mask: jax.Array | None) -> jax.Array:
-            x_hat = act(preactivation(Params(W, b), x, mask))
+            x_hat = act(preactivation(params, x, mask))
             return (importance[:, None] * (x_hat - x) ** 2).mean(axis=0)
 
-        at_zero = (1 - chance) * columns(jnp.zeros((n, 1), W.dtype), None)[0]
+        at_zero = (1 - chance) * columns(jnp.zeros((n, 1), dtype), None)[0]
         dropped = columns(x, mask)
         stderr = chance * dropped.std(ddof=1) / samples**0.5
         means = (at_zero + chance * c.mean() for c in (columns(x, None), dropped))
         return (*means, stderr)
 
-    return jax.lax.map(one, (W, b, rate, density, importance))
+    return jax.lax.map(one, (models, rate, density, importance))
 
 
 def _shares(W: Array) -> Array:

@@ -1,10 +1,10 @@
 """How well any W, b reconstruct: loss and per-feature error, on given inputs or on a distribution.
 
 W is (..., n_hidden, n_features), b is (..., n_features), NumPy or JAX, with any leading axes, V and
-c of a gated decoder likewise; the results are of their kind and dtype, float64 too. A model with a
-non-finite weight gives NaN and only for itself. Losses are means over samples and features of
-I_i (x_i - x̂_i)², x̂ = act(WᵀW x + b); compare those of different sparsities only after
-`relative_loss`, for raw ones mostly measure the sparsity.
+c of a gated decoder and W_dec of an untied model likewise; the results are of their kind and dtype,
+float64 too. A model with a non-finite weight gives NaN and only for itself. Losses are means over
+samples and features of I_i (x_i - x̂_i)², x̂ = act(WᵀW x + b), or act(W_decᵀW x + b); compare those
+of different sparsities only after `relative_loss`, for raw ones mostly measure the sparsity.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from jsuper.analysis.arrays import (
 from jsuper.analysis.theory import constant_loss, top_features_loss, zero_loss
 from jsuper.toy.activations import resolve
 from jsuper.toy.evaluation import evaluation_draws, make_round_errors
-from jsuper.toy.model import Params, check_gate, preactivation
+from jsuper.toy.model import Params, check_decoder, check_gate, preactivation
 from jsuper.toy.static import couples_batch
 
 Activation = str | Callable[[Any], Any]
@@ -54,6 +54,7 @@ def evaluate(
     *,
     V: Array | None = None,
     c: Array | None = None,
+    W_dec: Array | None = None,
 ) -> Evaluation:
     """Loss and per-feature error on inputs x, the same for all models.
 
@@ -64,12 +65,13 @@ def evaluate(
         x: inputs, (n_features, samples), at least two samples.
         importance: I_i, a number or (n_features,).
         V, c: of a gated decoder (`geglu`); of no other activation.
+        W_dec: of untied models, shaped as W.
 
     Raises:
         ValueError: the shapes do not fit, or the activation is not known.
     """
     check_gate(activation, W, b, V, c)
-    xp, params = _model(W, b, V, c)
+    xp, params = _model(W, b, V, c, W_dec)
     W = params.W
     x = xp.asarray(floating(x))
     if x.ndim != 2 or x.shape[0] != W.shape[-1] or x.shape[1] < 2:
@@ -94,6 +96,7 @@ def evaluate_sparse(
     *,
     V: Array | None = None,
     c: Array | None = None,
+    W_dec: Array | None = None,
     rounds: int = 64,
     batch_size: int = 1024,
     seed: int = 0,
@@ -110,6 +113,7 @@ def evaluate_sparse(
         sparsity: S in [0, 1), a number or (..., 1 or n_features), with W's leading axes or less.
         importance: I_i, likewise.
         V, c: of a gated decoder (`geglu`); of no other activation.
+        W_dec: of untied models, shaped as W.
         rounds: how many, at least 2; the standard error falls with its root.
         batch_size: samples normalised together, for activations that normalise over the batch.
         seed: of the samples, the same for all models.
@@ -118,7 +122,7 @@ def evaluate_sparse(
         ValueError: the shapes do not fit, sparsity is not in [0, 1), or the activation is unknown.
     """
     check_gate(activation, W, b, V, c)
-    xp, params = _model(W, b, V, c)
+    xp, params = _model(W, b, V, c, W_dec)
     W = params.W
     whole_number("rounds", rounds, 2)  # one round has no standard error
     whole_number("batch_size", batch_size, 1)
@@ -241,18 +245,22 @@ def r_squared(errors: Array, density: Array) -> Array:
     return 1 - errors / xp.where(p == 0, errors.dtype.type("nan"), p / 3 - p**2 / 4)
 
 
-def _model(W: Array, b: Array, V: Array | None, c: Array | None) -> tuple[Any, Params]:
+def _model(
+    W: Array, b: Array, V: Array | None, c: Array | None, W_dec: Array | None
+) -> tuple[Any, Params]:
     """NumPy or JAX, and the model; one with a non-finite number is NaN throughout."""
+    check_decoder(W, W_dec)
     xp, W = weights(W)
     b = xp.asarray(floating(b), dtype=W.dtype)
     if b.shape != (*W.shape[:-2], W.shape[-1]):
         raise ValueError(
             f"b has shape {b.shape} but W has {W.shape}; b is (..., n_features), one per column"
         )
-    if V is not None and c is not None:
-        V, c = (xp.asarray(floating(a), dtype=W.dtype) for a in (V, c))
+    V, c, W_dec = (
+        None if a is None else xp.asarray(floating(a), dtype=W.dtype) for a in (V, c, W_dec)
+    )
     fine = xp.isfinite(b).all(axis=-1) & ~xp.isnan(W).any(axis=(-2, -1))
-    return xp, Params(xp.where(fine[..., None, None], W, W.dtype.type("nan")), b, V, c)
+    return xp, Params(xp.where(fine[..., None, None], W, W.dtype.type("nan")), b, V, c, W_dec)
 
 
 def _flat(params: Params) -> Params:

@@ -66,25 +66,31 @@ def gate_under(
     return weighted_gate(z, slope, np.where(fine, 1.0, np.nan), error * error, axis)
 
 
-def preactivations(W: Array, b: Array, x: Array) -> Array:
+def preactivations(W: Array, b: Array, x: Array, W_dec: Array | None = None) -> Array:
     """z = WᵀW x + b, of which a toy model's output is f(z): (..., n_features, samples).
+
+    With W_dec, of an untied model, z = W_decᵀW x + b.
 
     Args:
         W: weights, (..., n_hidden, n_features), NumPy or JAX.
         b: output bias, (..., n_features).
         x: inputs, (n_features, samples), the same for all models.
+        W_dec: of untied models, shaped as W.
 
     Raises:
         ValueError: the shapes do not fit.
     """
     xp, W = weights(W)
+    read = W if W_dec is None else xp.asarray(floating(W_dec), dtype=W.dtype)
+    if read.shape != W.shape:
+        raise ValueError(f"W_dec has shape {read.shape} but W {W.shape}; give the same shapes")
     b = per_feature("b", b, W)
     x = xp.asarray(floating(x), dtype=W.dtype)
     if x.ndim != 2 or x.shape[0] != W.shape[-1]:
         raise ValueError(
             f"x has shape {x.shape} but W has {W.shape[-1]} features; x is (n_features, samples)"
         )
-    return matmul(xp.swapaxes(W, -1, -2), matmul(W, x)) + b[..., :, None]
+    return matmul(xp.swapaxes(read, -1, -2), matmul(W, x)) + b[..., :, None]
 
 
 class Normality(NamedTuple):

@@ -24,10 +24,18 @@ def feature_norms(W: Array) -> Array:
     return xp.sqrt((W * W).sum(axis=-2)) * largest[..., 0, :]
 
 
-def gram(W: Array) -> Array:
-    """WᵀW, the dot products of all features: (..., n_features, n_features)."""
+def gram(W: Array, read: Array | None = None) -> Array:
+    """WᵀW, the dot products of all features: (..., n_features, n_features).
+
+    Args:
+        W: weights, (..., n_hidden, n_features).
+        read: R, of the same shape, for RᵀW, as of an untied model with R = W_dec; W by default.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
     xp, W = weights(W)
-    return matmul(xp.swapaxes(W, -1, -2), W)
+    return matmul(xp.swapaxes(_reading(xp, W, read), -1, -2), W)
 
 
 def overlaps(W: Array) -> Array:
@@ -77,8 +85,9 @@ def interference(
 def crosstalk(W: Array, read: Array | None = None) -> Array:
     """Σ_{i≠j} (R_i·W_j)² / Σ_i (R_i·W_i)², what features read of others over what of themselves.
 
-    With R = W it is the interference of the model x̂ = act(WᵀW x + b); with R = V that of the value
-    of a gated decoder. (...,), [0, ∞); NaN where no feature reads itself.
+    With R = W it is the interference of the model x̂ = act(WᵀW x + b); with R = W_dec that of an
+    untied one, with R = V that of the value of a gated decoder. (...,), [0, ∞); NaN where no
+    feature reads itself.
 
     Args:
         W: weights, (..., n_hidden, n_features).
@@ -88,13 +97,19 @@ def crosstalk(W: Array, read: Array | None = None) -> Array:
         ValueError: the shapes differ.
     """
     xp, W = weights(W)
-    R = W if read is None else xp.asarray(read, dtype=W.dtype)
-    if R.shape != W.shape:
-        raise ValueError(f"read has shape {R.shape} but W {W.shape}; give the same shapes")
+    R = _reading(xp, W, read)
     (R, _), (W, _) = (scaled(a, axis=(-2, -1)) for a in (R, W))  # no square overflows
     products = matmul(xp.swapaxes(R, -1, -2), W) ** 2
     own = xp.trace(products, axis1=-2, axis2=-1)
     return (products.sum(axis=(-2, -1)) - own) / xp.where(own == 0, W.dtype.type("nan"), own)
+
+
+def _reading(xp, W: Array, read: Array | None) -> Array:
+    """R, or W where none is given; another shape is refused."""
+    R = W if read is None else xp.asarray(read, dtype=W.dtype)
+    if R.shape != W.shape:
+        raise ValueError(f"read has shape {R.shape} but W {W.shape}; give the same shapes")
+    return R
 
 
 def dimensionality(W: Array) -> Array:

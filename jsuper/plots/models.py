@@ -16,16 +16,22 @@ NEAR = 0.1  # of the longest arrow, or of 1: names this near to others or the or
 
 
 def weights(
-    W: np.ndarray, b: np.ndarray | None = None, *, colorbar: bool = True, ax: Axes | None = None
+    W: np.ndarray,
+    b: np.ndarray | None = None,
+    *,
+    W_dec: np.ndarray | None = None,
+    colorbar: bool = True,
+    ax: Axes | None = None,
 ) -> Axes:
     """WᵀW, and b as a column beside it, from -1 in blue over 0 in white to 1 in red.
 
-    A thin line follows feature m, the last that fits without superposition. Numbers beyond ±1 have
-    the colour of ±1.
+    With W_dec, of an untied model, W_decᵀW: row i is what feature i reads. A thin line follows
+    feature m, the last that fits without superposition. Numbers beyond ±1 have the colour of ±1.
 
     Args:
         W: (hidden, feature), one model.
         b: (feature,), or None.
+        W_dec: (hidden, feature), or None where the weights are tied.
         colorbar: with the scale beside it.
         ax: where to draw; a new figure by default.
 
@@ -33,7 +39,7 @@ def weights(
         The Axes; its image has n columns, and with b max(1, n // 20) empty ones and as many of b.
 
     Raises:
-        ValueError: W or b has another shape.
+        ValueError: W, b or W_dec has another shape.
 
     Source: Elhage et al., "Toy Models of Superposition" (2022), "Demonstrating superposition".
     """
@@ -41,7 +47,7 @@ def weights(
 
     W = _one(W)
     m, n = W.shape
-    values = superposition.gram(W)
+    values = superposition.gram(W, None if W_dec is None else _one(W_dec))
     if b is not None:
         b = np.asarray(b, dtype=float)
         if b.ndim == 1 and b.size > n:  # padded as W is
@@ -56,7 +62,8 @@ def weights(
     if 0 < m < n:
         ax.plot([-0.5, n - 0.5], [m - 0.5] * 2, color="k", linewidth=0.6)
         ax.plot([m - 0.5] * 2, [-0.5, n - 0.5], color="k", linewidth=0.6)
-    ax.set_title(_title("WᵀW" if b is None else "WᵀW and b", W), fontsize=TITLE)
+    product = "WᵀW" if W_dec is None else "W_decᵀW"
+    ax.set_title(_title(product if b is None else f"{product} and b", W), fontsize=TITLE)
     if colorbar:
         beyond = bool((values > 1).any()), bool((values < -1).any())
         extend = {(0, 0): "neither", (1, 0): "max", (0, 1): "min", (1, 1): "both"}[beyond]

@@ -48,11 +48,13 @@ def pictures(ds: xarray.Dataset, rank: np.ndarray, names: tuple[str, ...]) -> di
     """Arrays of the best, the median and the worst seed of every cell, unless they are too large.
 
     Args:
-        ds: with the variables `names` over (..., seed, own dimensions).
+        ds: with the variables `names` over (..., seed, own dimensions); those that it lacks are
+            left out.
         rank: smaller is better, NaN where left out, (..., seed).
         names: the variables that the family draws.
     """
     chosen = best_median_worst(rank)
+    names = tuple(k for k in names if k in ds)
     size = 4 * chosen.size * sum(ds[k].size // ds["status"].size for k in names)
     found: dict[str, Any] = {"chosen": base64_of(chosen, "<i4"), "pictures": {}}
     if size > PICTURE_BYTES:

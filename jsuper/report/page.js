@@ -309,7 +309,8 @@ function seedTable(cell) {
 function snippet(row, column, seed) {
   const at = [...further.map((axis, i) => [axis, state.at[i]]), [down, row], [across, column],
     [seedAxis, seed]];
-  const point = at.map(([axis, i]) => `${axis.name}=${JSON.stringify(axis.values[i])}`);
+  const python = (v) => (typeof v === "boolean" ? (v ? "True" : "False") : JSON.stringify(v));
+  const point = at.map(([axis, i]) => `${axis.name}=${python(axis.values[i])}`);
   return `import jsuper\n\nds = jsuper.analyze(jsuper.load("path/of/the/run"))\n` +
     `model = ds.sel(${point.join(", ")})`;
 }

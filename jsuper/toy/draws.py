@@ -27,6 +27,7 @@ class Columns(NamedTuple):
     u: Array  # features, (n_features, width)
     dropout: Array | None  # hidden units, (n_hidden, width); None where no model has dropout
     gate: Array | None  # of random activations, (n_features, width); None where there is none
+    support: Array | None = None  # shared by the batch, (n_features, 1), which is then whole
 
 
 class Draws(NamedTuple):
@@ -56,7 +57,10 @@ def make_draws(static: Static, key: Array, step: Array, density: Array | None = 
     if static.stochastic:
         gate_key = keys.stream(key, keys.GATE, step)
         gate = draw(gate_key, static.n_features, static.batch_size)
-    whole = Columns(u, dropout, gate)
+    support = None
+    if static.shared_mask:
+        support = draw(keys.stream(key, keys.SUPPORT, step), static.n_features, 1)
+    whole = Columns(u, dropout, gate, support)
     if density is None or not static.widths:
         return Draws(whole, None, None)
     smallest = jnp.min(relative(static, u), axis=0)

@@ -105,7 +105,7 @@ def softshrink(z: Array, *, lambd: float = 0.5) -> Array:
 def elu(z: Array, *, alpha: float = 1.0) -> Array:
     """Exponential linear unit: z if z > 0 else alpha (exp(z) - 1).
 
-    f(0) = 0; range (-alpha, inf). Clevert et al. 2015; torch.nn.ELU.
+    f(0) = 0; range (-alpha, inf); ReLU at alpha = 0. Clevert et al. 2015; torch.nn.ELU.
     """
     return jnp.where(z > 0, z, alpha * expm1_negative(z))
 

@@ -22,17 +22,24 @@ def draw(key: Array, n_features: int, batch: int) -> Array:
     return uniform(key, (n_features, batch))
 
 
-def features(u: Array, density: Array, dtype: DTypeLike = jnp.float32) -> Array:
+def features(
+    u: Array, density: Array, dtype: DTypeLike = jnp.float32, support: Array | None = None
+) -> Array:
     """x = u/p where u < p, else 0; u/p as u times the rounded 1/p, which is still at most 1.
+
+    With a support s that the batch shares, x = u where s < p, else 0.
 
     Args:
         u: uniform draws, (n_features, batch).
         density: p = P(x_i != 0) in (0, 1], a scalar or (n_features,).
+        support: uniform draws, (n_features, 1); None where each sample has its own.
 
     Returns:
         The batch, (n_features, batch), in [0, 1].
     """
     p = _column(density)
+    if support is not None:
+        return jnp.where(support < p.astype(support.dtype), u.astype(dtype), 0)
     return jnp.where(u < p.astype(u.dtype), u.astype(dtype) * (1 / p.astype(dtype)), 0)
 
 

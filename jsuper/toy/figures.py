@@ -94,14 +94,15 @@ def _gates(ds: xarray.Dataset) -> Figure:
     from jsuper.analysis.superposition import crosstalk
     from jsuper.plots.style import activation_style, density_axis, legend
 
-    W, V = (
-        ds[k].where(ds["status"] == 1).transpose("activation", "sparsity", "seed", ...)
-        for k in "WV"
+    own = ds["W_dec"].fillna(ds["W"]) if "W_dec" in ds else ds["W"]  # W_dec: of untied models
+    W, V, own = (
+        a.where(ds["status"] == 1).transpose("activation", "sparsity", "seed", ...)
+        for a in (ds["W"], ds["V"], own)
     )
     gated = V.notnull().any(["sparsity", "seed", "hidden", "feature"]).values
-    W, V = (np.nan_to_num(a.isel(activation=gated).values, nan=0.0) for a in (W, V))
+    W, V, own = (np.nan_to_num(a.isel(activation=gated).values, nan=0.0) for a in (W, V, own))
     figure, axes = _panels(2)
-    for ax, read, words in ((axes[0], W, "gate, W"), (axes[1], V, "value, V")):
+    for ax, read, words in ((axes[0], own, "gate, W"), (axes[1], V, "value, V")):
         x = density_axis(ax, ds["sparsity"].values)
         with np.errstate(invalid="ignore", divide="ignore"):
             values = np.nanmedian(crosstalk(W, read), axis=-1)

@@ -45,7 +45,7 @@ def columns_of(static: Static, draws: Draws, width: int) -> Columns:
 
 def batch_of(static: Static, setting: Setting, columns: Columns) -> tuple[Array, Array | None]:
     """The batch and the dropout mask that draws mean for one setting."""
-    x = features(columns.u, setting.density, static.dtype)
+    x = features(columns.u, setting.density, static.dtype, columns.support)
     if columns.dropout is None:
         return x, None
     return x, model.dropout_mask(columns.dropout, setting.dropout)
@@ -83,11 +83,9 @@ def make_gradient(
         if draws.smallest is not None:
             narrow = narrowest(static, draws.smallest, setting.density)
             index = jnp.where(jnp.array(whole_only)[setting.activation], index, narrow)
-        writes = params.W if params.V is None else jnp.concatenate([params.W, params.V], axis=1)
-        decoder = model.decoder(params).T
-        through_h, at_output = heavy(index, params.W, writes, decoder, setting, draws)
-        gradients = model.from_decoder(at_output, static.n_features)
-        return gradients._replace(W=through_h + gradients.W)
+        writes, decoder = model.written(params), model.decoder(params).T
+        parts = heavy(index, params.W, writes, decoder, setting, draws)
+        return model.gradient_of(*parts, tied=params.W_dec is None)
 
     return gradient
 
@@ -104,6 +102,7 @@ def gradient_at(static: Static, width: int) -> Callable[..., tuple[Array, Array]
 
     With h1 = [h; 1] the bias is one more weight, z = decoder h1 with decoder = [Wᵀ b], and takes no
     pass of its own. A gated decoder is [Wᵀ b; Vᵀ c], and all else is the same: z is then z and v.
+    An untied one is [W_decᵀ b].
     The switch over activations is around ∂L/∂z alone: the matrix products are compiled once, and no
     branch's residuals are kept.
 

@@ -34,7 +34,7 @@ HEADLINES = (
     "basis_kurtosis_z",
 )
 RANK = "loss"
-PICTURES = ("W", "b")
+PICTURES = ("W", "b", "W_dec")
 
 COLUMNS = 1024  # samples with an active feature, of basis_kurtosis
 ROUNDS = 32  # of 1,024 such samples, of the per-feature errors
@@ -51,6 +51,7 @@ MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
     "interference_positive": (FEATURE, "interference of positive overlaps alone"),
     "interference_by_density": (FEATURE, "interference, j weighted by its density p_j"),
     "dimensionality": (FEATURE, "D_i = |W_i|^2 / sum over j of (unit W_i . W_j)^2, the capacity"),
+    "own_weight": (FEATURE, "(W_dec^T W)_ii, by which x_i moves its own output; |W_i|^2 if tied"),
     "component": (FEATURE, "smallest feature of i's overlap component; -1: not represented"),
     "feature_error": (FEATURE, "mean of (x_i - x_hat_i)^2"),
     "r_squared": (FEATURE, "1 - feature_error / (p/3 - p^2/4)"),
@@ -63,6 +64,10 @@ MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
     "dimensions_per_feature": ((), "n_hidden / |W|_F^2"),
     "mean_dimensionality": ((), "mean of D_i over represented features"),
     "mean_interference": ((), "mean of interference over represented features"),
+    "crosstalk": (
+        (),
+        "sum over i != j of (W_dec^T W)_ij^2 / sum of (W_dec^T W)_ii^2; W for W_dec if tied",
+    ),
     "coherence": ((), "largest |cosine| of two represented features"),
     "mean_squared_overlap": ((), "mean cosine^2 of two represented features"),
     "welch_bound": ((), "the least mean_squared_overlap of as many features"),
@@ -106,6 +111,7 @@ class Models(NamedTuple):
     importance: np.ndarray  # (M, n)
     activation: np.ndarray  # (M,) names
     batch_size: np.ndarray  # (M,)
+    W_dec: Any = None  # (M, m, n), NaN for models with tied weights; None: all have them
 
 
 def measure(ds: xarray.Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
@@ -172,6 +178,7 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
     V, c = None, None
     if "V" in ds:
         V, c = flat("V", "hidden", "feature"), flat("c", "feature")
+    W_dec = flat("W_dec", "hidden", "feature") if "W_dec" in ds else None
     fine = flat("status") == OK
     for n, m in sorted({*zip(features.tolist(), units.tolist(), strict=True)}):
         places = np.flatnonzero(fine & (features == n) & (units == m))
@@ -193,6 +200,7 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
                 importance=np.broadcast_to(importance, shape).astype(W.dtype),
                 activation=activation[places].astype(str),
                 batch_size=batch_size[places],
+                W_dec=None if W_dec is None else W_dec[places, :m, :n],
             ),
         )
 
@@ -218,7 +226,7 @@ def of_weights(models: Models) -> Found:
     W = models.W
     norms, D = superposition.feature_norms(W), superposition.dimensionality(W)
     disturbed, kept = superposition.interference(W), norms > superposition.REPRESENTED
-    number = superposition.features_represented(W)
+    number, read = superposition.features_represented(W), read_by(models)
     n, m = W.shape[-1], W.shape[-2]
     bounds = np.array([theory.welch_bound(max(k, 1), m) for k in range(n + 1)])
     return {
@@ -227,6 +235,7 @@ def of_weights(models: Models) -> Found:
         "interference_positive": superposition.interference(W, part="positive"),
         "interference_by_density": superposition.interference(W, density=models.density),
         "dimensionality": D,
+        "own_weight": (read * W).sum(axis=-2),
         "component": geometry.geometry(W).component,
         "neuron_monosemanticity": superposition.neuron_monosemanticity(W),
         "neuron_kurtosis": kurtosis.exact_neuron_kurtosis(W, models.density),
@@ -237,6 +246,7 @@ def of_weights(models: Models) -> Found:
         "dimensions_per_feature": superposition.dimensions_per_feature(W),
         "mean_dimensionality": _mean(D, kept),
         "mean_interference": _mean(disturbed, kept),
+        "crosstalk": superposition.crosstalk(W, read),
         "coherence": geometry.coherence(W),
         "mean_squared_overlap": geometry.mean_squared_overlap(W),
         "welch_bound": bounds[number.astype(int)],
@@ -246,6 +256,13 @@ def of_weights(models: Models) -> Found:
             W, models.importance
         ),
     }
+
+
+def read_by(models: Models) -> np.ndarray:
+    """What the output reads the hidden units with: W_dec, or W where the weights are tied."""
+    if models.W_dec is None:
+        return models.W
+    return np.where(np.isnan(models.W_dec), models.W, models.W_dec)
 
 
 def _mean(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
@@ -276,7 +293,9 @@ def of_samples(models: Models) -> Found:
         places = np.flatnonzero(known & (models.batch_size == size) & (gated == gate))
         some = _take(models, places)
         names, index = np.unique(some.activation, return_inverse=True)
-        params = (some.W, some.b, some.V, some.c) if gate else (some.W, some.b)
+        second = (some.V, some.c) if gate else (None, None)
+        own = None if some.W_dec is None else read_by(some)
+        params: Any = (some.W, some.b, *second, own)
         found = _in_pieces(
             partial(
                 evaluation.sparse_errors,
@@ -286,7 +305,7 @@ def of_samples(models: Models) -> Found:
                 seed=np.uint32(0),
             ),
             (
-                Params(*map(jnp.asarray, params)),
+                Params(*jax.tree.map(jnp.asarray, params)),
                 index.astype(np.int32),
                 some.density,
                 some.importance,

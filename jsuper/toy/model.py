@@ -6,7 +6,8 @@ W is (n_hidden, n_features) and its column W_i is the embedding of feature i; ba
 (n_features, batch). Source: Elhage et al., "Toy Models of Superposition" (2022).
 
 A gated decoder has a second matrix and bias of the same shapes, x̂ = gate(Wᵀ h + b) ⊙ (Vᵀ h + c)
-(Shazeer 2020). Its two pre-activations are one array, z above v.
+(Shazeer 2020). Its two pre-activations are one array, z above v. An untied model has another matrix
+in the place of Wᵀ, z = W_decᵀ h + b.
 """
 
 from __future__ import annotations
@@ -23,27 +24,49 @@ from jsuper import keys
 from jsuper.toy.activations import GATES, is_gated, resolve
 
 Activation = Callable[[Array], Array]
+GATED, GATED_BIAS, BIAS, DECODER = 1, 2, 3, 4  # folded into the key of the initial W
 
 
 class Params(NamedTuple):
-    """W (n_hidden, n_features) and b (n_features,); V and c likewise, of a gated decoder."""
+    """W (n_hidden, n_features) and b (n_features,); V and c likewise, of a gated decoder.
+
+    W_dec, of W's shape, is the decoder's own matrix; None where the weights are tied.
+    """
 
     W: Array
     b: Array
     V: Any = None
     c: Any = None
+    W_dec: Any = None
 
 
 def init_params(
-    key: Array, n_hidden: int, n_features: int, std: float, dtype: str, gated: bool = False
+    key: Array,
+    n_hidden: int,
+    n_features: int,
+    std: float,
+    dtype: str,
+    gated: bool = False,
+    *,
+    tied: bool = True,
+    bias_std: float = 0.0,
 ) -> Params:
-    """W, V ~ N(0, std²), drawn in float32; b = c = 0. W is the same with a gate and without."""
-    W = std * keys.normal(key, (n_hidden, n_features))
-    params = Params(W=W.astype(dtype), b=jnp.zeros(n_features, dtype))
-    if not gated:
-        return params
-    V = init_params(jax.random.fold_in(key, 1), n_hidden, n_features, std, dtype).W
-    return params._replace(V=V, c=params.b)
+    """W, V, W_dec ~ N(0, std²), b, c ~ N(0, bias_std²), drawn in float32.
+
+    Each has a key of its own: W is the same with a gate and without, tied and untied.
+    """
+
+    def normal(stream: int | None, scale: float, *shape: int) -> Array:
+        own = key if stream is None else jax.random.fold_in(key, stream)
+        return (scale * keys.normal(own, shape)).astype(dtype) if scale else jnp.zeros(shape, dtype)
+
+    sizes = (n_hidden, n_features)
+    params = Params(W=normal(None, std, *sizes), b=normal(BIAS, bias_std, n_features))
+    if gated:
+        params = params._replace(
+            V=normal(GATED, std, *sizes), c=normal(GATED_BIAS, bias_std, n_features)
+        )
+    return params if tied else params._replace(W_dec=normal(DECODER, std, *sizes))
 
 
 def init_std(init: str, n_features: int, n_hidden: int, scale: float, instances: int) -> float:
@@ -72,11 +95,22 @@ def preactivation(params: Params, x: Array, mask: Array | None = None) -> Array:
     h = jnp.matmul(params.W, x, precision="highest")
     if mask is not None:
         h = h * mask
-    z = jnp.matmul(params.W.T, h, precision="highest") + params.b[:, None]
+    z = jnp.matmul(output_matrix(params).T, h, precision="highest") + params.b[:, None]
     if params.V is None:
         return z
     v = jnp.matmul(params.V.T, h, precision="highest") + params.c[:, None]
     return jnp.concatenate([z, v])
+
+
+def output_matrix(params: Params) -> Array:
+    """W_dec, or W where the weights are tied: column i is what feature i reads from h."""
+    return params.W if params.W_dec is None else params.W_dec
+
+
+def written(params: Params) -> Array:
+    """`decoder` without the biases: (..., n_hidden, n or 2 n features)."""
+    first = output_matrix(params)
+    return first if params.V is None else jnp.concatenate([first, params.V], axis=-1)
 
 
 def decoder(params: Params) -> Array:
@@ -84,15 +118,23 @@ def decoder(params: Params) -> Array:
 
     Row k is what hidden unit k writes, the last row the bias.
     """
-    first = jnp.concatenate([params.W, params.b[..., None, :]], axis=-2)
+    first = jnp.concatenate([output_matrix(params), params.b[..., None, :]], axis=-2)
     if params.V is None:
         return first
     second = jnp.concatenate([params.V, params.c[..., None, :]], axis=-2)
     return jnp.concatenate([first, second], axis=-1)
 
 
+def gradient_of(through_h: Array, at_output: Array, tied: bool) -> Params:
+    """The gradient of a model from its parts: at W through h, and at `decoder`."""
+    parts = from_decoder(at_output, through_h.shape[-1])
+    if tied:
+        return parts._replace(W=through_h + parts.W)
+    return parts._replace(W=through_h, W_dec=parts.W)
+
+
 def from_decoder(written: Array, n_features: int) -> Params:
-    """`decoder` undone."""
+    """`decoder` of a tied model undone."""
     W, b = written[..., :-1, :n_features], written[..., -1, :n_features]
     if written.shape[-1] == n_features:
         return Params(W, b)
@@ -111,8 +153,11 @@ def forward(
     x: Array,
     V: Array | None = None,
     c: Array | None = None,
+    W_dec: Array | None = None,
 ) -> Array:
     """x̂ = act(Wᵀ W x + b) of any stored model; with V and c, gate(Wᵀ h + b) ⊙ (Vᵀ h + c).
+
+    With W_dec the weights are untied, x̂ = act(W_decᵀ W x + b).
 
     Args:
         W: weights, (n_hidden, n_features).
@@ -120,6 +165,7 @@ def forward(
         activation: a registered name (`elu(0.25)` too) or a function of z (n_features, batch).
         x: features, (n_features, batch), or (n_features,) for a single sample.
         V, c: of a gated decoder (`geglu`), shaped as W and b; None for other activations.
+        W_dec: of an untied model, shaped as W; None for a tied one.
 
     Returns:
         x̂, the shape of x.
@@ -129,13 +175,14 @@ def forward(
     """
     W, b, x = jnp.asarray(W), jnp.asarray(b), jnp.asarray(x)
     check_gate(activation, W, b, V, c)
+    check_decoder(W, W_dec)
     if W.ndim != 2 or b.shape != W.shape[1:] or x.ndim not in (1, 2) or x.shape[:1] != b.shape:
         raise ValueError(
             f"W {W.shape}, b {b.shape} and x {x.shape} do not fit; they are (n_hidden, n_features),"
             " (n_features,) and (n_features, batch) or (n_features,), of one model"
         )
     columns = x[:, None] if x.ndim == 1 else x
-    params = Params(W, b, *(None if a is None else jnp.asarray(a) for a in (V, c)))
+    params = Params(W, b, *(None if a is None else jnp.asarray(a) for a in (V, c, W_dec)))
     return resolve(activation)(preactivation(params, columns)).reshape(x.shape)
 
 
@@ -155,6 +202,19 @@ def check_gate(activation: str | Activation, W: Any, b: Any, V: Any, c: Any) -> 
         raise ValueError(
             f"activation={activation!r} is a gate: it needs V and c, shaped as W {np.shape(W)} and "
             f"b {np.shape(b)}; they are {np.shape(V)} and {np.shape(c)}"
+        )
+
+
+def check_decoder(W: Any, W_dec: Any) -> None:
+    """W_dec has W's shape, where it is given.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if W_dec is not None and np.shape(W_dec) != np.shape(W):
+        raise ValueError(
+            f"W_dec has shape {np.shape(W_dec)} but W {np.shape(W)}; both are (n_hidden, "
+            "n_features), and tied weights need no W_dec"
         )
 
 

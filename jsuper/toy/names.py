@@ -76,7 +76,7 @@ BATCH_COUPLED: tuple[str, ...] = (
 batch: evaluate them at the batch size of the training."""
 
 PARAMETERS: dict[str, tuple[str, str]] = {
-    "elu": ("alpha", "finite and > 0"),
+    "elu": ("alpha", "finite and >= 0"),
     "celu": ("alpha", "finite and > 0"),
     "leaky_relu": ("negative_slope", "finite"),
     "softplus": ("beta", "finite and > 0"),

@@ -1,14 +1,18 @@
 "use strict";
-// The pictures of a toy model: WᵀW beside b, and the length of every feature's embedding.
+// The pictures of a toy model: WᵀW, or W_decᵀW, beside b, and the length of every embedding.
 
-function drawModel(place, { W, b }) {
-  const n = b.length, m = W.length;
-  const product = Array.from({ length: n }, (_, i) => Array.from({ length: n }, (_, j) =>
-    W.reduce((sum, unit) => sum + unit[i] * unit[j], 0)));
-  place.append(caption("WᵀW, and b to the right: −1 blue, 0 white, 1 red"));
-  place.append(productPicture(product, b, m));
+function drawModel(place, { W, b, W_dec }) {
+  const m = W.length, untied = W_dec !== undefined && W_dec.length > 0;
+  const name = untied ? "W_decᵀW" : "WᵀW";
+  place.append(caption(`${name}, and b to the right: −1 blue, 0 white, 1 red`));
+  place.append(productPicture(productOf(untied ? W_dec : W, W), b, m, name));
   place.append(caption("‖W_i‖, feature 0 on top; from violet, no interference, to yellow, 1 or more"));
-  place.append(barsPicture(product, m));
+  place.append(barsPicture(productOf(W, W), m));
+}
+
+function productOf(read, W) {
+  return W[0].map((_, i) => W[0].map((_, j) =>
+    W.reduce((sum, unit, k) => sum + read[k][i] * unit[j], 0)));
 }
 
 function caption(text) {
@@ -37,9 +41,9 @@ function redBlue(v) {
   return `rgb(${RED_BLUE[i].map((c, k) => Math.round(c + (x - i) * (RED_BLUE[i + 1][k] - c)))})`;
 }
 
-function productPicture(product, b, m) {
+function productPicture(product, b, m, name) {
   const n = b.length, size = 240 / n;
-  const [canvas, pen] = canvasOf(242 + 2 * size, 242, "WᵀW and b");
+  const [canvas, pen] = canvasOf(242 + 2 * size, 242, `${name} and b`);
   const square = (x, y, v) => {
     pen.fillStyle = redBlue(v);
     pen.fillRect(x, y, size + 0.4, size + 0.4); // no seams between squares

@@ -104,9 +104,9 @@ def row_gradient_at(static: Static, width: int) -> Gradient:
 
     def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
         W, decoder = params.W, transposed(model.decoder(params))
-        writes = W if params.V is None else jnp.concatenate([W, params.V], axis=-1)
+        writes = model.written(params)
         columns = columns_of(static, draws, width)
-        x = features(columns.u, setting.density[0], static.dtype)
+        x = features(columns.u, setting.density[0], static.dtype, columns.support)
         mask = jnp.ones((), static.dtype)
         if columns.dropout is not None:
             masks = jax.vmap(model.dropout_mask, (None, 0))
@@ -122,8 +122,8 @@ def row_gradient_at(static: Static, width: int) -> Gradient:
             at_output.append(product(h1[team], dz.swapaxes(1, 2)))
         dh = jnp.concatenate(through_h) * mask
         at_hidden = product(dh.reshape(-1, width), x.T).reshape(W.shape)
-        gradients = model.from_decoder(jnp.concatenate(at_output), static.n_features)
-        return gradients._replace(W=at_hidden + gradients.W)
+        tied = params.W_dec is None
+        return model.gradient_of(at_hidden, jnp.concatenate(at_output), tied)
 
     return gradient
 

@@ -52,6 +52,8 @@ check_sparsity = real(
 class Sweep(BaseSweep):
     """A grid of toy models x̂ = act(Wᵀ W x + b); fields with several values become axes.
 
+    With tied=False the decoder has a matrix of its own, x̂ = act(W_decᵀ W x + b).
+
     The defaults are the preset `activations`: the training of the notebook of Elhage et al.,
     "Toy Models of Superposition" (2022), on the paper's basic n = 20, m = 5 model.
     """
@@ -96,6 +98,30 @@ class Sweep(BaseSweep):
     init_scale: float = static(1.0, "standard deviation of init=normal", real(0, closed="neither"))
     init_instances: int = static(
         10, "number of stacked models whose scale init=notebook copies", integer(1)
+    )
+    init_bias_scale: float = static(
+        0.0, "standard deviation of the initial b; 0: b starts at 0", real(0), later=True
+    )
+    tied: Axis[bool] = static(
+        True,
+        "the decoder is W transposed; false: it is a matrix W_dec of its own",
+        flag,
+        axis=True,
+        later=True,
+    )
+    reduction: str = static(
+        "mean",
+        "what is trained on: the loss's mean over batch and features, or its sum; stored losses "
+        "are means",
+        choice("mean", "sum"),
+        later=True,
+    )
+    shared_mask: bool = static(
+        False,
+        "one draw a feature and step makes it active in the whole batch or in none of it; the "
+        "final loss is on samples drawn one by one",
+        flag,
+        later=True,
     )
     importance: tuple[float, ...] | None = static(
         None, "importance of every feature, instead of a decay", several(real(0), optional=True)
@@ -181,7 +207,9 @@ def layout(
     }
     if any(s["activation"] in GATED for s in settings):
         variables |= {"V": variables["W"], "c": variables["b"]}
-    if static.get("watch"):  # folders of before have no such field
+    if not static.get("tied", True):  # folders of before have no such field
+        variables["W_dec"] = variables["W"]
+    if static.get("watch"):
         variables |= dict.fromkeys(WATCHED, variables["loss_curve"])
     if static["snapshots"]:
         shape = (len(static["snapshots"]), m, n)
@@ -200,6 +228,7 @@ def coordinates(static: dict[str, Any]) -> dict[str, list[int]]:
 ATTRIBUTES = {
     "W": "weights; column i is the embedding of feature i; h = W x",
     "b": "output bias; x_hat = act(W^T h + b)",
+    "W_dec": "decoder of a model with untied weights; x_hat = act(W_dec^T h + b)",
     "V": "second matrix of a gated decoder; x_hat = gate(W^T h + b) * (V^T h + c)",
     "c": "its bias",
     "loss": "mean over samples and features of importance_i (x_i - x_hat_i)^2 on a large sample, "

@@ -44,6 +44,10 @@ class Static:
     init: str = "xavier"
     init_scale: float = 1.0
     init_instances: int = 10
+    init_bias_scale: float = 0.0
+    tied: bool = True
+    reduction: str = "mean"
+    shared_mask: bool = False
     importance: tuple[float, ...] | None = None
     feature_sparsity: tuple[float, ...] | None = None
     records: int = 100
@@ -168,10 +172,11 @@ def width_of(values: dict[str, Any], setting: dict[str, Any]) -> int:
 
     Of B columns, A ~ Binomial(B, 1 - Π S_i) have an active feature. The width is above A's mean and
     2 standard deviations (a batch with more active columns takes the next width), or B itself
-    where that is less or the activation cannot use a narrow batch.
+    where that is less or the activation cannot use a narrow batch. Where the batch shares one
+    support its columns are active together, and it is whole.
     """
     n, batch = values["n_features"], values["batch_size"]
-    if needs_whole_batch(setting["activation"]):
+    if values.get("shared_mask") or needs_whole_batch(setting["activation"]):
         return batch
     all_zero = math.prod(values["feature_sparsity"] or [setting["sparsity"]] * n)
     mean = batch * (1 - all_zero)

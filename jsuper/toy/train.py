@@ -106,7 +106,15 @@ def make_init(static: Static) -> Callable[[Setting, Array], State]:
     def init(setting: Setting, key: Array) -> State:
         init_key = keys.stream(key, keys.INIT)
         sizes = (static.n_hidden, static.n_features)
-        params = model.init_params(init_key, *sizes, std, static.dtype, static.gated)
+        params = model.init_params(
+            init_key,
+            *sizes,
+            std,
+            static.dtype,
+            static.gated,
+            tied=static.tied,
+            bias_std=static.init_bias_scale,
+        )
         return State(
             params=params,
             opt_state=optimizer(static, setting, jnp.int32(0)).init(params),
@@ -170,6 +178,8 @@ def make_finish(static: Static, per_model: Callable) -> Callable[..., dict[str, 
         }
         if static.gated:
             result |= {"V": state.params.V, "c": state.params.c}
+        if not static.tied:
+            result["W_dec"] = state.params.W_dec
         if static.watch:
             result |= {name: state.watched[i] for i, name in enumerate(WATCHED)}
         return result | ({"W_snapshots": state.W_snapshots} if static.snapshots else {})
@@ -189,6 +199,8 @@ def apply_gradient(
     static: Static, state: State, setting: Setting, grads: Params, step: Array, active: Array
 ) -> State:
     """One optimizer step; a model that stops being finite is frozen before it, and says when."""
+    if static.reduction == "sum":  # of the loss over batch and features, instead of the mean
+        grads = jax.tree.map(lambda g: static.batch_size * static.n_features * g, grads)
     active = active & (state.first_bad_step < 0)
     transformation = optimizer(static, setting, step)
     params, opt_state, bad = descend(transformation, state.params, state.opt_state, grads, active)
