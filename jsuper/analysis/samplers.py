@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsuper import keys
-from jsuper.analysis.arrays import Array, in_range, namespace, whole_number
+from jsuper.analysis.arrays import Array, floating, in_range, whole_number
 from jsuper.toy.features import draw, nonzero_draws, nonzero_features
 
 BLOCK = 512
@@ -38,9 +38,10 @@ def shuffled(x: Array, seed: int = 0) -> Samples:
     Raises:
         ValueError: x has another shape.
     """
-    if np.ndim(x) != 2 or x.shape[1] < 2:
+    x = floating(x)
+    if x.ndim != 2 or x.shape[1] < 2:
         raise ValueError(
-            f"x has shape {np.shape(x)}; give (n_features, samples), with two samples or more"
+            f"x has shape {x.shape}; give (n_features, samples), with two samples or more"
         )
     order = np.random.default_rng(seed).permutation(x.shape[1])
     following = np.empty_like(order)
@@ -171,8 +172,7 @@ def samples_of(x: Array | Samples, n_features: int, seed: int) -> Samples:
         ValueError: the shapes do not fit.
     """
     given = x if isinstance(x, Samples) else shuffled(x, seed)
-    xp = namespace(given.x)
-    one, other = xp.asarray(given.x), xp.asarray(given.other)
+    one, other = floating(given.x), floating(given.other)
     if one.ndim != 2 or one.shape != other.shape or one.shape[0] != n_features:
         raise ValueError(
             f"x has shape {one.shape} and other {other.shape} but W has {n_features} features; "

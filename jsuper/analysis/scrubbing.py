@@ -128,10 +128,11 @@ def scrub(
     replicates = samples.x.shape[1] // samples.block
     weights = scrubbed.resamples(replicates, resamples, seed, dtype)
     with precision(params.W):
+        pairs = (samples.x.astype(dtype), samples.other.astype(dtype), samples.chance)
         found = _given(
             params,
             hypotheses,
-            (samples.x.astype(dtype), samples.other.astype(dtype), samples.chance),
+            pairs,
             importance,
             weights,
             activation=activation,

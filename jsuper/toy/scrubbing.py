@@ -17,15 +17,17 @@ from jsuper.toy import measures
 from jsuper.toy.activations import is_gated, resolve
 from jsuper.toy.measures import Found, Models
 from jsuper.toy.model import Params
+from jsuper.toy.scrub_words import LEAST, explanation, show
 from jsuper.toy.static import couples_batch
 
 if TYPE_CHECKING:
     import xarray
 
+__all__ = ["COORDINATES", "HYPOTHESES", "VARIABLES", "explanation", "left_out", "measure", "show"]
+
 RANDOM = 4  # random hypotheses, averaged
 BLOCKS = 16  # of 512 pairs of samples with an active feature
 RESAMPLES, CONFIDENCE = 400, 0.95
-LEAST = 0.001  # share of the variance: where self leaves less there is no interference to explain
 
 HYPOTHESES = ("all", "self", "antipodal", "cluster", "subspaces", "random", "none")
 COORDINATES = {"hypothesis": list(HYPOTHESES)}
@@ -41,7 +43,7 @@ VARIABLES: dict[str, tuple[tuple[str, ...], str]] = {
     "scrub_interference": (
         EACH,
         "(recovered - that of self) / (1 - that of self): the share of the interference that the "
-        "hypothesis accounts for; no value where self leaves less than 0.001",
+        "hypothesis accounts for; no value for none, and where self leaves less than 0.001",
     ),
     "scrub_change": (EACH, "mean |out - scrubbed| over that of shuffled outputs"),
     "scrub_loss_recovered": (
@@ -132,6 +134,7 @@ def _of_models(models: Models, gated: bool, coupled: bool, overlap: float, block
     missed = 1 - recovered[:, [at("self")]]
     missed = np.where(missed < LEAST, np.nan, missed)
     result["scrub_interference"] = 1 - (1 - recovered) / missed
+    result["scrub_interference"][:, at("none")] = np.nan  # it has not even the own input
     result["scrub_useful"] = recovered[:, at("cluster")] - recovered[:, at("random")]
     return result
 
