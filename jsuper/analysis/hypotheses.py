@@ -10,12 +10,12 @@ served to one group of features, and for every output the directions that it rea
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-from jsuper import keys
 from jsuper.analysis.arrays import Array, in_range, matmul, namespace, weights, whole_number
 from jsuper.analysis.geometry import cosines, geometry
 from jsuper.analysis.superposition import REPRESENTED
@@ -108,11 +108,17 @@ def random_like(hypothesis: Array, seed: int = 0) -> Array:
     xp = namespace(hypothesis)
     hypothesis = xp.asarray(hypothesis)
     n = hypothesis.shape[-1]
-    key = keys.stream(keys.seed_key(whole_number("seed", seed, 0)), keys.SCRUBBING)
-    own = np.eye(n, dtype=bool)
-    order = jnp.where(own, 2, keys.uniform(key, (n, n))).argsort(axis=-1).argsort(axis=-1)
+    own, order = np.eye(n, dtype=bool), _orders(n, whole_number("seed", seed, 0))
     others = hypothesis.sum(axis=-1, keepdims=True) - (hypothesis & own).sum(-1, keepdims=True)
     return xp.where(own, hypothesis, xp.asarray(order) < others)
+
+
+@functools.cache
+def _orders(n: int, seed: int) -> np.ndarray:
+    """The place of input j in output i's random order, (n, n); its own input comes last."""
+    u = np.random.default_rng(seed).random((n, n))
+    np.fill_diagonal(u, 2)
+    return u.argsort(axis=-1).argsort(axis=-1)
 
 
 class Subspaces(NamedTuple):

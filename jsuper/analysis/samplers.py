@@ -14,7 +14,7 @@ import numpy as np
 
 from jsuper import keys
 from jsuper.analysis.arrays import Array, floating, in_range, whole_number
-from jsuper.toy.features import draw, nonzero_draws, nonzero_features
+from jsuper.toy.features import nonzero_draws, nonzero_features
 
 BLOCK = 512
 
@@ -109,12 +109,13 @@ def exactly(k: int, n_features: int, samples: int = 16_384, seed: int = 0) -> Sa
     if k > n:
         raise ValueError(f"k={k} is more than n_features={n}; give at most as many")
 
-    def one(index: int) -> Array:
-        place, value = (draw(_key(seed, 2 * index + i), n, count) for i in range(2))
-        rank = place.argsort(axis=0).argsort(axis=0)
-        return jnp.where(rank < k, value, 0)
+    rng = np.random.default_rng(whole_number("seed", seed, 0))
 
-    return Samples(one(0), one(1))
+    def one() -> Array:
+        rank = rng.random((n, count)).argsort(axis=0).argsort(axis=0)
+        return np.where(rank < k, rng.random((n, count)), 0)
+
+    return Samples(one(), one())
 
 
 def correlated_pairs(
@@ -148,21 +149,15 @@ def correlated_pairs(
             f"sparsity={sparsity} is below 0.5, where two exclusive features cannot each be "
             "active so often; give 0.5 or more"
         )
-    p = 1 - sparsity
+    p, rng = 1 - sparsity, np.random.default_rng(whole_number("seed", seed, 0))
 
-    def one(index: int) -> Array:
-        pair, value = (draw(_key(seed, 2 * index + i), n, count) for i in range(2))
-        u = pair[::2]
+    def one() -> Array:
+        u = rng.random((n // 2, count))
         second = (u >= p) & (u < 2 * p) if exclusive else u < p
-        active = jnp.stack([u < p, second], axis=1).reshape(n, count)
-        return jnp.where(active, value, 0)
+        active = np.stack([u < p, second], axis=1).reshape(n, count)
+        return np.where(active, rng.random((n, count)), 0)
 
-    return Samples(one(0), one(1))
-
-
-def _key(seed: int, index: int) -> jax.Array:
-    """Far from the steps of `pair_draws`."""
-    return keys.stream(keys.seed_key(seed), keys.SCRUBBING, 2**31 + index)
+    return Samples(one(), one())
 
 
 def samples_of(x: Array | Samples, n_features: int, seed: int) -> Samples:

@@ -128,11 +128,11 @@ def scrub(
     replicates = samples.x.shape[1] // samples.block
     weights = scrubbed.resamples(replicates, resamples, seed, dtype)
     with precision(params.W):
-        pairs = (samples.x.astype(dtype), samples.other.astype(dtype), samples.chance)
+        pairs = [xp.asarray(a, dtype=dtype) for a in (samples.x, samples.other, samples.chance)]
         found = _given(
             params,
             hypotheses,
-            pairs,
+            tuple(pairs),
             importance,
             weights,
             activation=activation,

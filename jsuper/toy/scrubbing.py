@@ -181,13 +181,20 @@ def of_models(
 
 def hypotheses_of(W: jax.Array, overlap: float) -> Hypothesis:
     """Those of `HYPOTHESES`, with `RANDOM` random ones at the end."""
-    found = hypotheses.ready(W, overlap=overlap)
-    del found["random"]
-    found["subspaces"] = found["cluster"]
-    names = [k for k in HYPOTHESES if k != "random"]
-    several = [hypotheses.random_like(found["cluster"], seed) for seed in range(RANDOM)]
-    inputs = jnp.stack([*(found[k] for k in names), *several])
+    n = W.shape[-1]
     group = hypotheses.groups(W, overlap=overlap)
+    cluster = hypotheses.same_group(group)
+    found = {
+        "all": jnp.ones((n, n), bool),
+        "self": jnp.eye(n, dtype=bool),
+        "antipodal": hypotheses.antipodal(W, overlap=overlap),
+        "cluster": cluster,
+        "subspaces": cluster,
+        "none": jnp.zeros((n, n), bool),
+    }
+    names = [k for k in HYPOTHESES if k != "random"]
+    several = [hypotheses.random_like(cluster, seed) for seed in range(RANDOM)]
+    inputs = jnp.stack([*(found[k] for k in names), *several])
     directions, reads = hypotheses.subspaces(W, group)
     split = jnp.arange(len(inputs))[:, None, None] == names.index("subspaces")
     return Hypothesis(inputs, jnp.where(split, directions, jnp.eye(len(W))), reads | ~split)
