@@ -18,9 +18,9 @@ A family is a package with four modules, a fifth that may be there, and a script
                variables NEEDS, with COORDINATES of their own dimensions; for the page
                HEADLINES, the variables of its heatmaps, RANK, by which seeds are the best, PICTURES
     figures.py  figures(ds) -> [(caption, figure)] of the page, which the axes of a sweep call for
-    scrubbing.py  where there is such a thing as causal scrubbing: measure(ds, overlap=),
-               VARIABLES and COORDINATES as in measures.py; show(ds) prints tables; left_out(ds)
-               names the models that cannot be scrubbed
+    scrubbing.py  of a family that can be scrubbed causally: measure(ds, overlap=), VARIABLES and
+               COORDINATES as in measures.py; BLOCKS, how many samples; show(ds) prints tables;
+               left_out(ds) names the models that cannot be scrubbed
     page.js    drawModel(place, arrays): the page's pictures of one model, from its PICTURES
 """
 

@@ -28,7 +28,8 @@ def kept_or_new(folder: Path, overlap: float) -> xarray.Dataset:
         OSError: the file cannot be written.
     """
     manifest = store.manifest_of(folder)
-    about = {"overlap": overlap, "jsuper": jsuper.__version__}
+    family = families.scrubbing_of(manifest["sweep"]["model"])
+    about = {"overlap": overlap, "blocks": family.BLOCKS, "jsuper": jsuper.__version__}
     made_from = extras.fingerprint(folder, manifest)  # before the chunks are read
     kept = extras.read(folder, NAME, made_from, about)
     ds = load(folder)
@@ -38,7 +39,6 @@ def kept_or_new(folder: Path, overlap: float) -> xarray.Dataset:
         print("the scrubbing that is there is of other chunks or settings", file=sys.stderr)
     print(f"scrubbing {ds['status'].size:,} models ...", file=sys.stderr, flush=True)
     start = time.monotonic()
-    family = families.scrubbing_of(manifest["sweep"]["model"])
     ds = scrub_all(ds, overlap)
     extras.write(folder, NAME, ds[list(family.VARIABLES)], made_from, about)
     print(f"... in {time.monotonic() - start:.0f} s", file=sys.stderr)

@@ -566,8 +566,8 @@ def test_the_page_shows_it(ds):
     found = figures_of("toy").figures(ds.drop_vars(["V", "c"]))
     assert [caption[:16] for caption, _ in found] == ["Causal scrubbing"]
     axes = found[0][1].axes
-    assert [ax.get_title() for ax in axes[:2]] == ["relu\n1 models left out", "softmax"]
-    assert "own_function\n4 models left out" in [ax.get_title() for ax in axes]
+    assert [ax.get_title() for ax in axes[:2]] == ["relu\n1 of 4 models left out", "softmax"]
+    assert "own_function\n4 of 4 models left out" in [ax.get_title() for ax in axes]
     own = ds.sel(activation="softmax", hypothesis="self")
     lines = {line.get_label(): line for line in axes[1].lines}
     np.testing.assert_allclose(

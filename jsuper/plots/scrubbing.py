@@ -113,7 +113,7 @@ def explained(ds: xarray.Dataset) -> Figure:
         _draw(ax, values)
         ax.axhline(LEAST, **GUIDE)
         left = int(values.isnull().all("hypothesis").sum())
-        words = f"\n{left} models left out" if left else ""
+        words = f"\n{said(left, values.isel(hypothesis=0).size)}" if left else ""
         ax.set_title(f"{values.attrs['activation']}{words}", fontsize=TITLE)
         ax.tick_params(labelsize=SMALL)
         ax.label_outer()

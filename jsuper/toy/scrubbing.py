@@ -23,10 +23,11 @@ from jsuper.toy.static import couples_batch
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["COORDINATES", "HYPOTHESES", "VARIABLES", "explanation", "left_out", "measure", "show"]
+__all__ = ["BLOCKS", "COORDINATES", "HYPOTHESES", "VARIABLES", "explanation", "left_out"]
+__all__ += ["measure", "show"]
 
 RANDOM = 4  # random hypotheses, averaged
-BLOCKS = 16  # of 512 pairs of samples with an active feature
+BLOCKS = 32  # of 512 pairs of samples with an active feature
 RESAMPLES, CONFIDENCE = 400, 0.95
 
 HYPOTHESES = ("all", "self", "antipodal", "cluster", "subspaces", "random", "none")
