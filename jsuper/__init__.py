@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jsuper.analysis.sweep import analyze as analyze
     from jsuper.analysis.sweep import best as best
+    from jsuper.analysis.sweep import scrub_all as scrub_all
     from jsuper.dataset import export as export
     from jsuper.dataset import load as load
     from jsuper.keys import seed_key as seed_key
@@ -32,13 +33,14 @@ _WHERE = {
     "export": "jsuper.dataset",
     "analyze": "jsuper.analysis.sweep",
     "best": "jsuper.analysis.sweep",
+    "scrub_all": "jsuper.analysis.sweep",
     "forward": "jsuper.toy.model",
     "sample": "jsuper.toy.features",
     "seed_key": "jsuper.keys",
     "make_train": "jsuper.toy.train",
 }
 __all__ = ["Sweep", "SpecError", "RunError", "run", "load", "export", "forward", "sample"]
-__all__ += ["seed_key", "make_train", "analyze", "best"]
+__all__ += ["seed_key", "make_train", "analyze", "best", "scrub_all"]
 __version__ = "0.1.0"
 
 

@@ -1,4 +1,4 @@
-"""The command line: `jsuper sweep`, `report`, `study`, `claims` (also in `scripts/`), `export`.
+"""The command line: `jsuper sweep`, `report`, `scrub`, `study`, `claims`, `export`.
 
 Thin: it reads TOML and flags into a sweep, checks the folder, and calls the runner. Neither
 `--help` nor bad input nor a finished run imports jax.
@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import tyro
 
 import jsuper
-from jsuper import runner, store
+from jsuper import families, runner, store
 from jsuper.flags import RunOptions, default_folder, parse
 from jsuper.grid import n_models
 from jsuper.spec import BaseSweep, SpecError
@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     commands: dict[str, Callable[[list[str]], int]] = {
         "sweep": sweep,
         "report": report,
+        "scrub": scrub,
         "study": study,
         "claims": claims,
         "export": export,
@@ -225,6 +226,49 @@ def report(argv: list[str] | None = None) -> int:
         return DONE if done else STOPPED
 
     return reported(write)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScrubOptions:
+    """Causal scrubbing of every model of a run: how much of what the models do is explained by the
+    hypotheses all, self, antipodal, cluster, subspaces, random and none about the inputs of every
+    output. Writes RUN/scrubbing.npz, prints tables, and writes RUN/report.html anew."""
+
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+    """run folder"""
+    overlap: float = 0.1
+    """least |cosine| that joins two features in a cluster, in (0, 1]"""
+    no_report: bool = False
+    """do not write the run folder's report.html anew"""
+
+
+def scrub(argv: list[str] | None = None) -> int:
+    """`jsuper scrub RUN`, also `python scripts/scrub.py RUN`."""
+    options = tyro.cli(
+        ScrubOptions, prog="jsuper scrub", args=argv, config=(tyro.conf.FlagCreatePairsOff,)
+    )
+
+    def write() -> int:
+        if not 0 < options.overlap <= 1:
+            raise SpecError(f"overlap={options.overlap} is not in (0, 1]; try 0.1")
+        families.scrubbing_of(store.manifest_of(options.run)["sweep"]["model"])
+        return DONE if concluded(lambda: _scrub(options)) else STOPPED
+
+    return reported(write)
+
+
+def _scrub(options: ScrubOptions) -> None:
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # models one after another: no accelerator's work
+    from jsuper import scrub
+    from jsuper.programs import use_compilation_cache
+
+    use_compilation_cache()
+    folder = Path(options.run)
+    ds = scrub.kept_or_new(folder, options.overlap)
+    scrub.show(ds)
+    print(f"scrubbed {folder / 'scrubbing.npz'}")
+    if not options.no_report:
+        write_report(folder, RunOptions())
 
 
 @dataclasses.dataclass(frozen=True)

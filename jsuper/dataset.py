@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsuper import families, store
+from jsuper import extras, families, store
 from jsuper.grid import Chunk
 from jsuper.spec import SpecError
 
@@ -27,7 +27,8 @@ def load(path: str | Path) -> xarray.Dataset:
     Dimensions: activation, sparsity, seed and any other axis with several values; hidden, feature,
     step (of curves), snapshot_step. Variables: W, b, loss, loss_stderr, loss_over_constant,
     loss_curve, W_snapshots where asked for, first_bad_step (-1: never) and status (0 missing, 1 ok,
-    2 non-finite, 3 failed). What is missing, or lies outside a smaller model's shape, is NaN.
+    2 non-finite, 3 failed). What is missing, or lies outside a smaller model's shape, is NaN. What
+    `jsuper scrub` has kept beside the chunks is there too, unless there are other chunks by now.
 
     Raises:
         FileNotFoundError: there is no run folder at `path`.
@@ -44,7 +45,7 @@ def load(path: str | Path) -> xarray.Dataset:
                 whole[chunk.name] = arrays
     ds = to_dataset(manifest["sweep"], chunks, whole)
     ds.attrs["sessions"] = json.dumps(manifest["sessions"])
-    return ds
+    return extras.merged(ds, folder, manifest)
 
 
 def to_dataset(

@@ -1,6 +1,6 @@
 """The model families and where they live. Imports no jax until a family's program is needed.
 
-A family is a package with four modules and a script:
+A family is a package with four modules, a fifth that may be there, and a script:
 
     spec.py    no jax: Sweep, a BaseSweep with two main_axes and the fields steps and dtype;
                layout(static, settings): variable -> (dimensions, shape) of one model of a chunk;
@@ -18,12 +18,16 @@ A family is a package with four modules and a script:
                variables NEEDS, with COORDINATES of their own dimensions; for the page
                HEADLINES, the variables of its heatmaps, RANK, by which seeds are the best, PICTURES
     figures.py  figures(ds) -> [(caption, figure)] of the page, which the axes of a sweep call for
+    scrubbing.py  of a family that can be scrubbed causally: measure(ds, overlap=), VARIABLES and
+               COORDINATES as in measures.py; BLOCKS, how many samples; show(ds) prints tables;
+               left_out(ds) names the models that cannot be scrubbed
     page.js    drawModel(place, arrays): the page's pictures of one model, from its PICTURES
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from jsuper.spec import BaseSweep, SpecError, did_you_mean
@@ -51,6 +55,17 @@ def measures_of(model: str) -> Any:
     """The family's `measures` module (imports jax)."""
     spec_of(model)
     return import_module(FAMILIES[model] + ".measures")
+
+
+def scrubbing_of(model: str) -> Any:
+    """The family's `scrubbing` module (imports jax); a family without one is refused."""
+    spec_of(model)
+    if find_spec(FAMILIES[model] + ".scrubbing") is None:
+        raise SpecError(
+            f"model={model!r} has no outputs that depend on single inputs: there is nothing to "
+            "scrub; give a run of model='toy'"
+        )
+    return import_module(FAMILIES[model] + ".scrubbing")
 
 
 def figures_of(model: str) -> Any:

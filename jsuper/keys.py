@@ -1,8 +1,8 @@
 """Random keys. They depend on the seed alone, so models that differ in a setting share their draws.
 
 key of a seed = fold_in(root, seed); below it one stream each for the initial weights, the batches,
-the dropout masks, the random gates, the evaluation sample, the target and the support that a batch
-shares, and below a stream the step.
+the dropout masks, the random gates, the evaluation sample, the target, the support that a batch
+shares and causal scrubbing, and below a stream the step.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-INIT, DATA, DROPOUT, EVALUATION, EVALUATION_BATCH, GATE, TARGET, SUPPORT = range(8)
+INIT, DATA, DROPOUT, EVALUATION, EVALUATION_BATCH, GATE, TARGET, SUPPORT, SCRUBBING = range(9)
 
 
 def seed_key(seed: ArrayLike) -> jax.Array:

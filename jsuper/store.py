@@ -3,8 +3,9 @@
     manifest.json          the sweep and its hash, the partition into chunks, versions, devices
     sweep.toml             the resolved sweep
     chunks/<hash>.npz      the results: one file per chunk, written under another name and renamed
-    figures/                the heatmap of the summary
-    report.html             the whole sweep on one page
+    scrubbing.npz          what `jsuper scrub` has found; see extras.py
+    figures/               the heatmap of the summary
+    report.html            the whole sweep on one page
 
 What is done is decided by the chunk files alone. Nothing is pickled. No jax is imported here.
 """

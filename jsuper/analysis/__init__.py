@@ -7,12 +7,15 @@ superposition.dimensionality(W)  # W: (..., n_hidden, n_features), NumPy or JAX
 from jsuper.analysis import (
     evaluation,
     geometry,
+    hypotheses,
     kurtosis,
+    samplers,
+    scrubbing,
     statistics,
     superposition,
     theory,
 )
-from jsuper.analysis.sweep import analyze, best
+from jsuper.analysis.sweep import analyze, best, scrub_all
 
-__all__ = ["analyze", "best", "evaluation", "geometry", "kurtosis"]
-__all__ += ["statistics", "superposition", "theory"]
+__all__ = ["analyze", "best", "evaluation", "geometry", "hypotheses", "kurtosis", "samplers"]
+__all__ += ["scrub_all", "scrubbing", "statistics", "superposition", "theory"]

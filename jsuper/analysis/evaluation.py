@@ -71,7 +71,7 @@ def evaluate(
         ValueError: the shapes do not fit, or the activation is not known.
     """
     check_gate(activation, W, b, V, c)
-    xp, params = _model(W, b, V, c, W_dec)
+    xp, params = model_of(W, b, V, c, W_dec)
     W = params.W
     x = xp.asarray(floating(x))
     if x.ndim != 2 or x.shape[0] != W.shape[-1] or x.shape[1] < 2:
@@ -82,8 +82,8 @@ def evaluate(
     resolve(activation)
     lead, n = W.shape[:-2], W.shape[-1]
     importance = xp.broadcast_to(per_feature("importance", importance, W, "[0, inf)"), (n,))
-    with _precision(W):
-        found = _given(_flat(params), x.astype(W.dtype), importance, activation)
+    with precision(W):
+        found = _given(flat(params), x.astype(W.dtype), importance, activation)
         return _shaped(xp, lead, n, *found)
 
 
@@ -122,7 +122,7 @@ def evaluate_sparse(
         ValueError: the shapes do not fit, sparsity is not in [0, 1), or the activation is unknown.
     """
     check_gate(activation, W, b, V, c)
-    xp, params = _model(W, b, V, c, W_dec)
+    xp, params = model_of(W, b, V, c, W_dec)
     W = params.W
     whole_number("rounds", rounds, 2)  # one round has no standard error
     whole_number("batch_size", batch_size, 1)
@@ -131,16 +131,16 @@ def evaluate_sparse(
     if not isinstance(S, Tracer) and not ((S >= 0) & (S < 1)).all():
         raise ValueError(f"sparsity={sparsity} is not in [0, 1): no feature is active at 1")
     lead, n = W.shape[:-2], W.shape[-1]
-    flat = _flat(params)
+    models = flat(params)
     density = per_feature("sparsity", 1 - S, W)
     importance = per_feature("importance", importance, W, "[0, inf)")
     density, importance = (
         xp.broadcast_to(a, (*lead, n)).reshape(-1, n) for a in (density, importance)
     )
-    with _precision(W):
+    with precision(W):
         found = sparse_errors(
-            flat,
-            np.zeros(len(flat.W), np.int32),
+            models,
+            np.zeros(len(models.W), np.int32),
             density,
             importance,
             activations=(activation,),
@@ -245,7 +245,7 @@ def r_squared(errors: Array, density: Array) -> Array:
     return 1 - errors / xp.where(p == 0, errors.dtype.type("nan"), p / 3 - p**2 / 4)
 
 
-def _model(
+def model_of(
     W: Array, b: Array, V: Array | None, c: Array | None, W_dec: Array | None
 ) -> tuple[Any, Params]:
     """NumPy or JAX, and the model; one with a non-finite number is NaN throughout."""
@@ -263,13 +263,13 @@ def _model(
     return xp, Params(xp.where(fine[..., None, None], W, W.dtype.type("nan")), b, V, c, W_dec)
 
 
-def _flat(params: Params) -> Params:
+def flat(params: Params) -> Params:
     """The same with one leading axis."""
     lead = params.W.ndim - 2
     return jax.tree.map(lambda a: a.reshape(-1, *a.shape[lead:]), params)
 
 
-def _precision(W: Array) -> Any:
+def precision(W: Array) -> Any:
     """JAX computes NumPy's float64 in float64, whatever its own setting."""
     wide = isinstance(W, np.ndarray) and W.dtype == np.float64
     return jax.enable_x64(True) if wide else contextlib.nullcontext()

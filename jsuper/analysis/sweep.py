@@ -28,17 +28,30 @@ def analyze(ds: xarray.Dataset) -> xarray.Dataset:
         ValueError: ds does not come from a sweep, or lacks variables that the metrics need.
     """
     family = families.measures_of(_model(ds))
-    lacking = [k for k in ("status", *family.NEEDS) if k not in ds]
-    if lacking:
-        raise ValueError(
-            f"ds has no variable {', '.join(lacking)}; give all of the Dataset of run or load, "
-            "or a selection along its dimensions that keeps the coordinates"
-        )
-    found = family.measure(ds)
-    whole = ds.assign(found)
-    for name, (_, text) in family.MEASURES.items():
-        whole[name].attrs.update(description=text, units="1")
-    return whole.assign_coords(family.COORDINATES)
+    _check(ds, ("status", *family.NEEDS))
+    whole = ds.assign(family.measure(ds))
+    return _described(whole, family.MEASURES, family.COORDINATES)
+
+
+def scrub_all(ds: xarray.Dataset, overlap: float = 0.1) -> xarray.Dataset:
+    """The Dataset with causal scrubbing of every model, by every ready hypothesis.
+
+    The dimension hypothesis holds all, self, antipodal, cluster, subspaces, random and none; of the
+    variables `ds[name].description` says what each is. A model that is missing or not finite has
+    NaN, as has one whose activation couples the samples of a batch or was a function of your own.
+
+    Args:
+        ds: of `jsuper.run` or `jsuper.load`, or a selection of it.
+        overlap: least |cos(W_i, W_j)| that joins two features in a cluster, in (0, 1].
+
+    Raises:
+        ValueError: ds does not come from a sweep, its family cannot be scrubbed, it lacks
+            variables, or overlap is out of range.
+    """
+    family = families.scrubbing_of(_model(ds))
+    _check(ds, ("status", *families.measures_of(_model(ds)).NEEDS))
+    whole = ds.assign(family.measure(ds, overlap=overlap))
+    return _described(whole, family.VARIABLES, family.COORDINATES)
 
 
 def best(ds: xarray.Dataset, by: str = "loss") -> xarray.Dataset:
@@ -68,6 +81,21 @@ def best(ds: xarray.Dataset, by: str = "loss") -> xarray.Dataset:
     fixed = ("status", "first_bad_step")
     masked = {k: v.where(~none) for k, v in chosen.data_vars.items() if k not in fixed}
     return chosen.assign(masked) if bool(none.any()) else chosen
+
+
+def _check(ds: xarray.Dataset, needed: tuple[str, ...]) -> None:
+    lacking = [k for k in needed if k not in ds]
+    if lacking:
+        raise ValueError(
+            f"ds has no variable {', '.join(lacking)}; give all of the Dataset of run or load, "
+            "or a selection along its dimensions that keeps the coordinates"
+        )
+
+
+def _described(whole: xarray.Dataset, variables: dict, coordinates: dict) -> xarray.Dataset:
+    for name, (_, text) in variables.items():
+        whole[name].attrs.update(description=text, units="1")
+    return whole.assign_coords(coordinates)
 
 
 def _model(ds: xarray.Dataset) -> str:

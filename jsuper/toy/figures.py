@@ -1,4 +1,4 @@
-"""The figures of a sweep's page that its axes call for: dropout, pushed units, gated decoders."""
+"""The figures of a sweep's page: dropout, pushed units, gated decoders, causal scrubbing."""
 
 from __future__ import annotations
 
@@ -19,11 +19,17 @@ ALONG_DROPOUT = {
     "mean_interference": "mean interference",
     "basis_kurtosis_z": "kurtosis across units, z",
 }
+SCRUBBED = (
+    "Causal scrubbing: the share of the outputs' variance that each hypothesis about their inputs "
+    "misses, medians over seeds and the range of the seeds. Grey line: 0.1 %, below which the own "
+    "input explains the output. Where antipodal lies on cluster pairs are enough; where random "
+    "does, the number of inputs is what counts"
+)
 Captioned = tuple[str, "Figure"]
 
 
 def figures(ds: xarray.Dataset) -> list[Captioned]:
-    """(caption, figure) of everything that the sweep has an axis for.
+    """(caption, figure) of everything that the sweep has an axis for, or that was scrubbed.
 
     Args:
         ds: of `jsuper.analyze`.
@@ -35,6 +41,8 @@ def figures(ds: xarray.Dataset) -> list[Captioned]:
         found += _drawn(ds, ("activation", "push"), _pushed, "Units pushed below zero")
     if "V" in ds:
         found += _drawn(ds, ("activation", "sparsity"), _gates, "Crosstalk of gate and value")
+    if "scrub_recovered" in ds:
+        found += _drawn(ds, ("activation", "sparsity"), _scrubbed, SCRUBBED)
     return found
 
 
@@ -113,3 +121,9 @@ def _gates(ds: xarray.Dataset) -> Figure:
         ax.set_ylabel(f"crosstalk of the {words}")
         legend(ax)
     return figure
+
+
+def _scrubbed(ds: xarray.Dataset) -> Figure:
+    from jsuper.plots.scrubbing import explained
+
+    return explained(ds)

@@ -211,13 +211,13 @@ def in_chunks(metrics: Callable[[Models], Found]) -> Callable[[Models], Found]:
     def chunked(models: Models) -> Found:
         size = max(1, TOGETHER // models.W.shape[-1] ** 2)
         starts = range(0, len(models.W), size)
-        parts = [metrics(_take(models, slice(i, i + size))) for i in starts]
+        parts = [metrics(take(models, slice(i, i + size))) for i in starts]
         return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
 
     return chunked
 
 
-def _take(models: Models, which: slice | np.ndarray) -> Models:
+def take(models: Models, which: slice | np.ndarray) -> Models:
     return jax.tree.map(lambda a: a[which], models)
 
 
@@ -287,16 +287,16 @@ def of_losses(models: Models) -> Found:
 def of_samples(models: Models) -> Found:
     """What needs inputs: the error per feature."""
     errors = np.full(models.b.shape, np.nan, models.b.dtype)
-    known = np.array([_known(a) for a in models.activation])
+    known = np.array([registered(a) for a in models.activation])
     gated = np.array([is_gated(a) for a in models.activation])
     for size, gate in sorted({*zip(models.batch_size[known].tolist(), gated[known], strict=True)}):
         places = np.flatnonzero(known & (models.batch_size == size) & (gated == gate))
-        some = _take(models, places)
+        some = take(models, places)
         names, index = np.unique(some.activation, return_inverse=True)
         second = (some.V, some.c) if gate else (None, None)
         own = None if some.W_dec is None else read_by(some)
         params: Any = (some.W, some.b, *second, own)
-        found = _in_pieces(
+        found = in_pieces(
             partial(
                 evaluation.sparse_errors,
                 activations=tuple(names.tolist()),
@@ -315,7 +315,7 @@ def of_samples(models: Models) -> Found:
     return {"feature_error": errors, "r_squared": evaluation.r_squared(errors, models.density)}
 
 
-def _known(activation: str) -> bool:
+def registered(activation: str) -> bool:
     """Whether a name is registered; a user's function is not in a run folder."""
     try:
         canonical_activation(activation)
@@ -326,7 +326,7 @@ def _known(activation: str) -> bool:
 
 def of_rotations(models: Models) -> Found:
     """Kurtosis and alignment beside random rotations of the same model."""
-    value, samples, mean, z = _in_pieces(rotated, (models.W, models.density))
+    value, samples, mean, z = in_pieces(rotated, (models.W, models.density))
     found = {
         "basis_kurtosis_samples": samples,
         "basis_kurtosis_null": np.full(len(z), kurtosis.gaussian_null(models.W.shape[-2])),
@@ -361,7 +361,7 @@ def rotated(W: jax.Array, density: jax.Array) -> tuple[jax.Array, ...]:
     return jax.lax.map(one, (W, density))
 
 
-def _in_pieces(
+def in_pieces(
     program: Callable[..., tuple[jax.Array, ...]], arrays: tuple[Any, ...]
 ) -> tuple[np.ndarray, ...]:
     """A program over models (M, ...), a thread per core; pieces of one size, so one compilation.

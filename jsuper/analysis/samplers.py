@@ -1,0 +1,181 @@
+"""Inputs for `scrubbing`: pairs of independent samples of one law, x and the `other` one.
+
+`scrub` takes what these return, or any x of your own. With independent features the loss cannot
+tell hypotheses apart (see `scrubbing`); `exactly` and `correlated_pairs` are laws where it can.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jsuper import keys
+from jsuper.analysis.arrays import Array, floating, in_range, whole_number
+from jsuper.toy.features import nonzero_draws, nonzero_features
+
+BLOCK = 512
+
+
+class Samples(NamedTuple):
+    """Pairs of samples; with probability 1 - chance both are zero, which is no column here."""
+
+    x: Array  # (n_features, samples)
+    other: Array  # likewise, column by column an independent sample
+    chance: Array = 1.0  # P(x or other has an active feature)
+    block: int = 1  # so many columns were drawn together: the unit that the bootstrap resamples
+
+
+def shuffled(x: Array, seed: int = 0) -> Samples:
+    """Any samples, each paired with another one of them: the next in a random order.
+
+    Args:
+        x: (n_features, samples), independent samples, at least two.
+        seed: of the order.
+
+    Raises:
+        ValueError: x has another shape.
+    """
+    x = floating(x)
+    if x.ndim != 2 or x.shape[1] < 2:
+        raise ValueError(
+            f"x has shape {x.shape}; give (n_features, samples), with two samples or more"
+        )
+    order = np.random.default_rng(seed).permutation(x.shape[1])
+    following = np.empty_like(order)
+    following[order] = np.roll(order, 1)
+    return Samples(x, x[:, following])
+
+
+def sparse(sparsity: Array, n_features: int, samples: int = 16_384, seed: int = 0) -> Samples:
+    """The law of the sweeps, x_i = 0 with probability S, else U(0, 1), at any sparsity.
+
+    Only pairs with an active feature are drawn, and stratified in blocks; `chance` is theirs.
+
+    Args:
+        sparsity: S in [0, 1), a number or (n_features,).
+        n_features: n.
+        samples: rounded up to a multiple of 512.
+        seed: of the draws.
+    """
+    S = in_range("sparsity", sparsity, "[0, 1)")
+    n = whole_number("n_features", n_features, 1)
+    count = whole_number("samples", samples, 2)
+    density = np.broadcast_to(1 - np.asarray(S), (n,))
+    x, other, chance = _sparse(density, -(-count // BLOCK), np.uint32(seed))
+    return Samples(x, other, chance, BLOCK)
+
+
+@jax.jit(static_argnums=1)
+def _sparse(density: Array, blocks: int, seed: Array) -> tuple[Array, Array, Array]:
+    n = density.shape[0]
+    x, other, chance = jax.vmap(lambda d: pair(d, density, jnp.float32))(
+        pair_draws(n, blocks, seed)
+    )
+    x, other = (jnp.moveaxis(a, 0, 1).reshape(n, -1) for a in (x, other))
+    return x, other, chance[0]
+
+
+def pair_draws(n_features: int, blocks: int, seed: Array) -> tuple[Array, Array, Array]:
+    """The draws of `pair`, with a leading axis of blocks."""
+    key = keys.seed_key(seed)
+
+    def block(i: Array) -> tuple[Array, Array, Array]:
+        return nonzero_draws(keys.stream(key, keys.SCRUBBING, i + 1), 2 * n_features, BLOCK)
+
+    return jax.vmap(block)(jnp.arange(blocks))
+
+
+def pair(draws: tuple[Array, Array, Array], density: Array, dtype) -> tuple[Array, Array, Array]:
+    """x and other, (n_features, BLOCK), given that one has an active feature; the chance of it."""
+    both, chance = nonzero_features(draws, jnp.concatenate([density, density]), dtype)
+    return both[: len(density)], both[len(density) :], chance
+
+
+def exactly(k: int, n_features: int, samples: int = 16_384, seed: int = 0) -> Samples:
+    """Exactly k active features in each sample, any of them alike, with values U(0, 1).
+
+    Args:
+        k: 0 <= k <= n_features.
+        n_features, samples, seed: as `sparse`, but for the rounding.
+
+    Raises:
+        ValueError: k is out of range.
+    """
+    n, k = whole_number("n_features", n_features, 1), whole_number("k", k, 0)
+    count = whole_number("samples", samples, 2)
+    if k > n:
+        raise ValueError(f"k={k} is more than n_features={n}; give at most as many")
+
+    rng = np.random.default_rng(whole_number("seed", seed, 0))
+
+    def one() -> Array:
+        rank = rng.random((n, count)).argsort(axis=0).argsort(axis=0)
+        return np.where(rank < k, rng.random((n, count)), 0)
+
+    return Samples(one(), one())
+
+
+def correlated_pairs(
+    sparsity: float,
+    n_features: int,
+    samples: int = 16_384,
+    seed: int = 0,
+    *,
+    exclusive: bool = False,
+) -> Samples:
+    """Features 0 and 1, 2 and 3, ... are active together, or (`exclusive`) never together.
+
+    Each is zero with probability S, else U(0, 1), with a value of its own. Source: Elhage et al.,
+    "Toy Models of Superposition" (2022), correlated and anticorrelated features.
+
+    Args:
+        sparsity: S in [0, 1); with `exclusive` at least 1/2.
+        n_features: even.
+        samples, seed: as `exactly`.
+        exclusive: of a pair at most one is active.
+
+    Raises:
+        ValueError: n_features is odd, or the sparsity out of range.
+    """
+    in_range("sparsity", sparsity, "[0, 1)")
+    n, count = whole_number("n_features", n_features, 2), whole_number("samples", samples, 2)
+    if n % 2:
+        raise ValueError(f"n_features={n} is odd; features come in pairs: give an even number")
+    if exclusive and sparsity < 0.5:
+        raise ValueError(
+            f"sparsity={sparsity} is below 0.5, where two exclusive features cannot each be "
+            "active so often; give 0.5 or more"
+        )
+    p, rng = 1 - sparsity, np.random.default_rng(whole_number("seed", seed, 0))
+
+    def one() -> Array:
+        u = rng.random((n // 2, count))
+        second = (u >= p) & (u < 2 * p) if exclusive else u < p
+        active = np.stack([u < p, second], axis=1).reshape(n, count)
+        return np.where(active, rng.random((n, count)), 0)
+
+    return Samples(one(), one())
+
+
+def samples_of(x: Array | Samples, n_features: int, seed: int) -> Samples:
+    """What `scrub` was given as samples, checked.
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    given = x if isinstance(x, Samples) else shuffled(x, seed)
+    one, other = floating(given.x), floating(given.other)
+    if one.ndim != 2 or one.shape != other.shape or one.shape[0] != n_features:
+        raise ValueError(
+            f"x has shape {one.shape} and other {other.shape} but W has {n_features} features; "
+            "both are (n_features, samples)"
+        )
+    count, block = one.shape[1], whole_number("block", given.block, 1)
+    if count % block or count < 2 * block:
+        raise ValueError(
+            f"x has {count} samples in blocks of {block}; give a multiple of block, two at least"
+        )
+    return Samples(one, other, given.chance, block)

@@ -1,0 +1,249 @@
+"""Causal scrubbing: how much of what a model does a hypothesis about its inputs accounts for.
+
+A hypothesis says which inputs j output i depends on (`hypotheses`). To scrub is to compute output i
+with every other input replaced by that of an independent sample x', one per output and sample:
+
+    z_i = Σ_j G_ij (N_ij x_j + (1 - N_ij) x'_j) + b_i,   G = WᵀW.
+
+What the model then does is compared with what it did, in two ways.
+
+Agreement: B_i = E (out_i - scrubbed_i)², and the fraction recovered 1 - B_i / (2 Var out_i). It is
+1 where the hypothesis leaves out nothing that matters and 0 where output i is another sample's.
+For independent features it is the closed Sobol index Var(E[out_i | x_N]) / Var out_i, so for a
+linear model Σ_{j in N} G_ij² σ_j² / Σ_j G_ij² σ_j². A constant has 1/2 by this measure, not 0.
+
+Loss: (L_shuffled - L_scrubbed) / (L_shuffled - L_model). A trap: with independent features the
+scrubbed output has the law of the model's own and meets the same x_i, so that every hypothesis with
+i in N(i) has all of the loss, however strong the interference. Only on inputs where features depend
+on one another (`samplers.exactly`, `samplers.correlated_pairs`) does loss say something; and as the
+shuffled baseline is worse than a constant, `loss_recovered_over_constant` stands beside it.
+
+Source: Chan et al. 2022, "Causal scrubbing"; Greenblatt 2022 for the constant; Sobol' 1993 and
+Janon et al. 2014 for the estimate from pairs of samples.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from jsuper.analysis import scrubbed
+from jsuper.analysis.arrays import Array, namespace, per_feature, whole_number
+from jsuper.analysis.evaluation import Activation, model_of, precision
+from jsuper.analysis.hypotheses import Subspaces
+from jsuper.analysis.samplers import Samples, samples_of
+from jsuper.analysis.scrubbed import Hypothesis
+from jsuper.toy.activations import is_gated, resolve
+from jsuper.toy.model import Params, check_gate
+from jsuper.toy.static import couples_batch
+
+
+class Scrubbed(NamedTuple):
+    """What `scrub` finds; (...,) are the leading axes of W and of the hypothesis, broadcast."""
+
+    recovered: Array  # (...,) over all outputs that vary, weighted by I_i Var out_i; at most 1
+    low: Array  # (...,) bootstrap interval of it, over samples
+    high: Array  # (...,)
+    recovered_output: Array  # (..., n_features) of each output; NaN where it does not vary
+    variance: Array  # (..., n_features) Var out_i
+    constant: Array  # (...,) number of outputs that do not vary
+    loss: Array  # (...,) of the model: mean of I_i (x_i - out_i)²
+    loss_scrubbed: Array  # (...,)
+    loss_shuffled: Array  # (...,) of the model's output for the other sample
+    loss_constant: Array  # (...,) of the best constant, mean_i I_i Var x_i
+    loss_recovered: Array  # (...,) NaN where the model is no better than shuffled
+    loss_low: Array  # (...,)
+    loss_high: Array  # (...,)
+    loss_recovered_over_constant: Array  # (...,) NaN where the model is no better than a constant
+    change: (
+        Array  # (...,) mean |out_i - scrubbed_i|, over that of shuffled outputs, weighted by I_i
+    )
+    change_output: Array  # (..., n_features) mean |out_i - scrubbed_i|
+    change_high: Array  # (..., n_features) its 0.99 quantile over the samples given
+    change_largest: Array  # (..., n_features)
+
+
+def scrub(
+    W: Array,
+    b: Array,
+    activation: Activation,
+    x: Array | Samples,
+    hypothesis: Array,
+    importance: Array = 1.0,
+    *,
+    subspaces: Subspaces | None = None,
+    V: Array | None = None,
+    c: Array | None = None,
+    W_dec: Array | None = None,
+    resamples: int = 400,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Scrubbed:
+    """How much of a model's outputs the hypothesis recovers when all it leaves out is scrubbed.
+
+    Averages over samples can hide changes that cancel only in them, so look at `change` too: it is
+    per sample, and its quantile and maximum show what a mean does not.
+
+    Args:
+        W: weights, (..., n_hidden, n_features).
+        b: output bias, (..., n_features).
+        activation: a registered name (`elu(0.25)` too) or a function of z (n_features, samples).
+            One that couples the features of a sample (`softmax`) is scrubbed whole for every
+            output, at n times the work. Random gates are in their mean.
+        x: inputs, (n_features, samples), which are paired with one another at random; or of
+            `samplers`, e.g. `samplers.sparse(0.99, 20)`, which at high sparsity is what to take.
+        hypothesis: N, (..., n_features, n_features), booleans: row i marks the inputs of output i.
+        importance: I_i, a number or (n_features,).
+        subspaces: of `hypotheses.subspaces`. Output i then reads the directions marked for it of an
+            h that is computed from its inputs alone; the rest of h is that of the other sample. As
+            the two need not be independent, recovered can be negative.
+        V, c: of a gated decoder (`geglu`); of no other activation.
+        W_dec: of untied weights, which read h in the place of W.
+        resamples: of the bootstrap, at least 2.
+        confidence: of its interval, in (0, 1). Where samples are stratified it is too wide.
+        seed: of the pairs and the bootstrap.
+
+    Returns:
+        Scrubbed, in the kind and dtype of W. A model with a non-finite weight is NaN throughout.
+
+    Raises:
+        ValueError: the shapes do not fit, the hypothesis is not boolean, or the activation is
+            unknown or couples the samples of a batch.
+    """
+    check_gate(activation, W, b, V, c)
+    check_activation(activation)
+    xp, params = model_of(W, b, V, c, W_dec)
+    n = params.W.shape[-1]
+    samples = samples_of(x, n, whole_number("seed", seed, 0))
+    importance = per_feature("importance", importance, params.W, "[0, inf)")
+    importance = xp.broadcast_to(importance, (n,))
+    lead, params, hypotheses = _pairs(params, hypothesis, subspaces)
+    whole_number("resamples", resamples, 2)
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence={confidence} is not in (0, 1); give 0.95")
+    dtype = params.W.dtype
+    replicates = samples.x.shape[1] // samples.block
+    weights = scrubbed.resamples(replicates, resamples, seed, dtype)
+    with precision(params.W):
+        pairs = [xp.asarray(a, dtype=dtype) for a in (samples.x, samples.other, samples.chance)]
+        found = _given(
+            params,
+            hypotheses,
+            tuple(pairs),
+            importance,
+            weights,
+            activation=activation,
+            block=samples.block,
+            confidence=confidence,
+        )
+        return jax.tree.map(lambda a: xp.asarray(a).reshape((*lead, *a.shape[1:])), found)
+
+
+def check_activation(activation: Activation) -> None:
+    """Raise ValueError where an activation is not known, or cannot be scrubbed sample by sample."""
+    resolve(activation)
+    if not is_gated(activation) and couples_batch(activation):
+        raise ValueError(
+            f"activation={activation!r} couples the samples of a batch, so that no output is a "
+            "function of its sample alone; take the one over features, e.g. 'softmax'"
+        )
+
+
+def _pairs(
+    params: Params, hypothesis: Array, subspaces: Subspaces | None
+) -> tuple[tuple[int, ...], Params, Hypothesis]:
+    """Every model with its hypothesis, one leading axis each; and the axes that it stands for."""
+    W = params.W
+    xp, (m, n) = namespace(W), W.shape[-2:]
+    inputs = _booleans("hypothesis", hypothesis, (n, n))
+    lead = _broadcast(W.shape[:-2], hypothesis=inputs.shape[:-2])
+    directions = reads = None
+    if subspaces is not None:
+        reads = _booleans("reads", subspaces.reads, (n, m))
+        directions = xp.asarray(subspaces.directions, dtype=W.dtype)
+        if directions.shape[-2:] != (m, m):
+            raise ValueError(
+                f"directions has shape {directions.shape} but W has {m} hidden units; it is "
+                "(..., n_hidden, n_hidden), as of hypotheses.subspaces"
+            )
+        shapes = {"reads": reads.shape[:-2], "directions": directions.shape[:-2]}
+        lead = _broadcast(lead, **shapes)
+
+    def spread(a: Array, own: int) -> Array:
+        inner = a.shape[a.ndim - own :]
+        return xp.broadcast_to(xp.asarray(a), (*lead, *inner)).reshape(-1, *inner)
+
+    every = [None if a is None else spread(a, 2 - i % 2) for i, a in enumerate(params)]
+    parts = [None if a is None else spread(a, 2)[:, None] for a in (inputs, directions, reads)]
+    return lead, Params(*every), Hypothesis(*parts)  # type: ignore[arg-type]
+
+
+def _booleans(name: str, values: Array, shape: tuple[int, int]) -> Array:
+    values = values if isinstance(values, jax.Array) else np.asarray(values)
+    if values.shape[-2:] != shape:
+        raise ValueError(f"{name} has shape {values.shape}; its last two axes must be {shape}")
+    if not isinstance(values, Tracer):
+        wrong = np.asarray(values)[~np.isin(np.asarray(values), (0, 1))]
+        if wrong.size:
+            raise ValueError(f"{name} holds {wrong.flat[0]}; give booleans")
+    return values.astype(bool)
+
+
+def _broadcast(lead: tuple[int, ...], **shapes: tuple[int, ...]) -> tuple[int, ...]:
+    for name, shape in shapes.items():
+        try:
+            lead = np.broadcast_shapes(lead, shape)
+        except ValueError:
+            raise ValueError(
+                f"{name} has leading axes {shape}, which do not fit the models' {lead}; "
+                "give one for all, or one for each"
+            ) from None
+    return lead
+
+
+@functools.partial(jax.jit, static_argnames=("activation", "block", "confidence"))
+def _given(
+    params: Params,
+    hypothesis: Hypothesis,
+    samples: tuple[Array, Array, Array],
+    importance: Array,
+    resampled: Array,
+    *,
+    activation: Activation,
+    block: int,
+    confidence: float,
+) -> Scrubbed:
+    """Models (M, ...), each with its hypothesis, one after another."""
+    x, other, chance = samples
+    act, coupled = resolve(activation), scrubbed.couples_features(activation)
+
+    def one(model: tuple[Params, Hypothesis]) -> Scrubbed:
+        params, hypothesis = model
+        each = scrubbed.moments(params, act, coupled, hypothesis, x, other)
+        blocks = jax.tree.map(
+            lambda a: jnp.moveaxis(a.reshape(*a.shape[:-1], -1, block).mean(axis=-1), -1, 0), each
+        )
+        zero, mean = scrubbed.at_zero(params, act), jax.tree.map(lambda a: a.mean(axis=0), blocks)
+        counted = scrubbed.varying(mean, zero, chance)
+        known = (zero, chance, importance, counted)
+        totals = scrubbed.summary(mean, *known)
+        fraction, loss = scrubbed.interval(blocks, resampled, confidence, *known)
+        kept = {k: v[0] if v.ndim and k != "variance" else v for k, v in totals._asdict().items()}
+        fine = jnp.isfinite(params.W).all()
+        return Scrubbed(
+            **kept,
+            low=fraction[0, 0],
+            high=fraction[1, 0],
+            loss_low=loss[0, 0],
+            loss_high=loss[1, 0],
+            constant=jnp.where(fine, (~counted).sum(), jnp.nan).astype(x.dtype),
+            change_high=jnp.quantile(each.change[0], 0.99, axis=-1),
+            change_largest=each.change[0].max(axis=-1),
+        )
+
+    return jax.lax.map(one, (params, hypothesis))

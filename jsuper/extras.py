@@ -1,0 +1,117 @@
+"""Variables computed from a run's chunks and kept beside them: RUN/<name>.npz, nothing pickled.
+
+A file says which chunks it was made from, by a hash of their bytes. Once there are more chunks, or
+others, it is stale: `read` does not return it, `jsuper.load` leaves it out, and the command that
+made it makes it anew. Imports no jax.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jsuper import store
+
+if TYPE_CHECKING:
+    import xarray
+
+SCHEMA = 1
+NAMES = ("scrubbing",)
+
+
+def path_of(folder: Path, name: str) -> Path:
+    """Where the variables of that name are kept."""
+    return folder / f"{name}.npz"
+
+
+def fingerprint(folder: Path, manifest: dict[str, Any]) -> str:
+    """A hash of a run's sweep and of the bytes of the chunks that are there."""
+    found = hashlib.blake2b(manifest["hash"].encode(), digest_size=16)
+    for chunk in store.chunks_in(manifest):
+        path = store.chunk_path(folder, chunk.name)
+        if path.exists():
+            found.update(chunk.name.encode())
+            with open(path, "rb") as file:
+                found.update(hashlib.file_digest(file, "blake2b").digest())
+    return found.hexdigest()
+
+
+def write(
+    folder: Path, name: str, variables: xarray.Dataset, made_from: str, about: dict[str, Any]
+) -> None:
+    """Keep variables beside the run; the file is whole or not there.
+
+    Args:
+        folder: of the run.
+        name: one of `NAMES`.
+        variables: with the sweep's dimensions first; coordinates of other dimensions are kept too.
+        made_from: the `fingerprint` before the chunks were read.
+        about: what else the variables depend on, for JSON.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    described = {
+        str(k): {"dims": list(v.dims), "description": v.attrs.get("description", "")}
+        for k, v in variables.data_vars.items()
+    }
+    own = {d for v in variables.data_vars.values() for d in v.dims} & set(variables.coords)
+    meta = {
+        "schema": SCHEMA,
+        "made_from": made_from,
+        "about": about,
+        "variables": described,
+        "coordinates": {str(d): variables[d].values.tolist() for d in sorted(map(str, own))},
+    }
+    arrays = {str(k): v.values for k, v in variables.data_vars.items()}
+    store.write_atomically(
+        path_of(folder, name),
+        lambda f: np.savez(f, allow_pickle=False, meta=json.dumps(meta), **arrays),
+    )
+
+
+def read(
+    folder: Path, name: str, made_from: str, about: dict[str, Any] | None = None
+) -> xarray.Dataset | None:
+    """The variables of that name; None where they are missing, damaged or stale.
+
+    Args:
+        folder: of the run.
+        name: one of `NAMES`.
+        made_from: the `fingerprint` that they must have.
+        about: what else they must depend on; None: anything.
+    """
+    import xarray as xr
+
+    try:
+        with open(path_of(folder, name), "rb") as raw, np.load(raw, allow_pickle=False) as file:
+            arrays = {k: file[k] for k in file.files}  # reading checks every CRC
+        meta = json.loads(str(arrays.pop("meta")))
+        if meta["schema"] != SCHEMA or meta["made_from"] != made_from:
+            return None
+        if about is not None and meta["about"] != about:
+            return None
+        data = {
+            k: (tuple(v["dims"]), arrays[k], {"description": v["description"], "units": "1"})
+            for k, v in meta["variables"].items()
+        }
+        return xr.Dataset(data, coords=meta["coordinates"])
+    except store.UNREADABLE:
+        return None
+
+
+def merged(ds: xarray.Dataset, folder: Path, manifest: dict[str, Any]) -> xarray.Dataset:
+    """A run's Dataset with all that is kept beside it and was made from the chunks that it has."""
+    kept = [name for name in NAMES if path_of(folder, name).exists()]
+    if not kept:
+        return ds
+    made_from = fingerprint(folder, manifest)
+    for name in kept:
+        found = read(folder, name, made_from)
+        if found is not None:
+            ds = ds.assign(found.data_vars)
+    return ds

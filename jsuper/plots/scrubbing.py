@@ -1,0 +1,145 @@
+"""Figures of causal scrubbing: what each hypothesis leaves of the outputs' variance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jsuper.plots.reading import said
+from jsuper.plots.style import (
+    COLORS,
+    GUIDE,
+    SMALL,
+    TITLE,
+    activation_order,
+    density_axis,
+    legend,
+    own,
+)
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LEAST = 1e-3  # below it there is no interference to explain
+FLOOR = 1e-6  # what is less is drawn there
+ACROSS = 5  # panels in a row
+STYLES: dict[str, dict[str, Any]] = {
+    "self": {"color": COLORS[0], "linestyle": "-", "marker": "o", "markersize": 3},
+    "random": {"color": "0.55", "linestyle": ":", "marker": "x", "markersize": 4},
+    "cluster": {"color": COLORS[4], "linestyle": "-", "marker": "s", "markersize": 3},
+    "subspaces": {"color": COLORS[2], "linestyle": "-.", "marker": ""},
+    "antipodal": {
+        "color": COLORS[5],
+        "linestyle": "--",
+        "marker": "D",
+        "markersize": 6,  # around what it lies on
+        "markerfacecolor": "none",
+    },
+}
+
+
+def missed(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
+    """1 - recovered of one activation against 1/(1 - S): a line per hypothesis, on a log scale.
+
+    Lines are medians over seeds, with the range of the seeds behind them. Where two lines lie on
+    one another the smaller hypothesis is enough; where random is as low as cluster the number of
+    inputs is what counts.
+
+    Args:
+        ds: of `jsuper.scrub_all`, with no dimensions of several values but sparsity, seed and
+            those of its variables.
+        ax: where to draw; a new figure by default.
+
+    Returns:
+        The Axes; the title says how many models are left out.
+
+    Raises:
+        ValueError: ds has no scrubbing, or further dimensions.
+    """
+    values = _values(ds)
+    ax = own(ax, 6.0, 3.8)
+    _draw(ax, values)
+    ax.axhline(LEAST, **GUIDE)
+    legend(ax)
+    left = int(values.isnull().all("hypothesis").sum())
+    count = values.sizes["sparsity"] * values.sizes["seed"]
+    ax.set_title(f"{values.attrs['activation']}, {said(left, count)}", fontsize=TITLE)
+    return ax
+
+
+def _draw(ax: Axes, values: xarray.DataArray) -> None:
+    """The lines of one activation."""
+    x = density_axis(ax, values["sparsity"].values)
+    ax.set_yscale("log")
+    ax.set_ylim(FLOOR / 1.6, 2)
+    for name, style in STYLES.items():
+        one = np.maximum(values.sel(hypothesis=name).values, FLOOR)  # (sparsity, seed)
+        some = np.isfinite(one).any(axis=1)
+        if not some.any():
+            continue
+        low, middle, high = np.nanquantile(one[some], (0, 0.5, 1), axis=1)
+        ax.fill_between(x[some], low, high, color=style["color"], alpha=0.15, linewidth=0)
+        ax.plot(x[some], middle, label=name, linewidth=1.2, **style)
+    ax.set_ylabel("variance missed")
+
+
+def explained(ds: xarray.Dataset) -> Figure:
+    """`missed` for every activation, in the order of the table, and a legend.
+
+    Args:
+        ds: of `jsuper.scrub_all`, with no dimensions of several values but activation, sparsity,
+            seed and those of its variables.
+    """
+    import matplotlib.pyplot as plt
+
+    order = activation_order(ds["activation"].values)
+    across = min(ACROSS, len(order) + 1)
+    down = -(-(len(order) + 1) // across)  # the legend takes a place
+    figure, axes = plt.subplots(
+        down,
+        across,
+        figsize=(2.5 * across, 2.2 * down),
+        layout="constrained",
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+    )
+    places = axes.ravel()
+    for place, i in enumerate(order):
+        ax, values = places[place], _values(ds.isel(activation=[i]))
+        _draw(ax, values)
+        ax.axhline(LEAST, **GUIDE)
+        left = int(values.isnull().all("hypothesis").sum())
+        words = f"\n{said(left, values.isel(hypothesis=0).size)}" if left else ""
+        ax.set_title(f"{values.attrs['activation']}{words}", fontsize=TITLE)
+        ax.tick_params(labelsize=SMALL)
+        ax.label_outer()
+        if place + across >= len(order):  # nothing below it
+            ax.xaxis.set_tick_params(labelbottom=True)
+            ax.set_xlabel("1 / (1 - sparsity)")
+    for ax in places[len(order) :]:
+        ax.axis("off")
+    handles = {}
+    for ax in places[: len(order)]:
+        handles |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    places[len(order)].legend(handles.values(), handles, loc="center", frameon=False)
+    return figure
+
+
+def _values(ds: xarray.Dataset) -> xarray.DataArray:
+    """1 - recovered over (hypothesis, sparsity, seed), sparsities rising, NaN where left out."""
+    if "scrub_recovered" not in ds:
+        raise ValueError("ds has no variable scrub_recovered; give the Dataset of jsuper.scrub_all")
+    values = (1 - ds["scrub_recovered"]).where(ds["status"] == 1)
+    name = str(np.atleast_1d(ds["activation"].values)[0])
+    for dim, size in values.sizes.items():
+        if size > 1 and dim not in ("hypothesis", "sparsity", "seed"):
+            raise ValueError(f"ds has {size} values of {dim}; select one, e.g. ds.isel({dim}=0)")
+    known = [d for d in ("sparsity", "seed") if d not in values.dims]
+    values = values.expand_dims(known) if known else values
+    single = [d for d in values.dims if d not in ("hypothesis", "sparsity", "seed")]
+    values = values.squeeze(single, drop=True).transpose("hypothesis", "sparsity", "seed")
+    return values.sortby("sparsity").assign_attrs(activation=name)

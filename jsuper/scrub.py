@@ -1,0 +1,57 @@
+"""Causal scrubbing of a run folder: kept beside its chunks, and made anew when these change."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jsuper
+from jsuper import extras, families, store
+from jsuper.analysis import scrub_all
+from jsuper.dataset import load
+
+if TYPE_CHECKING:
+    import xarray
+
+NAME = "scrubbing"
+
+
+def kept_or_new(folder: Path, overlap: float) -> xarray.Dataset:
+    """The run's Dataset with its scrubbing, from RUN/scrubbing.npz where that is of these chunks.
+
+    Raises:
+        FileNotFoundError: there is no run folder.
+        RunError: its manifest cannot be read.
+        OSError: the file cannot be written.
+    """
+    manifest = store.manifest_of(folder)
+    family = families.scrubbing_of(manifest["sweep"]["model"])
+    about = {"overlap": overlap, "blocks": family.BLOCKS, "jsuper": jsuper.__version__}
+    made_from = extras.fingerprint(folder, manifest)  # before the chunks are read
+    kept = extras.read(folder, NAME, made_from, about)
+    ds = load(folder)
+    if kept is not None:
+        return ds.assign(kept.data_vars)
+    if extras.path_of(folder, NAME).exists():
+        print("the scrubbing that is there is of other chunks or settings", file=sys.stderr)
+    print(f"scrubbing {ds['status'].size:,} models ...", file=sys.stderr, flush=True)
+    start = time.monotonic()
+    ds = scrub_all(ds, overlap)
+    extras.write(folder, NAME, ds[list(family.VARIABLES)], made_from, about)
+    print(f"... in {time.monotonic() - start:.0f} s", file=sys.stderr)
+    return ds
+
+
+def show(ds: xarray.Dataset) -> None:
+    """Print the tables, and what they leave out."""
+    family = families.scrubbing_of(json.loads(ds.attrs["sweep"])["model"])
+    family.show(ds)
+    left = int((ds["status"] != store.OK).sum())
+    if left:
+        print(f"left out: {left:,} of {ds['status'].size:,} models, missing or not finite")
+    names = family.left_out(ds)
+    if names:
+        print(f"not scrubbed: {', '.join(names)}; an output must be a function of its sample alone")
