@@ -8,11 +8,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jsuper.claims._002_sigmoids import CORR, SOME, X, against, each, labelled
+from jsuper.claims._002_sigmoids import CORR, SOME, X
 from jsuper.claims._002_softmaxes import MOST, unconverged
 from jsuper.claims.claim import Claim, Runs
 from jsuper.claims.rules import Above, Below, Between, Rate
-from jsuper.claims.values import Where, at, dense, everywhere, index, of, sparse, table
+from jsuper.claims.values import (
+    Where,
+    against,
+    at,
+    dense,
+    each,
+    everywhere,
+    index,
+    labelled,
+    of,
+    sparse,
+    table,
+)
 
 if TYPE_CHECKING:
     import xarray

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,10 +9,10 @@ import numpy as np
 
 from jsuper.claims.claim import Claim, Runs
 from jsuper.claims.rules import Above, Below, Between
-from jsuper.claims.values import Where, at, index, sparse, sparser, table
+from jsuper.claims.values import against, at, each, index, labelled, means, sparse, sparser, table
 
 if TYPE_CHECKING:
-    import xarray
+    pass
 
 X = "excess"  # features represented beyond the hidden units
 CORR = "importance_rank_correlation"
@@ -36,11 +35,6 @@ def least(sparsity: np.ndarray) -> np.ndarray:
     return sparsity == sparsity[sparsity > 0].min()
 
 
-def labelled(pattern: str, names: Iterable[str]) -> dict[str, str]:
-    """Activation -> the label of its part: `{}` becomes its name."""
-    return {name: pattern.format(name) for name in names}
-
-
 SIGMOIDS = ("sigmoid", "hardsigmoid")
 QUICK = labelled("X, {} less relu, the least S > 0", SIGMOIDS)
 UNIMPORTANT = labelled("correlation of |W_i| and importance, {}, S > 0", SIGMOIDS)
@@ -54,27 +48,6 @@ SMOOTH = labelled("X, {} less relu, S >= .9", ("gelu", "silu"))
 CLEAN = labelled("interference, {} less relu, S >= .9", ("gelu", "silu"))
 
 LAD = "Found before by Lad and Kostolansky, 2023."
-
-
-def means(
-    ds: xarray.Dataset, variable: str, names: Iterable[str], where: Where
-) -> Iterator[np.ndarray]:
-    """A variable's mean over some sparsities, of each activation: (seeds,)."""
-    return iter(table(ds, variable)[index(ds, names)][:, at(ds, where)].mean(axis=1))
-
-
-def each(runs: Runs, labels: dict[str, str], variable: str, where: Where) -> dict[str, np.ndarray]:
-    """A variable of some activations, each a part of its own."""
-    found = means(runs["study"], variable, labels, where)
-    return dict(zip(labels.values(), found, strict=True))
-
-
-def against(
-    runs: Runs, labels: dict[str, str], variable: str, other: str, where: Where
-) -> dict[str, np.ndarray]:
-    """A variable of some activations less that of another, each a part of its own."""
-    base, *found = means(runs["study"], variable, (other, *labels), where)
-    return {part: one - base for part, one in zip(labels.values(), found, strict=True)}
 
 
 def _by_precision(runs: Runs, variable: str, labels: dict[str, str]) -> dict[str, np.ndarray]:

@@ -7,10 +7,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jsuper.claims._002_sigmoids import CORR, REVERSED, SOME, X, against, each, labelled
+from jsuper.claims._002_sigmoids import CORR, REVERSED, SOME, X
 from jsuper.claims.claim import Claim, Runs
 from jsuper.claims.rules import Above, Below, Between, Rate
-from jsuper.claims.values import Where, at, dense, everywhere, index, of, table
+from jsuper.claims.values import (
+    Where,
+    against,
+    at,
+    dense,
+    each,
+    everywhere,
+    index,
+    labelled,
+    of,
+    table,
+)
 from jsuper.store import NON_FINITE, OK
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ class Above:
     @property
     def words(self) -> str:
         """The rule in words."""
-        return f"above {self.margin:g}"
+        return f"above {self.margin:.3g}"
 
     @property
     def margins(self) -> tuple[float, float]:
@@ -61,7 +61,7 @@ class Below:
     @property
     def words(self) -> str:
         """The rule in words."""
-        return f"below {self.margin:g}"
+        return f"below {self.margin:.3g}"
 
     @property
     def margins(self) -> tuple[float, float]:
@@ -85,7 +85,7 @@ class Between:
     @property
     def words(self) -> str:
         """The rule in words."""
-        return f"between {self.low:g} and {self.high:g}"
+        return f"between {self.low:.3g} and {self.high:.3g}"
 
     @property
     def margins(self) -> tuple[float, float]:
@@ -111,7 +111,7 @@ class Exactly:
     @property
     def words(self) -> str:
         """The rule in words."""
-        return f"{self.number:g} within {self.tolerance:g}"
+        return f"{self.number:g}" + (f" within {self.tolerance:g}" if self.tolerance else "")
 
     @property
     def margins(self) -> tuple[float, float]:

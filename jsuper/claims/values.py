@@ -6,11 +6,12 @@ selection: a seed that lacks one of its models has NaN.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jsuper.claims.claim import Runs
 from jsuper.store import OK
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ def table(ds: xarray.Dataset, variable: str, *inner: str) -> np.ndarray:
     further = [str(d) for d in ds["status"].dims if d not in lead and ds.sizes[d] > 1]
     if further:
         raise ValueError(f"ds has the further axes {', '.join(further)}; select one value of each")
-    values = ds[variable].broadcast_like(ds["status"])
+    values = ds[variable]
+    if not set(ds["status"].dims) <= set(values.dims):
+        values = values.broadcast_like(ds["status"])
     extra = [d for d in ds["status"].dims if d not in lead]
     values, status = (
         a.isel(dict.fromkeys(extra, 0)).transpose(*lead, ...) for a in (values, ds["status"])
@@ -104,3 +107,32 @@ def difference(
 ) -> np.ndarray:
     """The mean of some activations less that of others, within each seed: (seeds,)."""
     return of(ds, variable, more, where) - of(ds, variable, less, where)
+
+
+# ---- parts ----
+
+
+def labelled(pattern: str, names: Iterable[str]) -> dict[str, str]:
+    """Activation -> the label of its part: `{}` becomes its name."""
+    return {name: pattern.format(name) for name in names}
+
+
+def means(
+    ds: xarray.Dataset, variable: str, names: Iterable[str], where: Where
+) -> Iterator[np.ndarray]:
+    """A variable's mean over some sparsities, of each activation: (seeds,)."""
+    return iter(table(ds, variable)[index(ds, names)][:, at(ds, where)].mean(axis=1))
+
+
+def each(runs: Runs, labels: dict[str, str], variable: str, where: Where) -> dict[str, np.ndarray]:
+    """A variable of some activations, each a part of its own."""
+    found = means(runs["study"], variable, labels, where)
+    return dict(zip(labels.values(), found, strict=True))
+
+
+def against(
+    runs: Runs, labels: dict[str, str], variable: str, other: str, where: Where
+) -> dict[str, np.ndarray]:
+    """A variable of some activations less that of another, each a part of its own."""
+    base, *found = means(runs["study"], variable, (other, *labels), where)
+    return {part: one - base for part, one in zip(labels.values(), found, strict=True)}
