@@ -216,6 +216,15 @@ def test_shuffled_labels_support_no_directional_claim_in_more_than_one_of_twenty
     assert false <= 0.05 * 200
 
 
+def test_claims_of_the_other_protocol_can_be_asked_of_its_sweep():
+    made = SWEEPS["protocol"](1)
+    ds = made_up.study(activations=made.activation, sparsity=made.sparsity)
+    found = judge([c for c in CLAIMS if c.protocol], {"study": ds})
+    assert len(found) >= 20
+    made_of = [any(np.isfinite(p.value) for p in judged.parts) for judged in found]
+    assert sum(made_of) >= len(found) - 2  # some ask for models without superposition
+
+
 # ---- the page and the command ----
 
 
