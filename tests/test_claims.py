@@ -194,6 +194,7 @@ def test_sweeps_keep_within_the_budget():
     assert set(ALPHAS.values()) <= set(SWEEPS["study"](1).values("activation"))
 
 
+@pytest.mark.slow
 def test_shuffled_labels_support_no_directional_claim_in_more_than_one_of_twenty():
     """Family-wise: a shuffle counts when any claim that compares activations is supported.
 

@@ -59,6 +59,7 @@ def test_every_plan_gives_the_same_models(reference, batching):
     agree(jsuper.run(SWEEP, plan=used, progress=False), reference)
 
 
+@pytest.mark.slow
 def test_the_fast_plan_trains_every_activation_as_the_plain_one_does():
     sweep = jsuper.Sweep(sparsity=(0.5, 0.97, 0.999), seeds=1, steps=200, dropout=(0.0, 0.2))
     assert len(sweep.activation) == 27
@@ -70,6 +71,7 @@ def test_the_fast_plan_trains_every_activation_as_the_plain_one_does():
     assert fast.loss_curve.values == pytest.approx(plain.loss_curve.values, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_sparsities_of_features_train_alike_in_narrow_and_whole_batches():
     sweep = jsuper.Sweep(
         activation=("relu", "gelu", "softmax"),
@@ -154,6 +156,7 @@ def test_blocks_may_lack_models_of_others(reference):
             assert np.abs(got - W).max() <= 1e-5 * np.abs(W).max(), setting
 
 
+@pytest.mark.slow
 def test_unpaired_models_have_their_own_draws():
     sweep = jsuper.Sweep(
         activation=("silu", "swish"), sparsity=0.5, seeds=2, steps=20, unpaired=True, **TINY
@@ -257,6 +260,7 @@ assert {key.device for key in _programs} == set(devices)
 """
 
 
+@pytest.mark.slow
 def test_several_accelerators_share_the_blocks():
     """Two CPU devices stand for two accelerators: each compiles for itself and does its part."""
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
@@ -289,6 +293,7 @@ class Scarce:
         monkeypatch.setattr(programs, "compiled", limited)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("used", [None, VMAPPED], ids=["sequential", "vmapped"])
 def test_out_of_memory_halves_the_block_and_goes_on(monkeypatch, used):
     sweep = jsuper.Sweep(activation="relu", sparsity=(0.1, 0.5, 0.9), seeds=3, steps=5, **TINY)
@@ -297,6 +302,7 @@ def test_out_of_memory_halves_the_block_and_goes_on(monkeypatch, used):
     agree(jsuper.run(sweep, progress=False, plan=used, workers=1), expected)
 
 
+@pytest.mark.slow
 def test_a_model_that_memory_never_holds_is_marked_failed(monkeypatch):
     Scarce(monkeypatch, most=0)
     ds = jsuper.run(jsuper.Sweep(activation="relu", steps=5, seeds=2, **TINY), progress=False)

@@ -78,6 +78,7 @@ def test_the_slope_is_the_mask_or_that_of_the_mean(name):
     assert expected_slopes == pytest.approx(np.tile(mean_slope, (100, 1)), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_gate_depends_on_seed_and_step_alone():
     sweep = jsuper.Sweep(activation="gelu_stochastic", sparsity=0.9, seeds=(4,), **TINY)
     alone = jsuper.run(sweep, progress=False)
@@ -91,6 +92,7 @@ def test_a_gate_depends_on_seed_and_step_alone():
     assert abs(ds.sel(at).W - gelu.W).max() > 1e-3  # the gate does something
 
 
+@pytest.mark.slow
 def test_random_and_gated_members_change_no_other():
     sweep = jsuper.Sweep(activation=("relu", "mish"), sparsity=(0.9, 0.999), seeds=2, **TINY)
     mixed = dataclasses.replace(sweep, activation=("relu", "mish", *RANDOM, *names.GATED))
@@ -201,6 +203,7 @@ def test_the_first_matrix_starts_as_without_a_gate_and_the_second_on_its_own():
     assert abs(np.corrcoef(params.W.ravel(), params.V.ravel())[0, 1]) < 0.1
 
 
+@pytest.mark.slow
 def test_a_folder_without_gates_takes_them_later(tmp_path):
     sweep = jsuper.Sweep(activation=("relu",), sparsity=(0.5, 0.9), seeds=2, **TINY)
     jsuper.run(sweep, tmp_path / "run", progress=False)

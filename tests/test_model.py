@@ -101,6 +101,7 @@ VALUES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "vector"),
     [
@@ -134,6 +135,7 @@ def test_gradient_of_every_activation_is_that_of_the_plain_loss(names, vector):
         assert difference(*pair) <= tolerance, setting
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "vector", [None, tuple(np.linspace(0.95, 0.9999, 20))], ids=["one sparsity", "per feature"]
 )

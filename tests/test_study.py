@@ -255,6 +255,7 @@ def test_gated_models_are_compared_at_equal_size():
     assert answer.rows[0].value == pytest.approx(math.log(0.5), abs=0.05)
 
 
+@pytest.mark.slow
 def test_a_sweeps_page_has_the_figures_that_its_axes_call_for():
     tiny = dict(n_features=6, n_hidden=2, batch_size=64, steps=40, records=8, seeds=2)
     families = jsuper.families.figures_of("toy")

@@ -57,7 +57,13 @@ def numpy_training(static, point, seed):
     return theta
 
 
-@pytest.mark.parametrize("optimizer", optimizers.REGISTRY)
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        name if name == "adamw" else pytest.param(name, marks=pytest.mark.slow)
+        for name in optimizers.REGISTRY
+    ],
+)
 def test_training_is_that_of_plain_numpy(optimizer):
     rate = 0.3 if optimizer.startswith("sgd") else 3e-3
     point = {"sparsity": 0.7, "learning_rate": rate, "weight_decay": 0.05}
@@ -107,6 +113,7 @@ def test_schedules_are_the_notebooks():
     assert float(optimizers.schedule("cosine", jnp.int32(0), 1)) == 1.0
 
 
+@pytest.mark.slow
 def test_a_schedule_changes_the_training():
     ds = [
         jsuper.run(
@@ -132,6 +139,7 @@ def test_a_model_alone_is_the_same_model_in_a_sweep():
     assert result["status"] == 1 and result["first_bad_step"] == -1
 
 
+@pytest.mark.slow
 def test_the_learning_rate_can_be_differentiated_through_training():
     static = Static(steps=20, records=1, **SMALL)
     train, key = make_train(static), jsuper.seed_key(0)
@@ -173,6 +181,7 @@ def test_curve_and_snapshots_show_the_training():
     assert float(ds.loss_curve.sel(step=40).mean()) < float(ds.loss_curve.sel(step=0).mean())
 
 
+@pytest.mark.slow
 def test_the_loss_is_that_of_a_large_plain_sample():
     names = ("relu", "sigmoid", "softmax", "softmax_batch", "solu_batch")
     sweep = jsuper.Sweep(activation=names, sparsity=(0.0, 0.9, 0.99), seeds=1, steps=100, **SMALL)
@@ -255,6 +264,7 @@ def test_equal_functions_give_equal_models(one, other):
     assert a.loss.values == pytest.approx(b.loss.values, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_float64_follows_float32():
     sweep = jsuper.Sweep(
         activation=("relu", "gelu"),
