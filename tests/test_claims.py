@@ -262,6 +262,15 @@ def few(monkeypatch):
             protocol=True,
         ),
         Claim("nice", "001", "It is nice.", untestable="Nice is not defined."),
+        Claim(  # which the other protocol does not ask
+            "few-more",
+            "002",
+            "GELU has more than ReLU.",
+            ("study",),
+            statistic,
+            {"X, GELU less ReLU | <b>": rules.Above(1)},
+            "features",
+        ),
     ]
     monkeypatch.setattr("jsuper.claims.sources.CLAIMS", tuple(claims))
     for where in ("jsuper.claims.command", "jsuper.claims.sweeps"):
@@ -288,12 +297,13 @@ def test_the_command_trains_decides_and_writes_and_trains_nothing_again(few, tmp
     assert first["protocol"]["verdict"] == first["verdict"]
     assert [s["preset"] for s in data["sweeps"]] == ["study", "protocol"]
     text = (tmp_path / "d" / "claims.md").read_text()
-    assert "Of 2 claims" in text and "X, GELU less ReLU \\| <b>" in text
+    assert "Of 3 claims" in text and "X, GELU less ReLU \\| <b>" in text
     assert "1 claims were also asked" in text and "1 verdicts survive it." in text
     assert (tmp_path / "d" / "claims-002.png").read_bytes()[:4] == b"\x89PNG"
     assert not (tmp_path / "d" / "claims-001.png").exists()
     html = (tmp_path / "runs" / "study" / "report.html").read_text()
-    assert ">Claims</h2>" in html and "GELU has &lt;i&gt;fewer&lt;/i&gt; than ReLU." in html
+    assert ">Claims</h2>" in html and "GELU has more than ReLU." in html
+    assert "GELU has &lt;i&gt;fewer&lt;/i&gt; than ReLU." in html
     assert ">Claims</h2>" not in (tmp_path / "runs" / "protocol" / "report.html").read_text()
     assert cli.main([*flags, "--no-report"]) == 0
     assert capsys.readouterr().out.count("models are done") == 2

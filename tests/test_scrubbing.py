@@ -70,6 +70,9 @@ def of_activation(name):
         V, c = RNG.normal(size=(M, N)), RNG.normal(size=N)
         act = PLAIN["gelu"]
         return {"V": V, "c": c}, lambda h: act(W.T @ h + B[:, None]) * (V.T @ h + c[:, None])
+    if name == "untied":
+        own = RNG.normal(size=(M, N))
+        return {"W_dec": own}, lambda h: PLAIN["gelu"](own.T @ h + B[:, None])
     return {}, lambda h: PLAIN[name](W.T @ h + B[:, None])
 
 
@@ -78,7 +81,7 @@ def of_activation(name):
 
 @pytest.mark.parametrize(
     ("activation", "deep"),
-    [("relu", False), *((a, True) for a in ("gelu_stochastic", "softmax", "geglu"))],
+    [("relu", False), *((a, True) for a in ("gelu_stochastic", "softmax", "geglu", "untied"))],
 )
 def test_scrubbing_is_its_definition(activation, deep):
     gate, model = of_activation(activation)
@@ -89,8 +92,9 @@ def test_scrubbing_is_its_definition(activation, deep):
         read = [E.T @ np.diag(reads[i].astype(float)) @ E for i in range(N)]
     out, shuffled = model(W @ X), model(W @ OTHER)
     done = scrubbed_by_hand(model, X, OTHER, HYPOTHESIS, read)
+    name = "gelu" if activation == "untied" else activation
     found = scrub(
-        W, B, activation, Samples(X, OTHER), HYPOTHESIS, IMPORTANCE, subspaces=subspaces, **gate
+        W, B, name, Samples(X, OTHER), HYPOTHESIS, IMPORTANCE, subspaces=subspaces, **gate
     )
     variance = np.concatenate([out, shuffled], axis=1).var(axis=1)
     gap = ((out - done) ** 2).mean(axis=1)
@@ -518,6 +522,23 @@ def test_what_cannot_be_scrubbed_has_no_value_and_spoils_none(ds):
     assert int(scrubs.isnull().sum()) == len(of_sweeps.HYPOTHESES)
     assert (scrubs.sel(hypothesis="all").fillna(1) == 1).all()
     assert of_sweeps.left_out(ds) == ["softmax_batch", "own_function"]
+
+
+def test_untied_models_are_read_by_their_own_decoder():
+    tied = {"activation": "relu", "sparsity": 0.9, "n_features": 5, "n_hidden": 3, "steps": 50}
+    trained = jsuper.run(jsuper.Sweep(**tied, tied=(True, False), seeds=1), progress=False)
+    ds = jsuper.scrub_all(trained).squeeze()
+    one = ds.sel(tied=False)
+    own = one.W_dec.values
+    assert abs(own - one.W.values).max() > 0.1
+    samples = samplers.sparse(0.9, 5, of_sweeps.BLOCKS * samplers.BLOCK)
+    importance = 0.7 ** np.arange(5)
+    tried = hypotheses.ready(one.W.values)["self"]
+    weights, bias = one.W.values, one.b.values
+    found = scrub(weights, bias, "relu", samples, tried, importance, W_dec=own)
+    mine = one.scrub_recovered.sel(hypothesis="self")
+    np.testing.assert_allclose(mine, found.recovered, rtol=2e-4, atol=2e-5)
+    assert abs(mine - scrub(weights, bias, "relu", samples, tried, importance).recovered) > 0.01
 
 
 def test_models_of_several_shapes(ds):

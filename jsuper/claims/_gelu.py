@@ -10,7 +10,7 @@ from jsuper.analysis.statements import Statement, statements
 from jsuper.claims.claim import Claim
 from jsuper.claims.rules import Exactly
 
-AGREES = "the sentence agrees with the numbers (1) or not (0)"
+AGREES = "agreement with the closed forms (1: all of it)"
 HOLDS = ("right", "right, with a limit")  # of a statement's verdicts; the others contradict it
 
 

@@ -56,6 +56,7 @@ def parts(found: Sequence[Any], unit: str, *, title: str = "", ax: Axes | None =
     ax.set_yticks(range(len(found)), [_broken(p["label"]) for p in found], fontsize=SMALL)
     ax.set_ylim(len(found) - 0.45, -0.55)
     ax.tick_params(axis="x", labelsize=SMALL)
+    ax.locator_params(axis="x", nbins=6)
     ax.set_xlabel(unit, fontsize=SMALL)
     if title:
         ax.set_title(title, fontsize=TITLE - 1, loc="left")
