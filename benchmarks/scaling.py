@@ -71,14 +71,14 @@ print(json.dumps(timing))
 
 # How long a command takes to its first step; the folder of compiled programs is given.
 START = """
-import sys, threading, time
+import sys, time
 began = float(sys.argv[1])
 import jsuper
-from jsuper import counters, plan, programs, runner
+from jsuper import counters, plan, programs, runner, stopping
 programs.use_compilation_cache()
 used = plan.make_plan("cpu")
 job = runner.prepare(jsuper.Sweep(), None, used)
-progress, stop = counters.Progress(), threading.Event()
+progress, stop = counters.Progress(), stopping.Stop()
 def tick():
     if progress.model_steps and not stop.is_set():
         print(time.time() - began, flush=True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import os
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +25,7 @@ from jsuper import families, runner, store
 from jsuper.flags import RunOptions, default_folder, parse
 from jsuper.grid import n_models
 from jsuper.spec import BaseSweep, SpecError
+from jsuper.stopping import Stop
 from jsuper.store import RunError
 
 DONE, ERROR, BAD_INPUT, SOME_NON_FINITE, STOPPED, STOPPED_AT_ONCE = 0, 1, 2, 3, 75, 130
@@ -95,6 +96,8 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
         raise SpecError(f"platform={options.platform!r} is not one of auto, cpu, gpu, tpu")
     if options.workers is not None and options.workers < 1:
         raise SpecError(f"workers={options.workers} is not >= 1")
+    if not 0 <= options.grace < math.inf:
+        raise SpecError(f"grace={options.grace} is not in [0, inf), in seconds; try 30")
     job = runner.held(asked, folder)
     if runner.all_points(asked, job):
         print(f"All {n_models(asked)} models are done: {folder}")
@@ -113,10 +116,10 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     print(summary.plan_text(job, plan), flush=True)
     if options.dry_run:
         return DONE
-    stop, asked_to_stop = threading.Event(), threading.Event()
-    _on_signal(lambda: _ask_to_stop(stop, asked_to_stop))
+    stop = Stop()
+    _on_signal(lambda: _ask_to_stop(stop, options.grace))
     (folder / "report.html").unlink(missing_ok=True)  # of fewer models than there will be
-    if not _execute(job, plan, options, stop) or asked_to_stop.is_set():
+    if not _execute(job, plan, options, stop) or stop.is_set():
         print(f"Stopped. What is finished is in {folder}; run again to continue.", file=sys.stderr)
         return STOPPED
 
@@ -129,7 +132,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     return _exit_code(options, runner.count_non_finite(job))
 
 
-def _execute(job: runner.Job, plan: Any, options: RunOptions, stop: threading.Event) -> bool:
+def _execute(job: runner.Job, plan: Any, options: RunOptions, stop: Stop) -> bool:
     """Whether the job came to its end."""
     from jsuper.counters import Progress
     from jsuper.programs import use_compilation_cache
@@ -149,7 +152,7 @@ def _execute(job: runner.Job, plan: Any, options: RunOptions, stop: threading.Ev
 
 
 def _on_signal(act: Callable[[], None]) -> None:
-    """The first SIGINT or SIGTERM acts, another one stops at once.
+    """The first SIGINT, SIGTERM or SIGUSR1 acts, another one stops at once.
 
     What follows the first within an instant is the same request: `timeout` and some schedulers
     signal the process and then its group.
@@ -165,14 +168,18 @@ def _on_signal(act: Callable[[], None]) -> None:
         elif now - first[0] > SAME_REQUEST_SECONDS:
             os._exit(STOPPED_AT_ONCE)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):  # the last is not on Windows
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), handle)
 
 
-def _ask_to_stop(*events: threading.Event) -> None:
-    print("\nstopping; once more to stop at once", file=sys.stderr, flush=True)
-    for event in events:
-        event.set()
+def _ask_to_stop(stop: Stop, grace: float) -> None:
+    print(
+        f"\nstopping: what ends within {grace:g} s is finished; once more to stop at once",
+        file=sys.stderr,
+        flush=True,
+    )
+    stop.set(grace)
 
 
 def concluded(work: Callable[[], None]) -> bool:

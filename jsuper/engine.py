@@ -25,6 +25,7 @@ from jsuper.counters import Progress
 from jsuper.grid import Chunk, Setting
 from jsuper.plan import Device, Plan
 from jsuper.spec import digest, plain
+from jsuper.stopping import Stop
 
 SEGMENT_SECONDS = 0.5  # a call on a CPU: progress and signals are seen between calls
 FAILED = 3
@@ -61,7 +62,7 @@ def train_chunks(
     chunks: list[Chunk],
     company: list[Chunk],
     progress: Progress,
-    stop: threading.Event,
+    stop: Stop,
     tick: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Chunk, Arrays]]:
     """Train chunks on the plan's devices and yield each with its arrays (settings, seeds, ...).
@@ -72,8 +73,8 @@ def train_chunks(
         company: the whole sweep's chunks, also those that are done: programs are made for all of
             them, so that a model is trained by the same program whatever is left to do.
         progress: counters that the workers keep up to date.
-        stop: set it (from a signal handler, say) and the workers end within a segment; what is
-            not finished by then is not yielded.
+        stop: set it (from a signal handler, say) and no further block begins; one that is not
+            expected to end within the grace ends within a segment, and is not yielded.
         tick: called several times a second in the caller's thread.
 
     Raises:
@@ -103,8 +104,10 @@ def train_chunks(
                 waiting[name] -= block.n_models
                 if waiting[name] == 0:
                     yield block.chunk, filled.pop(name)
-    finally:
+    except BaseException:  # a worker's, or the caller wants no more
         stop.set()
+        raise
+    finally:
         for thread in threads:
             thread.join()
 
@@ -196,7 +199,7 @@ def _work(
     todo: queue.SimpleQueue,
     done: queue.SimpleQueue,
     progress: Progress,
-    stop: threading.Event,
+    stop: Stop,
 ) -> None:
     """A worker: blocks from the queue until it is empty or somebody says stop."""
     while not stop.is_set():
@@ -214,7 +217,7 @@ def _work(
 
 
 def train_block(
-    plan: Plan, device: Device, block: Block, progress: Progress, stop: threading.Event
+    plan: Plan, device: Device, block: Block, progress: Progress, stop: Stop
 ) -> Iterator[tuple[Block, Arrays]]:
     """Train a block, in tiles where the device's memory does not hold its program whole."""
     key = programs.fitting_key(block.key(plan, device), progress)
@@ -223,7 +226,7 @@ def train_block(
 
 
 def _train_tile(
-    plan: Plan, device: Device, tile: Block, progress: Progress, stop: threading.Event
+    plan: Plan, device: Device, tile: Block, progress: Progress, stop: Stop
 ) -> Iterator[tuple[Block, Arrays]]:
     """Train what one call holds; where memory runs out all the same, halve it and go on."""
     try:
@@ -273,11 +276,12 @@ def failed(block: Block) -> Arrays:
 
 
 def _train(
-    plan: Plan, device: Device, block: Block, progress: Progress, stop: threading.Event
+    plan: Plan, device: Device, block: Block, progress: Progress, stop: Stop
 ) -> Arrays | None:
     settings, keys = programs.inputs(block)  # first: its small programs would wait for the large
     program = programs.compiled(block.key(plan, device), progress)
     state = program.init(settings, keys)
+    done = 0
     for start, n in segments(program, stop):
         began = time.perf_counter()
         state = program.advance(state, settings, keys, np.int32(start), np.int32(n))
@@ -286,7 +290,8 @@ def _train(
         program.observe(seconds / n)
         progress.add(model_steps=n * block.n_models, train_s=seconds)
         progress.segment_done()
-    if stop.is_set():
+        done = start + n
+    if done < program.steps:
         return None
     began = time.perf_counter()
     progress.add(measuring=1)
@@ -303,14 +308,14 @@ def _train(
     return result
 
 
-def segments(program: programs.Program, stop: threading.Event) -> Iterator[tuple[int, int]]:
+def segments(program: programs.Program, stop: Stop) -> Iterator[tuple[int, int]]:
     """(start, number of steps) of the calls: to the next recorded step, or to about half a second.
 
     A program with a fixed number of steps per call is always asked for that number.
     """
     stops = [*program.stops, program.steps]
     for start, end in zip(stops, stops[1:], strict=False):
-        while start < end and not stop.is_set():
+        while start < end and stop.allows(program.seconds_of(program.steps - start)):
             n = program.fixed or max(1, min(end - start, program.steps_in(SEGMENT_SECONDS)))
             yield start, n
             start += n

@@ -29,6 +29,8 @@ class RunOptions:
     plan: Literal["auto", "reference", "sequential", "rows", "vmapped", "fused"] = "auto"
     """how models are batched; reference: whole batches, one model after another; vmapped and fused
     are for accelerators, slow and large on a CPU"""
+    grace: float = 30.0
+    """seconds in which blocks that are nearly done are finished after SIGTERM, SIGINT or SIGUSR1"""
     dry_run: bool = False
     """print the plan and end"""
     fail_on_nonfinite: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import threading
 import time
@@ -51,6 +52,10 @@ class Program:
         if self.seconds_per_step is None:
             return FIRST_SEGMENT
         return int(seconds / max(self.seconds_per_step, 1e-9))
+
+    def seconds_of(self, steps: int) -> float:
+        """About how long so many steps take; infinite as long as none has been timed."""
+        return math.inf if self.seconds_per_step is None else steps * self.seconds_per_step
 
 
 _programs: dict[Any, Program] = {}

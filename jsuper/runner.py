@@ -8,7 +8,6 @@ import platform as host
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from jsuper import store
 from jsuper.grid import Chunk, missing
 from jsuper.spec import BaseSweep, SpecError, plain
+from jsuper.stopping import Stop
 
 if TYPE_CHECKING:
     import xarray
@@ -102,7 +102,7 @@ def execute(
     job: Job,
     plan: Plan,
     progress: Progress,
-    stop: threading.Event,
+    stop: Stop,
     tick: Callable[[], None] = lambda: None,
 ) -> None:
     """Train what a job lacks; every finished chunk is written at once.
@@ -212,7 +212,7 @@ def run(
     if plan is None or isinstance(plan, str):
         plan = make_plan(platform, workers, plan or "auto")
     job = prepare(sweep, Path(out) if out is not None else None, plan)
-    counters, stop = Progress(), threading.Event()
+    counters, stop = Progress(), Stop()
     with reporter(job.todo, counters, quiet=not progress) as tick:
         execute(job, plan, counters, stop, tick)
     ds = to_dataset(sweep.to_dict(), job.chunks, job.arrays)

@@ -505,12 +505,21 @@ def test_compiled_programs_are_kept_in_a_folder_of_the_user(script, uninterrupte
     assert any(p.is_file() for p in (script.caches / "jsuper").rglob("*"))
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 75), (signal.SIGKILL, -signal.SIGKILL)])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "number, grace, code",
+    [
+        (signal.SIGTERM, 0, 75),
+        (signal.SIGUSR1, 30, 75),
+        (signal.SIGKILL, 0, -signal.SIGKILL),
+    ],
+)
 def test_an_interrupted_run_goes_on_to_the_same_content(
-    script, tmp_path, uninterrupted, number, code
+    script, tmp_path, uninterrupted, number, grace, code
 ):
     run = tmp_path / "run"
-    process = script(*LONG, "--workers", 1, "--out", run, code=ONE_BY_ONE)
+    flags = (*LONG, "--workers", 1, "--grace", grace)
+    process = script(*flags, "--out", run, code=ONE_BY_ONE)
     deadline = time.monotonic() + 60
     while not chunk_files(run) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -528,6 +537,7 @@ def test_an_interrupted_run_goes_on_to_the_same_content(
     assert_same_content(run, uninterrupted)
 
 
+@pytest.mark.slow
 def test_what_is_left_may_be_a_single_activation(sweep, tmp_path):
     """Whatever is left of a run, it is trained by the same program."""
     command = ("--activation relu gelu --sparsity 0.9 --seeds 1 --steps 200" + SIZE).split()

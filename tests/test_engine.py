@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 
 import jax
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 import jsuper
 from jsuper import counters, engine, plan, programs
 from jsuper.grid import Chunk, expand
+from jsuper.stopping import Stop
 from jsuper.toy import rows
 from jsuper.toy import train as toy
 
@@ -38,12 +38,14 @@ def agree(a, b):
     assert (a.status == b.status).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("chunk_models", "workers"), [(1, 3), (4, 1)])
 def test_chunks_and_workers_do_not_matter(reference, monkeypatch, chunk_models, workers):
     monkeypatch.setattr(plan, "max_models", lambda *_: chunk_models)
     agree(jsuper.run(SWEEP, progress=False, workers=workers), reference)
 
 
+@pytest.mark.slow
 def test_order_of_axes_and_company_do_not_matter(reference):
     other = dataclasses.replace(
         SWEEP, activation=("softmax", "mish", "relu"), sparsity=(0.99, 0.0, 0.5), seeds=(2, 9, 0)
@@ -126,7 +128,7 @@ def test_a_model_that_diverges_leaves_the_others_of_its_row_as_they_are():
 
 
 def trained(*chunks):
-    used, progress, stop = plan.make_plan("cpu"), counters.Progress(), threading.Event()
+    used, progress, stop = plan.make_plan("cpu"), counters.Progress(), Stop()
     return dict(
         (chunk.name, arrays)
         for chunk, arrays in engine.train_chunks(used, list(chunks), list(chunks), progress, stop)
@@ -170,6 +172,7 @@ def test_unpaired_models_have_their_own_draws():
     agree(vmapped, ds)
 
 
+@pytest.mark.slow
 def test_shapes_may_be_odd():
     sweep = jsuper.Sweep(
         activation=("relu", "tanh"),
@@ -321,7 +324,7 @@ def test_a_workers_error_reaches_the_caller(monkeypatch):
 def test_stopping_yields_whole_chunks_only():
     group = expand(jsuper.Sweep(activation="relu", sparsity=0.5, seeds=40, steps=300, **TINY))[0]
     chunks = [Chunk("toy", group.static, group.settings, (s,)) for s in group.seeds]
-    stop, progress, finished = threading.Event(), counters.Progress(), []
+    stop, progress, finished = Stop(), counters.Progress(), []
     used = plan.Plan("cpu", (CPU, CPU))
     for chunk, arrays in engine.train_chunks(used, chunks, chunks, progress, stop):
         finished.append(chunk)
@@ -329,6 +332,31 @@ def test_stopping_yields_whole_chunks_only():
         if len(finished) == 3:
             stop.set()
     assert 3 <= len(finished) < 40
+
+
+@pytest.mark.parametrize("grace", [0.0, 60.0])
+def test_a_block_ends_where_the_grace_holds_it(grace):
+    group = expand(jsuper.Sweep(activation="relu", sparsity=0.5, seeds=4, steps=4000, **TINY))[0]
+    chunks = [Chunk("toy", group.static, group.settings, (s,)) for s in group.seeds]
+    stop, progress = Stop(), counters.Progress()
+
+    def tick():
+        if progress.model_steps and not stop.is_set():
+            stop.set(grace)
+
+    used = plan.Plan("cpu", (CPU,))
+    finished = list(engine.train_chunks(used, chunks, chunks, progress, stop, tick))
+    assert len(finished) == (1 if grace else 0)
+
+
+def test_the_earliest_end_that_was_asked_for_holds():
+    stop = Stop()
+    assert not stop.is_set() and stop.allows(float("inf"))
+    stop.set(60)
+    assert stop.is_set() and stop.allows(50) and not stop.allows(70)
+    stop.set(1)
+    stop.set(60)
+    assert stop.allows(0.5) and not stop.allows(2)
 
 
 def test_a_jax_that_is_configured_otherwise_does_not_change_a_result(reference):

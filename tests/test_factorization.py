@@ -375,6 +375,7 @@ def test_log_spaced_records_begin_densely_and_end_with_the_last_step():
 TINY = {"size": 12, "steps": 60, "records": 6, "seeds": 3}
 
 
+@pytest.mark.slow
 def test_every_plan_gives_the_same_models():
     sweep = Sweep(rank=2, pairs=(2, 3), learning_rate=(0.01, 0.1), **TINY)
     reference = jsuper.run(sweep, progress=False)

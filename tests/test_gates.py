@@ -214,6 +214,7 @@ def test_a_folder_without_gates_takes_them_later(tmp_path):
     xr.testing.assert_identical(jsuper.load(tmp_path / "run").V, ds.V)
 
 
+@pytest.mark.slow
 def test_the_analysis_measures_gated_models_with_their_second_matrix():
     sweep = jsuper.Sweep(activation=("gelu", "geglu"), sparsity=(0.5, 0.9), seeds=2, **TINY)
     ds = jsuper.analyze(jsuper.run(sweep, progress=False))
