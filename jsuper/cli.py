@@ -1,4 +1,4 @@
-"""The command line: `jsuper sweep`, `report`, `scrub`, `study`, `claims`, `export`.
+"""The command line: `jsuper sweep`, `report`, `scrub`, `study`, `claims`, `status` and more.
 
 Thin: it reads TOML and flags into a sweep, checks the folder, and calls the runner. Neither
 `--help` nor bad input nor a finished run imports jax.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import math
 import os
 import signal
@@ -21,7 +22,7 @@ from typing import Annotated, Any
 import tyro
 
 import jsuper
-from jsuper import families, runner, store
+from jsuper import families, runner, sharing, store
 from jsuper.flags import RunOptions, default_folder, parse
 from jsuper.grid import n_models
 from jsuper.spec import BaseSweep, SpecError
@@ -41,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
         "scrub": scrub,
         "study": study,
         "claims": claims,
+        "status": status,
+        "verify": verify,
         "export": export,
     }
     if argv and argv[0] in commands:
@@ -98,6 +101,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
         raise SpecError(f"workers={options.workers} is not >= 1")
     if not 0 <= options.grace < math.inf:
         raise SpecError(f"grace={options.grace} is not in [0, inf), in seconds; try 30")
+    shard = None if options.shard is None else sharing.shard_of(options.shard)
     job = runner.held(asked, folder)
     if runner.all_points(asked, job):
         print(f"All {n_models(asked)} models are done: {folder}")
@@ -112,7 +116,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     from jsuper.plan import make_plan
 
     plan = make_plan(options.platform, options.workers, options.plan)
-    job = runner.prepare(asked, folder, plan)
+    job = runner.prepare(asked, folder, plan, shard)
     print(summary.plan_text(job, plan), flush=True)
     if options.dry_run:
         return DONE
@@ -122,6 +126,12 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     if not _execute(job, plan, options, stop) or stop.is_set():
         print(f"Stopped. What is finished is in {folder}; run again to continue.", file=sys.stderr)
         return STOPPED
+    if shard is not None:  # by now others may have done theirs
+        job = runner.held(asked, folder)
+        if not runner.all_points(asked, job):
+            left = len(job.chunks) - len(job.arrays)
+            print(f"share {options.shard} is done; {left} chunks of others are left in {folder}")
+            return _exit_code(options, runner.count_non_finite(job))
 
     def conclude() -> None:
         summary.show(job)
@@ -345,6 +355,62 @@ def claims(argv: list[str]) -> int:
     from jsuper.claims import command
 
     return command.claims(argv)
+
+
+@dataclasses.dataclass(frozen=True)
+class StatusOptions:
+    """Show how far a run is, from any terminal while it is running: done, missing, failed and
+    diverged models, rate and time left."""
+
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+    """run folder"""
+    json: bool = False
+    """as JSON"""
+
+
+def status(argv: list[str] | None = None) -> int:
+    """`jsuper status RUN`."""
+    options = tyro.cli(
+        StatusOptions, prog="jsuper status", args=argv, config=(tyro.conf.FlagCreatePairsOff,)
+    )
+
+    def show() -> int:
+        from jsuper.status import status_of, words
+
+        found = status_of(options.run)
+        more = {"missing": found.missing, "seconds_left": found.seconds_left}
+        print(json.dumps(dataclasses.asdict(found) | more) if options.json else words(found))
+        return DONE
+
+    return reported(show)
+
+
+@dataclasses.dataclass(frozen=True)
+class VerifyOptions:
+    """Read every byte of a run's chunks and name those that are damaged; exit code 1 if any is."""
+
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+    """run folder"""
+
+
+def verify(argv: list[str] | None = None) -> int:
+    """`jsuper verify RUN`."""
+    options = tyro.cli(VerifyOptions, prog="jsuper verify", args=argv)
+
+    def check() -> int:
+        from jsuper.status import problems, status_of
+
+        found = list(problems(options.run))
+        for line in found:
+            print(line)
+        done = status_of(options.run)
+        print(
+            f"{done.chunks_done} of {done.chunks} chunks are there; {len(found) or 'no'} "
+            f"problem{'' if len(found) == 1 else 's'}"
+        )
+        return ERROR if found else DONE
+
+    return reported(check)
 
 
 @dataclasses.dataclass(frozen=True)

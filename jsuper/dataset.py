@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsuper import extras, families, store
+from jsuper import extras, families, sharing, store
 from jsuper.grid import Chunk
 from jsuper.spec import SpecError
 
@@ -44,7 +44,7 @@ def load(path: str | Path) -> xarray.Dataset:
             if arrays is not None:
                 whole[chunk.name] = arrays
     ds = to_dataset(manifest["sweep"], chunks, whole)
-    ds.attrs["sessions"] = json.dumps(manifest["sessions"])
+    ds.attrs["sessions"] = json.dumps(sharing.sessions_of(folder, manifest))
     return extras.merged(ds, folder, manifest)
 
 

@@ -64,6 +64,7 @@ def train_chunks(
     progress: Progress,
     stop: Stop,
     tick: Callable[[], None] = lambda: None,
+    there: Callable[[Chunk], bool] = lambda chunk: False,
 ) -> Iterator[tuple[Chunk, Arrays]]:
     """Train chunks on the plan's devices and yield each with its arrays (settings, seeds, ...).
 
@@ -76,6 +77,8 @@ def train_chunks(
         stop: set it (from a signal handler, say) and no further block begins; one that is not
             expected to end within the grace ends within a segment, and is not yielded.
         tick: called several times a second in the caller's thread.
+        there: whether somebody else has finished a chunk by now, which is then not trained and not
+            yielded; called by workers before each block.
 
     Raises:
         Exception: whatever a worker raised, after the others have stopped.
@@ -85,7 +88,9 @@ def train_chunks(
     for block in blocks:
         todo.put(block)
     threads = [
-        threading.Thread(target=_work, args=(plan, d, todo, done, progress, stop), daemon=True)
+        threading.Thread(
+            target=_work, args=(plan, d, todo, done, progress, stop, there), daemon=True
+        )
         for d in plan.worker_devices[: len(blocks)]
     ]
     for thread in threads:
@@ -200,6 +205,7 @@ def _work(
     done: queue.SimpleQueue,
     progress: Progress,
     stop: Stop,
+    there: Callable[[Chunk], bool],
 ) -> None:
     """A worker: blocks from the queue until it is empty or somebody says stop."""
     while not stop.is_set():
@@ -208,6 +214,8 @@ def _work(
         except queue.Empty:
             return
         try:
+            if there(block.chunk):
+                continue
             with programs.context(block.static, device):
                 for part, result in train_block(plan, device, block, progress, stop):
                     done.put((part, result))

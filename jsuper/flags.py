@@ -29,6 +29,8 @@ class RunOptions:
     plan: Literal["auto", "reference", "sequential", "rows", "vmapped", "fused"] = "auto"
     """how models are batched; reference: whole batches, one model after another; vmapped and fused
     are for accelerators, slow and large on a CPU"""
+    shard: str | None = None
+    """i/N: train the i-th (from 1) of N shares of the chunks, and leave the others to others"""
     grace: float = 30.0
     """seconds in which blocks that are nearly done are finished after SIGTERM, SIGINT or SIGUSR1"""
     dry_run: bool = False

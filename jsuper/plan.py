@@ -115,11 +115,11 @@ def max_models(plan: Plan, sweep: BaseSweep, group: Group) -> int:
     return int(min(max(wanted, low), high))
 
 
-def chunks_of(plan: Plan, sweep: BaseSweep, groups: list[Group]) -> list[Chunk]:
-    """The chunks that groups are split into when this plan creates a run."""
+def chunks_of(plan: Plan, sweep: BaseSweep, groups: list[Group], processes: int = 1) -> list[Chunk]:
+    """The chunks that groups are split into when so many processes of this plan create a run."""
     chunks = []
     for group in groups:
-        chunks += partition(sweep, group, max_models(plan, sweep, group), plan.workers)
+        chunks += partition(sweep, group, max_models(plan, sweep, group), processes * plan.workers)
     return chunks
 
 

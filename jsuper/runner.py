@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jsuper import store
+from jsuper import sharing, store
 from jsuper.grid import Chunk, missing
 from jsuper.spec import BaseSweep, SpecError, plain
 from jsuper.stopping import Stop
@@ -40,12 +40,14 @@ class Job:
     chunks: list[Chunk]
     arrays: dict[str, store.Arrays]  # of finished chunks, by name
     damaged: list[Chunk]
-    sessions: list[dict[str, Any]]  # when, where and with what the folder was worked on before
+    held: frozenset[str] = frozenset()  # names of the chunks that the folder's manifest has
+    shard: sharing.Shard | None = None  # which share of the chunks is this process's; None: all
 
     @property
     def todo(self) -> list[Chunk]:
-        """Chunks that still have to be trained."""
-        return [c for c in self.chunks if c.name not in self.arrays]
+        """Chunks that this process still has to train."""
+        mine = sharing.share(self.chunks, self.shard)
+        return [c for c in mine if c.name not in self.arrays]
 
 
 def held(sweep: BaseSweep, folder: Path | None) -> Job:
@@ -55,24 +57,26 @@ def held(sweep: BaseSweep, folder: Path | None) -> Job:
         SpecError: the folder holds another sweep, or is no run folder at all.
     """
     if folder is None:
-        return Job(sweep, None, [], {}, [], [])
+        return Job(sweep, None, [], {}, [])
     manifest = store.read_manifest(folder)
     if manifest is None:
         if _occupied(folder):
             raise SpecError(
                 f"out={str(folder)!r} is there already and is not a run folder; give another --out"
             )
-        return Job(sweep, folder, [], {}, [], [])
+        return Job(sweep, folder, [], {}, [])
     store.check_extends(sweep, manifest, folder)
     chunks = [_with_callables(c, sweep) for c in store.chunks_in(manifest)]
     arrays, damaged = store.done(folder, chunks)
-    return Job(sweep, folder, chunks, arrays, damaged, manifest["sessions"])
+    return Job(sweep, folder, chunks, arrays, damaged, frozenset(c.name for c in chunks))
 
 
 def _occupied(folder: Path) -> bool:
-    """Whether something that is no empty folder stands there."""
+    """Whether something stands there; hidden files alone are what a killed start has left."""
     try:
-        return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+        if not folder.is_dir():
+            return folder.exists()
+        return any(not p.name.startswith(".") for p in folder.iterdir())
     except OSError as error:
         raise SpecError(f"out={str(folder)!r} cannot be used: {error.strerror}") from error
 
@@ -89,13 +93,22 @@ def _with_callables(chunk: Chunk, sweep: BaseSweep) -> Chunk:
     return dataclasses.replace(chunk, settings=settings)
 
 
-def prepare(sweep: BaseSweep, folder: Path | None, plan: Plan) -> Job:
-    """The job of a sweep: what its folder holds, and chunks for the points that it lacks."""
+def prepare(
+    sweep: BaseSweep, folder: Path | None, plan: Plan, shard: sharing.Shard | None = None
+) -> Job:
+    """The job of a sweep: what its folder holds, and chunks for the points that it lacks.
+
+    Args:
+        sweep: what to train.
+        folder: the run folder; None: in memory.
+        plan: of this machine; where it makes chunks it makes enough for all shares.
+        shard: (i, N): train the i-th of N shares of the chunks alone.
+    """
     from jsuper.plan import chunks_of
 
     job = held(sweep, folder)
-    new = chunks_of(plan, sweep, missing(sweep, job.chunks))
-    return dataclasses.replace(job, chunks=job.chunks + new)
+    new = chunks_of(plan, sweep, missing(sweep, job.chunks), shard[1] if shard else 1)
+    return dataclasses.replace(job, chunks=job.chunks + new, shard=shard)
 
 
 def execute(
@@ -113,20 +126,55 @@ def execute(
     """
     from jsuper.engine import train_chunks
 
-    session = about(plan)
-    if job.folder is not None:
-        for chunk in job.damaged:
-            store.set_aside(job.folder, chunk)
-        store.write_manifest(job.folder, job.sweep, job.chunks, [*job.sessions, session])
-    for chunk, arrays in train_chunks(plan, job.todo, job.chunks, progress, stop, tick):
-        if job.folder is not None:
-            _write(job, chunk, arrays)
-        job.arrays[chunk.name] = arrays
-    if job.folder is not None:
+    session = sharing.begin_session(about(plan))
+    if job.folder is None:
+        for chunk, arrays in train_chunks(plan, job.todo, job.chunks, progress, stop, tick):
+            job.arrays[chunk.name] = arrays
+    else:
+        _fix_partition(job, plan)
+        sharing.write_session(job.folder, session)
+        _train_in(job, job.folder, plan, progress, stop, tick)
         session |= {"ended": _now(), "model_steps": progress.model_steps}
-        store.write_manifest(job.folder, job.sweep, job.chunks, [*job.sessions, session])
+        sharing.write_session(job.folder, session)
     if job.todo:
         raise StoppedError(f"{len(job.todo)} of {len(job.chunks)} chunks are left")
+
+
+def _fix_partition(job: Job, plan: Plan) -> None:
+    """Write the job's chunks into the manifest; where another process was first, take its own."""
+    folder = job.folder
+    assert folder is not None
+    with sharing.locked(folder):
+        manifest = store.read_manifest(folder)
+        names = frozenset(c["name"] for c in manifest["chunks"]) if manifest else frozenset()
+        if names != job.held:
+            now = prepare(job.sweep, folder, plan, job.shard)
+            job.chunks, job.arrays, job.damaged = now.chunks, now.arrays, now.damaged
+        for chunk in store.done(folder, job.damaged)[1]:  # unless it has been mended meanwhile
+            store.set_aside(folder, chunk)
+        if manifest is None or names != {c.name for c in job.chunks}:
+            sessions = manifest["sessions"] if manifest else []
+            store.write_manifest(folder, job.sweep, job.chunks, sessions)
+
+
+def _train_in(
+    job: Job,
+    folder: Path,
+    plan: Plan,
+    progress: Progress,
+    stop: Stop,
+    tick: Callable[[], None],
+) -> None:
+    """Train what the folder lacks; what another process finishes meanwhile is not trained again."""
+    from jsuper.engine import train_chunks
+
+    def there(chunk: Chunk) -> bool:
+        return store.chunk_path(folder, chunk.name).exists()
+
+    for chunk, arrays in train_chunks(plan, job.todo, job.chunks, progress, stop, tick, there):
+        _write(job, chunk, arrays)
+        job.arrays[chunk.name] = arrays
+    job.arrays |= store.done(folder, [c for c in job.todo if there(c)])[0]
 
 
 def _write(job: Job, chunk: Chunk, arrays: store.Arrays) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import jsuper
-from jsuper import cli, store
+from jsuper import cli, sharing, store
 
 REPO = Path(jsuper.__file__).parents[1]
 SIZE = " --batch-size 64 --n-features 6 --n-hidden 2 --platform cpu --workers 2"
@@ -336,9 +336,9 @@ def test_a_run_shows_plan_table_and_figure_and_fills_its_folder(sweep, tmp_path)
     manifest = json.loads((run / "manifest.json").read_text())
     assert {c["name"] for c in manifest["chunks"]} == {p.stem for p in chunk_files(run)}
     assert {"schema", "sweep", "hash", "chunks", "sessions"} <= manifest.keys()
-    (session,) = manifest["sessions"]
+    (session,) = sharing.sessions_of(run, manifest)
     assert {"versions", "devices", "started", "ended"} <= session.keys()
-    files = {"manifest.json", "sweep.toml", "chunks", "figures", "report.html"}
+    files = {"manifest.json", "sweep.toml", "chunks", "figures", "report.html", "sessions", ".lock"}
     assert {p.name for p in run.iterdir()} == files
     ds = jsuper.load(run)
     assert ds.sizes["seed"] == 2 and (ds.status == 1).all() and np.isfinite(ds.W).all()
@@ -442,7 +442,7 @@ def test_a_damaged_chunk_is_set_aside_reported_and_run_again(sweep, whole, finis
     assert path.with_suffix(".npz.corrupt").read_bytes() == damaged
     assert {p: p.stat().st_mtime_ns for p in chunk_files(finished)[1:]} == others
     assert_same_content(finished, whole)
-    assert len(json.loads((finished / "manifest.json").read_text())["sessions"]) == 2
+    assert len(json.loads(jsuper.load(finished).attrs["sessions"])) == 2
     assert "All 8 models are done" in sweep(*TINY, "--out", finished)[1]
 
 

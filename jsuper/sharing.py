@@ -1,0 +1,82 @@
+"""What lets several processes work on one run folder: shares, a lock, and a file per session.
+
+Chunks need none of it: their files are whole or absent, and a second copy replaces the first. The
+manifest fixes the partition into chunks, so it is made and extended by one process at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jsuper import store
+from jsuper.grid import Chunk
+from jsuper.spec import SpecError
+
+Shard = tuple[int, int]  # number from 1, and of how many
+
+
+def shard_of(text: str) -> Shard:
+    """'2/8' as (2, 8).
+
+    Raises:
+        SpecError: it is no number from 1 to N of N.
+    """
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    number, count = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= number <= count:
+        raise SpecError(
+            f"shard={text!r} is not i/N with i from 1 to N, such as 1/8; number a job array from 1 "
+            "(--array=1-8)"
+        )
+    return number, count
+
+
+def share(chunks: list[Chunk], shard: Shard | None) -> list[Chunk]:
+    """The chunks of one share: every N-th of the partition, so that shares are always the same."""
+    if shard is None:
+        return chunks
+    number, count = shard
+    return chunks[number - 1 :: count]
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; goes on without one where the file system has none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "ab") as file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)  # freed when the file is closed, also by a kill
+        except (ImportError, OSError):  # Windows; some network file systems
+            pass
+        yield
+
+
+def begin_session(session: dict[str, Any]) -> dict[str, Any]:
+    """A session with a name that no other process has."""
+    return session | {"id": uuid.uuid4().hex[:12]}
+
+
+def write_session(folder: Path, session: dict[str, Any]) -> None:
+    """Write sessions/<id>.json: what a process did, and with what; its own file, so no races."""
+    text = json.dumps(session, indent=1)
+    path = folder / "sessions" / f"{session['id']}.json"
+    store.write_atomically(path, lambda f: f.write(text.encode()))
+
+
+def sessions_of(folder: Path, manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """All sessions of a run in the order of their starts; what cannot be read is left out."""
+    found = []
+    for path in (folder / "sessions").glob("*.json"):
+        with contextlib.suppress(OSError, ValueError):
+            session = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(session, dict):
+                found.append(session)
+    return [*manifest["sessions"], *sorted(found, key=lambda s: str(s.get("started")))]

@@ -1,0 +1,148 @@
+"""`jsuper status RUN`, `jsuper verify RUN`: what a run folder holds, from any terminal. No jax."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jsuper import sharing, store
+from jsuper.grid import Chunk
+
+NAMES = {store.OK: "ok", store.NON_FINITE: "diverged", store.FAILED: "failed"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """What a run folder holds at one time."""
+
+    run: str
+    chunks: int
+    chunks_done: int
+    chunks_damaged: int
+    models: int
+    ok: int
+    diverged: int
+    failed: int
+    seconds_since_last: float | None
+    """since the last chunk was written; None: none was"""
+    models_per_second: float | None
+    """since the latest start, up to its last chunk; None: it has written none, or has ended"""
+
+    @property
+    def missing(self) -> int:
+        """Models that are not trained yet."""
+        return self.models - self.ok - self.diverged - self.failed
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the rate until now; None where that is not known."""
+        return self.missing / self.models_per_second if self.models_per_second else None
+
+
+def status_of(run: str | Path) -> Status:
+    """Read a run folder's state, finished or not; of a chunk only who is finite is read.
+
+    Raises:
+        FileNotFoundError: there is no run folder.
+        RunError: its manifest cannot be read.
+    """
+    folder = Path(run)
+    manifest = store.manifest_of(folder)
+    chunks = store.chunks_in(manifest)
+    counts = dict.fromkeys(NAMES, 0)
+    written: list[tuple[float, int]] = []
+    damaged = 0
+    for chunk in chunks:
+        try:
+            status, when = _statuses(folder, chunk)
+        except FileNotFoundError:
+            continue
+        except store.UNREADABLE:
+            damaged += 1
+            continue
+        written.append((when, chunk.n_models))
+        for value in NAMES:
+            counts[value] += int((status == value).sum())
+    last = max((when for when, _ in written), default=None)
+    return Status(
+        str(run),
+        len(chunks),
+        len(written),
+        damaged,
+        sum(c.n_models for c in chunks),
+        counts[store.OK],
+        counts[store.NON_FINITE],
+        counts[store.FAILED],
+        None if last is None else max(time.time() - last, 0.0),
+        _rate(sharing.sessions_of(folder, manifest), written),
+    )
+
+
+def _statuses(folder: Path, chunk: Chunk) -> tuple[np.ndarray, float]:
+    """A chunk's statuses, and when it was written."""
+    with open(store.chunk_path(folder, chunk.name), "rb") as raw:
+        when = Path(raw.name).stat().st_mtime
+        with np.load(raw, allow_pickle=False) as file:
+            status = file["status"]
+    if status.shape != (len(chunk.settings), len(chunk.seeds)):
+        raise ValueError(f"its statuses have the shape {status.shape}")
+    return status, when
+
+
+def _rate(sessions: list[dict[str, Any]], written: list[tuple[float, int]]) -> float | None:
+    """Models per second from the start of the latest session to the last chunk since."""
+    try:
+        latest = sessions[-1]
+        began = datetime.fromisoformat(latest["started"]).timestamp()
+    except (IndexError, KeyError, TypeError, ValueError):
+        return None
+    since = [(when, n) for when, n in written if when > began]
+    if "ended" in latest or not since:
+        return None
+    return sum(n for _, n in since) / (max(when for when, _ in since) - began)
+
+
+def words(status: Status) -> str:
+    """A status for people."""
+    done = status.models - status.missing
+    lines = [
+        f"run      {status.run}",
+        f"done     {done:,} of {status.models:,} models ({done / max(status.models, 1):.0%}), "
+        f"{status.chunks_done:,} of {status.chunks:,} chunks",
+        f"models   {status.ok:,} ok, {status.diverged:,} diverged, {status.failed:,} failed, "
+        f"{status.missing:,} missing",
+    ]
+    if status.chunks_damaged:
+        lines.append(f"damaged  {status.chunks_damaged:,} chunks: jsuper verify {status.run}")
+    if status.seconds_since_last is not None:
+        lines.append(f"last     a chunk {status.seconds_since_last:,.0f} s ago")
+    if status.models_per_second:
+        left = status.seconds_left or 0.0
+        lines.append(f"rate     {status.models_per_second:,.2f} models/s, about {left:,.0f} s left")
+    return "\n".join(lines)
+
+
+def problems(run: str | Path) -> Iterator[str]:
+    """Every file of a run that is not what it should be, one line each; all bytes are read.
+
+    Raises:
+        FileNotFoundError: there is no run folder.
+        RunError: its manifest cannot be read.
+    """
+    folder = Path(run)
+    chunks = store.chunks_in(store.manifest_of(folder))
+    for chunk in chunks:
+        try:
+            store.read_chunk(folder, chunk)
+        except store.RunError as error:
+            yield f"{error}; the sweep's command sets it aside and trains it again"
+    known = {store.chunk_path(folder, c.name).name for c in chunks}
+    for path in sorted((folder / "chunks").glob("*.npz")):
+        if path.name not in known and not path.name.startswith("."):
+            yield f"chunk {path.name} is none of the manifest's: it is not read"

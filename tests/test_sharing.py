@@ -1,0 +1,211 @@
+"""Several processes on one run folder, and what other terminals see of it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import jsuper
+from jsuper import cli, sharing, store
+from jsuper import status as states
+from jsuper.spec import SpecError
+
+REPO = Path(__file__).parents[1]
+SIZE = "--batch-size 64 --n-features 6 --n-hidden 2 --platform cpu --workers 1 --no-report"
+GRID = f"--activation relu gelu --sparsity 0 0.9 --seeds 3 --steps 30 {SIZE}".split()
+
+
+@pytest.fixture(autouse=True)
+def signals_are_as_before():
+    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1
+    before = [signal.getsignal(n) for n in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert cli.sweep([*GRID, "--workers", "2", "--out", str(folder)]) == 0  # of two chunks
+    return folder
+
+
+def same_models(one, other):
+    """The same models; a partition of its own may train them in another order of sums."""
+    one, other = jsuper.load(one), jsuper.load(other)
+    assert (one.status == 1).all() and (other.status == 1).all()
+    np.testing.assert_allclose(one.W, other.W, atol=1e-5)
+
+
+# ------------------------------------------------------------------------------------------ shares
+
+
+def test_shares_are_all_of_it_and_disjoint():
+    chunks = list(range(11))
+    shares = [sharing.share(chunks, (i, 4)) for i in (1, 2, 3, 4)]
+    assert sorted(sum(shares, [])) == chunks and max(map(len, shares)) == 3
+    assert sharing.share(chunks, None) == chunks
+    assert sharing.share(chunks[:2], (3, 4)) == []
+    assert sharing.shard_of("3/8") == (3, 8)
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "1/0", "a/b", "-1/2", "1/2/3", "1.0/2", ""])
+def test_other_shares_are_refused(text, capsys):
+    with pytest.raises(SpecError, match="number a job array from 1"):
+        sharing.shard_of(text)
+    assert cli.sweep([*GRID, f"--shard={text}", "--out", "never"]) == 2
+    assert "is not i/N" in capsys.readouterr().err
+
+
+def test_shares_make_the_run_that_one_process_makes(tmp_path, whole, capsys):
+    run = tmp_path / "run"
+    for i in (2, 3, 1):
+        before = {p: p.stat().st_mtime_ns for p in run.glob("chunks/*.npz")}
+        assert cli.sweep([*GRID, "--out", str(run), "--shard", f"{i}/3"]) == 0
+        out = capsys.readouterr().out
+        assert ("chunks of others are left" in out) == (i != 1)
+        now = {p: p.stat().st_mtime_ns for p in run.glob("chunks/*.npz")}
+        assert before.items() < now.items()
+        # the same share again has nothing to do
+        assert cli.sweep([*GRID, "--out", str(run), "--shard", f"{i}/3"]) == 0
+        assert now == {p: p.stat().st_mtime_ns for p in run.glob("chunks/*.npz")}
+        capsys.readouterr()
+    same_models(run, whole)
+    assert len({s["id"] for s in json.loads(jsuper.load(run).attrs["sessions"])}) >= 3
+
+
+# -------------------------------------------------------------------------------------- processes
+
+
+def started(*arguments, **variables):
+    command = [sys.executable, str(REPO / "scripts" / "sweep.py"), *map(str, arguments)]
+    return subprocess.Popen(
+        command, env=os.environ | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shards", [("1/2", "2/2"), ("1/1", "1/1", "1/1")])
+def test_processes_that_start_together_on_one_folder(tmp_path, whole, shards):
+    """Whoever is first fixes the partition; nothing is lost, and nothing is counted twice."""
+    run = tmp_path / "run"
+    processes = [started(*GRID, "--out", run, "--shard", shard) for shard in shards]
+    outputs = [p.communicate(timeout=120)[0].decode() for p in processes]
+    assert [p.returncode for p in processes] == [0] * len(shards), outputs
+    chunks = store.chunks_in(store.manifest_of(run))
+    points = [(json.dumps(s), seed) for c in chunks for s, seed in c.points]
+    assert len(points) == len(set(points)) == 12
+    assert {p.stem for p in run.glob("chunks/*.npz")} == {c.name for c in chunks}
+    same_models(run, whole)
+
+
+@pytest.mark.slow
+def test_the_job_arrays_script(tmp_path, whole):
+    """scripts/slurm.sh with the scheduler's variables and a stand-in for `scontrol`."""
+    run, asked = tmp_path / "run", tmp_path / "requeued"
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {asked}\n')
+    (tools / "scontrol").chmod(0o755)
+    places = {"PATH": f"{Path(sys.executable).parent}:{tools}:{os.environ['PATH']}"}
+    places |= {"SLURM_SUBMIT_DIR": str(REPO), "SLURM_ARRAY_JOB_ID": "7"}
+
+    def task(number, *arguments):
+        own = {"SLURM_ARRAY_TASK_ID": str(number), "SLURM_ARRAY_TASK_COUNT": "2"}
+        return subprocess.Popen(
+            ["bash", str(REPO / "scripts" / "slurm.sh"), *arguments, "--out", str(run)],
+            env=os.environ | places | own,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    for number in (1, 2):
+        process = task(number, *GRID)
+        output = process.communicate(timeout=120)[0].decode()
+        assert process.returncode == 0, output
+    same_models(run, whole)
+    assert not asked.exists()
+    long = ["--steps", "20000000", *SIZE.split()]
+    run = tmp_path / "long"
+    process = task(1, *long, "--activation", "relu", "--sparsity", "0.9", "--seeds", "2")
+    deadline = time.monotonic() + 60
+    while not list(run.glob("sessions/*.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGUSR1)  # to the script alone, as --signal=B:USR1 does
+    output = process.communicate(timeout=120)[0].decode()
+    assert process.returncode == 75, output
+    assert "run again to continue" in output
+    assert asked.read_text() == "requeue 7_1\n"
+
+
+# ----------------------------------------------------------------------------- status and verify
+
+
+def test_status_counts_what_is_there(tmp_path, whole, capsys):
+    run = tmp_path / "run"
+    cli.sweep([*GRID, "--out", str(run), "--shard", "1/3"])
+    capsys.readouterr()
+    found = states.status_of(run)
+    assert 0 < found.ok < found.models == 12 and found.missing == 12 - found.ok
+    assert found.diverged == found.failed == found.chunks_damaged == 0
+    assert 0 <= found.seconds_since_last < 120
+    assert cli.main(["status", str(run)]) == 0
+    out = capsys.readouterr().out
+    assert f"{found.ok} of 12 models" in out and f"{found.missing} missing" in out
+    assert cli.main(["status", str(run), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["missing"] == found.missing
+    assert states.status_of(whole).missing == 0
+    assert cli.main(["status", str(tmp_path / "none")]) == 2
+
+
+def test_the_rate_is_that_of_the_session_that_is_open():
+    began = 1_700_000_000.0
+    started = {"started": "2023-11-14T22:13:20+00:00"}
+    written = [(began - 50, 100), (began + 10, 3), (began + 20, 5)]
+    assert states._rate([started], written) == pytest.approx(8 / 20)
+    assert states._rate([started | {"ended": "later"}], written) is None
+    assert states._rate([{"started": "nonsense"}], written) is None
+    assert states._rate([], written) is None
+    assert states._rate([started], written[:1]) is None
+
+
+@pytest.mark.parametrize("damage", ["flipped bit", "truncated", "renamed"])
+def test_verify_finds_what_a_resume_mends(tmp_path, whole, capsys, damage):
+    run = shutil.copytree(whole, tmp_path / "run")
+    assert cli.main(["verify", str(run)]) == 0
+    assert "no problems" in capsys.readouterr().out
+    path, other = sorted(run.glob("chunks/*.npz"))[:2]
+    content = path.read_bytes()
+    if damage == "flipped bit":
+        with np.load(path) as file:
+            at = content.index(file["W"].tobytes())
+        content = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+    elif damage == "truncated":
+        content = content[: len(content) // 2]
+    else:
+        content = other.read_bytes()
+    path.write_bytes(content)
+    assert cli.main(["verify", str(run)]) == 1
+    out = capsys.readouterr().out
+    assert path.name in out and "1 problem\n" in out
+    assert cli.sweep([*GRID, "--out", str(run)]) == 0
+    assert cli.main(["verify", str(run)]) == 0
+    same_models(run, whole)
+
+
+def test_status_and_verify_need_no_jax(whole):
+    run = str(whole)
+    program = (
+        "import sys; from jsuper import cli\n"
+        f"assert cli.main(['status', {run!r}]) == cli.main(['verify', {run!r}]) == 0\n"
+        "assert 'jax' not in sys.modules and 'xarray' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL)
