@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import xarray
 
 SCHEMA = 1
-NAMES = ("scrubbing",)
+COMMANDS = {"scrubbing": "jsuper scrub"}  # name -> what makes it
 
 
 def path_of(folder: Path, name: str) -> Path:
@@ -47,7 +48,7 @@ def write(
 
     Args:
         folder: of the run.
-        name: one of `NAMES`.
+        name: one of `COMMANDS`.
         variables: with the sweep's dimensions first; coordinates of other dimensions are kept too.
         made_from: the `fingerprint` before the chunks were read.
         about: what else the variables depend on, for JSON.
@@ -81,7 +82,7 @@ def read(
 
     Args:
         folder: of the run.
-        name: one of `NAMES`.
+        name: one of `COMMANDS`.
         made_from: the `fingerprint` that they must have.
         about: what else they must depend on; None: anything.
     """
@@ -106,12 +107,18 @@ def read(
 
 def merged(ds: xarray.Dataset, folder: Path, manifest: dict[str, Any]) -> xarray.Dataset:
     """A run's Dataset with all that is kept beside it and was made from the chunks that it has."""
-    kept = [name for name in NAMES if path_of(folder, name).exists()]
+    kept = [name for name in COMMANDS if path_of(folder, name).exists()]
     if not kept:
         return ds
     made_from = fingerprint(folder, manifest)
     for name in kept:
         found = read(folder, name, made_from)
-        if found is not None:
+        if found is None:
+            warnings.warn(
+                f"{path_of(folder, name)} is damaged or was made from other chunks, and is left "
+                f"out: make it anew with {COMMANDS[name]} {folder}",
+                stacklevel=3,
+            )
+        else:
             ds = ds.assign(found.data_vars)
     return ds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,9 @@ def kept_or_new(folder: Path, overlap: float) -> xarray.Dataset:
     about = {"overlap": overlap, "blocks": family.BLOCKS, "jsuper": jsuper.__version__}
     made_from = extras.fingerprint(folder, manifest)  # before the chunks are read
     kept = extras.read(folder, NAME, made_from, about)
-    ds = load(folder)
+    with warnings.catch_warnings():  # what is stale is made anew here
+        warnings.simplefilter("ignore", UserWarning)
+        ds = load(folder)
     if kept is not None:
         return ds.assign(kept.data_vars)
     if extras.path_of(folder, NAME).exists():

@@ -109,7 +109,7 @@ def test_holm_corrects_over_the_table_and_leaves_exact_claims_alone():
     alone, (among, *_), last = (judge(t, {}) for t in ([one], [one, *noise], [*noise, exact]))
     assert alone[0].verdict == "supported" and alone[0].p < 0.05
     assert among.verdict == "undecided" and among.p == pytest.approx(31 * alone[0].p)
-    assert "more seeds decide" in among.why
+    assert "seeds would decide it" in among.why
     assert last[-1].verdict == "supported" and np.isnan(last[-1].p)
 
 
@@ -134,6 +134,10 @@ def test_the_number_of_seeds_that_would_decide():
     seeds = int(words.split()[1].replace(",", ""))
     power = stats.nct.sf(stats.t.ppf(0.975, seeds - 1), seeds - 1, 0.2 / 1.05 * seeds**0.5)
     assert 0.7 < power < 0.9
+    more = what_would_decide(found, rules.Above(), tests=20)  # what Holm leaves of the level
+    several = int(more.split()[1].replace(",", ""))
+    level = stats.t.ppf(1 - 0.025 / 20, several - 1)
+    assert 0.7 < stats.nct.sf(level, several - 1, 0.2 / 1.05 * several**0.5) < 0.9
     on_it = part("x", given - 0.2, rules.Above())
     assert "lies on the margin" in what_would_decide(on_it, rules.Above())
 
@@ -305,6 +309,7 @@ def test_the_command_trains_decides_and_writes_and_trains_nothing_again(few, tmp
     assert ">Claims</h2>" in html and "GELU has more than ReLU." in html
     assert "GELU has &lt;i&gt;fewer&lt;/i&gt; than ReLU." in html
     assert ">Claims</h2>" not in (tmp_path / "runs" / "protocol" / "report.html").read_text()
+    assert (tmp_path / "runs" / "study" / "claims.json").exists()
     assert cli.main([*flags, "--no-report"]) == 0
     assert capsys.readouterr().out.count("models are done") == 2
 
@@ -340,3 +345,20 @@ def test_the_script_is_the_command():
     script = Path(__file__).parent.parent / "scripts" / "claims.py"
     assert "from jsuper.claims.command import claims" in script.read_text()
     assert command.ClaimsOptions().seeds == 10
+
+
+def test_a_page_from_more_seeds_is_not_written_over(tmp_path, monkeypatch):
+    from jsuper.claims import command
+
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "runs"
+    fewer, named = command.ClaimsOptions(10), command.ClaimsOptions(10, docs="there")
+    assert command._docs(fewer, out) == Path("docs")
+    (tmp_path / "docs").mkdir()
+    held = tmp_path / "docs" / "claims.json"
+    held.write_text(json.dumps({"sweeps": [{"seeds": 20}, {"seeds": 100}]}))
+    assert command._docs(fewer, out) == out
+    assert command._docs(command.ClaimsOptions(20), out) == Path("docs")
+    assert command._docs(named, out) == Path("there")
+    held.write_text("{")
+    assert command._docs(fewer, out) == Path("docs")

@@ -623,11 +623,13 @@ def test_the_script_keeps_its_numbers_and_remakes_them_when_stale(run, capsys, m
     path = extras.path_of(run, "scrubbing")
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])  # a damaged file is as none
-    assert "scrub_recovered" not in jsuper.load(run)
+    with pytest.warns(UserWarning, match="damaged or.*jsuper scrub"):
+        assert "scrub_recovered" not in jsuper.load(run)
     path.write_bytes(whole)
     chunk = store.chunk_path(run, store.chunks_in(store.manifest_of(run))[0].name)
     chunk.rename(chunk.with_suffix(".away"))  # other chunks than it was made from
-    assert "scrub_recovered" not in jsuper.load(run)
+    with pytest.warns(UserWarning, match="other chunks.*jsuper scrub"):
+        assert "scrub_recovered" not in jsuper.load(run)
     chunk.with_suffix(".away").rename(chunk)
     assert "scrub_recovered" in jsuper.load(run)
     monkeypatch.setattr(jsuper, "__version__", "0.0.9")  # made by another jsuper

@@ -10,7 +10,7 @@ from jsuper.analysis.statements import Statement, statements
 from jsuper.claims.claim import Claim
 from jsuper.claims.rules import Exactly
 
-AGREES = "agreement with the closed forms (1: all of it)"
+AGREES = "right, within the limits that the note names (1), or wrong (0)"
 HOLDS = ("right", "right, with a limit")  # of a statement's verdicts; the others contradict it
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import sys
 from pathlib import Path
@@ -26,8 +27,9 @@ class ClaimsOptions:
     """number of seeds; claims on low-rank learning always have 100"""
     out: str | None = None
     """folder of the run folders and of claims.json; runs/claims, or runs/claims-N-seeds"""
-    docs: str = "docs"
-    """folder of claims.md, its figures and its copy of claims.json"""
+    docs: str | None = None
+    """folder of claims.md, its figures and its copy of claims.json; docs, or OUT where docs has a
+    page from more seeds"""
     platform: str = "auto"
     """auto, cpu, gpu or tpu"""
     no_report: bool = False
@@ -48,18 +50,35 @@ def _claims(options: ClaimsOptions) -> int:
     ending = "" if options.seeds == 10 else f"-{options.seeds}-seeds"
     out = Path(options.out or f"runs/claims{ending}")
     cli.check_writable(out)
-    cli.check_writable(Path(options.docs))
+    docs = _docs(options, out)
+    cli.check_writable(docs)
     run = RunOptions(platform=options.platform, no_report=True)
     for name, sweep in SWEEPS.items():
         print(f"sweep    {name}", flush=True)
         code = cli.run_sweep(sweep(options.seeds), run, out / name)
         if code != cli.DONE:
             return code
-    done = cli.concluded(lambda: _decide(options, out))
+    done = cli.concluded(lambda: _decide(options, out, docs))
     return cli.DONE if done else cli.STOPPED
 
 
-def _decide(options: ClaimsOptions, out: Path) -> None:
+def _docs(options: ClaimsOptions, out: Path) -> Path:
+    """Where the page goes: no page from more seeds is written over unless it is asked for."""
+    if options.docs is not None:
+        return Path(options.docs)
+    docs = Path("docs")
+    try:
+        held = json.loads((docs / "claims.json").read_text(encoding="utf-8"))["sweeps"]
+        seeds = min(sweep["seeds"] for sweep in held)
+    except (OSError, ValueError, KeyError, TypeError):
+        return docs
+    if seeds <= options.seeds:
+        return docs
+    print(f"note     {docs}/claims.md is from {seeds} seeds and stays; this page goes to {out}")
+    return out
+
+
+def _decide(options: ClaimsOptions, out: Path, docs: Path) -> None:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     from jsuper.claims import page
     from jsuper.claims.sources import CLAIMS
@@ -72,7 +91,7 @@ def _decide(options: ClaimsOptions, out: Path) -> None:
     table = page.decided(CLAIMS, runs)
     show(table)
     page.write_json(out / "claims.json", table, runs)
-    print(f"claims   {page.write(table, runs, Path(options.docs))}")
+    print(f"claims   {page.write(table, runs, docs)}")
     for name, ds in runs.items():
         mine = [c for c in table if name in c["sweeps"]]
         page.write_json(out / name / "claims.json", mine, {name: ds})

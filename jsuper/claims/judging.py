@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
+from scipy.stats import norm
 
 from jsuper.analysis.statistics import holm
 from jsuper.claims.claim import Claim, Judged, Part, Runs, Verdict
@@ -13,7 +14,7 @@ from jsuper.claims.rules import Exactly, Rule, Tested
 from jsuper.studies.answer import figure
 
 LEVEL = 0.05
-POWER = 2.8  # standard errors between mean and margin at which 4 of 5 repetitions would decide
+POWER = 0.8  # share of repetitions that would decide, at the number of seeds that is named
 
 
 def judge(claims: Iterable[Claim], runs: Runs) -> list[Judged]:
@@ -35,7 +36,10 @@ def judge(claims: Iterable[Claim], runs: Runs) -> list[Judged]:
     found = [(claim, parts_of(claim, runs)) for claim in claims]
     tested = [i for i, (claim, parts) in enumerate(found) if _is_tested(claim, parts)]
     adjusted = dict(zip(tested, holm([_p(found[i][1])[0] for i in tested]), strict=True))
-    return [_judged(*one, float(adjusted.get(i, math.nan))) for i, one in enumerate(found)]
+    still_open = sum(not p < LEVEL for p in adjusted.values())
+    return [
+        _judged(*one, float(adjusted.get(i, math.nan)), still_open) for i, one in enumerate(found)
+    ]
 
 
 def parts_of(claim: Claim, runs: Runs) -> tuple[Part, ...]:
@@ -98,15 +102,15 @@ def _p(parts: tuple[Part, ...]) -> tuple[float, bool]:
     return min(1.0, 2 * min(p_for, p_against)), p_for <= p_against
 
 
-def _judged(claim: Claim, parts: tuple[Part, ...], p: float) -> Judged:
+def _judged(claim: Claim, parts: tuple[Part, ...], p: float, still_open: int) -> Judged:
     if not parts:
         return Judged(claim, "not testable", math.nan, (), claim.untestable)
     own, favourable = _p(parts)
     verdict = _verdict(favourable, own if math.isnan(p) else p)
-    return Judged(claim, verdict, p, parts, _why(claim, verdict, parts))
+    return Judged(claim, verdict, p, parts, _why(claim, verdict, parts, still_open))
 
 
-def _why(claim: Claim, verdict: Verdict, parts: tuple[Part, ...]) -> str:
+def _why(claim: Claim, verdict: Verdict, parts: tuple[Part, ...], still_open: int) -> str:
     """The part that a verdict rests on, in one line."""
     if verdict == "supported":
         decisive = max(parts, key=lambda p: p.p_for)
@@ -117,7 +121,8 @@ def _why(claim: Claim, verdict: Verdict, parts: tuple[Part, ...]) -> str:
         return f"{said(min(parts, key=lambda p: p.p_against))}: it does not hold."
     open_parts = [p for p in parts if p.p_for > LEVEL / 2] or list(parts)
     weakest = max(open_parts, key=lambda p: p.p_for)
-    return f"{said(weakest)}: {what_would_decide(weakest, claim.rules[weakest.label])}."
+    tests = len(parts) * max(still_open, 1)
+    return f"{said(weakest)}: {what_would_decide(weakest, claim.rules[weakest.label], tests)}."
 
 
 def said(part: Part) -> str:
@@ -126,11 +131,19 @@ def said(part: Part) -> str:
         return f"{part.label}: no value"
     interval = f" ({figure(part.low)} to {figure(part.high)})"
     same = part.low == part.high
-    return f"{part.label}: {figure(part.value)}{'' if same else interval}, claimed {part.rule}"
+    without = f", {part.left_out} seeds without a value left out" * bool(part.left_out)
+    return (
+        f"{part.label}: {figure(part.value)}{'' if same else interval}{without}, "
+        f"claimed {part.rule}"
+    )
 
 
-def what_would_decide(part: Part, rule: Rule) -> str:
-    """How many seeds would decide an undecided part, if its mean and spread stay as they are."""
+def what_would_decide(part: Part, rule: Rule, tests: int = 1) -> str:
+    """How many seeds would decide an undecided part, if its mean and spread stay as they are.
+
+    (z(α/2 tests) + z(1 - power))² (spread/distance to the margin)², where tests are the parts and
+    the claims that are open with it, which the correction counts.
+    """
     known = np.array(part.values)
     if known.size < 2:
         return "too few models of it are finite; other settings are needed"
@@ -141,7 +154,11 @@ def what_would_decide(part: Part, rule: Rule) -> str:
     spread = float(known.std(ddof=1))
     if distance <= 0.02 * spread or not spread:
         return "it lies on the margin, which no number of seeds would decide"
-    seeds = math.ceil((POWER * spread / distance) ** 2)
+    errors = float(norm.isf(LEVEL / (2 * tests)) - norm.isf(POWER))
+    seeds = math.ceil((errors * spread / distance) ** 2)
     if seeds <= known.size:
-        return "clear by itself, but not after the correction over all claims; more seeds decide"
-    return f"about {seeds:,} seeds would decide it, if mean and spread stay"
+        leaning = "for" if part.p_for <= part.p_against else "against"
+        return f"clear by itself, {leaning} it, but not after the correction over all claims"
+    unit = 10 ** max(math.floor(math.log10(seeds)) - 1, 0)
+    about = math.ceil(seeds / unit) * unit
+    return f"about {about:,} seeds would decide it, if mean and spread stay"
