@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsuper import store
+from jsuper import archive, store
 
 if TYPE_CHECKING:
     import xarray
@@ -89,8 +89,7 @@ def read(
     import xarray as xr
 
     try:
-        with open(path_of(folder, name), "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = {k: file[k] for k in file.files}  # reading checks every CRC
+        arrays = archive.read_arrays(path_of(folder, name))
         meta = json.loads(str(arrays.pop("meta")))
         if meta["schema"] != SCHEMA or meta["made_from"] != made_from:
             return None
@@ -101,7 +100,7 @@ def read(
             for k, v in meta["variables"].items()
         }
         return xr.Dataset(data, coords=meta["coordinates"])
-    except store.UNREADABLE:
+    except archive.UNREADABLE:
         return None
 
 

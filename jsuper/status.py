@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from jsuper import sharing, store
+from jsuper.archive import UNREADABLE, read_arrays
 from jsuper.grid import Chunk
 
 NAMES = {store.OK: "ok", store.NON_FINITE: "diverged", store.FAILED: "failed"}
@@ -63,7 +64,7 @@ def status_of(run: str | Path) -> Status:
             status, when = _statuses(folder, chunk)
         except FileNotFoundError:
             continue
-        except store.UNREADABLE:
+        except UNREADABLE:
             damaged += 1
             continue
         written.append((when, chunk.n_models))
@@ -86,10 +87,9 @@ def status_of(run: str | Path) -> Status:
 
 def _statuses(folder: Path, chunk: Chunk) -> tuple[np.ndarray, float]:
     """A chunk's statuses, and when it was written."""
-    with open(store.chunk_path(folder, chunk.name), "rb") as raw:
-        when = Path(raw.name).stat().st_mtime
-        with np.load(raw, allow_pickle=False) as file:
-            status = file["status"]
+    path = store.chunk_path(folder, chunk.name)
+    when = path.stat().st_mtime
+    status = read_arrays(path, ("status",))["status"]
     if status.shape != (len(chunk.settings), len(chunk.seeds)):
         raise ValueError(f"its statuses have the shape {status.shape}")
     return status, when

@@ -18,25 +18,19 @@ import json
 import os
 import socket
 import uuid
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jsuper import families
+from jsuper.archive import UNREADABLE, Arrays, read_arrays
 from jsuper.grid import Chunk
 from jsuper.spec import BaseSweep, SpecError, digest
 
 SCHEMA = 1
 OK, NON_FINITE, FAILED = 1, 2, 3
 
-Arrays = dict[str, np.ndarray]
-
-# What reading a damaged archive can raise, from zipfile, zlib, NumPy and json.
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, RuntimeError)
-UNREADABLE += (zipfile.BadZipFile, zlib.error)
 MANIFEST_KEYS = {"schema", "sweep", "settings", "statics", "chunks", "sessions"}
 
 
@@ -95,14 +89,13 @@ def read_chunk(folder: Path, chunk: Chunk) -> Arrays | None:
     """
     path = chunk_path(folder, chunk.name)
     try:
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}  # reading checks every CRC
+        arrays = read_arrays(path)
         meta = json.loads(str(arrays.pop("meta")))
     except FileNotFoundError:
         return None
     except UNREADABLE as error:
         raise RunError(f"chunk {path.name} cannot be read: {error}") from error
-    if meta.pop("schema", None) != SCHEMA or meta != chunk.to_dict():
+    if not isinstance(meta, dict) or meta.pop("schema", None) != SCHEMA or meta != chunk.to_dict():
         raise RunError(f"chunk {path.name} holds something else than its name says")
     layout = families.spec_of(chunk.model).layout(chunk.static, chunk.settings)
     expected = {k: shape for k, (_, shape) in layout.items()}
@@ -212,16 +205,25 @@ def manifest_of(folder: str | Path) -> dict[str, Any]:
 
 
 def chunks_in(manifest: dict[str, Any]) -> list[Chunk]:
-    """The partition of a run, as its manifest states it."""
-    return [
-        Chunk(
-            manifest["sweep"]["model"],
-            _tuples(manifest["statics"][c["static"]]),
-            tuple(manifest["settings"][i] for i in c["settings"]),
-            tuple(c["seeds"]),
-        )
-        for c in manifest["chunks"]
-    ]
+    """The partition of a run, as its manifest states it.
+
+    Raises:
+        RunError: the manifest's parts do not fit together.
+    """
+    try:
+        return [
+            Chunk(
+                manifest["sweep"]["model"],
+                _tuples(manifest["statics"][c["static"]]),
+                tuple(manifest["settings"][i] for i in c["settings"]),
+                tuple(c["seeds"]),
+            )
+            for c in manifest["chunks"]
+        ]
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"manifest.json cannot be used: it does not fit together ({error!r})"
+        ) from error
 
 
 def _tuples(static: dict[str, Any]) -> dict[str, Any]:

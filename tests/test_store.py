@@ -144,7 +144,7 @@ def test_pickles_are_neither_written_nor_read(tmp_path, path):
         store.write_chunk(tmp_path, CHUNK, trapped)
     meta = json.dumps({"schema": store.SCHEMA} | CHUNK.to_dict())
     np.savez(path, meta=meta, **trapped)
-    with pytest.raises(RunError, match="allow_pickle"):
+    with pytest.raises(RunError, match="pickled objects"):
         store.read_chunk(tmp_path, CHUNK)
     assert not Trap.sprung
 

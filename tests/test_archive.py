@@ -1,0 +1,154 @@
+"""Files that somebody else may have made: correct data or a clear error, and no more memory."""
+
+import io
+import random
+import zipfile
+
+import numpy as np
+import pytest
+
+from jsuper import store
+from jsuper.archive import UNREADABLE, read_arrays
+from jsuper.grid import Chunk, expand
+from jsuper.toy.spec import Sweep
+
+SWEEP = Sweep(activation="relu", sparsity=0.5, seeds=2, steps=5, n_features=4, n_hidden=2)
+CHUNK = Chunk("toy", *(getattr(expand(SWEEP)[0], k) for k in ("static", "settings", "seeds")))
+
+
+def arrays_of(chunk):
+    from jsuper import families
+
+    rng = np.random.default_rng(0)
+    lead = (len(chunk.settings), len(chunk.seeds))
+    layout = families.spec_of("toy").layout(chunk.static, chunk.settings)
+    arrays = {k: rng.normal(size=lead + s).astype(np.float32) for k, (_, s) in layout.items()}
+    return arrays | {"status": np.ones(lead, np.int8), "first_bad_step": np.full(lead, -1)}
+
+
+@pytest.fixture
+def written(tmp_path):
+    store.write_chunk(tmp_path, CHUNK, arrays_of(CHUNK))
+    return store.chunk_path(tmp_path, CHUNK.name)
+
+
+def archive(path, members, kind=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", kind) as file:
+        for name, content in members:
+            file.writestr(name, content)
+    return path
+
+
+def npy(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def test_arrays_are_what_was_saved(tmp_path):
+    given = {
+        "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "scalar": np.array(3, np.int8),
+        "empty": np.zeros((0, 4)),
+        "words": np.array("ä{}"),
+        "flags": np.array([True, False]),
+    }
+    np.savez(tmp_path / "a.npz", **given)
+    found = read_arrays(tmp_path / "a.npz")
+    for name, array in given.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert found[name].dtype == array.dtype and found[name].flags.writeable
+    assert list(read_arrays(tmp_path / "a.npz", ("scalar",))) == ["scalar"]
+
+
+def test_what_takes_more_memory_than_its_size_is_refused(tmp_path):
+    bomb = archive(tmp_path / "a", [("a.npy", npy(np.zeros(10**7)))], zipfile.ZIP_DEFLATED)
+    assert bomb.stat().st_size < 10**6
+    with pytest.raises(UNREADABLE, match="larger than the file"):
+        read_arrays(bomb)
+    small = archive(tmp_path / "b", [("a.npy", npy(np.arange(3)))], zipfile.ZIP_DEFLATED)
+    with pytest.raises(UNREADABLE, match="larger than the file|compressed"):
+        read_arrays(small)
+    whole = npy(np.zeros(3))
+    longer = whole[:128].replace(b"(3,), }" + 11 * b" ", b"(30000000000,), } ")
+    assert len(longer) == 128 and b"(30000000000,)" in longer
+    for content in (whole[:-8], whole + bytes(8), longer + bytes(24), whole[:90] + bytes(62)):
+        with pytest.raises(UNREADABLE, match="header"):
+            read_arrays(archive(tmp_path / "c", [("a.npy", content)]))
+
+
+def test_nothing_is_unpickled(tmp_path):
+    np.savez(tmp_path / "a.npz", a=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(UNREADABLE):
+        read_arrays(tmp_path / "a.npz")
+
+
+def test_two_arrays_of_one_name_are_refused(tmp_path):
+    with pytest.warns(UserWarning, match="Duplicate"):
+        path = archive(tmp_path / "a", [("a.npy", npy(np.zeros(2))), ("a.npy", npy(np.ones(2)))])
+    with pytest.raises(UNREADABLE, match="two arrays of one name"):
+        read_arrays(path)
+
+
+def mutated(content, rng):
+    """Bytes with a few changes of the kinds that disks, transfers and people make."""
+    content = bytearray(content)
+    for _ in range(rng.choice((1, 1, 1, 2, 8))):
+        at, kind = rng.randrange(len(content)), rng.randrange(6)
+        length = rng.choice((1, 4, 64))
+        if kind == 0:
+            content[at] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            content[at] = rng.choice((0, 255, rng.randrange(256)))
+        elif kind == 2:
+            content = content[: max(at, 1)]
+        elif kind == 3:
+            content[at:at] = rng.randbytes(length)
+        elif kind == 4:
+            del content[at : min(at + length, at + len(content) - 1)]
+            content = content or bytearray(b"P")
+        else:
+            to = rng.randrange(len(content))
+            content[to : to + length] = content[at : at + length]
+    return bytes(content)
+
+
+@pytest.mark.parametrize("count", [3_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_mutated_chunks_are_correct_data_or_a_clear_error(tmp_path, written, count):
+    """A CRC of 32 bits guards every array: what is read is what was written."""
+    expected, content = arrays_of(CHUNK), written.read_bytes()
+    rng = random.Random(0)
+    refused = 0
+    for _ in range(count):
+        written.write_bytes(mutated(content, rng))
+        try:
+            found = store.read_chunk(tmp_path, CHUNK)
+        except store.RunError as error:
+            refused += 1
+            assert CHUNK.name in str(error)
+            continue
+        assert found is not None and expected.keys() <= found.keys()
+        for name, array in expected.items():
+            np.testing.assert_array_equal(found[name], array)
+    assert 0.5 * count < refused < count
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m["chunks"][0].update(static=7),
+        lambda m: m["chunks"][0].pop("seeds"),
+        lambda m: m["chunks"][0].update(settings=[99]),
+        lambda m: m["chunks"][0].update(settings=3),
+        lambda m: m.update(chunks={"a": 1}),
+        lambda m: m.update(statics=[5]),
+        lambda m: m.update(sweep=[]),
+    ],
+)
+def test_a_manifest_that_does_not_fit_together_is_refused(tmp_path, written, change):
+    store.write_manifest(tmp_path, SWEEP, [CHUNK], [])
+    manifest = store.read_manifest(tmp_path)
+    assert manifest is not None and store.chunks_in(manifest) == [CHUNK]
+    change(manifest)
+    with pytest.raises(store.RunError, match=r"manifest\.json.*does not fit together"):
+        store.chunks_in(manifest)
