@@ -218,6 +218,7 @@ def in_chunks(metrics: Callable[[Models], Found]) -> Callable[[Models], Found]:
 
 
 def take(models: Models, which: slice | np.ndarray) -> Models:
+    """The models of those rows, with all that belongs to them."""
     return jax.tree.map(lambda a: a[which], models)
 
 
