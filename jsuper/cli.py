@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import math
 import os
 import signal
@@ -357,60 +356,18 @@ def claims(argv: list[str]) -> int:
     return command.claims(argv)
 
 
-@dataclasses.dataclass(frozen=True)
-class StatusOptions:
-    """Show how far a run is, from any terminal while it is running: done, missing, failed and
-    diverged models, rate and time left."""
-
-    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
-    """run folder"""
-    json: bool = False
-    """as JSON"""
-
-
-def status(argv: list[str] | None = None) -> int:
+def status(argv: list[str]) -> int:
     """`jsuper status RUN`."""
-    options = tyro.cli(
-        StatusOptions, prog="jsuper status", args=argv, config=(tyro.conf.FlagCreatePairsOff,)
-    )
+    from jsuper import inspecting
 
-    def show() -> int:
-        from jsuper.status import status_of, words
-
-        found = status_of(options.run)
-        more = {"missing": found.missing, "seconds_left": found.seconds_left}
-        print(json.dumps(dataclasses.asdict(found) | more) if options.json else words(found))
-        return DONE
-
-    return reported(show)
+    return inspecting.status(argv)
 
 
-@dataclasses.dataclass(frozen=True)
-class VerifyOptions:
-    """Read every byte of a run's chunks and name those that are damaged; exit code 1 if any is."""
-
-    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
-    """run folder"""
-
-
-def verify(argv: list[str] | None = None) -> int:
+def verify(argv: list[str]) -> int:
     """`jsuper verify RUN`."""
-    options = tyro.cli(VerifyOptions, prog="jsuper verify", args=argv)
+    from jsuper import inspecting
 
-    def check() -> int:
-        from jsuper.status import problems, status_of
-
-        found = list(problems(options.run))
-        for line in found:
-            print(line)
-        done = status_of(options.run)
-        print(
-            f"{done.chunks_done} of {done.chunks} chunks are there; {len(found) or 'no'} "
-            f"problem{'' if len(found) == 1 else 's'}"
-        )
-        return ERROR if found else DONE
-
-    return reported(check)
+    return inspecting.verify(argv)
 
 
 @dataclasses.dataclass(frozen=True)
