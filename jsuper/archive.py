@@ -6,8 +6,12 @@ large one, and each array's header has to agree with the bytes that follow befor
 
 from __future__ import annotations
 
+import errno
+import functools
+import io
 import math
 import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Collection
@@ -36,10 +40,21 @@ def read_arrays(path: Path, only: Collection[str] | None = None) -> Arrays:
         FileNotFoundError: there is no such file.
         UNREADABLE: it is damaged, or not as `np.savez` writes it.
     """
-    with open(path, "rb") as raw:
+    with opened(path) as raw:
         if raw.read(4) != b"PK\3\4":  # zipfile would look for an archive anywhere in it
             raise ValueError("it does not begin as an .npz does")
         return _members(raw, only)
+
+
+def opened(path: Path) -> IO[bytes]:
+    """A file to read; what is none, such as a pipe that would never end, is refused.
+
+    Raises:
+        OSError: it cannot be opened, or is no file.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, f"{path} is not a file")
+    return open(path, "rb")
 
 
 def _members(raw: IO[bytes], only: Collection[str] | None) -> Arrays:
@@ -62,17 +77,26 @@ def _members(raw: IO[bytes], only: Collection[str] | None) -> Arrays:
 
 def _array(stream: IO[bytes], size: int) -> np.ndarray:
     """An array whose header agrees with the number of bytes."""
-    version = npy.read_magic(stream)
+    content = memoryview(bytearray(stream.read(size + 1)))  # to the end, where the CRC is checked
+    version = npy.read_magic(io.BytesIO(content[:8]))
     if version not in HEADERS:
         raise ValueError(f"its arrays have the format {version}")
+    width = 2 if version == (1, 0) else 4  # of the header's own length
+    start = 8 + width + int.from_bytes(content[8 : 8 + width], "little")
+    shape, fortran, dtype = _header(version, bytes(content[8:start]))
+    if math.prod(shape) * dtype.itemsize != len(content) - start:
+        raise ValueError("the header of an array does not agree with its bytes")
+    order = "F" if fortran else "C"
+    return np.frombuffer(content[start:], dtype).reshape(shape, order=order)
+
+
+@functools.lru_cache(maxsize=256)  # chunks of a run have the same ones
+def _header(version: tuple[int, int], header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, order and type of an array, from the bytes after its magic."""
     try:
-        shape, fortran, dtype = HEADERS[version](stream)
+        shape, fortran, dtype = HEADERS[version](io.BytesIO(header))
     except Exception as error:  # of NumPy's parsers, one of which tokenizes Python
         raise ValueError(f"the header of an array cannot be read: {error}") from error
     if dtype.hasobject:
         raise ValueError("an array holds pickled objects, which are never read")
-    if math.prod(shape) * dtype.itemsize != size - stream.tell():
-        raise ValueError("the header of an array does not agree with its bytes")
-    content = stream.read(size)  # to the end, where the CRC is checked
-    order = "F" if fortran else "C"
-    return np.frombuffer(bytearray(content), dtype).reshape(shape, order=order)
+    return shape, fortran, dtype

@@ -21,9 +21,10 @@ from typing import Annotated, Any
 import tyro
 
 import jsuper
-from jsuper import families, runner, sharing, store
+from jsuper import families, runner, sharing
 from jsuper.flags import RunOptions, default_folder, parse
 from jsuper.grid import n_models
+from jsuper.manifest import manifest_of
 from jsuper.spec import BaseSweep, SpecError
 from jsuper.stopping import Stop
 from jsuper.store import RunError
@@ -102,7 +103,11 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
         raise SpecError(f"grace={options.grace} is not in [0, inf), in seconds; try 30")
     shard = None if options.shard is None else sharing.shard_of(options.shard)
     job = runner.held(asked, folder)
+    if job.lost_manifest:
+        print(f"manifest.json is lost: put together from {len(job.chunks)} chunks", file=sys.stderr)
     if runner.all_points(asked, job):
+        if job.lost_manifest and not options.dry_run:
+            runner.restore_manifest(job)
         print(f"All {n_models(asked)} models are done: {folder}")
         if not (options.dry_run or concluded(lambda: write_report(folder, options, anew=False))):
             return STOPPED
@@ -128,7 +133,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     if shard is not None:  # by now others may have done theirs
         job = runner.held(asked, folder)
         if not runner.all_points(asked, job):
-            left = len(job.chunks) - len(job.arrays)
+            left = len(job.chunks) - len(job.done)
             print(f"share {options.shard} is done; {left} chunks of others are left in {folder}")
             return _exit_code(options, runner.count_non_finite(job))
 
@@ -237,7 +242,7 @@ def report(argv: list[str] | None = None) -> int:
     options = tyro.cli(ReportOptions, prog="jsuper report", args=argv)
 
     def write() -> int:
-        store.manifest_of(options.run)
+        manifest_of(options.run)
         done = concluded(lambda: write_report(Path(options.run), RunOptions()))
         return DONE if done else STOPPED
 
@@ -267,7 +272,7 @@ def scrub(argv: list[str] | None = None) -> int:
     def write() -> int:
         if not 0 < options.overlap <= 1:
             raise SpecError(f"overlap={options.overlap} is not in (0, 1]; try 0.1")
-        families.scrubbing_of(store.manifest_of(options.run)["sweep"]["model"])
+        families.scrubbing_of(manifest_of(options.run).sweep["model"])
         return DONE if concluded(lambda: _scrub(options)) else STOPPED
 
     return reported(write)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jsuper import extras, families, sharing, store
-from jsuper.grid import Chunk
-from jsuper.spec import SpecError
+from jsuper.grid import Chunk, Setting
+from jsuper.manifest import Manifest, manifest_of, seeds_of
+from jsuper.spec import SpecError, did_you_mean, plain
 
 if TYPE_CHECKING:
     import xarray
@@ -21,7 +24,7 @@ STATUS = "0 missing, 1 ok, 2 non-finite, 3 failed"
 FORMATS = ("csv", "netcdf", "parquet")
 
 
-def load(path: str | Path) -> xarray.Dataset:
+def load(path: str | Path, only: Collection[str] | None = None) -> xarray.Dataset:
     """A run folder, finished or not, as an `xarray.Dataset`.
 
     Dimensions: activation, sparsity, seed and any other axis with several values; hidden, feature,
@@ -30,54 +33,98 @@ def load(path: str | Path) -> xarray.Dataset:
     2 non-finite, 3 failed). What is missing, or lies outside a smaller model's shape, is NaN. What
     `jsuper scrub` has kept beside the chunks is there too, unless there are other chunks by now.
 
+    Args:
+        path: the run folder. `jsuper status` says how much memory all of it takes.
+        only: names of the variables that are wanted, for runs that are large; status and
+            first_bad_step come with them. None: all.
+
     Raises:
         FileNotFoundError: there is no run folder at `path`.
-        RunError: its manifest cannot be read. A chunk that cannot be read counts as missing.
+        RunError: its manifest cannot be read, or it is larger than the memory that is free. A chunk
+            that cannot be read counts as missing.
+        SpecError: `only` names a variable that the run does not have.
     """
     folder = Path(path)
-    manifest = store.manifest_of(folder)
-    chunks = store.chunks_in(manifest)
-    whole: dict[str, store.Arrays] = {}
-    for chunk in chunks:
+    manifest = manifest_of(folder)
+    _check_room(manifest, only, folder)
+
+    def read(chunk: Chunk) -> store.Arrays | None:
         with contextlib.suppress(store.RunError):
-            arrays = store.read_chunk(folder, chunk)
-            if arrays is not None:
-                whole[chunk.name] = arrays
-    ds = to_dataset(manifest["sweep"], chunks, whole)
+            return store.read_chunk(folder, chunk, only)
+
+    ds = to_dataset(manifest.sweep, manifest.chunks, read, only)
     ds.attrs["sessions"] = json.dumps(sharing.sessions_of(folder, manifest))
-    return extras.merged(ds, folder, manifest)
+    return ds if only is not None else extras.merged(ds, folder, manifest)
+
+
+def _check_room(manifest: Manifest, only: Collection[str] | None, folder: Path) -> None:
+    """Raise before memory is taken that is not there."""
+    import psutil
+
+    needed, free = size_of(manifest, only), psutil.virtual_memory().available
+    if needed > free:
+        raise store.RunError(
+            f"{folder} takes {needed / 1e9:,.1f} GB of memory and {free / 1e9:,.1f} GB are free; "
+            "load some of its variables, as in jsuper.load(run, ['loss'])"
+        )
+
+
+def size_of(manifest: Manifest, only: Collection[str] | None = None) -> int:
+    """Bytes of the Dataset of a run, or of some of its variables.
+
+    Raises:
+        SpecError: there is no variable of that name.
+    """
+    spec, chunks = families.spec_of(manifest.sweep["model"]), manifest.chunks
+    variables = _variables(spec, chunks, only)
+    sizes = _sizes(spec, chunks, _own_coordinates(spec, chunks))
+    doubles = any(c.static["dtype"] == "float64" for c in chunks)
+    numbers = sum(math.prod(sizes[d] for d in dims) for dims in variables.values())
+    return sum(c.n_models for c in chunks) * (5 + (8 if doubles else 4) * numbers)
 
 
 def to_dataset(
-    sweep: dict[str, Any], chunks: list[Chunk], arrays: dict[str, store.Arrays]
+    sweep: dict[str, Any],
+    chunks: list[Chunk],
+    read: Callable[[Chunk], store.Arrays | None],
+    only: Collection[str] | None = None,
 ) -> xarray.Dataset:
     """Chunks' arrays over the sweep's dimensions; a chunk without arrays stays missing.
 
     Args:
         sweep: `BaseSweep.to_dict()`.
         chunks: the whole partition.
-        arrays: chunk name -> variable -> array (settings, seeds, ...).
+        read: gives a chunk's variables, arrays (settings, seeds, ...), or None; called once for
+            each, so that no more than one chunk is held besides the Dataset.
+        only: names of the variables that are wanted; None: all.
     """
     import xarray as xr
 
     spec = families.spec_of(sweep["model"])
     axes, single = axes_of(spec.Sweep, sweep)
-    seeds = store.seeds_of(sweep["seeds"])
+    seeds = seeds_of(sweep["seeds"])
     lead = (*axes, "seed")
     own = _own_coordinates(spec, chunks)
-    sizes = _sizes(spec, chunks, own)
-    data: dict[str, Any] = {}
-    for name, dims in _variables(spec, chunks).items():
-        kinds = [a[name].dtype for a in arrays.values() if name in a]
-        dtype = np.result_type(*kinds) if kinds else np.float32
-        shape = tuple(len(axes[d]) for d in axes) + (len(seeds),) + tuple(sizes[d] for d in dims)
-        data[name] = ((*lead, *dims), np.full(shape, np.nan, dtype))
-    shape = tuple(len(v) for v in axes.values()) + (len(seeds),)
-    data["status"] = (lead, np.zeros(shape, np.int8))
-    data["first_bad_step"] = (lead, np.full(shape, -1, np.int32))
+    sizes = {k: len(v) for k, v in axes.items()} | {"seed": len(seeds)} | _sizes(spec, chunks, own)
+    data: dict[str, tuple[tuple[str, ...], Any]] = {
+        k: ((*lead, *dims), None) for k, dims in _variables(spec, chunks, only).items()
+    }
+    cube = tuple(sizes[d] for d in lead)
+    data["status"] = (lead, np.zeros(cube, np.int8))
+    data["first_bad_step"] = (lead, np.full(cube, -1, np.int32))
+    place = _Places(spec, axes, seeds, own)
     for chunk in chunks:
-        if chunk.name in arrays:
-            _place(spec, chunk, arrays[chunk.name], data, axes, seeds, own)
+        arrays = read(chunk)
+        if arrays is None:
+            continue
+        for name in data.keys() & arrays.keys():
+            dims, target = data[name]
+            target = _roomy(target, tuple(sizes[d] for d in dims), arrays[name].dtype)
+            target[place(chunk, dims, arrays[name].shape)] = arrays[name]
+            data[name] = dims, target
+    for name, (dims, target) in data.items():
+        if target is None:
+            data[name] = dims, np.full(tuple(sizes[d] for d in dims), np.nan, np.float32)
     coords = {k: [_label(v) for v in values] for k, values in axes.items()}
     coords |= {"seed": seeds} | {k: v for k, v in own.items() if k in sizes}
     ds = xr.Dataset(data, coords=coords | single, attrs={"sweep": json.dumps(sweep)})
@@ -86,6 +133,13 @@ def to_dataset(
         if name in ds:
             ds[name].attrs.update(description=text, units="1")
     return ds
+
+
+def _roomy(target: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array that takes values of that type: NaN where it is new, wider where it has to be."""
+    if target is None:
+        return np.full(shape, np.nan, dtype)
+    return target.astype(np.result_type(target.dtype, dtype), copy=False)
 
 
 def axes_of(cls: Any, sweep: dict[str, Any]) -> tuple[dict[str, list], dict[str, Any]]:
@@ -101,16 +155,25 @@ def _label(value: Any) -> Any:
     return value.split("@")[0] if isinstance(value, str) else value
 
 
-def _variables(spec: Any, chunks: list[Chunk]) -> dict[str, tuple[str, ...]]:
+def _variables(
+    spec: Any, chunks: list[Chunk], only: Collection[str] | None
+) -> dict[str, tuple[str, ...]]:
     layouts = [spec.layout(c.static, c.settings) for c in chunks]
-    return {name: dims for layout in layouts for name, (dims, _) in layout.items()}
+    found = {name: dims for layout in layouts for name, (dims, _) in layout.items()}
+    for name in only or ():
+        if name not in found and name not in store.FOR_ALL:
+            raise SpecError(
+                f"only={name!r} is no variable of this run{did_you_mean(name, found)}; its "
+                f"variables are {', '.join((*found, *store.FOR_ALL))}"
+            )
+    return {k: dims for k, dims in found.items() if only is None or k in only}
 
 
 def _own_coordinates(spec: Any, chunks: list[Chunk]) -> dict[str, np.ndarray]:
     """Coordinates of the results' own dimensions: the union over groups."""
     union: dict[str, set] = {}
-    for chunk in chunks:
-        for dim, values in spec.coordinates(chunk.static).items():
+    for static in {id(c.static): c.static for c in chunks}.values():
+        for dim, values in spec.coordinates(static).items():
             union.setdefault(dim, set()).update(values)
     return {dim: np.array(sorted(values)) for dim, values in union.items()}
 
@@ -124,33 +187,32 @@ def _sizes(spec: Any, chunks: list[Chunk], own: dict[str, np.ndarray]) -> dict[s
     return sizes
 
 
-def _place(
-    spec: Any,
-    chunk: Chunk,
-    arrays: store.Arrays,
-    data: dict[str, Any],
-    axes: dict[str, list],
-    seeds: list[int],
-    own: dict[str, np.ndarray],
-) -> None:
-    """Write one chunk's arrays where its settings and seeds belong."""
-    where_seeds = [seeds.index(s) for s in chunk.seeds]
-    coordinates = spec.coordinates(chunk.static)
-    fixed = chunk.to_dict()
-    older = spec.Sweep.single_defaults()  # of fields that an older chunk does not have
-    default = {k: older[k][0] for k in axes if k in older}
-    for row, setting in enumerate(fixed["settings"]):
-        point = default | fixed["static"] | setting
-        cell = tuple(values.index(point[k]) for k, values in axes.items())
-        for name, (dims, target) in data.items():
-            if name not in arrays:
-                continue
-            value = arrays[name][row]
-            inner = [
-                np.searchsorted(own[d], coordinates[d]) if d in own else np.arange(size)
-                for d, size in zip(dims[len(axes) + 1 :], value.shape[1:], strict=True)
-            ]
-            target[cell][np.ix_(where_seeds, *inner)] = value
+class _Places:
+    """Where a chunk's settings, seeds and own coordinates belong in the Dataset's arrays."""
+
+    def __init__(
+        self, spec: Any, axes: dict[str, list], seeds: list[int], own: dict[str, np.ndarray]
+    ) -> None:
+        self.spec, self.axes, self.own = spec, axes, own
+        self.column_of = {seed: column for column, seed in enumerate(seeds)}
+        older = spec.Sweep.single_defaults()  # of fields that an older chunk does not have
+        self.default = {k: older[k][0] for k in axes if k in older}
+
+    def __call__(self, chunk: Chunk, dims: tuple[str, ...], shape: tuple[int, ...]) -> tuple:
+        """The index of an array (settings, seeds, ...) of a chunk in one of these dimensions."""
+        cells = zip(*(self._cell(chunk, row) for row in chunk.settings), strict=True)
+        columns = np.array([self.column_of[s] for s in chunk.seeds])
+        coordinates = self.spec.coordinates(chunk.static)
+        inner = [
+            np.searchsorted(self.own[d], coordinates[d]) if d in self.own else np.arange(size)
+            for d, size in zip(dims[len(self.axes) + 1 :], shape[2:], strict=True)
+        ]
+        rows, *others = np.ix_(np.arange(shape[0]), columns, *inner)
+        return *(np.array(places)[rows] for places in cells), *others
+
+    def _cell(self, chunk: Chunk, setting: Setting) -> tuple[int, ...]:
+        point = self.default | chunk.static | setting
+        return tuple(values.index(plain(point[k])) for k, values in self.axes.items())
 
 
 def export(run: str | Path, format: str) -> Path:

@@ -190,7 +190,8 @@ def _fill(arrays: Arrays, block: Block, result: Arrays) -> None:
     chunk = block.chunk
     row_of = {id(s): row for row, s in enumerate(chunk.settings)}
     rows = [row_of[id(s)] for s in block.settings]
-    columns = [chunk.seeds.index(s) for s in block.seeds]
+    column_of = {seed: column for column, seed in enumerate(chunk.seeds)}
+    columns = [column_of[s] for s in block.seeds]
     for name, value in result.items():
         shape = (len(chunk.settings), len(chunk.seeds), *value.shape[2:])
         empty = np.nan if value.dtype.kind == "f" else 0  # where a block has no such variable

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jsuper import archive, store
+from jsuper.manifest import Manifest
 
 if TYPE_CHECKING:
     import xarray
@@ -29,10 +30,10 @@ def path_of(folder: Path, name: str) -> Path:
     return folder / f"{name}.npz"
 
 
-def fingerprint(folder: Path, manifest: dict[str, Any]) -> str:
+def fingerprint(folder: Path, manifest: Manifest) -> str:
     """A hash of a run's sweep and of the bytes of the chunks that are there."""
-    found = hashlib.blake2b(manifest["hash"].encode(), digest_size=16)
-    for chunk in store.chunks_in(manifest):
+    found = hashlib.blake2b(manifest.hash.encode(), digest_size=16)
+    for chunk in manifest.chunks:
         path = store.chunk_path(folder, chunk.name)
         if path.exists():
             found.update(chunk.name.encode())
@@ -104,7 +105,7 @@ def read(
         return None
 
 
-def merged(ds: xarray.Dataset, folder: Path, manifest: dict[str, Any]) -> xarray.Dataset:
+def merged(ds: xarray.Dataset, folder: Path, manifest: Manifest) -> xarray.Dataset:
     """A run's Dataset with all that is kept beside it and was made from the chunks that it has."""
     kept = [name for name in COMMANDS if path_of(folder, name).exists()]
     if not kept:

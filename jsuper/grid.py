@@ -10,12 +10,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jsuper.spec import BaseSweep, digest, plain
+from jsuper.spec import BaseSweep, canonical, digest, digest_text, plain
 
 Setting = dict[str, Any]
 
@@ -32,7 +33,14 @@ class Chunk:
     @functools.cached_property
     def name(self) -> str:
         """The hash of the chunk's content: the name of its file."""
-        return digest(self.to_dict())
+        return digest_text(self.text)
+
+    @property
+    def text(self) -> str:
+        """The canonical JSON of `to_dict()`; not kept, since it is long."""
+        settings, static = _canonical(_Same(self.settings)), _canonical(_Same(self.static))
+        model, seeds = json.dumps(self.model), ",".join(map(str, self.seeds))
+        return f'{{"model":{model},"seeds":[{seeds}],"settings":{settings},"static":{static}}}'
 
     @property
     def n_models(self) -> int:
@@ -52,6 +60,27 @@ class Chunk:
             "settings": [{k: plain(v) for k, v in s.items()} for s in self.settings],
             "seeds": list(self.seeds),
         }
+
+
+class _Same:
+    """An object as a key that nothing but itself equals."""
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.held is other.held
+
+    def __hash__(self) -> int:
+        return id(self.held)
+
+
+@functools.lru_cache(maxsize=1024)  # the chunks of a run share their static values and settings
+def _canonical(rows: _Same) -> str:
+    """Canonical JSON of static values, or of settings."""
+    if isinstance(rows.held, dict):
+        return canonical({k: plain(v) for k, v in rows.held.items()})
+    return canonical([{k: plain(v) for k, v in s.items()} for s in rows.held])
 
 
 @dataclass(frozen=True)
@@ -91,10 +120,14 @@ def missing(sweep: BaseSweep, held: list[Chunk]) -> list[Group]:
     checked = {f.name: f.metadata["axis"] for f in dataclasses.fields(sweep)}
     defaults = {k: whole[k][0] if checked[k] else whole[k] for k in names}
     have: dict[str, set[int]] = {}
+    alike: dict[tuple[int, int], list[Chunk]] = {}  # that share their static values and settings
     for chunk in held:
-        for setting in chunk.settings:
-            identity = _identity(defaults | chunk.static, setting)
-            have.setdefault(identity, set()).update(chunk.seeds)
+        alike.setdefault((id(chunk.static), id(chunk.settings)), []).append(chunk)
+    for chunks in alike.values():
+        seeds = {s for c in chunks for s in c.seeds}
+        for setting in chunks[0].settings:
+            identity = _identity(defaults | chunks[0].static, setting)
+            have.setdefault(identity, set()).update(seeds)
     rest = []
     for group in expand(sweep):
         by_seeds: dict[tuple[int, ...], list[Setting]] = {}

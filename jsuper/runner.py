@@ -9,14 +9,15 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsuper import sharing, store
-from jsuper.grid import Chunk, missing
+from jsuper.grid import Chunk, Setting, missing
+from jsuper.manifest import check_extends, read_manifest, rebuilt, write_manifest
 from jsuper.spec import BaseSweep, SpecError, plain
 from jsuper.stopping import Stop
 
@@ -38,7 +39,7 @@ class Job:
     sweep: BaseSweep
     folder: Path | None
     chunks: list[Chunk]
-    arrays: dict[str, store.Arrays]  # of finished chunks, by name
+    done: dict[str, int]  # finished chunks, by name: how many of their models are not finite
     damaged: list[Chunk]
     held: frozenset[str] = frozenset()  # names of the chunks that the folder's manifest has
     shard: sharing.Shard | None = None  # which share of the chunks is this process's; None: all
@@ -47,7 +48,12 @@ class Job:
     def todo(self) -> list[Chunk]:
         """Chunks that this process still has to train."""
         mine = sharing.share(self.chunks, self.shard)
-        return [c for c in mine if c.name not in self.arrays]
+        return [c for c in mine if c.name not in self.done]
+
+    @property
+    def lost_manifest(self) -> bool:
+        """Whether there are chunks, and no manifest that says of what."""
+        return bool(self.chunks) and not self.held
 
 
 def held(sweep: BaseSweep, folder: Path | None) -> Job:
@@ -58,17 +64,18 @@ def held(sweep: BaseSweep, folder: Path | None) -> Job:
     """
     if folder is None:
         return Job(sweep, None, [], {}, [])
-    manifest = store.read_manifest(folder)
+    manifest = read_manifest(folder)
+    held = frozenset(c.name for c in manifest.chunks) if manifest else frozenset()
+    manifest = manifest or rebuilt(folder)
     if manifest is None:
         if _occupied(folder):
             raise SpecError(
                 f"out={str(folder)!r} is there already and is not a run folder; give another --out"
             )
         return Job(sweep, folder, [], {}, [])
-    store.check_extends(sweep, manifest, folder)
-    chunks = [_with_callables(c, sweep) for c in store.chunks_in(manifest)]
-    arrays, damaged = store.done(folder, chunks)
-    return Job(sweep, folder, chunks, arrays, damaged, frozenset(c.name for c in chunks))
+    check_extends(sweep, manifest, folder)
+    chunks = _with_callables(manifest.chunks, sweep)
+    return Job(sweep, folder, chunks, *store.done(folder, chunks), held)
 
 
 def _occupied(folder: Path) -> bool:
@@ -81,16 +88,17 @@ def _occupied(folder: Path) -> bool:
         raise SpecError(f"out={str(folder)!r} cannot be used: {error.strerror}") from error
 
 
-def _with_callables(chunk: Chunk, sweep: BaseSweep) -> Chunk:
-    """A chunk as read from a manifest, with the sweep's own functions in place of their names."""
+def _with_callables(chunks: list[Chunk], sweep: BaseSweep) -> list[Chunk]:
+    """Chunks as read from a manifest, with the sweep's own functions in place of their names."""
     own = {plain(v): v for values in sweep.axes.values() for v in values if callable(v)}
     if not own:
-        return chunk
-    settings = tuple(
-        {k: own.get(v, v) if isinstance(v, str) else v for k, v in s.items()}
-        for s in chunk.settings
-    )
-    return dataclasses.replace(chunk, settings=settings)
+        return chunks
+
+    def settings(chunk: Chunk) -> Iterator[Setting]:
+        for setting in chunk.settings:
+            yield {k: own.get(v, v) if isinstance(v, str) else v for k, v in setting.items()}
+
+    return [dataclasses.replace(c, settings=tuple(settings(c))) for c in chunks]
 
 
 def prepare(
@@ -111,33 +119,63 @@ def prepare(
     return dataclasses.replace(job, chunks=job.chunks + new, shard=shard)
 
 
+# Trains chunks of a job: the plan, counters, request to stop and tick of `execute` -> names of
+# finished chunks, each with the number of its models that are not finite.
+Train = Callable[["Job", "Plan", "Progress", Stop, Callable[[], None]], Iterator[tuple[str, int]]]
+
+
 def execute(
     job: Job,
     plan: Plan,
     progress: Progress,
     stop: Stop,
     tick: Callable[[], None] = lambda: None,
+    train: Train | None = None,
 ) -> None:
-    """Train what a job lacks; every finished chunk is written at once.
+    """Train what a job in a folder lacks; every finished chunk is written at once, and let go.
+
+    Args:
+        job: as `prepare` gives it.
+        plan: how models run.
+        progress: counters that are kept up to date.
+        stop: set it to stop.
+        tick: called several times a second.
+        train: where chunks are trained; None: here.
 
     Raises:
         StoppedError: `stop` was set before the end.
         OSError: a chunk could not be written.
     """
-    from jsuper.engine import train_chunks
-
+    assert job.folder is not None
     session = sharing.begin_session(about(plan))
-    if job.folder is None:
-        for chunk, arrays in train_chunks(plan, job.todo, job.chunks, progress, stop, tick):
-            job.arrays[chunk.name] = arrays
-    else:
-        _fix_partition(job, plan)
-        sharing.write_session(job.folder, session)
-        _train_in(job, job.folder, plan, progress, stop, tick)
-        session |= {"ended": _now(), "model_steps": progress.model_steps}
-        sharing.write_session(job.folder, session)
+    _fix_partition(job, plan)
+    sharing.write_session(job.folder, session)
+    for name, lost in (train or here)(job, plan, progress, stop, tick):
+        job.done[name] = lost
+    job.done |= store.done(job.folder, [c for c in job.todo if _there(job, c)])[0]
+    session |= {"ended": _now(), "model_steps": progress.model_steps}
+    sharing.write_session(job.folder, session)
     if job.todo:
         raise StoppedError(f"{len(job.todo)} of {len(job.chunks)} chunks are left")
+
+
+def here(
+    job: Job, plan: Plan, progress: Progress, stop: Stop, tick: Callable[[], None]
+) -> Iterator[tuple[str, int]]:
+    """Train on this machine's devices; what others finish meanwhile is not trained again."""
+    from jsuper.engine import train_chunks
+
+    def there(chunk: Chunk) -> bool:
+        return _there(job, chunk)
+
+    for chunk, arrays in train_chunks(plan, job.todo, job.chunks, progress, stop, tick, there):
+        write(job, chunk, arrays)
+        yield chunk.name, store.lost_models(arrays)
+
+
+def _there(job: Job, chunk: Chunk) -> bool:
+    assert job.folder is not None
+    return store.chunk_path(job.folder, chunk.name).exists()
 
 
 def _fix_partition(job: Job, plan: Plan) -> None:
@@ -145,39 +183,32 @@ def _fix_partition(job: Job, plan: Plan) -> None:
     folder = job.folder
     assert folder is not None
     with sharing.locked(folder):
-        manifest = store.read_manifest(folder)
-        names = frozenset(c["name"] for c in manifest["chunks"]) if manifest else frozenset()
+        manifest = read_manifest(folder)
+        names = frozenset(c.name for c in manifest.chunks) if manifest else frozenset()
         if names != job.held:
             now = prepare(job.sweep, folder, plan, job.shard)
-            job.chunks, job.arrays, job.damaged = now.chunks, now.arrays, now.damaged
+            job.chunks, job.done, job.damaged = now.chunks, now.done, now.damaged
         for chunk in store.done(folder, job.damaged)[1]:  # unless it has been mended meanwhile
             store.set_aside(folder, chunk)
         if manifest is None or names != {c.name for c in job.chunks}:
-            sessions = manifest["sessions"] if manifest else []
-            store.write_manifest(folder, job.sweep, job.chunks, sessions)
+            sessions = manifest.sessions if manifest else []
+            write_manifest(folder, job.sweep, job.chunks, sessions)
 
 
-def _train_in(
-    job: Job,
-    folder: Path,
-    plan: Plan,
-    progress: Progress,
-    stop: Stop,
-    tick: Callable[[], None],
-) -> None:
-    """Train what the folder lacks; what another process finishes meanwhile is not trained again."""
-    from jsuper.engine import train_chunks
-
-    def there(chunk: Chunk) -> bool:
-        return store.chunk_path(folder, chunk.name).exists()
-
-    for chunk, arrays in train_chunks(plan, job.todo, job.chunks, progress, stop, tick, there):
-        _write(job, chunk, arrays)
-        job.arrays[chunk.name] = arrays
-    job.arrays |= store.done(folder, [c for c in job.todo if there(c)])[0]
+def restore_manifest(job: Job) -> None:
+    """Write the manifest of a finished job anew, where it was lost."""
+    assert job.folder is not None
+    with sharing.locked(job.folder):
+        if read_manifest(job.folder) is None:
+            write_manifest(job.folder, job.sweep, job.chunks, [])
 
 
-def _write(job: Job, chunk: Chunk, arrays: store.Arrays) -> None:
+def write(job: Job, chunk: Chunk, arrays: store.Arrays) -> None:
+    """Write a chunk of a job.
+
+    Raises:
+        OSError: it could not be written; says how many bytes the rest needs.
+    """
     assert job.folder is not None
     try:
         store.write_chunk(job.folder, chunk, arrays)
@@ -250,7 +281,7 @@ def run(
         OSError: results could not be written.
     """
     from jsuper.counters import Progress
-    from jsuper.dataset import to_dataset
+    from jsuper.dataset import load
     from jsuper.plan import make_plan
     from jsuper.programs import use_compilation_cache
     from jsuper.progress import reporter
@@ -262,10 +293,24 @@ def run(
     job = prepare(sweep, Path(out) if out is not None else None, plan)
     counters, stop = Progress(), Stop()
     with reporter(job.todo, counters, quiet=not progress) as tick:
-        execute(job, plan, counters, stop, tick)
-    ds = to_dataset(sweep.to_dict(), job.chunks, job.arrays)
+        if job.folder is None:
+            ds = _in_memory(job, plan, counters, stop, tick)
+        else:
+            execute(job, plan, counters, stop, tick)
+            ds = load(job.folder)
     ds.attrs["timing"] = json.dumps(counters.timing(time.perf_counter() - began, plan.workers))
     return ds
+
+
+def _in_memory(
+    job: Job, plan: Plan, progress: Progress, stop: Stop, tick: Callable[[], None]
+) -> xarray.Dataset:
+    from jsuper.dataset import to_dataset
+    from jsuper.engine import train_chunks
+
+    trained = train_chunks(plan, job.chunks, job.chunks, progress, stop, tick)
+    arrays = {chunk.name: found for chunk, found in trained}
+    return to_dataset(job.sweep.to_dict(), job.chunks, lambda chunk: arrays.pop(chunk.name))
 
 
 def all_points(sweep: BaseSweep, job: Job) -> bool:
@@ -275,4 +320,4 @@ def all_points(sweep: BaseSweep, job: Job) -> bool:
 
 def count_non_finite(job: Job) -> int:
     """Number of models that diverged or failed."""
-    return sum(int((a["status"] != store.OK).sum()) for a in job.arrays.values())
+    return sum(job.done.values())

@@ -13,6 +13,7 @@ import jsuper
 from jsuper import extras, families, store
 from jsuper.analysis import scrub_all
 from jsuper.dataset import load
+from jsuper.manifest import manifest_of
 
 if TYPE_CHECKING:
     import xarray
@@ -28,8 +29,8 @@ def kept_or_new(folder: Path, overlap: float) -> xarray.Dataset:
         RunError: its manifest cannot be read.
         OSError: the file cannot be written.
     """
-    manifest = store.manifest_of(folder)
-    family = families.scrubbing_of(manifest["sweep"]["model"])
+    manifest = manifest_of(folder)
+    family = families.scrubbing_of(manifest.sweep["model"])
     about = {"overlap": overlap, "blocks": family.BLOCKS, "jsuper": jsuper.__version__}
     made_from = extras.fingerprint(folder, manifest)  # before the chunks are read
     kept = extras.read(folder, NAME, made_from, about)

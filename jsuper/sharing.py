@@ -16,6 +16,7 @@ from typing import Any
 
 from jsuper import store
 from jsuper.grid import Chunk
+from jsuper.manifest import Manifest
 from jsuper.spec import SpecError
 
 Shard = tuple[int, int]  # number from 1, and of how many
@@ -71,12 +72,12 @@ def write_session(folder: Path, session: dict[str, Any]) -> None:
     store.write_atomically(path, lambda f: f.write(text.encode()))
 
 
-def sessions_of(folder: Path, manifest: dict[str, Any]) -> list[dict[str, Any]]:
+def sessions_of(folder: Path, manifest: Manifest) -> list[dict[str, Any]]:
     """All sessions of a run in the order of their starts; what cannot be read is left out."""
     found = []
     for path in (folder / "sessions").glob("*.json"):
-        with contextlib.suppress(OSError, ValueError):
-            session = json.loads(path.read_text(encoding="utf-8"))
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            session = json.loads(store.read_text(path))
             if isinstance(session, dict):
                 found.append(session)
-    return [*manifest["sessions"], *sorted(found, key=lambda s: str(s.get("started")))]
+    return [*manifest.sessions, *sorted(found, key=lambda s: str(s.get("started")))]

@@ -28,6 +28,7 @@ Check = Callable[[str, Any], Any]
 
 MAX_SEED = 2**32 - 1
 MAX_INTEGER = 2**31 - 1  # JAX counts in int32
+MAX_RECORDS = 100_000  # points of a curve
 
 
 class SpecError(ValueError):
@@ -177,11 +178,11 @@ def did_you_mean(value: Any, options: Iterable[str]) -> str:
 
 
 def _refuse_duplicates(name: str, values: tuple) -> None:
-    seen = []
+    seen = set()
     for value in values:
         if value in seen:
             raise SpecError(f"{name} has {label(value)!r} twice; give every value once")
-        seen.append(value)
+        seen.add(value)
 
 
 # ---------------------------------------------------------------------------------------- sweeps
@@ -315,9 +316,22 @@ def _text(function: Callable) -> str:
     return text + repr(cells) + repr(getattr(function, "__defaults__", None))
 
 
+def canonical(data: Any) -> str:
+    """Data's canonical JSON.
+
+    Raises:
+        ValueError: a number in it is not finite.
+    """
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
 def digest(data: Any, length: int = 16) -> str:
     """The first hex digits of the SHA-256 of data's canonical JSON."""
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return digest_text(canonical(data), length)
+
+
+def digest_text(text: str, length: int = 16) -> str:
+    """The first hex digits of the SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 

@@ -13,7 +13,9 @@ import numpy as np
 
 from jsuper import sharing, store
 from jsuper.archive import UNREADABLE, read_arrays
+from jsuper.dataset import size_of
 from jsuper.grid import Chunk
+from jsuper.manifest import manifest_of
 
 NAMES = {store.OK: "ok", store.NON_FINITE: "diverged", store.FAILED: "failed"}
 
@@ -34,6 +36,8 @@ class Status:
     """since the last chunk was written; None: none was"""
     models_per_second: float | None
     """since the latest start, up to its last chunk; None: it has written none, or has ended"""
+    bytes_loaded: int
+    """memory that `jsuper.load` takes"""
 
     @property
     def missing(self) -> int:
@@ -54,8 +58,8 @@ def status_of(run: str | Path) -> Status:
         RunError: its manifest cannot be read.
     """
     folder = Path(run)
-    manifest = store.manifest_of(folder)
-    chunks = store.chunks_in(manifest)
+    manifest = manifest_of(folder)
+    chunks = manifest.chunks
     counts = dict.fromkeys(NAMES, 0)
     written: list[tuple[float, int]] = []
     damaged = 0
@@ -82,6 +86,7 @@ def status_of(run: str | Path) -> Status:
         counts[store.FAILED],
         None if last is None else max(time.time() - last, 0.0),
         _rate(sharing.sessions_of(folder, manifest), written),
+        size_of(manifest),
     )
 
 
@@ -118,6 +123,7 @@ def words(status: Status) -> str:
         f"models   {status.ok:,} ok, {status.diverged:,} diverged, {status.failed:,} failed, "
         f"{status.missing:,} missing",
     ]
+    lines.append(f"memory   jsuper.load takes {max(status.bytes_loaded / 1e6, 0.1):,.1f} MB")
     if status.chunks_damaged:
         lines.append(f"damaged  {status.chunks_damaged:,} chunks: jsuper verify {status.run}")
     if status.seconds_since_last is not None:
@@ -136,7 +142,7 @@ def problems(run: str | Path) -> Iterator[str]:
         RunError: its manifest cannot be read.
     """
     folder = Path(run)
-    chunks = store.chunks_in(store.manifest_of(folder))
+    chunks = manifest_of(folder).chunks
     for chunk in chunks:
         try:
             store.read_chunk(folder, chunk)

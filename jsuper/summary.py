@@ -50,9 +50,10 @@ def plan_text(job: Job, plan: Plan) -> str:
 
 
 def memory_bytes(chunks: list[Chunk], plan: Plan) -> float:
-    """Rough peak of the process: the program itself, batches in work, results."""
+    """Rough peak of the process: the program itself, batches and chunks in work."""
     batch = max((8.0 * families.spec_of(c.model).work(c.static)[1] for c in chunks), default=0)
-    return PROCESS_BYTES + plan.workers * WORKING_ARRAYS * batch / 8 + result_bytes(chunks)
+    results = max((result_bytes([c]) for c in chunks), default=0.0)
+    return PROCESS_BYTES + plan.workers * (WORKING_ARRAYS * batch / 8 + 2 * results)
 
 
 def result_bytes(chunks: list[Chunk]) -> float:
@@ -81,12 +82,12 @@ def time_text(seconds: float) -> str:
 
 def show(job: Job) -> None:
     """Print the summary table, draw the heatmap, and say where everything is."""
-    from jsuper.dataset import to_dataset
+    from jsuper.dataset import load
 
-    ds = to_dataset(job.sweep.to_dict(), job.chunks, job.arrays)
-    spec = families.spec_of(job.sweep.model)
-    print_tables(ds, spec.SUMMARY, job.sweep.main_axes)
     assert job.folder is not None
+    spec = families.spec_of(job.sweep.model)
+    ds = load(job.folder, [spec.SUMMARY])
+    print_tables(ds, spec.SUMMARY, job.sweep.main_axes)
     for path in draw(ds, spec.SUMMARY, job.sweep.main_axes, job.folder / "figures"):
         print(f"figure   {path}")
     print(f"results  {job.folder}")

@@ -131,24 +131,3 @@ def test_mutated_chunks_are_correct_data_or_a_clear_error(tmp_path, written, cou
         for name, array in expected.items():
             np.testing.assert_array_equal(found[name], array)
     assert 0.5 * count < refused < count
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda m: m["chunks"][0].update(static=7),
-        lambda m: m["chunks"][0].pop("seeds"),
-        lambda m: m["chunks"][0].update(settings=[99]),
-        lambda m: m["chunks"][0].update(settings=3),
-        lambda m: m.update(chunks={"a": 1}),
-        lambda m: m.update(statics=[5]),
-        lambda m: m.update(sweep=[]),
-    ],
-)
-def test_a_manifest_that_does_not_fit_together_is_refused(tmp_path, written, change):
-    store.write_manifest(tmp_path, SWEEP, [CHUNK], [])
-    manifest = store.read_manifest(tmp_path)
-    assert manifest is not None and store.chunks_in(manifest) == [CHUNK]
-    change(manifest)
-    with pytest.raises(store.RunError, match=r"manifest\.json.*does not fit together"):
-        store.chunks_in(manifest)

@@ -18,6 +18,7 @@ import pytest
 
 import jsuper
 from jsuper import cli, sharing, store
+from jsuper.manifest import manifest_of, read_manifest
 
 REPO = Path(jsuper.__file__).parents[1]
 SIZE = " --batch-size 64 --n-features 6 --n-hidden 2 --platform cpu --workers 2"
@@ -336,7 +337,7 @@ def test_a_run_shows_plan_table_and_figure_and_fills_its_folder(sweep, tmp_path)
     manifest = json.loads((run / "manifest.json").read_text())
     assert {c["name"] for c in manifest["chunks"]} == {p.stem for p in chunk_files(run)}
     assert {"schema", "sweep", "hash", "chunks", "sessions"} <= manifest.keys()
-    (session,) = sharing.sessions_of(run, manifest)
+    (session,) = sharing.sessions_of(run, manifest_of(run))
     assert {"versions", "devices", "started", "ended"} <= session.keys()
     files = {"manifest.json", "sweep.toml", "chunks", "figures", "report.html", "sessions", ".lock"}
     assert {p.name for p in run.iterdir()} == files
@@ -427,10 +428,11 @@ def test_the_order_of_values_does_not_matter_to_a_run(sweep, finished):
 def test_a_damaged_chunk_is_set_aside_reported_and_run_again(sweep, whole, finished, damage):
     path = chunk_files(finished)[0]
     content = path.read_bytes()
-    middle = len(content) // 2
+    with np.load(path) as file:
+        at = content.index(file["W"].tobytes())
     damaged = {
-        "truncated": content[:middle],
-        "flipped": content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :],
+        "truncated": content[: len(content) // 2],
+        "flipped": content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :],
         "empty": b"",
         "not a zip": b"\x93NUMPY" + content,
     }[damage]
@@ -543,7 +545,7 @@ def test_what_is_left_may_be_a_single_activation(sweep, tmp_path):
     command = ("--activation relu gelu --sparsity 0.9 --seeds 1 --steps 200" + SIZE).split()
     assert sweep(*command, "--out", "whole")[0] == 0
     run = shutil.copytree("whole", tmp_path / "run")
-    chunks = store.chunks_in(store.read_manifest(run))
+    chunks = read_manifest(run).chunks
     (gelu,) = [c for c in chunks if c.settings[0]["activation"] == "gelu"]
     assert gelu.n_models == 1
     store.chunk_path(run, gelu.name).unlink()

@@ -19,6 +19,7 @@ from jsuper.analysis import hypotheses, samplers, scrubbed
 from jsuper.analysis.samplers import Samples
 from jsuper.analysis.scrubbing import scrub
 from jsuper.families import figures_of, scrubbing_of
+from jsuper.manifest import manifest_of
 from jsuper.plots.scrubbing import missed
 from jsuper.toy import scrubbing as of_sweeps
 
@@ -626,7 +627,7 @@ def test_the_script_keeps_its_numbers_and_remakes_them_when_stale(run, capsys, m
     with pytest.warns(UserWarning, match="damaged or.*jsuper scrub"):
         assert "scrub_recovered" not in jsuper.load(run)
     path.write_bytes(whole)
-    chunk = store.chunk_path(run, store.chunks_in(store.manifest_of(run))[0].name)
+    chunk = store.chunk_path(run, manifest_of(run).chunks[0].name)
     chunk.rename(chunk.with_suffix(".away"))  # other chunks than it was made from
     with pytest.warns(UserWarning, match="other chunks.*jsuper scrub"):
         assert "scrub_recovered" not in jsuper.load(run)

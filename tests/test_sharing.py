@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import jsuper
-from jsuper import cli, sharing, store
+from jsuper import cli, sharing
 from jsuper import status as states
+from jsuper.manifest import manifest_of
 from jsuper.spec import SpecError
 
 REPO = Path(__file__).parents[1]
@@ -100,7 +101,7 @@ def test_processes_that_start_together_on_one_folder(tmp_path, whole, shards):
     processes = [started(*GRID, "--out", run, "--shard", shard) for shard in shards]
     outputs = [p.communicate(timeout=120)[0].decode() for p in processes]
     assert [p.returncode for p in processes] == [0] * len(shards), outputs
-    chunks = store.chunks_in(store.manifest_of(run))
+    chunks = manifest_of(run).chunks
     points = [(json.dumps(s), seed) for c in chunks for s, seed in c.points]
     assert len(points) == len(set(points)) == 12
     assert {p.stem for p in run.glob("chunks/*.npz")} == {c.name for c in chunks}

@@ -83,7 +83,7 @@ BAD = [
     (dict(n_features=0), r"n_features=0 is not >= 1"),
     (dict(n_hidden=-1), r"n_hidden=-1 is not >= 1"),
     (dict(batch_size=0), r"batch_size=0 is not >= 1"),
-    (dict(records=0), r"records=0 is not >= 1"),
+    (dict(records=0), r"records=0 is not in \[1, 100000\]"),
     (dict(snapshots=(20,), steps=10), r"snapshots.* 20.*steps=10"),
     (dict(snapshots=(-1,)), r"snapshots\[0\]=-1 is not >= 0"),
     # not finite, also where there is no other limit

@@ -9,7 +9,17 @@ from typing import Any, ClassVar
 import numpy as np
 
 from jsuper.optimizer_names import check_optimizer, split_optimizer
-from jsuper.spec import Axis, BaseSweep, SpecError, choice, integer, real, setting, static
+from jsuper.spec import (
+    MAX_RECORDS,
+    Axis,
+    BaseSweep,
+    SpecError,
+    choice,
+    integer,
+    real,
+    setting,
+    static,
+)
 
 FASTEST = 0.2  # learning rate times strength above which plain descent is no longer a flow
 
@@ -77,7 +87,9 @@ class Sweep(BaseSweep):
         choice("normal", "balanced"),
     )
     momentum: float = static(0.0, "momentum of sgd and sgdw", real(0, 1, closed="left"))
-    records: int = static(100, "points of the curves, besides the last step", integer(1))
+    records: int = static(
+        100, "points of the curves, besides the last step", integer(1, MAX_RECORDS)
+    )
     spacing: str = static("even", "of the recorded steps", choice("even", "log"))
 
     def check(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from jsuper.optimizer_names import check_optimizer
 from jsuper.spec import (
+    MAX_RECORDS,
     Axis,
     BaseSweep,
     SpecError,
@@ -138,7 +139,7 @@ class Sweep(BaseSweep):
     watch: bool = static(
         False, "record feature 0's error, bias, its gradient and largest pre-activation", flag
     )
-    records: int = static(100, "points of the loss curve", integer(1))
+    records: int = static(100, "points of the loss curve", integer(1, MAX_RECORDS))
     snapshots: tuple[int, ...] = static((), "steps after which W is kept too", several(integer(0)))
 
     def check(self) -> None:
