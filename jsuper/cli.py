@@ -72,8 +72,13 @@ def sweep(argv: list[str] | None = None) -> int:
         return ERROR
 
 
-def check_writable(folder: Path) -> None:
-    """Raise SpecError unless files can be made in the folder; what this makes, it removes."""
+def check_writable(folder: Path, also: Callable[[], None] = lambda: None) -> None:
+    """Raise SpecError unless files can be made in the folder; what this makes, it removes.
+
+    Args:
+        folder: there already or not.
+        also: what else to check while it is there.
+    """
     made: list[Path] = []
     try:
         for parent in [*reversed(folder.absolute().parents), folder.absolute()]:
@@ -82,6 +87,7 @@ def check_writable(folder: Path) -> None:
                 made.append(parent)
         with tempfile.TemporaryFile(dir=folder):
             pass
+        also()
     except OSError as error:
         raise SpecError(
             f"out={str(folder)!r} cannot be written ({error.strerror}); give another folder"
@@ -113,21 +119,19 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
             return STOPPED
         return _exit_code(options, runner.count_non_finite(job))
     check_writable(folder)
-    if options.platform == "cpu":
-        os.environ.setdefault("JAX_PLATFORMS", "cpu")  # leaves an accelerator and its memory alone
-    print(f"jsuper {jsuper.__version__}: starting JAX ...", file=sys.stderr, flush=True)
-
-    from jsuper.plan import make_plan
-
-    plan = make_plan(options.platform, options.workers, options.plan)
+    plan, train = _cluster(options) if options.engine == "ray" else _machine(options)
     job = runner.prepare(asked, folder, plan, shard)
     print(summary.plan_text(job, plan), flush=True)
     if options.dry_run:
         return DONE
+    if options.engine == "ray":
+        from jsuper.cluster import check_shared
+
+        check_writable(folder, lambda: check_shared(folder, plan.platform))
     stop = Stop()
     _on_signal(lambda: _ask_to_stop(stop, options.grace))
     (folder / "report.html").unlink(missing_ok=True)  # of fewer models than there will be
-    if not _execute(job, plan, options, stop) or stop.is_set():
+    if not _execute(job, plan, train, options, stop) or stop.is_set():
         print(f"Stopped. What is finished is in {folder}; run again to continue.", file=sys.stderr)
         return STOPPED
     if shard is not None:  # by now others may have done theirs
@@ -146,7 +150,35 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     return _exit_code(options, runner.count_non_finite(job))
 
 
-def _execute(job: runner.Job, plan: Any, options: RunOptions, stop: Stop) -> bool:
+def _machine(options: RunOptions) -> tuple[Any, runner.Train]:
+    """The plan of this machine's devices, and what trains on them."""
+    if options.address is not None:
+        raise SpecError(f"address={options.address!r} is of a Ray cluster: add --engine ray")
+    if options.platform == "cpu":
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")  # leaves an accelerator and its memory alone
+    print(f"jsuper {jsuper.__version__}: starting JAX ...", file=sys.stderr, flush=True)
+    from jsuper.plan import make_plan
+
+    return make_plan(options.platform, options.workers, options.plan), runner.here
+
+
+def _cluster(options: RunOptions) -> tuple[Any, runner.Train]:
+    """The plan of a Ray cluster, and what trains on it; this process needs no accelerator."""
+    if options.shard is not None:
+        raise SpecError(f"shard={options.shard!r} is not for --engine ray, which takes all chunks")
+    print(f"jsuper {jsuper.__version__}: connecting to Ray ...", file=sys.stderr, flush=True)
+    from jsuper import cluster
+
+    cluster.connect(options.address, options.workers)
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    cache = not options.no_cache
+    plan = cluster.make_cluster_plan(options.platform, options.workers, options.plan, cache)
+    return plan, cluster.train
+
+
+def _execute(
+    job: runner.Job, plan: Any, train: runner.Train, options: RunOptions, stop: Stop
+) -> bool:
     """Whether the job came to its end."""
     from jsuper.counters import Progress
     from jsuper.programs import use_compilation_cache
@@ -159,7 +191,7 @@ def _execute(job: runner.Job, plan: Any, options: RunOptions, stop: Stop) -> boo
         print(f"chunk {chunk.name} is damaged: set aside and run again", file=sys.stderr)
     try:
         with reporter(job.todo, progress) as tick:
-            runner.execute(job, plan, progress, stop, tick)
+            runner.execute(job, plan, progress, stop, tick, train)
     except runner.StoppedError:
         return False
     return True

@@ -245,7 +245,10 @@ def _train_tile(
             raise
         halves = halve(tile)
         if not halves:
-            yield tile, failed(tile)
+            yield (
+                tile,
+                failed(dataclasses.replace(tile.chunk, settings=tile.settings, seeds=tile.seeds)),
+            )
         for half in halves:
             yield from _train_tile(plan, device, half, progress, stop)
         return
@@ -270,13 +273,13 @@ def halve(block: Block) -> list[Block]:
     return _tiles(dataclasses.replace(block, shape=shape))
 
 
-def failed(block: Block) -> Arrays:
+def failed(chunk: Chunk) -> Arrays:
     """The arrays of models that could not be trained at all: NaN, and status 3."""
-    spec = families.spec_of(block.chunk.model)
-    lead = (len(block.settings), len(block.seeds))
+    spec = families.spec_of(chunk.model)
+    lead = (len(chunk.settings), len(chunk.seeds))
     arrays = {
-        name: np.full(lead + shape, np.nan, block.static.dtype)
-        for name, (_, shape) in spec.layout(block.chunk.static, block.settings).items()
+        name: np.full(lead + shape, np.nan, chunk.static["dtype"])
+        for name, (_, shape) in spec.layout(chunk.static, chunk.settings).items()
     }
     return arrays | {
         "status": np.full(lead, FAILED, np.int8),

@@ -29,6 +29,10 @@ class RunOptions:
     plan: Literal["auto", "reference", "sequential", "rows", "vmapped", "fused"] = "auto"
     """how models are batched; reference: whole batches, one model after another; vmapped and fused
     are for accelerators, slow and large on a CPU"""
+    engine: Literal["local", "ray"] = "local"
+    """where chunks are trained: here, or by the tasks of a Ray cluster (needs jsuper[cluster])"""
+    address: str | None = None
+    """of the Ray cluster, or auto; a new one of this machine alone by default"""
     shard: str | None = None
     """i/N: train the i-th (from 1) of N shares of the chunks, and leave the others to others"""
     grace: float = 30.0

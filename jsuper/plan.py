@@ -47,9 +47,10 @@ class Plan:
         """Number of worker threads."""
         return len(self.worker_devices)
 
-    def describe(self) -> str:
-        """Devices and batching in a few words."""
-        words = {
+    @property
+    def words(self) -> str:
+        """What is said of the batching."""
+        return {
             "auto": "models that share a batch together",
             "reference": "models one after another, whole batches",
             "sequential": "models one after another",
@@ -57,9 +58,13 @@ class Plan:
             "vmapped": "models vmapped by activation",
             "fused": "models vmapped by activation, products fused with the rest",
         }[self.batching]
+
+    def describe(self) -> str:
+        """Devices and batching in a few words."""
         if self.platform == "cpu":
-            return f"cpu, {self.workers} worker threads, {words}"
-        return f"{self.workers} x {self.worker_devices[0].device_kind} ({self.platform}), {words}"
+            return f"cpu, {self.workers} worker threads, {self.words}"
+        kind = self.worker_devices[0].device_kind
+        return f"{self.workers} x {kind} ({self.platform}), {self.words}"
 
 
 def make_plan(platform: str = "auto", workers: int | None = None, batching: str = "auto") -> Plan:
