@@ -145,6 +145,7 @@ def _fix_partition(job: Job, plan: Plan) -> None:
     folder = job.folder
     assert folder is not None
     with sharing.locked(folder):
+        sharing.sweep_stale(folder)
         manifest = store.read_manifest(folder)
         names = frozenset(c["name"] for c in manifest["chunks"]) if manifest else frozenset()
         if names != job.held:

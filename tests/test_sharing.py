@@ -146,6 +146,60 @@ def test_the_job_arrays_script(tmp_path, whole):
     assert asked.read_text() == "requeue 7_1\n"
 
 
+# ------------------------------------------------------------------------------- temporary files
+
+NAME = ".0123456789abcdef.npz.host.7.89abcdef.tmp"
+
+
+def left_by_kills(folder, age):
+    """Temporary files of that age in seconds wherever a run has some."""
+    paths = [folder / NAME, folder / "chunks" / NAME, folder / "sessions" / NAME]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half of it")
+        then = path.stat().st_mtime - age
+        os.utime(path, (then, then))
+    return paths
+
+
+@pytest.mark.parametrize("error", [0.0, -1e9, -7200.0, 7200.0, 1e9], ids="{:+.0f} s".format)
+@pytest.mark.parametrize(
+    "age, goes", [(0.0, False), (3500.0, False), (-1e6, False), (3700.0, True)]
+)
+def test_temporary_files_go_when_they_are_old(tmp_path, monkeypatch, age, goes, error):
+    """By the file system's clock: this machine's may be wrong by any `error`."""
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + error)
+    monkeypatch.setattr(time, "time_ns", lambda: int(1e9 * (now + error)))
+    paths = left_by_kills(tmp_path, age)
+    others = [tmp_path / "chunks" / "a.npz", tmp_path / "chunks" / "a.tmp", tmp_path / ".hidden"]
+    for path in others:
+        path.touch()
+        os.utime(path, (0, 0))
+    with sharing.locked(tmp_path):
+        sharing.sweep_stale(tmp_path)
+    assert [p.exists() for p in paths] == [not goes] * 3
+    assert all(p.exists() for p in others)
+
+
+def test_a_run_that_goes_on_removes_what_kills_have_left(tmp_path, whole):
+    run = shutil.copytree(whole, tmp_path / "run")
+    min(run.glob("chunks/*.npz")).unlink()
+    old = left_by_kills(run, 4000.0)
+    assert cli.sweep([*GRID, "--out", str(run)]) == 0
+    assert not any(p.exists() for p in old)
+    same_models(run, whole)
+
+
+def test_a_folder_that_cannot_be_swept_is_left_alone(tmp_path):
+    sharing.sweep_stale(tmp_path / "none")
+    (tmp_path / ".a.tmp").mkdir()
+    os.utime(tmp_path / ".a.tmp", (0, 0))
+    with sharing.locked(tmp_path):
+        sharing.sweep_stale(tmp_path)
+    assert (tmp_path / ".a.tmp").is_dir()
+
+
 # ----------------------------------------------------------------------------- status and verify
 
 
