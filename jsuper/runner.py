@@ -153,7 +153,8 @@ def _fix_partition(job: Job, plan: Plan) -> None:
             job.chunks, job.arrays, job.damaged = now.chunks, now.arrays, now.damaged
         for chunk in store.done(folder, job.damaged)[1]:  # unless it has been mended meanwhile
             store.set_aside(folder, chunk)
-        if manifest is None or names != {c.name for c in job.chunks}:
+        there = manifest is not None and (folder / "sweep.toml").exists()  # a kill may leave one
+        if not there or names != {c.name for c in job.chunks}:
             sessions = manifest["sessions"] if manifest else []
             store.write_manifest(folder, job.sweep, job.chunks, sessions)
 

@@ -70,8 +70,10 @@ def write_atomically(path: Path, write: Any) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disk does not say where
         raise
     with contextlib.suppress(OSError):  # some file systems cannot flush a folder
         descriptor = os.open(path.parent, os.O_RDONLY)
@@ -158,6 +160,7 @@ def write_manifest(
         "chunks": partition,
     }
     text = json.dumps(manifest, indent=1)
+    (folder / "sweep.toml").unlink(missing_ok=True)  # a kill leaves none rather than another's
     write_atomically(folder / "manifest.json", lambda f: f.write(text.encode()))
     write_atomically(folder / "sweep.toml", lambda f: f.write(sweep.to_toml().encode()))
 
