@@ -72,22 +72,22 @@ def sweep(argv: list[str] | None = None) -> int:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise SpecError unless files can be made in the folder; what this makes, it removes."""
-    made: list[Path] = []
+    """Raise SpecError unless files can be made in the folder; what this makes, it removes.
+
+    A folder that is not there yet is made below another, since processes may start together on it.
+    """
+    whole = Path(os.path.abspath(folder))  # without any `..`
     try:
-        for parent in [*reversed(folder.absolute().parents), folder.absolute()]:
-            if not parent.exists():
-                parent.mkdir()
-                made.append(parent)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        there = next(p for p in (whole, *whole.parents) if os.path.lexists(p))
+        if there == whole:
+            with tempfile.TemporaryFile(dir=whole):
+                return
+        with tempfile.TemporaryDirectory(prefix=".jsuper-", dir=there) as place:
+            (Path(place) / whole.relative_to(there)).mkdir(parents=True)
     except OSError as error:
         raise SpecError(
             f"out={str(folder)!r} cannot be written ({error.strerror}); give another folder"
         ) from error
-    finally:
-        for parent in reversed(made):
-            parent.rmdir()
 
 
 def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:

@@ -58,9 +58,10 @@ def held(sweep: BaseSweep, folder: Path | None) -> Job:
     """
     if folder is None:
         return Job(sweep, None, [], {}, [])
+    occupied = _occupied(folder)  # before: another process may be making the run just now
     manifest = store.read_manifest(folder)
     if manifest is None:
-        if _occupied(folder):
+        if occupied:
             raise SpecError(
                 f"out={str(folder)!r} is there already and is not a run folder; give another --out"
             )

@@ -70,7 +70,8 @@ def sweep_stale(folder: Path) -> None:
     with contextlib.suppress(OSError):  # whatever cannot be removed here is in nobody's way
         os.utime(folder / ".lock")
         now = (folder / ".lock").stat().st_mtime
-        for path in [p for f in (".", "chunks", "sessions") for p in (folder / f).glob(".*.tmp")]:
+        places = (folder / name for name in (".", "chunks", "sessions", "figures"))
+        for path in [p for place in places for p in place.glob(".*.tmp")]:
             with contextlib.suppress(OSError):
                 if now - path.stat().st_mtime > STALE_SECONDS:
                     path.unlink()
