@@ -20,6 +20,7 @@ from pathlib import Path
 import killed
 import numpy as np
 import pytest
+import reliability
 from killed import AFTER, BEFORE, CHUNK, OTHER
 from running import REPO, assert_same_content, chunk_files, ended, started, state
 
@@ -576,3 +577,24 @@ def test_compiled_programs_that_a_kill_has_cut_off_do_no_harm(tmp_path, tried):
         "compiled anew, and the same content",
         len(shares),
     )
+
+
+# --------------------------------------------------------------------------------------- the page
+
+
+def test_the_page_says_what_the_tests_have_counted():
+    words = [("b", 2, "two"), ("a", 1, "one"), ("b", 3, "more"), ("b", 2, "two")]
+    lines = [{"fault": fault, "tried": times, "what": what} for fault, times, what in words]
+    faults = reliability.summed(lines)
+    assert faults == {"a": {"one": 1}, "b": {"two": 4, "more": 3}} and list(faults) == ["a", "b"]
+    text = reliability.page({"about": {"JAX": 1}, "tests": 9, "skipped": 2, "faults": faults})
+    assert "9 tests, 2 of them skipped, with\nJAX 1" in text
+    assert text.endswith(
+        "| **a** | **1** | one |\n| **b** | **7** | |\n| | 4 | two |\n| | 3 | more |\n"
+    )
+
+
+def test_the_page_in_the_repository_is_that_of_its_counts():
+    docs = REPO / "docs"
+    data = json.loads((docs / "reliability.json").read_text())
+    assert (docs / "reliability.md").read_text() == reliability.page(data)
