@@ -72,29 +72,22 @@ def sweep(argv: list[str] | None = None) -> int:
         return ERROR
 
 
-def check_writable(folder: Path, also: Callable[[], None] = lambda: None) -> None:
+def check_writable(folder: Path) -> None:
     """Raise SpecError unless files can be made in the folder; what this makes, it removes.
 
-    Args:
-        folder: there already or not.
-        also: what else to check while it is there.
+    A folder that is not there yet is made below another, since processes may start together on it.
     """
-    made: list[Path] = []
     try:
-        for parent in [*reversed(folder.absolute().parents), folder.absolute()]:
-            if not parent.exists():
-                parent.mkdir()
-                made.append(parent)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        also()
+        whole, there = Path(os.path.abspath(folder)), sharing.nearest(folder)
+        if there == whole:
+            with tempfile.TemporaryFile(dir=whole):
+                return
+        with tempfile.TemporaryDirectory(prefix=".jsuper-", dir=there) as place:
+            (Path(place) / whole.relative_to(there)).mkdir(parents=True)
     except OSError as error:
         raise SpecError(
             f"out={str(folder)!r} cannot be written ({error.strerror}); give another folder"
         ) from error
-    finally:
-        for parent in reversed(made):
-            parent.rmdir()
 
 
 def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
@@ -127,7 +120,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     if options.engine == "ray":
         from jsuper.cluster import check_shared
 
-        check_writable(folder, lambda: check_shared(folder, plan.platform))
+        check_shared(folder, plan.platform)
     stop = Stop()
     _on_signal(lambda: _ask_to_stop(stop, options.grace))
     (folder / "report.html").unlink(missing_ok=True)  # of fewer models than there will be

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsuper
-from jsuper import runner, store
+from jsuper import runner, sharing, store
 from jsuper.grid import Chunk
 from jsuper.plan import Plan
 from jsuper.spec import SpecError
@@ -163,17 +163,21 @@ def task_options(platform: str) -> dict[str, Any]:
 
 
 def check_shared(folder: Path, platform: str) -> None:
-    """Raise SpecError unless every node sees this folder, may write in it, and has this jsuper."""
+    """Raise SpecError unless every node sees this folder, may write in it, and has this jsuper.
+
+    Where it is not there yet, the nearest folder above it is asked for.
+    """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+    place = sharing.nearest(folder)
     token = f".probe-{uuid.uuid4().hex}"
-    (folder / token).write_text(token)
+    (place / token).write_text(token)
     task = ray.remote(num_cpus=0, max_retries=0)(answer)
     try:
         for node in _nodes(platform):
             where = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            asked = task.options(scheduling_strategy=where).remote(str(folder.absolute()), token)
+            asked = task.options(scheduling_strategy=where).remote(str(place), token)
             host = node["NodeManagerHostname"]
             try:
                 version, file = ray.get(asked, timeout=PROBE_SECONDS)
@@ -183,7 +187,7 @@ def check_shared(folder: Path, platform: str) -> None:
                     f"out={str(folder)!r} cannot be used from node {host}: {why}; give a folder "
                     "that all nodes share, and install the same jsuper on them"
                 ) from error
-            if not (folder / file).exists():
+            if not (place / file).exists():
                 raise SpecError(
                     f"out={str(folder)!r} is another folder on node {host}; give one that all "
                     "nodes share"
@@ -194,7 +198,7 @@ def check_shared(folder: Path, platform: str) -> None:
                     "the same on all nodes"
                 )
     finally:
-        for path in folder.glob(f"{token}*"):
+        for path in place.glob(f"{token}*"):
             path.unlink(missing_ok=True)
 
 

@@ -66,6 +66,7 @@ def write_manifest(
         "chunks": partition,
     }
     text = json.dumps(manifest, indent=1)
+    (folder / "sweep.toml").unlink(missing_ok=True)  # a kill leaves none rather than another's
     store.write_atomically(folder / NAME, lambda f: f.write(text.encode()))
     store.write_atomically(folder / "sweep.toml", lambda f: f.write(sweep.to_toml().encode()))
 

@@ -64,11 +64,13 @@ def held(sweep: BaseSweep, folder: Path | None) -> Job:
     """
     if folder is None:
         return Job(sweep, None, [], {}, [])
+    occupied = _occupied(folder)  # before: another process may be making the run just now
     manifest = read_manifest(folder)
     held = frozenset(c.name for c in manifest.chunks) if manifest else frozenset()
-    manifest = manifest or rebuilt(folder)
+    if manifest is None and occupied:
+        manifest = rebuilt(folder)
     if manifest is None:
-        if _occupied(folder):
+        if occupied:
             raise SpecError(
                 f"out={str(folder)!r} is there already and is not a run folder; give another --out"
             )
@@ -183,6 +185,7 @@ def _fix_partition(job: Job, plan: Plan) -> None:
     folder = job.folder
     assert folder is not None
     with sharing.locked(folder):
+        sharing.sweep_stale(folder)
         manifest = read_manifest(folder)
         names = frozenset(c.name for c in manifest.chunks) if manifest else frozenset()
         if names != job.held:
@@ -190,7 +193,8 @@ def _fix_partition(job: Job, plan: Plan) -> None:
             job.chunks, job.done, job.damaged = now.chunks, now.done, now.damaged
         for chunk in store.done(folder, job.damaged)[1]:  # unless it has been mended meanwhile
             store.set_aside(folder, chunk)
-        if manifest is None or names != {c.name for c in job.chunks}:
+        there = manifest is not None and (folder / "sweep.toml").exists()  # a kill may leave one
+        if not there or names != {c.name for c in job.chunks}:
             sessions = manifest.sessions if manifest else []
             write_manifest(folder, job.sweep, job.chunks, sessions)
 

@@ -1,4 +1,4 @@
-"""What lets several processes work on one run folder: shares, a lock, and a file per session.
+"""What lets several processes work on one run folder: shares, a lock, a file per session, sweeping.
 
 Chunks need none of it: their files are whole or absent, and a second copy replaces the first. The
 manifest fixes the partition into chunks, so it is made and extended by one process at a time.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import uuid
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from jsuper.manifest import Manifest
 from jsuper.spec import SpecError
 
 Shard = tuple[int, int]  # number from 1, and of how many
+STALE_SECONDS = 3600.0  # far more than any file of a run takes to be written
 
 
 def shard_of(text: str) -> Shard:
@@ -58,6 +60,28 @@ def locked(folder: Path) -> Iterator[None]:
         except (ImportError, OSError):  # Windows; some network file systems
             pass
         yield
+
+
+def nearest(folder: Path) -> Path:
+    """The folder itself, or where it is not there the nearest one above it that is."""
+    whole = Path(os.path.abspath(folder))  # without any `..`
+    return next(p for p in (whole, *whole.parents) if os.path.lexists(p))
+
+
+def sweep_stale(folder: Path) -> None:
+    """Remove temporary files that killed processes have left; call it under the lock.
+
+    They are known by their age, by the clock of the file system that stamps them: this machine's
+    may be wrong, and others may be writing.
+    """
+    with contextlib.suppress(OSError):  # whatever cannot be removed here is in nobody's way
+        os.utime(folder / ".lock")
+        now = (folder / ".lock").stat().st_mtime
+        places = (folder / name for name in (".", "chunks", "sessions", "figures"))
+        for path in [p for place in places for p in place.glob(".*.tmp")]:
+            with contextlib.suppress(OSError):
+                if now - path.stat().st_mtime > STALE_SECONDS:
+                    path.unlink()
 
 
 def begin_session(session: dict[str, Any]) -> dict[str, Any]:

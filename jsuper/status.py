@@ -101,13 +101,16 @@ def _statuses(folder: Path, chunk: Chunk) -> tuple[np.ndarray, float]:
 
 
 def _rate(sessions: list[dict[str, Any]], written: list[tuple[float, int]]) -> float | None:
-    """Models per second from the start of the latest session to the last chunk since."""
+    """Models per second from the start of the latest session to the last chunk since.
+
+    Chunks from the future were written by another clock, or before this one was set back.
+    """
     try:
         latest = sessions[-1]
         began = datetime.fromisoformat(latest["started"]).timestamp()
     except (IndexError, KeyError, TypeError, ValueError):
         return None
-    since = [(when, n) for when, n in written if when > began]
+    since = [(when, n) for when, n in written if began < when <= time.time()]
     if "ended" in latest or not since:
         return None
     return sum(n for _, n in since) / (max(when for when, _ in since) - began)

@@ -80,8 +80,10 @@ def write_atomically(path: Path, write: Any) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disk does not say where
         raise
     with contextlib.suppress(OSError):  # some file systems cannot flush a folder
         descriptor = os.open(path.parent, os.O_RDONLY)

@@ -12,6 +12,7 @@ import numpy as np
 
 from jsuper import families
 from jsuper.grid import Chunk
+from jsuper.store import write_atomically
 
 if TYPE_CHECKING:
     import xarray
@@ -151,7 +152,6 @@ def draw(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...], folder: 
     from jsuper.plots import heatmap
 
     down, across = main_axes
-    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for title, part in itertools.islice(slices(ds, main_axes), MOST_TABLES):
         figure, ax = plt.subplots(
@@ -163,6 +163,6 @@ def draw(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...], folder: 
             ax.set_title(f"{ax.get_title()}\n{title}", fontsize=9)
         suffix = "".join(c if c.isalnum() or c in ".-" else "_" for c in title)
         paths.append(folder / f"{variable}{'-' * bool(suffix)}{suffix}.png")
-        figure.savefig(paths[-1], dpi=150)
+        write_atomically(paths[-1], lambda f, d=figure: d.savefig(f, format="png", dpi=150))
         plt.close(figure)
     return paths

@@ -1,5 +1,6 @@
-"""JAX on the CPU, figures off the screen, and no compiled programs in the user's home."""
+"""JAX on the CPU, figures off the screen, no compiled programs in the user's home; fault counts."""
 
+import json
 import os
 import sys
 
@@ -17,3 +18,37 @@ def figures_are_closed():
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot:
         pyplot.close("all")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--counts",
+        metavar="FILE",
+        help="run the fault tests alone, and append what each has tried to FILE: JSON, a line each",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--counts"):
+        others = [i for i in items if "tried" not in i.fixturenames]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [i for i in items if "tried" in i.fixturenames]
+
+
+@pytest.fixture
+def tried(request):
+    """Say what a fault test has done, once it has been seen to be right: for docs/reliability.md.
+
+    tried(fault, what, times): `what` was tried and came out, in a sentence without its period.
+    """
+    counts = request.config.getoption("--counts")
+
+    def count(fault, what, times=1):
+        line = json.dumps({"fault": fault, "tried": int(times), "what": what}) + "\n"
+        if counts:
+            place = request.config.invocation_params.dir / counts
+            descriptor = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            with os.fdopen(descriptor, "wb", buffering=0) as file:
+                file.write(line.encode())  # at once: other workers append too
+
+    return count

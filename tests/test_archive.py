@@ -114,10 +114,10 @@ def mutated(content, rng):
 
 
 @pytest.mark.parametrize("count", [3_000, pytest.param(100_000, marks=pytest.mark.slow)])
-def test_mutated_chunks_are_correct_data_or_a_clear_error(tmp_path, written, count):
+def test_mutated_chunks_are_correct_data_or_a_clear_error(tmp_path, tried, written, count):
     """A CRC of 32 bits guards every array: what is read is what was written."""
     expected, content = arrays_of(CHUNK), written.read_bytes()
-    rng = random.Random(0)
+    rng = random.Random(count)
     refused = 0
     for _ in range(count):
         written.write_bytes(mutated(content, rng))
@@ -131,3 +131,7 @@ def test_mutated_chunks_are_correct_data_or_a_clear_error(tmp_path, written, cou
         for name, array in expected.items():
             np.testing.assert_array_equal(found[name], array)
     assert 0.5 * count < refused < count
+    fault = "A damaged chunk file"
+    changed = "bits, bytes and pieces changed, cut, put in or moved at random"
+    tried(fault, f"{changed}: refused by its name", refused)
+    tried(fault, f"{changed}, to no effect: the data that was written", count - refused)

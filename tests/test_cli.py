@@ -10,17 +10,16 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pytest
+from running import REPO, assert_same_content, chunk_files, state
 
 import jsuper
 from jsuper import cli, sharing, store
 from jsuper.manifest import manifest_of, read_manifest
 
-REPO = Path(jsuper.__file__).parents[1]
 SIZE = " --batch-size 64 --n-features 6 --n-hidden 2 --platform cpu --workers 2"
 TINY = ("--activation relu gelu --sparsity 0 0.9 --seeds 2 --steps 30" + SIZE).split()
 WITH_REPORT = list(TINY)
@@ -95,23 +94,6 @@ def end(process):
     with process:
         out, error = process.communicate(timeout=120)
     return process.returncode, out, error
-
-
-def chunk_files(folder):
-    return sorted((folder / "chunks").glob("*.npz"))
-
-
-def state(folder):
-    """Every file below a folder with its content and time of change."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
-    return {str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mtime_ns) for p in files}
-
-
-def assert_same_content(one, other):
-    one, other = jsuper.load(one), jsuper.load(other)
-    assert (one.status > 0).all()
-    for name in one:
-        assert np.array_equal(one[name], other[name], equal_nan=True), name
 
 
 def assert_refused(result, said):
@@ -370,7 +352,7 @@ def test_an_extended_run_keeps_no_page_of_fewer_models(sweep, finished):
 @pytest.mark.parametrize("moment", ["jsuper.report.write", "jsuper.summary.show"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_after_the_training_says_how_to_go_on(
-    sweep, tmp_path, monkeypatch, moment, number
+    sweep, tmp_path, tried, monkeypatch, moment, number
 ):
     def interrupted(*_):
         os.kill(os.getpid(), number)
@@ -384,6 +366,11 @@ def test_a_signal_after_the_training_says_how_to_go_on(
     monkeypatch.undo()
     assert cli.sweep([*map(str, WITH_REPORT), "--out", str(run)]) == 0
     assert (run / "report.html").exists()
+    tried(
+        "A signal",
+        "SIGINT and SIGTERM, twice, before the summary and before the page: exit code 75, all "
+        "models kept, and the same command made the page",
+    )
 
 
 def test_a_second_run_has_nothing_to_do_and_needs_no_jax(script, whole):
@@ -425,7 +412,7 @@ def test_the_order_of_values_does_not_matter_to_a_run(sweep, finished):
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "not a zip"])
-def test_a_damaged_chunk_is_set_aside_reported_and_run_again(sweep, whole, finished, damage):
+def test_a_damaged_chunk_is_set_aside_reported_and_run_again(sweep, tried, whole, finished, damage):
     path = chunk_files(finished)[0]
     content = path.read_bytes()
     with np.load(path) as file:
@@ -446,6 +433,11 @@ def test_a_damaged_chunk_is_set_aside_reported_and_run_again(sweep, whole, finis
     assert_same_content(finished, whole)
     assert len(json.loads(jsuper.load(finished).attrs["sessions"])) == 2
     assert "All 8 models are done" in sweep(*TINY, "--out", finished)[1]
+    tried(
+        "A damaged chunk file",
+        "a file cut in half, with a changed byte, empty, and of another kind: set aside and named, "
+        "trained again to the same content, other files untouched",
+    )
 
 
 def test_a_run_keeps_its_partition_on_another_number_of_workers(sweep, whole, finished):
@@ -457,16 +449,29 @@ def test_a_run_keeps_its_partition_on_another_number_of_workers(sweep, whole, fi
     assert_same_content(finished, whole)
 
 
-def test_an_unreadable_manifest_is_an_error(sweep, finished):
+def test_an_unreadable_manifest_is_an_error(sweep, tried, finished, capsys):
     (finished / "manifest.json").write_text('{"schema": 99}')
     before = state(finished)
     code, _, error = sweep(*TINY, "--out", finished)
     assert code == cli.ERROR == 1
     assert error.startswith("error: ") and "schema 99" in error
+    commands = ("status", "verify", "export", "report", "scrub")
+    for command in commands:
+        assert cli.main([command, str(finished)]) == 1
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and "schema 99; this jsuper reads 1: update" in error
+    with pytest.raises(store.RunError, match="schema 99"):
+        jsuper.load(finished)
     assert state(finished) == before
+    tried(
+        "A run folder of a newer schema",
+        "`jsuper.load` and the commands sweep, status, verify, export, report and scrub on it: "
+        "exit code 1, a line that names the schema and says to update jsuper, nothing changed",
+        len(commands) + 2,
+    )
 
 
-def test_models_that_diverge_are_data_or_exit_code_3(sweep):
+def test_models_that_diverge_are_data_or_exit_code_3(sweep, tried):
     rates = ["--sparsity", "0.9", "--learning-rate", "1e-3", "1e30"]
     command = [*TINY, *rates, "--out", "run"]
     code, out, error = sweep(*command, "--fail-on-nonfinite")
@@ -479,6 +484,11 @@ def test_models_that_diverge_are_data_or_exit_code_3(sweep):
     assert (ds.first_bad_step.sel(learning_rate=1e-3) == -1).all()
     assert (ds.status.sel(learning_rate=1e30) == 2).all()
     assert (ds.first_bad_step.sel(learning_rate=1e30) >= 0).all()
+    tried(
+        "Models that diverge",
+        "half of a run with a learning rate of 1e30: marked with the step, counted in the table, "
+        "exit code 0, or 3 with --fail-on-nonfinite; the other half is fine",
+    )
 
 
 def test_without_the_flag_a_diverged_model_is_no_failure(sweep):
@@ -517,7 +527,7 @@ def test_compiled_programs_are_kept_in_a_folder_of_the_user(script, uninterrupte
     ],
 )
 def test_an_interrupted_run_goes_on_to_the_same_content(
-    script, tmp_path, uninterrupted, number, grace, code
+    script, tmp_path, tried, uninterrupted, number, grace, code
 ):
     run = tmp_path / "run"
     flags = (*LONG, "--workers", 1, "--grace", grace)
@@ -537,6 +547,12 @@ def test_an_interrupted_run_goes_on_to_the_same_content(
     assert code == 0, error
     assert kept.items() <= {p: p.stat().st_mtime_ns for p in chunk_files(run)}.items()
     assert_same_content(run, uninterrupted)
+    tried(
+        "A signal",
+        "SIGTERM without grace, SIGUSR1 with it and SIGKILL after the first of six chunks: exit "
+        "code 75 where it can be, chunks kept and not written again, and the run went on to the "
+        "content of an uninterrupted one",
+    )
 
 
 @pytest.mark.slow
@@ -554,7 +570,7 @@ def test_what_is_left_may_be_a_single_activation(sweep, tmp_path):
     assert_same_content(run, "whole")
 
 
-def test_a_full_disk_stops_the_run_and_leaves_whole_chunks(sweep, whole, finished):
+def test_a_full_disk_stops_the_run_and_leaves_whole_chunks(sweep, tried, whole, finished):
     """No file can grow beyond 10 kB: the chunks that are there are smaller, the new ones larger."""
     more = [*TINY, "--seeds", 40, "--out", finished]
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -572,6 +588,11 @@ def test_a_full_disk_stops_the_run_and_leaves_whole_chunks(sweep, whole, finishe
     assert (jsuper.load(finished).status == 1).sum() == 8
     assert sweep(*more)[0] == 0
     assert (jsuper.load(finished).status == 1).all()
+    tried(
+        "A full disk",
+        "a run that is extended where no file may grow beyond 10 kB: exit code 1, a line with the "
+        "bytes that are needed, no half file, older chunks untouched, and the run went on",
+    )
 
 
 # ------------------------------------------------------------------------- the installed command

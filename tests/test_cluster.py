@@ -200,7 +200,7 @@ def test_a_task_trains_what_is_missing_and_nothing_twice(tmp_path, local):
 
 
 @pytest.mark.slow
-def test_a_node_that_dies_in_the_middle_costs_nothing(tmp_path, local):
+def test_a_node_that_dies_in_the_middle_costs_nothing(tmp_path, tried, local):
     """All chunks are there, none twice, and they are those of a local run."""
     made, (_, doomed) = nodes_of(4, 4)
     cluster.connect(made.address)
@@ -220,6 +220,11 @@ def test_a_node_that_dies_in_the_middle_costs_nothing(tmp_path, local):
     files = [p.name for p in (tmp_path / "run" / "chunks").glob("*.npz")]
     assert sorted(files) == sorted(f"{n}.npz" for n in names)
     assert_same(tmp_path / "run", local)
+    tried(
+        "A node of a Ray cluster that is lost",
+        "one of two nodes killed hard while it trained four of eight chunks: all there, none "
+        "twice, the same content as a local run",
+    )
 
 
 @pytest.mark.slow
@@ -235,6 +240,12 @@ def test_a_chunk_that_kills_its_workers_is_failed_and_the_rest_goes_on(tmp_path,
     assert sum(job.done.values()) == found.failed
     ds = jsuper.load(tmp_path / "run")
     assert ds.W.where(ds.status == 3).isnull().all()
+    tried(
+        "A worker of a Ray cluster that is killed",
+        "a chunk that kills every worker: tried three times, its models marked failed, the other "
+        "seven chunks trained",
+        cluster.MOST_DEATHS,
+    )
 
 
 @pytest.mark.slow
@@ -261,19 +272,36 @@ def test_an_error_in_a_task_is_told_and_nothing_is_lost(tmp_path, two_nodes):
 
 
 @pytest.mark.slow
-def test_a_folder_that_is_not_shared_is_found_before_anything_runs(tmp_path, two_nodes):
-    cluster.check_shared(tmp_path, "cpu")
+def test_a_folder_that_is_not_shared_is_found_before_anything_runs(
+    tmp_path, two_nodes, monkeypatch
+):
+    cluster.check_shared(tmp_path / "new" / "run", "cpu")
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(SpecError, match="cannot be used from node .*give a folder that all nodes"):
-        nowhere = Elsewhere(tmp_path)
-        cluster.check_shared(nowhere, "cpu")
+    with monkeypatch.context() as patched, pytest.raises(SpecError, match="another folder on node"):
+        patched.setattr(cluster, "answer", elsewhere)
+        cluster.check_shared(tmp_path, "cpu")
+    with monkeypatch.context() as patched, pytest.raises(SpecError, match="cannot be used from"):
+        patched.setattr(cluster, "answer", unreadable)
+        cluster.check_shared(tmp_path, "cpu")
+    with monkeypatch.context() as patched, pytest.raises(SpecError, match="has jsuper 0.0.1"):
+        patched.setattr(cluster, "answer", older)
+        cluster.check_shared(tmp_path, "cpu")
+    assert list(tmp_path.iterdir()) == []
 
 
-class Elsewhere(type(Path())):
-    """A folder that workers look for in another place."""
+def elsewhere(folder, token):
+    """What a node says that has another folder under this name."""
+    return jsuper.__version__, f"{token}-elsewhere"
 
-    def absolute(self):
-        return Path("/nowhere")
+
+def unreadable(folder, token):
+    """What happens on a node that has no such folder."""
+    return tasks.answer("/nowhere", token)
+
+
+def older(folder, token):
+    """What a node says that has another jsuper."""
+    return "0.0.1", tasks.answer(folder, token)[1]
 
 
 @pytest.mark.slow

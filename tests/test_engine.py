@@ -117,7 +117,7 @@ def test_a_block_is_as_large_as_the_free_memory_holds(monkeypatch, in_use, shape
     assert programs.fitting_key(key, counters.Progress()).shape == shape
 
 
-def test_a_model_that_diverges_leaves_the_others_of_its_row_as_they_are():
+def test_a_model_that_diverges_leaves_the_others_of_its_row_as_they_are(tried):
     sweep = jsuper.Sweep(
         activation=("relu", "exp"), sparsity=0.5, learning_rate=(1e-3, 1e-2), seeds=1, steps=50
     )
@@ -125,6 +125,13 @@ def test_a_model_that_diverges_leaves_the_others_of_its_row_as_they_are():
     wild = jsuper.run(dataclasses.replace(sweep, learning_rate=(1e-3, 1e4)), progress=False)
     assert (wild.sel(learning_rate=1e4).status == 2).all()
     assert (wild.W.sel(learning_rate=1e-3) == fine.W.sel(learning_rate=1e-3)).all()
+    neighbours = int(wild.status.sel(learning_rate=1e4).size)
+    tried(
+        "Models that diverge",
+        "models beside others that are trained together with them: the others are bit by bit what "
+        "they are without",
+        neighbours,
+    )
 
 
 def trained(*chunks):
@@ -298,27 +305,37 @@ class Scarce:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("used", [None, VMAPPED], ids=["sequential", "vmapped"])
-def test_out_of_memory_halves_the_block_and_goes_on(monkeypatch, used):
+def test_out_of_memory_halves_the_block_and_goes_on(monkeypatch, tried, used):
     sweep = jsuper.Sweep(activation="relu", sparsity=(0.1, 0.5, 0.9), seeds=3, steps=5, **TINY)
     expected = jsuper.run(sweep, progress=False)
     Scarce(monkeypatch, most=5)
     agree(jsuper.run(sweep, progress=False, plan=used, workers=1), expected)
+    tried(
+        "Out of memory, simulated",
+        "a device that holds 5 of 9 models, one after another and all at once: the block was "
+        "halved until it fitted, and the models were the same",
+    )
 
 
 @pytest.mark.slow
-def test_a_model_that_memory_never_holds_is_marked_failed(monkeypatch):
+def test_a_model_that_memory_never_holds_is_marked_failed(monkeypatch, tried):
     Scarce(monkeypatch, most=0)
     ds = jsuper.run(jsuper.Sweep(activation="relu", steps=5, seeds=2, **TINY), progress=False)
     assert (ds.status == 3).all() and np.isnan(ds.loss).all()
+    tried(
+        "Out of memory, simulated",
+        "a device that does not hold a single model: marked as failed, and the run ended",
+    )
 
 
-def test_a_workers_error_reaches_the_caller(monkeypatch):
+def test_a_workers_error_reaches_the_caller(monkeypatch, tried):
     def broken(key, progress):
         raise RuntimeError("no such program")
 
     monkeypatch.setattr(programs, "compiled", broken)
     with pytest.raises(RuntimeError, match="no such program"):
         jsuper.run(jsuper.Sweep(activation="relu", steps=5, seeds=2, **TINY), progress=False)
+    tried("A worker that fails", "an error in a worker's thread: the caller got it, and no hang")
 
 
 def test_stopping_yields_whole_chunks_only():

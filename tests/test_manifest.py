@@ -75,10 +75,15 @@ def test_no_manifest_is_none(tmp_path):
         ("\xff", "cannot be read"),
     ],
 )
-def test_a_manifest_that_cannot_be_used_is_refused(tmp_path, text, said):
+def test_a_manifest_that_cannot_be_used_is_refused(tmp_path, tried, text, said):
     (tmp_path / "manifest.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(RunError, match=said):
         read_manifest(tmp_path)
+    tried(
+        "A damaged manifest",
+        "of another schema, empty, not JSON, not text, and without its parts: refused, with the "
+        "schema where there is one",
+    )
 
 
 # --------------------------------------------------------------------------------------- extend
@@ -216,7 +221,7 @@ def chunk(manifest):
         (lambda m: m["sweep"].update(model=["toy"]), "is not known"),
     ],
 )
-def test_a_manifest_that_does_not_fit_together_is_refused(tmp_path, whole, change, said):
+def test_a_manifest_that_does_not_fit_together_is_refused(tmp_path, tried, whole, change, said):
     """Also where its hash is made to agree."""
     manifest = json.loads((whole / "manifest.json").read_text())
     change(manifest)
@@ -225,6 +230,7 @@ def test_a_manifest_that_does_not_fit_together_is_refused(tmp_path, whole, chang
     with pytest.raises(RunError, match=r"manifest\.json cannot be read: .*; move it away") as found:
         read_manifest(tmp_path)
     assert said in str(found.value)
+    tried("A damaged manifest", "its parts changed so that they do not fit together: refused")
 
 
 def test_a_sweep_with_another_hash_is_refused(tmp_path, whole):
@@ -234,7 +240,7 @@ def test_a_sweep_with_another_hash_is_refused(tmp_path, whole):
         read_manifest(tmp_path)
 
 
-def test_what_is_no_file_is_not_waited_for(tmp_path, whole):
+def test_what_is_no_file_is_not_waited_for(tmp_path, tried, whole):
     run = shutil.copytree(whole, tmp_path / "run")
     path = sorted(run.glob("chunks/*.npz"))[0]
     path.unlink()
@@ -245,6 +251,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, whole):
     os.mkfifo(run / "manifest.json")
     with pytest.raises(RunError, match="is not a file"):
         jsuper.load(run)
+    tried("A damaged manifest", "a pipe under its name, and one under a chunk's: not waited for", 2)
 
 
 def changed(manifest, rng):
@@ -276,13 +283,13 @@ def changed(manifest, rng):
 
 @pytest.mark.parametrize("count", [500, pytest.param(50_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["bytes", "values"])
-def test_mutated_manifests_are_correct_data_or_a_clear_error(tmp_path, whole, kind, count):
+def test_mutated_manifests_are_correct_data_or_a_clear_error(tmp_path, tried, whole, kind, count):
     """And take no memory but what the files' size allows."""
     from test_archive import mutated
 
     run = shutil.copytree(whole, tmp_path / "run")
     content, expected = (run / "manifest.json").read_bytes(), jsuper.load(whole)
-    rng = random.Random(1)
+    rng = random.Random(count)
     refused, before = 0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(count):
         text = mutated(content, rng)
@@ -301,12 +308,15 @@ def test_mutated_manifests_are_correct_data_or_a_clear_error(tmp_path, whole, ki
                 np.testing.assert_array_equal(ds.W.sel(one), expected.W.sel(one))
     assert 0.5 * count < refused < count
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
+    how = f"{kind} of it changed at random, hashes made to agree half of the time where they can"
+    tried("A damaged manifest", f"{how}: refused", refused)
+    tried("A damaged manifest", f"{how}: no data but what was written", count - refused)
 
 
 # ------------------------------------------------------------------------------------------- lost
 
 
-def test_a_lost_manifest_is_put_together_from_the_chunks(tmp_path, whole, capsys):
+def test_a_lost_manifest_is_put_together_from_the_chunks(tmp_path, tried, whole, capsys):
     run = shutil.copytree(whole, tmp_path / "run")
     (run / "manifest.json").unlink()
     files = {p: p.stat().st_mtime_ns for p in run.glob("chunks/*")}
@@ -321,10 +331,15 @@ def test_a_lost_manifest_is_put_together_from_the_chunks(tmp_path, whole, capsys
     assert files == {p: p.stat().st_mtime_ns for p in run.glob("chunks/*")}
     assert read_manifest(run).sweep == read_manifest(whole).sweep
     assert read_manifest(run).chunks == sorted(read_manifest(whole).chunks, key=lambda c: c.name)
+    tried(
+        "A manifest that is lost",
+        "of a finished run: put together from the chunks to the same content, and written anew by "
+        "the sweep's command, which trained nothing",
+    )
 
 
 @pytest.mark.parametrize("toml", [True, False])
-def test_a_lost_manifest_of_half_a_run_goes_on(tmp_path, whole, toml):
+def test_a_lost_manifest_of_half_a_run_goes_on(tmp_path, tried, whole, toml):
     """Without sweep.toml the sweep is the least that has the chunks' points."""
     run = shutil.copytree(whole, tmp_path / "run")
     (run / "manifest.json").unlink()
@@ -340,9 +355,14 @@ def test_a_lost_manifest_of_half_a_run_goes_on(tmp_path, whole, toml):
     found, expected = jsuper.load(run), jsuper.load(whole)
     assert (found.status == 1).all() and found.status.size == 8
     np.testing.assert_allclose(found.W, expected.W, atol=1e-5)
+    tried(
+        "A manifest that is lost",
+        "of half a run, with and without sweep.toml: the chunks that were there stayed, the others "
+        "were trained to the same models",
+    )
 
 
-def test_a_lost_manifest_of_another_sweep_is_refused(tmp_path, whole, capsys):
+def test_a_lost_manifest_of_another_sweep_is_refused(tmp_path, tried, whole, capsys):
     run = shutil.copytree(whole, tmp_path / "run")
     (run / "manifest.json").unlink()
     assert cli.sweep([*GRID, "--steps", "6", "--out", str(run)]) == 2

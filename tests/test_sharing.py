@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from running import REPO, ended, same_models, started
 
 import jsuper
 from jsuper import cli, sharing
@@ -18,7 +19,6 @@ from jsuper import status as states
 from jsuper.manifest import manifest_of
 from jsuper.spec import SpecError
 
-REPO = Path(__file__).parents[1]
 SIZE = "--batch-size 64 --n-features 6 --n-hidden 2 --platform cpu --workers 1 --no-report"
 GRID = f"--activation relu gelu --sparsity 0 0.9 --seeds 3 --steps 30 {SIZE}".split()
 
@@ -37,13 +37,6 @@ def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
     assert cli.sweep([*GRID, "--workers", "2", "--out", str(folder)]) == 0  # of two chunks
     return folder
-
-
-def same_models(one, other):
-    """The same models; a partition of its own may train them in another order of sums."""
-    one, other = jsuper.load(one), jsuper.load(other)
-    assert (one.status == 1).all() and (other.status == 1).all()
-    np.testing.assert_allclose(one.W, other.W, atol=1e-5)
 
 
 # ------------------------------------------------------------------------------------------ shares
@@ -86,26 +79,26 @@ def test_shares_make_the_run_that_one_process_makes(tmp_path, whole, capsys):
 # -------------------------------------------------------------------------------------- processes
 
 
-def started(*arguments, **variables):
-    command = [sys.executable, str(REPO / "scripts" / "sweep.py"), *map(str, arguments)]
-    return subprocess.Popen(
-        command, env=os.environ | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("shards", [("1/2", "2/2"), ("1/1", "1/1", "1/1")])
-def test_processes_that_start_together_on_one_folder(tmp_path, whole, shards):
+@pytest.mark.parametrize("shards", [("1/2", "2/2"), ("1/1", "1/1", "1/1"), (None, None)])
+def test_processes_that_start_together_on_one_folder(tmp_path, tried, whole, shards):
     """Whoever is first fixes the partition; nothing is lost, and nothing is counted twice."""
     run = tmp_path / "run"
-    processes = [started(*GRID, "--out", run, "--shard", shard) for shard in shards]
-    outputs = [p.communicate(timeout=120)[0].decode() for p in processes]
-    assert [p.returncode for p in processes] == [0] * len(shards), outputs
+    share = [("--shard", shard) if shard else () for shard in shards]
+    processes = [started(*GRID, "--out", run, *flags) for flags in share]
+    outputs = [ended(process) for process in processes]
+    assert [code for code, _ in outputs] == [0] * len(shards), outputs
     chunks = manifest_of(run).chunks
     points = [(json.dumps(s), seed) for c in chunks for s, seed in c.points]
     assert len(points) == len(set(points)) == 12
     assert {p.stem for p in run.glob("chunks/*.npz")} == {c.name for c in chunks}
     same_models(run, whole)
+    tried(
+        "Several processes on one folder",
+        "two with a share each, three with all of it each, and two without --shard, started at the "
+        "same time on a new folder: all ended with exit code 0, no model was there twice, and the "
+        "models were those of a single process",
+    )
 
 
 @pytest.mark.slow
@@ -147,6 +140,67 @@ def test_the_job_arrays_script(tmp_path, whole):
     assert asked.read_text() == "requeue 7_1\n"
 
 
+# ------------------------------------------------------------------------------- temporary files
+
+NAME = ".0123456789abcdef.npz.host.7.89abcdef.tmp"
+
+
+def left_by_kills(folder, age):
+    """Temporary files of that age in seconds wherever a run has some."""
+    paths = [folder / p / NAME for p in (".", "chunks", "sessions", "figures")]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half of it")
+        then = path.stat().st_mtime - age
+        os.utime(path, (then, then))
+    return paths
+
+
+@pytest.mark.parametrize("error", [0.0, -1e9, -7200.0, 7200.0, 1e9], ids="{:+.0f} s".format)
+@pytest.mark.parametrize(
+    "age, goes", [(0.0, False), (3500.0, False), (-1e6, False), (3700.0, True)]
+)
+def test_temporary_files_go_when_they_are_old(tmp_path, tried, monkeypatch, age, goes, error):
+    """By the file system's clock: this machine's may be wrong by any `error`."""
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + error)
+    monkeypatch.setattr(time, "time_ns", lambda: int(1e9 * (now + error)))
+    paths = left_by_kills(tmp_path, age)
+    others = [tmp_path / "chunks" / "a.npz", tmp_path / "chunks" / "a.tmp", tmp_path / ".hidden"]
+    for path in others:
+        path.touch()
+        os.utime(path, (0, 0))
+    with sharing.locked(tmp_path):
+        sharing.sweep_stale(tmp_path)
+    assert [p.exists() for p in paths] == [not goes] * 4
+    assert all(p.exists() for p in others)
+    tried(
+        "Temporary files of killed processes",
+        "files in every folder of a run from before, now and the future, and this machine's clock "
+        "right or wrong by 2 hours or 30 years: those of more than an hour ago by the file "
+        "system's clock went, others stayed",
+        len(paths),
+    )
+
+
+def test_a_run_that_goes_on_removes_what_kills_have_left(tmp_path, whole):
+    run = shutil.copytree(whole, tmp_path / "run")
+    min(run.glob("chunks/*.npz")).unlink()
+    old = left_by_kills(run, 4000.0)
+    assert cli.sweep([*GRID, "--out", str(run)]) == 0
+    assert not any(p.exists() for p in old)
+    same_models(run, whole)
+
+
+def test_a_folder_that_cannot_be_swept_is_left_alone(tmp_path):
+    sharing.sweep_stale(tmp_path / "none")
+    (tmp_path / ".a.tmp").mkdir()
+    os.utime(tmp_path / ".a.tmp", (0, 0))
+    with sharing.locked(tmp_path):
+        sharing.sweep_stale(tmp_path)
+    assert (tmp_path / ".a.tmp").is_dir()
+
+
 # ----------------------------------------------------------------------------- status and verify
 
 
@@ -179,7 +233,7 @@ def test_the_rate_is_that_of_the_session_that_is_open():
 
 
 @pytest.mark.parametrize("damage", ["flipped bit", "truncated", "renamed"])
-def test_verify_finds_what_a_resume_mends(tmp_path, whole, capsys, damage):
+def test_verify_finds_what_a_resume_mends(tmp_path, tried, whole, capsys, damage):
     run = shutil.copytree(whole, tmp_path / "run")
     assert cli.main(["verify", str(run)]) == 0
     assert "no problems" in capsys.readouterr().out
@@ -200,6 +254,11 @@ def test_verify_finds_what_a_resume_mends(tmp_path, whole, capsys, damage):
     assert cli.sweep([*GRID, "--out", str(run)]) == 0
     assert cli.main(["verify", str(run)]) == 0
     same_models(run, whole)
+    tried(
+        "A damaged chunk file",
+        "a flipped bit, a file cut in half and one under the name of another: `jsuper verify` "
+        "named the file, the sweep's command mended it, and the models were the same",
+    )
 
 
 def test_status_and_verify_need_no_jax(whole):

@@ -1,0 +1,110 @@
+"""`python killed.py FOLDER FILE POINT BYTES`: write a run's file, and be killed in between.
+
+FILE is `chunk`, `manifest.json` or `sweep.toml`, POINT one of `BEFORE` or `AFTER` the file has its
+name; BYTES is how many `write` writes. No jax is imported, so that it starts at once.
+"""
+
+import io
+import os
+import signal
+import stat
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from jsuper import Sweep, store
+from jsuper.families import spec_of
+from jsuper.grid import Chunk, expand
+from jsuper.manifest import write_manifest
+
+BEFORE = (
+    "open",
+    "write",
+    "flush",
+    "fsync",
+    "replace",
+)  # the file under its own name is the old one
+AFTER = ("replaced", "synced")
+
+SMALL = {"n_features": 6, "n_hidden": 2, "batch_size": 64}
+SWEEP = Sweep(activation=("relu", "gelu"), sparsity=0.5, seeds=20, steps=60, **SMALL)
+(GROUP,) = expand(SWEEP)
+CHUNK, OTHER = (
+    Chunk("toy", GROUP.static, GROUP.settings, s) for s in (GROUP.seeds[:10], GROUP.seeds[10:])
+)
+
+
+def arrays_of(chunk, seed):
+    """Random results of the right shapes."""
+    rng = np.random.default_rng(seed)
+    lead = (len(chunk.settings), len(chunk.seeds))
+    layout = spec_of(chunk.model).layout(chunk.static, chunk.settings)
+    arrays = {k: rng.normal(size=lead + s).astype("f4") for k, (_, s) in layout.items()}
+    return arrays | {"status": np.ones(lead, "i1"), "first_bad_step": np.full(lead, -1, "i4")}
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Deadly(io.BufferedWriter):
+    """A file whose process is killed once so many bytes are written, or before they are flushed."""
+
+    def __init__(self, path, point, left):
+        super().__init__(io.FileIO(path, "w"))
+        self.point, self.left = point, left
+
+    def write(self, data):
+        if self.point == "write" and self.left < len(data):
+            super().write(data[: self.left])
+            super().flush()
+            die()
+        self.left -= len(data)
+        return super().write(data)
+
+    def flush(self):
+        if self.point == "flush" and sys._getframe(1).f_code is store.write_atomically.__code__:
+            die()
+        super().flush()
+
+
+def kill_at(name, point, left):
+    """Have this process killed at a point of the writing of the file of that name."""
+    armed = []
+    fsync, replace = os.fsync, os.replace
+
+    def opening(path, mode):
+        armed[:] = [True] if name in Path(path).name else []
+        if not armed:
+            return open(path, mode)
+        if point == "open":
+            die()
+        return Deadly(path, point, left)
+
+    def flushing(descriptor):
+        of_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        if armed and point == "fsync" and not of_folder:
+            die()
+        fsync(descriptor)
+        if armed and point == "synced" and of_folder:
+            die()
+
+    def replacing(source, target):
+        if armed and point == "replace":
+            die()
+        replace(source, target)
+        if armed and point == "replaced":
+            die()
+
+    store.open = opening
+    os.fsync, os.replace = flushing, replacing
+
+
+if __name__ == "__main__":
+    folder, file, point = Path(sys.argv[1]), *sys.argv[2:4]
+    kill_at(f"{CHUNK.name}.npz" if file == "chunk" else file, point, int(sys.argv[4]))
+    if file == "chunk":
+        store.write_chunk(folder, CHUNK, arrays_of(CHUNK, 1))
+    else:
+        write_manifest(folder, SWEEP, [CHUNK, OTHER], [])

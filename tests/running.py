@@ -1,0 +1,52 @@
+"""Run folders, and the command in processes of its own: for several files of tests."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import jsuper
+
+REPO = Path(__file__).parents[1]
+
+
+def started(*arguments, **variables):
+    """scripts/sweep.py in a new process; one pipe for all that it says."""
+    command = [sys.executable, str(REPO / "scripts" / "sweep.py"), *map(str, arguments)]
+    return subprocess.Popen(
+        command, env=os.environ | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def ended(process, timeout=120):
+    """(exit code, all that it said) of such a process."""
+    with process:
+        output = process.communicate(timeout=timeout)[0]
+    return process.returncode, output.decode()
+
+
+def chunk_files(folder):
+    return sorted((folder / "chunks").glob("*.npz"))
+
+
+def state(folder):
+    """Every file below a folder with its content and time of change."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mtime_ns) for p in files}
+
+
+def assert_same_content(one, other):
+    """The same models, all of them trained, bit by bit."""
+    one, other = jsuper.load(one), jsuper.load(other)
+    assert (one.status > 0).all()
+    for name in one:
+        assert np.array_equal(one[name], other[name], equal_nan=True), name
+
+
+def same_models(one, other):
+    """The same models; a partition of its own may train them in another order of sums."""
+    one, other = jsuper.load(one), jsuper.load(other)
+    assert (one.status == 1).all() and (other.status == 1).all()
+    np.testing.assert_allclose(one.W, other.W, atol=1e-5)
