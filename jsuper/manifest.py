@@ -205,6 +205,8 @@ def _check_complete(chunks: list[Chunk]) -> None:
         spec = families.spec_of(chunk.model)
         spec.layout(chunk.static, chunk.settings)
         spec.coordinates(chunk.static)
+        for name in ("steps", "dtype", "unpaired"):  # of every family
+            chunk.static[name]
         needed = set(spec.Sweep.main_axes) - spec.Sweep.single_defaults().keys()
         for setting in chunk.settings:
             if lacking := needed - setting.keys():

@@ -1,0 +1,132 @@
+"""Memory and time of long sweeps: a million models through the store.
+
+    python benchmarks/store.py                     # a million models, a quarter of an hour or more
+    python benchmarks/store.py --models 20000 --chunks 500
+
+A sweep of tiny models with few steps is trained by the command, a tenth of it and all, and the
+peak memory of both is compared: it must not grow with the results. Then the command is given once
+more, which reads every byte of every chunk and says that all is done, and the run is loaded, whole
+and one variable of it. Last, the scan of a folder with many chunks is timed, each of 100 models of
+the default size, by rounds.
+"""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import tyro
+from timing import describe_machine
+
+import jsuper
+from jsuper import families, runner, store
+from jsuper.grid import Chunk, expand
+from jsuper.manifest import write_manifest
+
+REPO = Path(__file__).parents[1]
+RESULTS = Path(__file__).parent / "results"
+SETTINGS = 10
+GRID = "--activation relu gelu --sparsity 0 0.2 0.5 0.7 0.9 --steps 5 --records 5 --n-features 2"
+GRID = f"{GRID} --n-hidden 1 --batch-size 64 --platform cpu --no-report".split()
+PER_CHUNK = 100
+ROUNDS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What to measure."""
+
+    models: int = 1_000_000
+    """models that are trained"""
+    chunks: int = 10_000
+    """chunks of the folder that is scanned"""
+
+
+def measured(*command: object) -> dict[str, float]:
+    """Seconds and peak memory of a process."""
+    began = time.perf_counter()
+    process = subprocess.Popen([sys.executable, *map(str, command)], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0, command
+    return {"seconds": time.perf_counter() - began, "peak_mb": usage.ru_maxrss / 1e3}
+
+
+def loaded(run: Path, only: str) -> dict[str, float]:
+    """Seconds and peak memory of loading a run in a new process."""
+    return measured("-c", f"import jsuper; jsuper.load({str(run)!r}, {only})")
+
+
+def trained(models: int, place: Path) -> dict[str, Any]:
+    """A sweep of so many models, trained; asked for again; loaded."""
+    run, sweep = place / f"run-{models}", REPO / "scripts" / "sweep.py"
+    command = [sweep, *GRID, "--seeds", models // SETTINGS, "--out", run]
+    first, again = measured(*command), measured(*command)
+    files = list(run.glob("chunks/*.npz"))
+    return {
+        "models": models,
+        "chunks": len(files),
+        "chunks_mb": sum(f.stat().st_size for f in files) / 1e6,
+        "train": first,
+        "again": again,
+        "load": loaded(run, "None"),
+        "load_loss": loaded(run, "['loss']"),
+        "dataset_mb": jsuper.load(run).nbytes / 1e6,
+    }
+
+
+def scanned(chunks: int, folder: Path) -> dict[str, Any]:
+    """The scan of a folder with so many chunks, which decides what is done."""
+    sparsity = tuple(float(s) for s in np.linspace(0, 0.9, SETTINGS))
+    sweep = jsuper.Sweep(activation="relu", sparsity=sparsity, seeds=chunks * PER_CHUNK // SETTINGS)
+    (group,) = expand(sweep)
+    each = PER_CHUNK // SETTINGS
+    parts = [
+        Chunk("toy", group.static, group.settings, group.seeds[i : i + each])
+        for i in range(0, len(group.seeds), each)
+    ]
+    lead = (SETTINGS, each)
+    layout = families.spec_of("toy").layout(group.static, group.settings)
+    arrays = {k: np.ones(lead + shape, np.float32) for k, (_, shape) in layout.items()}
+    arrays |= {"status": np.ones(lead, np.int8), "first_bad_step": np.full(lead, -1, np.int32)}
+    for chunk in parts:
+        store.write_chunk(folder, chunk, arrays)
+    write_manifest(folder, sweep, parts, [])
+    seconds = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        job = runner.held(sweep, folder)
+        assert runner.all_points(sweep, job)
+        seconds.append(time.perf_counter() - began)
+    size = sum(f.stat().st_size for f in (folder / "chunks").iterdir())
+    return {
+        "chunks": chunks,
+        "models": chunks * PER_CHUNK,
+        "chunks_mb": size / 1e6,
+        "seconds": seconds,
+        "median_seconds": median(seconds),
+    }
+
+
+def main(options: Options) -> None:
+    """Measure, and write results/store.json."""
+    with tempfile.TemporaryDirectory() as place:
+        found = {
+            "machine": describe_machine("cpu"),
+            "tenth": trained(options.models // 10, Path(place)),
+            "whole": trained(options.models, Path(place)),
+            "scan": scanned(options.chunks, Path(place) / "scan"),
+        }
+    text = json.dumps(found, indent=1)
+    (RESULTS / "store.json").write_text(text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
