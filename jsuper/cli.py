@@ -1,4 +1,4 @@
-"""The command line: `jsuper sweep`, `report`, `scrub`, `study`, `claims`, `status` and more.
+"""The command line: `jsuper COMMAND`, and the command `sweep`.
 
 Thin: it reads TOML and flags into a sweep, checks the folder, and calls the runner. Neither
 `--help` nor bad input nor a finished run imports jax.
@@ -7,7 +7,6 @@ Thin: it reads TOML and flags into a sweep, checks the folder, and calls the run
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import math
 import os
 import signal
@@ -15,44 +14,38 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
-
-import tyro
+from typing import Any
 
 import jsuper
-from jsuper import families, runner, sharing
+from jsuper import runner, sharing
 from jsuper.flags import RunOptions, default_folder, parse
 from jsuper.grid import n_models
-from jsuper.manifest import manifest_of
 from jsuper.spec import BaseSweep, SpecError
 from jsuper.stopping import Stop
 from jsuper.store import RunError
 
 DONE, ERROR, BAD_INPUT, SOME_NON_FINITE, STOPPED, STOPPED_AT_ONCE = 0, 1, 2, 3, 75, 130
 SAME_REQUEST_SECONDS = 0.5
+# Command -> the module that has it, under its name.
+COMMANDS = {"sweep": "jsuper.cli"}
+COMMANDS |= dict.fromkeys(("report", "scrub", "study", "export"), "jsuper.commands")
+COMMANDS |= {"claims": "jsuper.claims.command"}
+COMMANDS |= dict.fromkeys(("status", "verify"), "jsuper.inspecting")
 
 
 def main(argv: list[str] | None = None) -> int:
     """`jsuper COMMAND ...`: the installed command."""
     argv = sys.argv[1:] if argv is None else argv
-    commands: dict[str, Callable[[list[str]], int]] = {
-        "sweep": sweep,
-        "report": report,
-        "scrub": scrub,
-        "study": study,
-        "claims": claims,
-        "status": status,
-        "verify": verify,
-        "export": export,
-    }
-    if argv and argv[0] in commands:
-        return commands[argv[0]](argv[1:])
+    if argv and argv[0] in COMMANDS:
+        command = getattr(import_module(COMMANDS[argv[0]]), argv[0])
+        return command(argv[1:])
     parser = argparse.ArgumentParser(
         "jsuper", description="a sweep engine for toy models of superposition"
     )
     parser.add_argument("--version", action="version", version=f"jsuper {jsuper.__version__}")
-    parser.add_argument("command", choices=commands, help="what to do; see jsuper COMMAND --help")
+    parser.add_argument("command", choices=COMMANDS, help="what to do; see jsuper COMMAND --help")
     parser.parse_args(argv[:1])
     return BAD_INPUT
 
@@ -254,119 +247,6 @@ def _exit_code(options: RunOptions, non_finite: int) -> int:
     return SOME_NON_FINITE if options.fail_on_nonfinite and non_finite else DONE
 
 
-@dataclasses.dataclass(frozen=True)
-class ReportOptions:
-    """Write RUN/report.html: a whole sweep on one page, finished or not, for any browser."""
-
-    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
-    """run folder"""
-
-
-def report(argv: list[str] | None = None) -> int:
-    """`jsuper report RUN`, also `python scripts/report.py RUN`."""
-    options = tyro.cli(ReportOptions, prog="jsuper report", args=argv)
-
-    def write() -> int:
-        manifest_of(options.run)
-        done = concluded(lambda: write_report(Path(options.run), RunOptions()))
-        return DONE if done else STOPPED
-
-    return reported(write)
-
-
-@dataclasses.dataclass(frozen=True)
-class ScrubOptions:
-    """Causal scrubbing of every model of a run: how much of what the models do is explained by the
-    hypotheses all, self, antipodal, cluster, subspaces, random and none about the inputs of every
-    output. Writes RUN/scrubbing.npz, prints tables, and writes RUN/report.html anew."""
-
-    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
-    """run folder"""
-    overlap: float = 0.1
-    """least |cosine| that joins two features in a cluster, in (0, 1]"""
-    no_report: bool = False
-    """do not write the run folder's report.html anew"""
-
-
-def scrub(argv: list[str] | None = None) -> int:
-    """`jsuper scrub RUN`, also `python scripts/scrub.py RUN`."""
-    options = tyro.cli(
-        ScrubOptions, prog="jsuper scrub", args=argv, config=(tyro.conf.FlagCreatePairsOff,)
-    )
-
-    def write() -> int:
-        if not 0 < options.overlap <= 1:
-            raise SpecError(f"overlap={options.overlap} is not in (0, 1]; try 0.1")
-        families.scrubbing_of(manifest_of(options.run).sweep["model"])
-        return DONE if concluded(lambda: _scrub(options)) else STOPPED
-
-    return reported(write)
-
-
-def _scrub(options: ScrubOptions) -> None:
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # models one after another: no accelerator's work
-    from jsuper import scrub
-    from jsuper.programs import use_compilation_cache
-
-    use_compilation_cache()
-    folder = Path(options.run)
-    ds = scrub.kept_or_new(folder, options.overlap)
-    scrub.show(ds)
-    print(f"scrubbed {folder / 'scrubbing.npz'}")
-    if not options.no_report:
-        write_report(folder, RunOptions())
-
-
-@dataclasses.dataclass(frozen=True)
-class StudyOptions:
-    """Train a study's presets, what is missing of them, and write its page, figures and numbers."""
-
-    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
-    """dropout, gelu or scurves"""
-    runs: str = "runs"
-    """folder of the run folders, one per preset"""
-    out: str = "docs"
-    """folder of the page NAME.md, NAME.json and NAME-*.png"""
-    seeds: int | None = None
-    """number of seeds; the presets' own by default, and run folders of their own otherwise"""
-    platform: str = "auto"
-    """auto, cpu, gpu or tpu"""
-
-
-def study(argv: list[str] | None = None) -> int:
-    """`jsuper study NAME`, also `python scripts/study.py NAME`."""
-    options = tyro.cli(StudyOptions, prog="jsuper study", args=argv)
-
-    def write() -> int:
-        from jsuper.studies import page
-
-        presets = page.study_of(options.name).PRESETS
-        ending = "" if options.seeds is None else f"-{options.seeds}-seeds"
-        folders = {p: Path(options.runs) / f"{p}{ending}" for p in presets}
-        check_writable(Path(options.out))
-        for preset, folder in folders.items():
-            seeds = [] if options.seeds is None else ["--seeds", str(options.seeds)]
-            flags = ["--preset", preset, "--out", str(folder), "--platform", options.platform]
-            code = sweep([*flags, *seeds, "--no-report"])
-            if code != DONE:
-                return code
-        done = concluded(lambda: _write_study(options, folders))
-        return DONE if done else STOPPED
-
-    return reported(write)
-
-
-def _write_study(options: StudyOptions, folders: dict[str, Path]) -> None:
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    from jsuper.programs import use_compilation_cache
-    from jsuper.studies import page
-
-    use_compilation_cache()
-    print("measuring every model for the study ...", file=sys.stderr, flush=True)
-    runs = {preset: jsuper.analyze(jsuper.load(folder)) for preset, folder in folders.items()}
-    print(f"study    {page.write(options.name, runs, options.out)}")
-
-
 def reported(command: Callable[[], int]) -> int:
     """A command's exit code; what it cannot use becomes one line on standard error."""
     try:
@@ -377,45 +257,3 @@ def reported(command: Callable[[], int]) -> int:
     except (RunError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return ERROR
-
-
-def claims(argv: list[str]) -> int:
-    """`jsuper claims`, also `python scripts/claims.py`."""
-    from jsuper.claims import command
-
-    return command.claims(argv)
-
-
-def status(argv: list[str]) -> int:
-    """`jsuper status RUN`."""
-    from jsuper import inspecting
-
-    return inspecting.status(argv)
-
-
-def verify(argv: list[str]) -> int:
-    """`jsuper verify RUN`."""
-    from jsuper import inspecting
-
-    return inspecting.verify(argv)
-
-
-@dataclasses.dataclass(frozen=True)
-class ExportOptions:
-    """Write a run's results for other programs: netcdf has all, csv and parquet a row per model."""
-
-    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
-    """run folder"""
-    format: str = "csv"
-    """csv, netcdf or parquet"""
-
-
-def export(argv: list[str] | None = None) -> int:
-    """`jsuper export RUN --format csv|netcdf|parquet`."""
-    options = tyro.cli(ExportOptions, prog="jsuper export", args=argv)
-
-    def write() -> int:
-        print(jsuper.export(options.run, options.format))
-        return DONE
-
-    return reported(write)

@@ -2,7 +2,7 @@
 
 import sys
 
-from jsuper.cli import report
+from jsuper.commands import report
 
 if __name__ == "__main__":
     sys.exit(report())

@@ -254,6 +254,35 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, tried, whole):
     tried("A damaged manifest", "a pipe under its name, and one under a chunk's: not waited for", 2)
 
 
+@pytest.mark.parametrize(
+    "session",
+    [
+        {k: "<script>alert(1)</script>" for k in ("started", "ended", "plan", "git", "host")},
+        {"versions": {"jsuper": "<script>alert(1)</script>"}, "devices": ["<script>alert(1)"]},
+        {"versions": 3, "devices": {"a": 1}, "started": [], "plan": None, "git": {}},
+    ],
+)
+def test_what_a_session_says_is_text_on_the_page(tmp_path, whole, session):
+    run = shutil.copytree(whole, tmp_path / "run")
+    (run / "sessions" / "other.json").write_text(json.dumps(session))
+    (run / "sessions" / "deep.json").write_text("[" * 100_000)
+    assert cli.main(["status", str(run)]) == 0
+    assert cli.main(["report", str(run)]) == 0
+    text = (run / "report.html").read_text()
+    assert "<script>alert" not in text
+    assert ("&lt;script&gt;alert" in text) == ("<script>" in json.dumps(session))
+
+
+@pytest.mark.parametrize(
+    "text", ["[", "[]", "{}", '{"claims": 3}', '{"claims": [3]}', '{"claims": [{"parts": []}]}']
+)
+def test_claims_that_are_none_are_named(tmp_path, whole, capsys, text):
+    run = shutil.copytree(whole, tmp_path / "run")
+    (run / "claims.json").write_text(text)
+    assert cli.main(["report", str(run)]) == 1
+    assert "claims.json cannot be used" in capsys.readouterr().err
+
+
 def changed(manifest, rng):
     """A manifest with one value changed, and its hash and names made to agree half of the time."""
     manifest = copy.deepcopy(manifest)
@@ -345,6 +374,7 @@ def test_a_lost_manifest_of_half_a_run_goes_on(tmp_path, tried, whole, toml):
     (run / "manifest.json").unlink()
     if not toml:
         (run / "sweep.toml").unlink()
+        os.mkfifo(run / "sweep.toml")  # which is no file either
     kept, gone = sorted(run.glob("chunks/*.npz"))
     gone.unlink()
     before = kept.stat().st_mtime_ns

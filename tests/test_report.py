@@ -10,7 +10,7 @@ import pytest
 from second_family.spec import Sweep as Decay
 
 import jsuper
-from jsuper import cli, factorization, families, report
+from jsuper import commands, factorization, families, report
 from jsuper.factorization.measures import HEADLINES as OF_FACTORIZATIONS
 from jsuper.report.data import best_median_worst, embedded
 from jsuper.toy import measures
@@ -122,13 +122,13 @@ def test_the_command_writes_the_page_also_of_an_unfinished_run(run, tmp_path, ca
     shutil.copytree(run, folder)
     (folder / "report.html").unlink()
     next((folder / "chunks").iterdir()).unlink()
-    assert cli.report([str(folder)]) == 0
+    assert commands.report([str(folder)]) == 0
     assert str(folder / "report.html") in capsys.readouterr().out
     assert "0 missing" not in (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_what_is_no_run_folder_has_no_page(tmp_path, capsys):
-    assert cli.report([str(tmp_path)]) == 2
+    assert commands.report([str(tmp_path)]) == 2
     assert "is not a run folder" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 

@@ -14,7 +14,7 @@ from scipy.linalg import block_diag
 from scipy.special import erf
 
 import jsuper
-from jsuper import cli, extras, store
+from jsuper import cli, commands, extras, store
 from jsuper.analysis import hypotheses, samplers, scrubbed
 from jsuper.analysis.samplers import Samples
 from jsuper.analysis.scrubbing import scrub
@@ -634,14 +634,14 @@ def test_the_script_keeps_its_numbers_and_remakes_them_when_stale(run, capsys, m
     chunk.with_suffix(".away").rename(chunk)
     assert "scrub_recovered" in jsuper.load(run)
     monkeypatch.setattr(jsuper, "__version__", "0.0.9")  # made by another jsuper
-    assert cli.scrub([str(run), "--no-report"]) == 0
+    assert commands.scrub([str(run), "--no-report"]) == 0
     assert "of other chunks or settings" in capsys.readouterr().err
 
 
 def test_the_command_refuses(tmp_path, run, capsys):
-    assert cli.scrub([str(tmp_path)]) == 2
+    assert commands.scrub([str(tmp_path)]) == 2
     assert "not a run folder" in capsys.readouterr().err
-    assert cli.scrub([str(run), "--overlap", "2"]) == 2
+    assert commands.scrub([str(run), "--overlap", "2"]) == 2
     assert "overlap=2.0 is not in (0, 1]; try 0.1" in capsys.readouterr().err
     with pytest.raises(ValueError, match="nothing to scrub"):
         scrubbing_of("factorization")

@@ -16,7 +16,7 @@ import numpy as np
 from jsuper import families
 from jsuper.dataset import load
 from jsuper.report.data import embedded
-from jsuper.store import FAILED, NON_FINITE, OK, write_atomically
+from jsuper.store import FAILED, NON_FINITE, OK, RunError, read_text, write_atomically
 
 if TYPE_CHECKING:
     import xarray
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MISSING = 0
 WORDS = {OK: "ok", NON_FINITE: "diverged", FAILED: "failed", MISSING: "missing"}
 MOST_CELLS = 200  # that the list of what is left out names one by one
+NOT_CLAIMS = (LookupError, TypeError, ValueError, AttributeError)  # what other data raises
 PACKAGES = ("jsuper", "jax", "jaxlib", "optax", "flax", "numpy", "python")
 
 
@@ -33,24 +34,42 @@ def write(run: str | Path) -> Path:
 
     Raises:
         FileNotFoundError: there is no run folder at `run`.
-        RunError: its manifest cannot be read.
+        RunError: its manifest, or its claims.json, cannot be read.
         OSError: the page cannot be written.
     """
     from jsuper.analysis import analyze
 
     folder = Path(run)
-    text = render(analyze(load(folder)), folder.absolute().name, claims_in(folder))
+    ds, title, claims = analyze(load(folder)), folder.absolute().name, claims_in(folder)
+    try:
+        text = render(ds, title, claims)
+    except (jinja2.TemplateError, *NOT_CLAIMS) as error:
+        render(ds, title)  # raises where the claims are not to blame
+        raise _bad_claims(folder, error) from error
     path = folder / "report.html"
     write_atomically(path, lambda f: f.write(text.encode()))
     return path
 
 
 def claims_in(folder: Path) -> list[dict[str, Any]]:
-    """The claims that a run decides, from its claims.json; none where there is no such file."""
+    """The claims that a run decides, from its claims.json; none where there is no such file.
+
+    Raises:
+        RunError: the file cannot be read.
+    """
     try:
-        return json.loads((folder / "claims.json").read_text(encoding="utf-8"))["claims"]
+        return list(json.loads(read_text(folder / "claims.json"))["claims"])
     except FileNotFoundError:
         return []
+    except (OSError, RecursionError, *NOT_CLAIMS) as error:
+        raise _bad_claims(folder, error) from error
+
+
+def _bad_claims(folder: Path, error: Exception) -> RunError:
+    return RunError(
+        f"{folder / 'claims.json'} cannot be used: {str(error)[:200]!r}; remove it, or make it "
+        "anew with jsuper claims"
+    )
 
 
 def render(ds: xarray.Dataset, title: str, claims: Sequence[dict[str, Any]] = ()) -> str:
@@ -132,12 +151,14 @@ def said(value: Any) -> str:
 
 
 def session(about: dict[str, Any]) -> dict[str, str]:
-    """When a session of work took place, and with what."""
-    versions = about.get("versions", {})
+    """When a session of work took place, and with what; whatever its file may say."""
+    versions, devices = about.get("versions"), about.get("devices")
+    versions = versions if isinstance(versions, dict) else {}
+    devices = devices if isinstance(devices, list) else []
     return {
         "started": str(about.get("started", "unknown")),
         "ended": str(about.get("ended", "stopped before its end")),
-        "devices": ", ".join(sorted(set(map(str, about.get("devices", []))))),
+        "devices": ", ".join(sorted(set(map(str, devices)))),
         "plan": str(about.get("plan", "")),
         "versions": ", ".join(f"{p} {versions[p]}" for p in PACKAGES if p in versions),
         "commit": str(about.get("git") or ""),

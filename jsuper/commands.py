@@ -1,0 +1,151 @@
+"""The commands that read finished runs, or train several: report, scrub, study, export."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+import jsuper
+from jsuper import cli, families
+from jsuper.flags import RunOptions
+from jsuper.manifest import manifest_of
+from jsuper.spec import SpecError
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportOptions:
+    """Write RUN/report.html: a whole sweep on one page, finished or not, for any browser."""
+
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+    """run folder"""
+
+
+def report(argv: list[str] | None = None) -> int:
+    """`jsuper report RUN`, also `python scripts/report.py RUN`."""
+    options = tyro.cli(ReportOptions, prog="jsuper report", args=argv)
+
+    def write() -> int:
+        manifest_of(options.run)
+        done = cli.concluded(lambda: cli.write_report(Path(options.run), RunOptions()))
+        return cli.DONE if done else cli.STOPPED
+
+    return cli.reported(write)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScrubOptions:
+    """Causal scrubbing of every model of a run: how much of what the models do is explained by the
+    hypotheses all, self, antipodal, cluster, subspaces, random and none about the inputs of every
+    output. Writes RUN/scrubbing.npz, prints tables, and writes RUN/report.html anew."""
+
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+    """run folder"""
+    overlap: float = 0.1
+    """least |cosine| that joins two features in a cluster, in (0, 1]"""
+    no_report: bool = False
+    """do not write the run folder's report.html anew"""
+
+
+def scrub(argv: list[str] | None = None) -> int:
+    """`jsuper scrub RUN`, also `python scripts/scrub.py RUN`."""
+    options = tyro.cli(
+        ScrubOptions, prog="jsuper scrub", args=argv, config=(tyro.conf.FlagCreatePairsOff,)
+    )
+
+    def write() -> int:
+        if not 0 < options.overlap <= 1:
+            raise SpecError(f"overlap={options.overlap} is not in (0, 1]; try 0.1")
+        families.scrubbing_of(manifest_of(options.run).sweep["model"])
+        return cli.DONE if cli.concluded(lambda: _scrub(options)) else cli.STOPPED
+
+    return cli.reported(write)
+
+
+def _scrub(options: ScrubOptions) -> None:
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # models one after another: no accelerator's work
+    from jsuper import scrub
+    from jsuper.programs import use_compilation_cache
+
+    use_compilation_cache()
+    folder = Path(options.run)
+    ds = scrub.kept_or_new(folder, options.overlap)
+    scrub.show(ds)
+    print(f"scrubbed {folder / 'scrubbing.npz'}")
+    if not options.no_report:
+        cli.write_report(folder, RunOptions())
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyOptions:
+    """Train a study's presets, what is missing of them, and write its page, figures and numbers."""
+
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+    """dropout, gelu or scurves"""
+    runs: str = "runs"
+    """folder of the run folders, one per preset"""
+    out: str = "docs"
+    """folder of the page NAME.md, NAME.json and NAME-*.png"""
+    seeds: int | None = None
+    """number of seeds; the presets' own by default, and run folders of their own otherwise"""
+    platform: str = "auto"
+    """auto, cpu, gpu or tpu"""
+
+
+def study(argv: list[str] | None = None) -> int:
+    """`jsuper study NAME`, also `python scripts/study.py NAME`."""
+    options = tyro.cli(StudyOptions, prog="jsuper study", args=argv)
+
+    def write() -> int:
+        from jsuper.studies import page
+
+        presets = page.study_of(options.name).PRESETS
+        ending = "" if options.seeds is None else f"-{options.seeds}-seeds"
+        folders = {p: Path(options.runs) / f"{p}{ending}" for p in presets}
+        cli.check_writable(Path(options.out))
+        for preset, folder in folders.items():
+            seeds = [] if options.seeds is None else ["--seeds", str(options.seeds)]
+            flags = ["--preset", preset, "--out", str(folder), "--platform", options.platform]
+            code = cli.sweep([*flags, *seeds, "--no-report"])
+            if code != cli.DONE:
+                return code
+        done = cli.concluded(lambda: _write_study(options, folders))
+        return cli.DONE if done else cli.STOPPED
+
+    return cli.reported(write)
+
+
+def _write_study(options: StudyOptions, folders: dict[str, Path]) -> None:
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    from jsuper.programs import use_compilation_cache
+    from jsuper.studies import page
+
+    use_compilation_cache()
+    print("measuring every model for the study ...", file=sys.stderr, flush=True)
+    runs = {preset: jsuper.analyze(jsuper.load(folder)) for preset, folder in folders.items()}
+    print(f"study    {page.write(options.name, runs, options.out)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportOptions:
+    """Write a run's results for other programs: netcdf has all, csv and parquet a row per model."""
+
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+    """run folder"""
+    format: str = "csv"
+    """csv, netcdf or parquet"""
+
+
+def export(argv: list[str] | None = None) -> int:
+    """`jsuper export RUN --format csv|netcdf|parquet`."""
+    options = tyro.cli(ExportOptions, prog="jsuper export", args=argv)
+
+    def write() -> int:
+        print(jsuper.export(options.run, options.format))
+        return cli.DONE
+
+    return cli.reported(write)

@@ -1,0 +1,75 @@
+"""A run whose manifest is lost, put together from what its chunk files say of themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from jsuper import families, store
+from jsuper.archive import UNREADABLE, read_arrays
+from jsuper.consistency import check_chunks, tuples
+from jsuper.grid import Chunk
+from jsuper.store import SCHEMA, RunError
+
+NO_SWEEP = (ValueError, TypeError, LookupError, AttributeError)  # what data that is none raises
+
+
+def sweep_and_chunks(folder: Path) -> tuple[dict[str, Any], list[Chunk]] | None:
+    """What chunk files alone say of a run whose manifest is lost; None where there are none.
+
+    The sweep is that of sweep.toml where it holds all of them, else the least that does.
+
+    Raises:
+        RunError: the chunks are not of one sweep.
+    """
+    try:
+        paths = sorted((folder / "chunks").glob("*.npz"))
+    except OSError:
+        return None
+    chunks = [chunk for path in paths if (chunk := _stated(path))]
+    if not chunks:
+        return None
+    try:
+        stated = tomllib.loads(store.read_text(folder / "sweep.toml"))
+        sweep = families.sweep_from_dict(stated).to_dict()
+        check_chunks(sweep, chunks)
+    except (OSError, RecursionError, *NO_SWEEP):
+        sweep = _least(chunks)
+        try:
+            check_chunks(sweep, chunks)
+        except NO_SWEEP as error:
+            raise RunError(f"{folder} has chunks of several sweeps: {error}") from error
+    return sweep, chunks
+
+
+def _stated(path: Path) -> Chunk | None:
+    """The chunk that a file says it is; None where it is damaged or belongs to no known family."""
+    try:
+        meta = json.loads(store.read_meta(read_arrays(path, ("meta",))["meta"]))
+        static, settings = tuples(meta["static"]), tuple(meta["settings"])
+        chunk = Chunk(meta["model"], static, settings, tuple(meta["seeds"]))
+        check_chunks(_least([chunk]), [chunk])
+        return chunk if chunk.name == path.stem and meta["schema"] == SCHEMA else None
+    except UNREADABLE:
+        return None
+
+
+def _least(chunks: list[Chunk]) -> dict[str, Any]:
+    """The least sweep, as plain data, that holds all points of chunks."""
+    cls = families.spec_of(chunks[0].model).Sweep
+    axes = {f.name: f.metadata["axis"] for f in dataclasses.fields(cls)}
+    found: dict[str, dict[str, Any]] = {}
+    for chunk in chunks:
+        data = chunk.to_dict()
+        for row in (data["static"], *data["settings"]):
+            for name, value in row.items():
+                found.setdefault(name, {})[json.dumps(value)] = value
+    values = {k: list(v.values()) for k, v in found.items()}
+    fields = {k: v if axes.get(k) else v[0] for k, v in values.items() if v != [None]}
+    return {
+        "model": chunks[0].model,
+        "seeds": sorted({s for c in chunks for s in c.seeds}),
+    } | fields
