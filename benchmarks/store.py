@@ -12,7 +12,6 @@ the default size, by rounds.
 
 import dataclasses
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -30,7 +29,6 @@ from jsuper import families, runner, store
 from jsuper.grid import Chunk, expand
 from jsuper.manifest import write_manifest
 
-REPO = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 SETTINGS = 10
 GRID = "--activation relu gelu --sparsity 0 0.2 0.5 0.7 0.9 --steps 5 --records 5 --n-features 2"
@@ -49,24 +47,32 @@ class Options:
     """chunks of the folder that is scanned"""
 
 
-def measured(*command: object) -> dict[str, float]:
+# A process's own peak: that of a child would count the memory of this process when it was forked.
+PEAK = """
+import re, sys
+print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1], file=sys.stderr)
+"""
+SWEEP = "import sys; from jsuper import cli; assert cli.sweep(sys.argv[1:]) == 0"
+
+
+def measured(code: str, *arguments: object) -> dict[str, float]:
     """Seconds and peak memory of a process."""
     began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *map(str, command)], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    assert status == 0, command
-    return {"seconds": time.perf_counter() - began, "peak_mb": usage.ru_maxrss / 1e3}
+    command = [sys.executable, "-c", code + PEAK, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    seconds = time.perf_counter() - began
+    return {"seconds": seconds, "peak_mb": int(done.stderr.split()[-1]) * 1024 / 1e6}
 
 
 def loaded(run: Path, only: str) -> dict[str, float]:
     """Seconds and peak memory of loading a run in a new process."""
-    return measured("-c", f"import jsuper; jsuper.load({str(run)!r}, {only})")
+    return measured(f"import jsuper; jsuper.load({str(run)!r}, {only})")
 
 
 def trained(models: int, place: Path) -> dict[str, Any]:
     """A sweep of so many models, trained; asked for again; loaded."""
-    run, sweep = place / f"run-{models}", REPO / "scripts" / "sweep.py"
-    command = [sweep, *GRID, "--seeds", models // SETTINGS, "--out", run]
+    run = place / f"run-{models}"
+    command = [SWEEP, *GRID, "--seeds", models // SETTINGS, "--out", run]
     first, again = measured(*command), measured(*command)
     files = list(run.glob("chunks/*.npz"))
     return {
