@@ -100,7 +100,9 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     if runner.all_points(asked, job):
         if job.lost_manifest and not options.dry_run:
             runner.restore_manifest(job)
-        print(f"All {n_models(asked)} models are done: {folder}")
+        lost = runner.count_non_finite(job)
+        words = f", {lost} of them diverged or failed" if lost else ""
+        print(f"All {n_models(asked)} models are done{words}: {folder}")
         if not (options.dry_run or concluded(lambda: write_report(folder, options, anew=False))):
             return STOPPED
         return _exit_code(options, runner.count_non_finite(job))

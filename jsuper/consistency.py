@@ -13,7 +13,7 @@ from typing import Any
 
 from jsuper import families
 from jsuper.grid import Chunk
-from jsuper.spec import SpecError
+from jsuper.spec import SpecError, plain
 
 
 def values_of(sweep: dict[str, Any]) -> dict[str, list[Any]]:
@@ -33,8 +33,10 @@ def values_of(sweep: dict[str, Any]) -> dict[str, list[Any]]:
         several = own[name].metadata["axis"]
         values[name] = value if several else [value]
         for single in values[name]:
-            if not _names_function(single):
-                own[name].metadata["check"](name, single)
+            if _names_function(single):
+                continue
+            if json.dumps(plain(own[name].metadata["check"](name, single))) != json.dumps(single):
+                raise SpecError(f"{name}={single!r} is not as a sweep has it")
         if several and len({json.dumps(v) for v in value}) != len(value):
             raise SpecError(f"{name} has a value twice")
     return values
@@ -83,9 +85,13 @@ def known_seeds(seeds: Any) -> range | frozenset[int]:
 
 def count(sweep: dict[str, Any], values: dict[str, list[Any]]) -> int:
     """Number of models of a stored sweep, before any list of them is made."""
-    seeds = sweep["seeds"]
     axes = math.prod(len(v) for k, v in values.items() if k != "seeds")
-    return axes * (seeds if isinstance(seeds, int) else len(seeds))
+    return axes * number_of_seeds(sweep["seeds"])
+
+
+def number_of_seeds(seeds: int | list[int]) -> int:
+    """How many a count or a list of seeds stands for."""
+    return seeds if isinstance(seeds, int) else len(seeds)
 
 
 def tuples(static: dict[str, Any]) -> dict[str, Any]:

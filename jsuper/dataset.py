@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jsuper import extras, families, sharing, store
+from jsuper.consistency import number_of_seeds
 from jsuper.grid import Chunk, Setting
 from jsuper.manifest import Manifest, manifest_of, seeds_of
 from jsuper.spec import SpecError, did_you_mean, plain
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import xarray
 
 STATUS = "0 missing, 1 ok, 2 non-finite, 3 failed"
+SEED_BYTES = 150  # a number in a list, in a table and in a coordinate
 FORMATS = ("csv", "netcdf", "parquet")
 
 
@@ -44,7 +46,7 @@ def load(path: str | Path, only: Collection[str] | None = None) -> xarray.Datase
             that cannot be read counts as missing.
         SpecError: `only` names a variable that the run does not have.
     """
-    folder = Path(path)
+    folder, only = Path(path), [only] if isinstance(only, str) else only
     manifest = manifest_of(folder)
     _check_room(manifest, only, folder)
 
@@ -80,7 +82,8 @@ def size_of(manifest: Manifest, only: Collection[str] | None = None) -> int:
     sizes = _sizes(spec, chunks, _own_coordinates(spec, chunks))
     doubles = any(c.static["dtype"] == "float64" for c in chunks)
     numbers = sum(math.prod(sizes[d] for d in dims) for dims in variables.values())
-    return sum(c.n_models for c in chunks) * (5 + (8 if doubles else 4) * numbers)
+    each = 5 + (8 if doubles else 4) * numbers
+    return manifest.models * each + SEED_BYTES * number_of_seeds(manifest.sweep["seeds"])
 
 
 def to_dataset(
@@ -124,7 +127,8 @@ def to_dataset(
             data[name] = dims, target
     for name, (dims, target) in data.items():
         if target is None:
-            data[name] = dims, np.full(tuple(sizes[d] for d in dims), np.nan, np.float32)
+            shape = tuple(sizes[d] for d in dims)
+            data[name] = dims, np.broadcast_to(np.float32(np.nan), shape)  # takes no memory
     coords = {k: [_label(v) for v in values] for k, values in axes.items()}
     coords |= {"seed": seeds} | {k: v for k, v in own.items() if k in sizes}
     ds = xr.Dataset(data, coords=coords | single, attrs={"sweep": json.dumps(sweep)})

@@ -7,6 +7,7 @@ made it makes it anew. Imports no jax.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import warnings
@@ -34,11 +35,12 @@ def fingerprint(folder: Path, manifest: Manifest) -> str:
     """A hash of a run's sweep and of the bytes of the chunks that are there."""
     found = hashlib.blake2b(manifest.hash.encode(), digest_size=16)
     for chunk in manifest.chunks:
-        path = store.chunk_path(folder, chunk.name)
-        if path.exists():
+        with (
+            contextlib.suppress(OSError),
+            archive.opened(store.chunk_path(folder, chunk.name)) as file,
+        ):
             found.update(chunk.name.encode())
-            with open(path, "rb") as file:
-                found.update(hashlib.file_digest(file, "blake2b").digest())
+            found.update(hashlib.file_digest(file, "blake2b").digest())  # type: ignore[arg-type]
     return found.hexdigest()
 
 
@@ -113,6 +115,13 @@ def merged(ds: xarray.Dataset, folder: Path, manifest: Manifest) -> xarray.Datas
     made_from = fingerprint(folder, manifest)
     for name in kept:
         found = read(folder, name, made_from)
+        try:
+            more = {} if found is None else found.data_vars
+            if more.keys() & ds.variables.keys():
+                raise ValueError("they have names of the run's own")
+            together = ds.assign(more)
+        except archive.UNREADABLE:
+            found = None
         if found is None:
             warnings.warn(
                 f"{path_of(folder, name)} is damaged or was made from other chunks, and is left "
@@ -120,5 +129,5 @@ def merged(ds: xarray.Dataset, folder: Path, manifest: Manifest) -> xarray.Datas
                 stacklevel=3,
             )
         else:
-            ds = ds.assign(found.data_vars)
+            ds = together
     return ds

@@ -41,11 +41,17 @@ class Manifest:
     sweep: dict[str, Any]  # `BaseSweep.to_dict()`
     chunks: list[Chunk]
     sessions: list[dict[str, Any]]  # of older folders; newer ones have a file for each
+    lost: bool = False  # there is none: this is put together from the chunks
 
     @functools.cached_property
     def hash(self) -> str:
         """That of the sweep."""
         return digest(self.sweep)
+
+    @property
+    def models(self) -> int:
+        """Number of models of the sweep."""
+        return count(self.sweep, values_of(self.sweep))
 
 
 def write_manifest(
@@ -114,8 +120,10 @@ def read_manifest(folder: str | Path) -> Manifest | None:
         raise RunError(f"{path} cannot be read: {error}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _unusable(path, f"{error!r}") from error
-    if schema != SCHEMA:
-        raise RunError(f"{path} has schema {schema!r}; this jsuper reads {SCHEMA}: update jsuper")
+    if type(schema) is not int or schema != SCHEMA:
+        raise RunError(
+            f"{path} has schema {str(schema)[:50]}; this jsuper reads {SCHEMA}: update jsuper"
+        )
     if lacking := KEYS - data.keys():
         raise _unusable(path, f"it lacks {', '.join(sorted(lacking))}")
     try:
@@ -179,7 +187,7 @@ def rebuilt(folder: Path) -> Manifest | None:
         RunError: the chunks are not of one sweep.
     """
     found = sweep_and_chunks(folder)
-    return Manifest(*found, []) if found else None
+    return Manifest(*found, [], lost=True) if found else None
 
 
 def manifest_of(folder: str | Path) -> Manifest:

@@ -108,7 +108,8 @@ def integer(low: int, high: int = MAX_INTEGER, *, hint: str = "") -> Check:
             raise SpecError(f"{name}={value!r} is not a whole number")
         whole = int(value)
         if not low <= whole <= high:
-            allowed = f">= {low}" if high == MAX_INTEGER else f"in [{low}, {high}]"
+            open_end = high == MAX_INTEGER and whole < low
+            allowed = f">= {low}" if open_end else f"in [{low}, {high}]"
             raise SpecError(f"{name}={whole} is not {allowed}" + (f": {hint}" if hint else ""))
         return whole
 

@@ -17,6 +17,8 @@ from jsuper.dataset import size_of
 from jsuper.grid import Chunk
 from jsuper.manifest import manifest_of
 
+LONG, LONG_SECONDS = 10, 600.0  # times what a chunk took, and at least
+AGAIN = "put together from the chunks; the sweep's command makes it anew"
 NAMES = {store.OK: "ok", store.NON_FINITE: "diverged", store.FAILED: "failed"}
 
 
@@ -38,6 +40,8 @@ class Status:
     """since the latest start, up to its last chunk; None: it has written none, or has ended"""
     bytes_loaded: int
     """memory that `jsuper.load` takes"""
+    lost_manifest: bool
+    """whether there is none, and all of this is what the chunks say"""
 
     @property
     def missing(self) -> int:
@@ -80,13 +84,14 @@ def status_of(run: str | Path) -> Status:
         len(chunks),
         len(written),
         damaged,
-        sum(c.n_models for c in chunks),
+        manifest.models,
         counts[store.OK],
         counts[store.NON_FINITE],
         counts[store.FAILED],
         None if last is None else max(time.time() - last, 0.0),
         _rate(sharing.sessions_of(folder, manifest), written),
         size_of(manifest),
+        manifest.lost,
     )
 
 
@@ -97,23 +102,30 @@ def _statuses(folder: Path, chunk: Chunk) -> tuple[np.ndarray, float]:
     status = read_arrays(path, ("status",))["status"]
     if status.shape != (len(chunk.settings), len(chunk.seeds)):
         raise ValueError(f"its statuses have the shape {status.shape}")
+    if not store.is_status(status):
+        raise ValueError("its statuses are none")
     return status, when
 
 
 def _rate(sessions: list[dict[str, Any]], written: list[tuple[float, int]]) -> float | None:
     """Models per second from the start of the latest session to the last chunk since.
 
-    Chunks from the future were written by another clock, or before this one was set back.
+    Chunks from the future were written by another clock, or before this one was set back. A session
+    that has not ended, and writes nothing for long, was killed.
     """
+    now = time.time()
     try:
-        latest = sessions[-1]
+        latest = [s for s in sessions if "ended" not in s][-1]
         began = datetime.fromisoformat(latest["started"]).timestamp()
     except (IndexError, KeyError, TypeError, ValueError):
         return None
-    since = [(when, n) for when, n in written if began < when <= time.time()]
-    if "ended" in latest or not since:
+    since = [(when, n) for when, n in written if began < when <= now]
+    if not since:
         return None
-    return sum(n for _, n in since) / (max(when for when, _ in since) - began)
+    took = max(when for when, _ in since) - began
+    if now - began - took > max(LONG_SECONDS, LONG * took / len(since)):
+        return None
+    return sum(n for _, n in since) / took
 
 
 def words(status: Status) -> str:
@@ -127,6 +139,8 @@ def words(status: Status) -> str:
         f"{status.missing:,} missing",
     ]
     lines.append(f"memory   jsuper.load takes {max(status.bytes_loaded / 1e6, 0.1):,.1f} MB")
+    if status.lost_manifest:
+        lines.append(f"lost     manifest.json: {AGAIN}")
     if status.chunks_damaged:
         lines.append(f"damaged  {status.chunks_damaged:,} chunks: jsuper verify {status.run}")
     if status.seconds_since_last is not None:
@@ -145,7 +159,10 @@ def problems(run: str | Path) -> Iterator[str]:
         RunError: its manifest cannot be read.
     """
     folder = Path(run)
-    chunks = manifest_of(folder).chunks
+    manifest = manifest_of(folder)
+    chunks = manifest.chunks
+    if manifest.lost:
+        yield f"manifest.json is lost: {AGAIN}"
     for chunk in chunks:
         try:
             store.read_chunk(folder, chunk)
@@ -154,4 +171,4 @@ def problems(run: str | Path) -> Iterator[str]:
     known = {store.chunk_path(folder, c.name).name for c in chunks}
     for path in sorted((folder / "chunks").glob("*.npz")):
         if path.name not in known and not path.name.startswith("."):
-            yield f"chunk {path.name} is none of the manifest's: it is not read"
+            yield f"chunk {path.name!r} is none of the manifest's: it is not read"

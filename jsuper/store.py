@@ -124,7 +124,17 @@ def read_chunk(folder: Path, chunk: Chunk, only: Collection[str] | None = None) 
             continue
         if name not in arrays or arrays[name].shape != lead + shape:
             raise RunError(f"chunk {path.name} has no array {name} of shape {lead + shape}")
+        if arrays[name].dtype.kind not in ("iu" if name in FOR_ALL else "f"):
+            raise RunError(f"chunk {path.name} has an array {name} of type {arrays[name].dtype}")
+    if not is_status(arrays["status"]):
+        raise RunError(f"chunk {path.name} has a status that is none")
     return arrays
+
+
+def is_status(status: np.ndarray) -> bool:
+    """Whether an array holds statuses of models that were trained."""
+    known = (OK, NON_FINITE, FAILED)
+    return status.dtype.kind in "iu" and bool(np.isin(status, known).all())
 
 
 def read_text(path: Path) -> str:

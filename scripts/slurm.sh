@@ -14,7 +14,9 @@ root="${JSUPER_ROOT:-$SLURM_SUBMIT_DIR}" # a checkout of jsuper; sbatch copies t
 python "$root/scripts/sweep.py" "$@" --shard "$share" --grace 90 &
 task=$!
 trap 'kill -USR1 $task' USR1 TERM # sent to this shell alone
-until wait $task; code=$?; [ $code -le 128 ]; do :; done # a signal ends a wait, not the task
+while kill -0 $task 2>/dev/null; do wait $task; done # a signal ends a wait, not the task
+wait $task
+code=$?
 if [ $code = 75 ]; then
     scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
 fi

@@ -16,6 +16,7 @@ from jsuper import RunError, Sweep, cli, store
 from jsuper.grid import Chunk, expand
 from jsuper.manifest import check_extends, manifest_of, read_manifest, rebuilt, write_manifest
 from jsuper.spec import SpecError, digest
+from jsuper.status import status_of
 
 SWEEP = Sweep(
     activation=("relu", "gelu"),
@@ -214,6 +215,7 @@ def chunk(manifest):
         (lambda m: m["sweep"].update(seeds=10**12), "seeds=1000000000000"),
         (lambda m: m["sweep"].update(records=10**9), "records=1000000000"),
         (lambda m: m["sweep"].update(sparsity=[0.0, 0.0]), "twice"),
+        (lambda m: m["sweep"].update(n_features=[4.0]), "n_features=4.0 is not as a sweep has it"),
         (lambda m: m["sweep"].update(sparsity=[0.0, "<b>"]), "is not a number"),
         (lambda m: m["sweep"].update(activation=["relu", "<b>"]), "<b>"),
         (lambda m: m["sweep"].update(activation=["relu", "<b>@0123456789ab"]), "<b>"),
@@ -281,6 +283,27 @@ def test_claims_that_are_none_are_named(tmp_path, whole, capsys, text):
     (run / "claims.json").write_text(text)
     assert cli.main(["report", str(run)]) == 1
     assert "claims.json cannot be used" in capsys.readouterr().err
+
+
+def test_a_sweep_larger_than_the_memory_is_refused_before_it_is_taken(tmp_path, whole):
+    """Its manifest is lost, and sweep.toml says what it likes."""
+    run = shutil.copytree(whole, tmp_path / "run")
+    (run / "manifest.json").unlink()
+    text = (run / "sweep.toml").read_text()
+    (run / "sweep.toml").write_text(text.replace("seeds = 2\n", "seeds = 2000000000\n"))
+    with pytest.raises(RunError, match=r"takes [\d,]+\.\d GB of memory and"):
+        jsuper.load(run)
+    assert status_of(run).models == 8_000_000_000
+    (run / "sweep.toml").write_text("a = " + "[" * 50_000)
+    assert status_of(run).models == 8
+
+
+def test_one_variable_may_be_named_alone(whole):
+    ds = jsuper.load(whole, "loss")
+    assert set(ds.data_vars) == {"loss", "status", "first_bad_step"}
+    np.testing.assert_array_equal(ds.loss, jsuper.load(whole).loss)
+    with pytest.raises(SpecError, match="only='los' is no variable of this run; did you mean"):
+        jsuper.load(whole, ["los"])
 
 
 def changed(manifest, rng):
@@ -351,7 +374,10 @@ def test_a_lost_manifest_is_put_together_from_the_chunks(tmp_path, tried, whole,
     files = {p: p.stat().st_mtime_ns for p in run.glob("chunks/*")}
     expected = jsuper.load(whole)
     assert jsuper.load(run).drop_attrs().identical(expected.drop_attrs())
-    assert cli.main(["status", str(run)]) == cli.main(["verify", str(run)]) == 0
+    assert cli.main(["status", str(run)]) == 0
+    assert "lost     manifest.json" in capsys.readouterr().out
+    assert cli.main(["verify", str(run)]) == 1
+    assert "manifest.json is lost: put together from the chunks" in capsys.readouterr().out
     assert not (run / "manifest.json").exists()
     assert cli.sweep([*GRID, "--out", str(run)]) == 0
     said = capsys.readouterr()
@@ -380,6 +406,7 @@ def test_a_lost_manifest_of_half_a_run_goes_on(tmp_path, tried, whole, toml):
     before = kept.stat().st_mtime_ns
     held = jsuper.load(run)
     assert int((held.status == 1).sum()) == 4 and held.status.size == (8 if toml else 4)
+    assert status_of(run).missing == (4 if toml else 0)
     assert cli.sweep([*GRID, "--out", str(run)]) == 0
     assert kept.stat().st_mtime_ns == before
     found, expected = jsuper.load(run), jsuper.load(whole)

@@ -102,6 +102,23 @@ def test_processes_that_start_together_on_one_folder(tmp_path, tried, whole, sha
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGUSR1])
+def test_the_job_arrays_script_ends_with_its_task(tmp_path, number):
+    """Also where a signal kills the task, by memory or before it can catch any."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "python").write_text(f"#!/bin/sh\nkill -{int(number)} $$\nsleep 100\n")
+    (tools / "python").chmod(0o755)
+    own = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "1", "JSUPER_ROOT": str(REPO)}
+    done = subprocess.run(
+        ["bash", str(REPO / "scripts" / "slurm.sh")],
+        env=os.environ | own | {"PATH": f"{tools}:{os.environ['PATH']}"},
+        timeout=20,
+    )
+    assert done.returncode == 128 + number
+
+
+@pytest.mark.slow
 def test_the_job_arrays_script(tmp_path, whole):
     """scripts/slurm.sh with the scheduler's variables and a stand-in for `scontrol`."""
     run, asked = tmp_path / "run", tmp_path / "requeued"
@@ -221,14 +238,20 @@ def test_status_counts_what_is_there(tmp_path, whole, capsys):
     assert cli.main(["status", str(tmp_path / "none")]) == 2
 
 
-def test_the_rate_is_that_of_the_session_that_is_open():
+def test_the_rate_is_that_of_the_session_that_is_open(monkeypatch):
+    """Unless it has written nothing for long, and was killed."""
     began = 1_700_000_000.0
+    monkeypatch.setattr("time.time", lambda: began + 500)
     started = {"started": "2023-11-14T22:13:20+00:00"}
     written = [(began - 50, 100), (began + 10, 3), (began + 20, 5)]
     assert states._rate([started], written) == pytest.approx(8 / 20)
     assert states._rate([started | {"ended": "later"}], written) is None
     assert states._rate([{"started": "nonsense"}], written) is None
     assert states._rate([], written) is None
+    both = [started, started | {"started": "2023-11-14T22:13:25+00:00", "ended": "later"}]
+    assert states._rate(both, written) == pytest.approx(8 / 20)
+    monkeypatch.setattr("time.time", lambda: began + 700)
+    assert states._rate([started], written) is None
     assert states._rate([started], written[:1]) is None
 
 

@@ -119,6 +119,27 @@ def test_an_array_that_is_not_there_is_noticed(tmp_path, name):
         store.read_chunk(tmp_path, CHUNK)
 
 
+@pytest.mark.parametrize(
+    "name, array",
+    [
+        ("W", lambda a: a.astype("U5")),
+        ("W", lambda a: a.astype("c16")),
+        ("loss", lambda a: a > 0),
+        ("loss", lambda a: a.astype("i4").view("V4")),
+        ("loss", lambda a: a.astype("M8[s]")),
+        ("first_bad_step", lambda a: a.astype("f4")),
+        ("status", lambda a: a.astype("f4")),
+        ("status", lambda a: a.astype("U5")),
+        ("status", lambda a: a + 98),
+        ("status", lambda a: 0 * a),
+    ],
+)
+def test_an_array_of_another_type_is_refused(tmp_path, name, array):
+    store.write_chunk(tmp_path, CHUNK, ARRAYS | {name: array(ARRAYS[name])})
+    with pytest.raises(RunError, match=rf"chunk {CHUNK.name}\.npz has an? (array|status)"):
+        store.read_chunk(tmp_path, CHUNK)
+
+
 def test_a_chunk_under_the_name_of_another_is_refused(tmp_path, path):
     other = dataclasses.replace(CHUNK, seeds=(3, 4, 5))  # of the same shape
     path.rename(store.chunk_path(tmp_path, other.name))
