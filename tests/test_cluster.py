@@ -259,16 +259,9 @@ def test_a_chunk_that_kills_its_workers_is_failed_and_the_rest_goes_on(
 
 
 @pytest.mark.slow
-def test_a_worker_is_kept_for_many_chunks(tmp_path, two_nodes):
-    """Far fewer processes than chunks."""
-    job, plan = job_of(tmp_path / "run", "--n-hidden", "1", "2", "3")
-    execute(job, plan, counting)
-    processes = {p.name.split(".")[1] for p in (tmp_path / "run" / "attempts").iterdir()}
-    assert len(job.chunks) == 12 and len(processes) <= plan.workers + 2
-
-
-@pytest.mark.slow
 def test_an_error_in_a_task_is_told_and_nothing_is_lost(tmp_path, two_nodes):
+    """And workers are kept: there are fewer processes than chunks."""
+
     def full(order, name):
         if name == manifest_of(order.folder).chunks[-1].name:
             raise OSError(28, "No space left on device")
@@ -279,6 +272,8 @@ def test_an_error_in_a_task_is_told_and_nothing_is_lost(tmp_path, two_nodes):
         execute(job, plan, full)
     execute(job_of(tmp_path / "run")[0], plan, counting)
     assert status_of(tmp_path / "run").ok == 64
+    processes = {p.name.split(".")[1] for p in (tmp_path / "run" / "attempts").iterdir()}
+    assert len(job.chunks) == 8 and len(processes) <= plan.workers + 2
 
 
 @pytest.mark.slow
