@@ -105,7 +105,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
         print(f"All {n_models(asked)} models are done{words}: {folder}")
         if not (options.dry_run or concluded(lambda: write_report(folder, options, anew=False))):
             return STOPPED
-        return _exit_code(options, runner.count_non_finite(job))
+        return _exit_code(options, lost)
     check_writable(folder)
     plan, train = _cluster(options) if options.engine == "ray" else _machine(options)
     job = runner.prepare(asked, folder, plan, shard)

@@ -80,6 +80,7 @@ def seeds_among(given: Any, known: range | frozenset[int]) -> tuple[int, ...]:
 
 
 def known_seeds(seeds: Any) -> range | frozenset[int]:
+    """The seeds of a stored sweep, to look one up; a count is not made into a list."""
     return range(seeds) if isinstance(seeds, int) else frozenset(seeds)
 
 

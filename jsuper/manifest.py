@@ -128,7 +128,7 @@ def read_manifest(folder: str | Path) -> Manifest | None:
         raise _unusable(path, f"it lacks {', '.join(sorted(lacking))}")
     try:
         return _checked(data)
-    except (SpecError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise _unusable(path, str(error) or repr(error)) from error
     except RecursionError as error:
         raise _unusable(path, "it is too deep") from error
