@@ -11,10 +11,9 @@ import stat
 import sys
 from pathlib import Path
 
-import numpy as np
+from one_chunk import arrays_of
 
 from jsuper import Sweep, store
-from jsuper.families import spec_of
 from jsuper.grid import Chunk, expand
 from jsuper.manifest import write_manifest
 
@@ -33,15 +32,6 @@ SWEEP = Sweep(activation=("relu", "gelu"), sparsity=0.5, seeds=20, steps=60, **S
 CHUNK, OTHER = (
     Chunk("toy", GROUP.static, GROUP.settings, s) for s in (GROUP.seeds[:10], GROUP.seeds[10:])
 )
-
-
-def arrays_of(chunk, seed):
-    """Random results of the right shapes."""
-    rng = np.random.default_rng(seed)
-    lead = (len(chunk.settings), len(chunk.seeds))
-    layout = spec_of(chunk.model).layout(chunk.static, chunk.settings)
-    arrays = {k: rng.normal(size=lead + s).astype("f4") for k, (_, s) in layout.items()}
-    return arrays | {"status": np.ones(lead, "i1"), "first_bad_step": np.full(lead, -1, "i4")}
 
 
 def die():

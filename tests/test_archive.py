@@ -6,6 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from one_chunk import arrays_of
 
 from jsuper import store
 from jsuper.archive import UNREADABLE, read_arrays
@@ -14,16 +15,6 @@ from jsuper.toy.spec import Sweep
 
 SWEEP = Sweep(activation="relu", sparsity=0.5, seeds=2, steps=5, n_features=4, n_hidden=2)
 CHUNK = Chunk("toy", *(getattr(expand(SWEEP)[0], k) for k in ("static", "settings", "seeds")))
-
-
-def arrays_of(chunk):
-    from jsuper import families
-
-    rng = np.random.default_rng(0)
-    lead = (len(chunk.settings), len(chunk.seeds))
-    layout = families.spec_of("toy").layout(chunk.static, chunk.settings)
-    arrays = {k: rng.normal(size=lead + s).astype(np.float32) for k, (_, s) in layout.items()}
-    return arrays | {"status": np.ones(lead, np.int8), "first_bad_step": np.full(lead, -1)}
 
 
 @pytest.fixture

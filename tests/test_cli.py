@@ -27,14 +27,9 @@ TINY.append("--no-report")
 
 
 @pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path, monkeypatch):
+def in_an_empty_folder(tmp_path, monkeypatch, signals_are_as_before):
     """Relative folders are below `tmp_path`; signals are as they were afterwards."""
     monkeypatch.chdir(tmp_path)
-    numbers = signal.SIGINT, signal.SIGTERM
-    before = [signal.getsignal(n) for n in numbers]
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -32,15 +32,12 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.fixture(autouse=True)
-def as_before():
+def as_before(signals_are_as_before):
     """Signals and the environment, which Ray and the command change."""
-    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1
-    before, variables = [signal.getsignal(n) for n in numbers], dict(os.environ)
+    variables = dict(os.environ)
     yield
     os.environ.clear()
     os.environ.update(variables)
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
 
 
 def nodes_of(*cpus):

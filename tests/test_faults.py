@@ -34,13 +34,7 @@ SIZE = "--batch-size 64 --n-features 6 --n-hidden 2 --platform cpu --workers 2 -
 GRID = f"--activation relu gelu --sparsity 0 0.9 --seeds 4 --steps 30 {SIZE}".split()
 
 
-@pytest.fixture(autouse=True)
-def signals_are_as_before():
-    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1
-    before = [signal.getsignal(n) for n in numbers]
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("signals_are_as_before")
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +44,14 @@ def whole(tmp_path_factory):
     assert cli.sweep([*GRID, "--out", str(folder)]) == 0
     assert len(chunk_files(folder)) == 2
     return folder
+
+
+def assert_nothing_is_left(run, capsys):
+    """The same command again changes nothing."""
+    capsys.readouterr()
+    before = state(run)
+    assert cli.sweep([*GRID, "--out", str(run)]) == 0
+    assert "All 16 models are done" in capsys.readouterr().out and state(run) == before
 
 
 @pytest.fixture
@@ -365,10 +367,7 @@ def test_a_clock_that_is_set_back_in_a_run_changes_nothing(
     assert len(seen) == 2
     assert_sensible(run)
     assert_same_content(run, whole)
-    capsys.readouterr()
-    before = state(run)
-    assert cli.sweep([*GRID, "--out", str(run)]) == 0
-    assert "All 16 models are done" in capsys.readouterr().out and state(run) == before
+    assert_nothing_is_left(run, capsys)
     tried(
         "A clock that goes backwards",
         "a run whose clock was set back by a minute, an hour, a day and ten years after its first "
@@ -400,10 +399,7 @@ def test_a_run_from_the_future_goes_on(tmp_path, tried, capsys, whole, what, ahe
     assert cli.sweep([*GRID, "--out", str(run)]) == 0
     assert kept.stat().st_mtime_ns == times
     assert_same_content(run, whole)
-    capsys.readouterr()
-    before = state(run)
-    assert cli.sweep([*GRID, "--out", str(run)]) == 0
-    assert "All 16 models are done" in capsys.readouterr().out and state(run) == before
+    assert_nothing_is_left(run, capsys)
     tried(
         "A clock that goes backwards",
         "a folder whose chunks, session or both are from an hour or a day ahead: what was there "

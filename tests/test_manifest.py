@@ -10,6 +10,7 @@ import shutil
 
 import numpy as np
 import pytest
+from one_chunk import CHUNK, SWEEP
 
 import jsuper
 from jsuper import RunError, Sweep, cli, store
@@ -17,18 +18,6 @@ from jsuper.grid import Chunk, expand
 from jsuper.manifest import check_extends, manifest_of, read_manifest, rebuilt, write_manifest
 from jsuper.spec import SpecError, digest
 from jsuper.status import status_of
-
-SWEEP = Sweep(
-    activation=("relu", "gelu"),
-    sparsity=0.5,
-    seeds=3,
-    steps=4,
-    n_features=3,
-    n_hidden=2,
-    snapshots=(0, 4),
-)
-(GROUP,) = expand(SWEEP)
-CHUNK = Chunk("toy", GROUP.static, GROUP.settings, GROUP.seeds)
 
 
 @pytest.fixture

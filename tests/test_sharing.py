@@ -23,13 +23,7 @@ SIZE = "--batch-size 64 --n-features 6 --n-hidden 2 --platform cpu --workers 1 -
 GRID = f"--activation relu gelu --sparsity 0 0.9 --seeds 3 --steps 30 {SIZE}".split()
 
 
-@pytest.fixture(autouse=True)
-def signals_are_as_before():
-    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1
-    before = [signal.getsignal(n) for n in numbers]
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("signals_are_as_before")
 
 
 @pytest.fixture(scope="module")

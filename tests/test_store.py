@@ -5,34 +5,9 @@ import json
 
 import numpy as np
 import pytest
+from one_chunk import ARRAYS, CHUNK
 
-from jsuper import RunError, Sweep, store
-from jsuper.families import spec_of
-from jsuper.grid import Chunk, expand
-
-SWEEP = Sweep(
-    activation=("relu", "gelu"),
-    sparsity=0.5,
-    seeds=3,
-    steps=4,
-    n_features=3,
-    n_hidden=2,
-    snapshots=(0, 4),
-)
-(GROUP,) = expand(SWEEP)
-CHUNK = Chunk("toy", GROUP.static, GROUP.settings, GROUP.seeds)
-
-
-def arrays_of(chunk):
-    """Random results of the right shapes."""
-    rng = np.random.default_rng(0)
-    lead = (len(chunk.settings), len(chunk.seeds))
-    layout = spec_of(chunk.model).layout(chunk.static, chunk.settings)
-    arrays = {k: rng.normal(size=lead + shape).astype("f4") for k, (_, shape) in layout.items()}
-    return arrays | {"status": np.ones(lead, "i1"), "first_bad_step": np.full(lead, -1, "i4")}
-
-
-ARRAYS = arrays_of(CHUNK)
+from jsuper import RunError, store
 
 
 def same(a, b):
