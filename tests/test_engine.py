@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 import jax
 import numpy as np
@@ -338,32 +339,47 @@ def test_a_workers_error_reaches_the_caller(monkeypatch, tried):
     tried("A worker that fails", "an error in a worker's thread: the caller got it, and no hang")
 
 
+def chunks_of_one(seeds, steps):
+    """Chunks of a single model each."""
+    sweep = jsuper.Sweep(activation="relu", sparsity=0.5, seeds=seeds, steps=steps, **TINY)
+    (group,) = expand(sweep)
+    return [Chunk("toy", group.static, group.settings, (s,)) for s in group.seeds]
+
+
 def test_stopping_yields_whole_chunks_only():
-    group = expand(jsuper.Sweep(activation="relu", sparsity=0.5, seeds=40, steps=300, **TINY))[0]
-    chunks = [Chunk("toy", group.static, group.settings, (s,)) for s in group.seeds]
-    stop, progress, finished = Stop(), counters.Progress(), []
-    used = plan.Plan("cpu", (CPU, CPU))
-    for chunk, arrays in engine.train_chunks(used, chunks, chunks, progress, stop):
+    chunks, stop, finished = chunks_of_one(seeds=40, steps=300), Stop(), []
+    begun = threading.Semaphore(5)  # workers wait for the caller, however slow it is
+
+    def there(chunk):
+        begun.acquire()
+        return False
+
+    used, progress = plan.Plan("cpu", (CPU, CPU)), counters.Progress()
+    for chunk, arrays in engine.train_chunks(used, chunks, chunks, progress, stop, there=there):
         finished.append(chunk)
         assert arrays["status"].all() and np.isfinite(arrays["loss"]).all()
         if len(finished) == 3:
             stop.set()
-    assert 3 <= len(finished) < 40
+            begun.release(2)
+    assert 3 <= len(finished) <= 5
 
 
 @pytest.mark.parametrize("grace", [0.0, 60.0])
-def test_a_block_ends_where_the_grace_holds_it(grace):
-    group = expand(jsuper.Sweep(activation="relu", sparsity=0.5, seeds=4, steps=4000, **TINY))[0]
-    chunks = [Chunk("toy", group.static, group.settings, (s,)) for s in group.seeds]
-    stop, progress = Stop(), counters.Progress()
+def test_a_block_ends_where_the_grace_holds_it(monkeypatch, grace):
+    """The stop is asked for after the first steps of the first of four blocks."""
+    monkeypatch.setattr(engine, "SEGMENT_SECONDS", 0.0)  # a step per call
+    stop = Stop()
 
-    def tick():
-        if progress.model_steps and not stop.is_set():
-            stop.set(grace)
+    class StopsSoon(counters.Progress):
+        def segment_done(self):
+            super().segment_done()
+            if not stop.is_set():
+                stop.set(grace)
 
-    used = plan.Plan("cpu", (CPU,))
-    finished = list(engine.train_chunks(used, chunks, chunks, progress, stop, tick))
+    chunks, used, progress = chunks_of_one(4, 400), plan.Plan("cpu", (CPU,)), StopsSoon()
+    finished = list(engine.train_chunks(used, chunks, chunks, progress, stop))
     assert len(finished) == (1 if grace else 0)
+    assert progress.model_steps == 400 if grace else progress.model_steps < 400
 
 
 def test_the_earliest_end_that_was_asked_for_holds():
