@@ -18,7 +18,7 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -116,19 +116,29 @@ def read_chunk(folder: Path, chunk: Chunk, only: Collection[str] | None = None) 
         raise RunError(f"chunk {path.name} cannot be read: {error}") from error
     if not same:
         raise RunError(f"chunk {path.name} holds something else than its name says")
-    layout = families.spec_of(chunk.model).layout(chunk.static, chunk.settings)
-    expected = {k: shape for k, (_, shape) in layout.items()}
+    for problem in _problems(chunk, arrays, wanted):
+        raise RunError(f"chunk {path.name} has {problem}")
+    return arrays
+
+
+def _problems(chunk: Chunk, arrays: Arrays, wanted: Collection[str] | None) -> Iterator[str]:
+    """What a chunk's arrays have that `write_chunk` was never given."""
+    spec = families.spec_of(chunk.model)
+    layout = spec.layout(chunk.static, chunk.settings)
+    expected = {k: shape for k, (_, shape) in layout.items()} | dict.fromkeys(FOR_ALL, ())
     lead = (len(chunk.settings), len(chunk.seeds))
-    for name, shape in (expected | dict.fromkeys(FOR_ALL, ())).items():
+    for name, shape in expected.items():
         if wanted is not None and name not in wanted:
             continue
         if name not in arrays or arrays[name].shape != lead + shape:
-            raise RunError(f"chunk {path.name} has no array {name} of shape {lead + shape}")
-        if arrays[name].dtype.kind not in ("iu" if name in FOR_ALL else "f"):
-            raise RunError(f"chunk {path.name} has an array {name} of type {arrays[name].dtype}")
+            yield f"no array {name} of shape {lead + shape}"
+        elif arrays[name].dtype.kind not in ("iu" if name in FOR_ALL else "f"):
+            yield f"an array {name} of type {arrays[name].dtype}"
     if not is_status(arrays["status"]):
-        raise RunError(f"chunk {path.name} has a status that is none")
-    return arrays
+        yield "a status that is none"
+    for name in spec.FINITE:
+        if name in arrays and not np.isfinite(arrays[name][arrays["status"] == OK]).all():
+            yield f"a model of status {OK} whose {name} is not finite"
 
 
 def is_status(status: np.ndarray) -> bool:

@@ -115,6 +115,19 @@ def test_an_array_of_another_type_is_refused(tmp_path, name, array):
         store.read_chunk(tmp_path, CHUNK)
 
 
+@pytest.mark.parametrize("name", ["W", "b", "loss"])
+def test_a_model_that_is_said_to_be_finite_is(tmp_path, name):
+    array = ARRAYS[name].copy()
+    array[1, 2] = np.nan
+    store.write_chunk(tmp_path, CHUNK, ARRAYS | {name: array})
+    with pytest.raises(RunError, match=f"a model of status 1 whose {name} is not finite"):
+        store.read_chunk(tmp_path, CHUNK)
+    status = ARRAYS["status"].copy()
+    status[1, 2] = store.NON_FINITE
+    store.write_chunk(tmp_path, CHUNK, ARRAYS | {name: array, "status": status})
+    assert np.isnan(store.read_chunk(tmp_path, CHUNK)[name][1, 2]).all()
+
+
 def test_a_chunk_under_the_name_of_another_is_refused(tmp_path, path):
     other = dataclasses.replace(CHUNK, seeds=(3, 4, 5))  # of the same shape
     path.rename(store.chunk_path(tmp_path, other.name))

@@ -245,6 +245,7 @@ ATTRIBUTES = {
     "unit_peak": "largest pre-activation of feature 0 in the training batch",
 }
 SUMMARY = "loss_over_constant"
+FINITE = ("W", "b", "loss")
 
 
 def work(static: dict[str, Any]) -> tuple[float, float]:

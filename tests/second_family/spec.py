@@ -28,6 +28,7 @@ def coordinates(static):
 
 ATTRIBUTES = {"final": "x after the last step", "size": "its norm"}
 SUMMARY = "size"
+FINITE = ("final", "size")
 
 
 def work(static):
