@@ -323,11 +323,14 @@ def _train(
 def segments(program: programs.Program, stop: Stop) -> Iterator[tuple[int, int]]:
     """(start, number of steps) of the calls: to the next recorded step, or to about half a second.
 
-    A program with a fixed number of steps per call is always asked for that number.
+    A program with a fixed number of steps per call is always asked for that number. Once the stop
+    does not allow the rest there are no more: a later call would train models that lack steps.
     """
     stops = [*program.stops, program.steps]
     for start, end in zip(stops, stops[1:], strict=False):
-        while start < end and stop.allows(program.seconds_of(program.steps - start)):
+        while start < end:
+            if not stop.allows(program.seconds_of(program.steps - start)):
+                return
             n = program.fixed or max(1, min(end - start, program.steps_in(SEGMENT_SECONDS)))
             yield start, n
             start += n

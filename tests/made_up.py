@@ -1,5 +1,7 @@
 """Made-up analysed sweeps of toy models, in which nothing depends on the activation."""
 
+from functools import cache
+
 import numpy as np
 import xarray as xr
 
@@ -11,6 +13,12 @@ FEATURES, UNITS, STEPS = 20, 5, 20
 
 def study(seeds=10, seed=0, activations=None, sparsity=SPARSITIES):
     """A sweep like the claims' `study`: every measure is noise, alike for all activations."""
+    names = None if activations is None else tuple(activations)
+    return _study(seeds, seed, names, tuple(sparsity)).copy(deep=True)
+
+
+@cache
+def _study(seeds, seed, activations, sparsity):
     rng = np.random.default_rng(seed)
     names = list(activations or sweeps.study(1).activation)
     coords = {"activation": names, "sparsity": list(sparsity), "seed": list(range(seeds))}
