@@ -115,7 +115,7 @@ def test_an_array_of_another_type_is_refused(tmp_path, name, array):
         store.read_chunk(tmp_path, CHUNK)
 
 
-@pytest.mark.parametrize("name", ["W", "b", "loss"])
+@pytest.mark.parametrize("name", ["W", "b", "loss", "loss_curve"])
 def test_a_model_that_is_said_to_be_finite_is(tmp_path, name):
     array = ARRAYS[name].copy()
     array[1, 2] = np.nan

@@ -199,7 +199,7 @@ ATTRIBUTES = {
     "singular_values": "of Z, descending",
 }
 SUMMARY = "loss_over_zero"
-FINITE = ("A", "B", "strengths", "loss")
+FINITE = ("A", "B", "strengths", "loss", "loss_curve")
 
 
 OPERATIONS = 250_000.0  # elements that would take as long as some twenty small operations do

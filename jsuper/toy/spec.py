@@ -245,7 +245,7 @@ ATTRIBUTES = {
     "unit_peak": "largest pre-activation of feature 0 in the training batch",
 }
 SUMMARY = "loss_over_constant"
-FINITE = ("W", "b", "loss")
+FINITE = ("W", "b", "loss", "loss_curve")  # a curve has NaN where steps were left out
 
 
 def work(static: dict[str, Any]) -> tuple[float, float]:
