@@ -108,7 +108,7 @@ def scanned(chunks: int, folder: Path) -> dict[str, Any]:
     for _ in range(ROUNDS):
         began = time.perf_counter()
         job = runner.held(sweep, folder)
-        assert runner.all_points(sweep, job)
+        assert runner.all_points(job)
         seconds.append(time.perf_counter() - began)
     size = sum(f.stat().st_size for f in (folder / "chunks").iterdir())
     return {

@@ -97,7 +97,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     job = runner.held(asked, folder)
     if job.lost_manifest:
         print(f"manifest.json is lost: put together from {len(job.chunks)} chunks", file=sys.stderr)
-    if runner.all_points(asked, job):
+    if runner.all_points(job):
         if job.lost_manifest and not options.dry_run:
             runner.restore_manifest(job)
         lost = runner.count_non_finite(job)
@@ -124,7 +124,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
         return STOPPED
     if shard is not None:  # by now others may have done theirs
         job = runner.held(asked, folder)
-        if not runner.all_points(asked, job):
+        if not runner.all_points(job):
             left = len(job.chunks) - len(job.done)
             print(f"share {options.shard} is done; {left} chunks of others are left in {folder}")
             return _exit_code(options, runner.count_non_finite(job))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import functools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Manifest:
     chunks: list[Chunk]
     sessions: list[dict[str, Any]]  # of older folders; newer ones have a file for each
     lost: bool = False  # there is none: this is put together from the chunks
+    functions: dict[str, Any] = field(default_factory=dict)  # label of a function -> what it is
 
     @functools.cached_property
     def hash(self) -> str:
@@ -77,6 +78,8 @@ def write_manifest(
         "sessions": sessions,
         "chunks": partition,
     }
+    if functions := sweep.functions():
+        manifest["functions"] = functions
     text = json.dumps(manifest, indent=1)
     (folder / "sweep.toml").unlink(missing_ok=True)  # a kill leaves none rather than another's
     store.write_atomically(folder / NAME, lambda f: f.write(text.encode()))
@@ -171,7 +174,9 @@ def _checked(data: dict[str, Any]) -> Manifest:
     models = count(sweep, allowed)
     if sum(c.n_models for c in chunks) != models:
         raise ValueError(f"its chunks are not the {models:,} models of its sweep")
-    return Manifest(sweep, chunks, list(sessions))
+    functions = data.get("functions")
+    known = functions if isinstance(functions, dict) else {}  # used only where it can be
+    return Manifest(sweep, chunks, list(sessions), functions=known)
 
 
 def _item(rows: list[Any], index: Any) -> Any:

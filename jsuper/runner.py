@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsuper import sharing, store
+from jsuper.diverged import describe
 from jsuper.grid import Chunk, Setting, missing
 from jsuper.manifest import check_extends, read_manifest, rebuilt, write_manifest
 from jsuper.spec import BaseSweep, SpecError, plain
@@ -57,11 +59,13 @@ class Job:
 
 
 def held(sweep: BaseSweep, folder: Path | None) -> Job:
-    """What a folder holds of a sweep; needs no jax.
+    """What a folder holds of a sweep; needs jax only where the sweep has functions of the user's.
 
     Raises:
-        SpecError: the folder holds another sweep, or is no run folder at all.
+        SpecError: the folder holds another sweep, or is no run folder at all; a function cannot be
+            traced, or is another one than the folder's of that name.
     """
+    sweep = sweep.traced()
     if folder is None:
         return Job(sweep, None, [], {}, [])
     occupied = _occupied(folder)  # before: another process may be making the run just now
@@ -75,6 +79,7 @@ def held(sweep: BaseSweep, folder: Path | None) -> Job:
                 f"out={str(folder)!r} is there already and is not a run folder; give another --out"
             )
         return Job(sweep, folder, [], {}, [])
+    sweep = sweep.matched(manifest, folder)
     check_extends(sweep, manifest, folder)
     chunks = _with_callables(manifest.chunks, sweep)
     return Job(sweep, folder, chunks, *store.done(folder, chunks), held)
@@ -117,7 +122,7 @@ def prepare(
     from jsuper.plan import chunks_of
 
     job = held(sweep, folder)
-    new = chunks_of(plan, sweep, missing(sweep, job.chunks), shard[1] if shard else 1)
+    new = chunks_of(plan, job.sweep, missing(job.sweep, job.chunks), shard[1] if shard else 1)
     return dataclasses.replace(job, chunks=job.chunks + new, shard=shard)
 
 
@@ -190,7 +195,8 @@ def _fix_partition(job: Job, plan: Plan) -> None:
         names = frozenset(c.name for c in manifest.chunks) if manifest else frozenset()
         if names != job.held:
             now = prepare(job.sweep, folder, plan, job.shard)
-            job.chunks, job.done, job.damaged = now.chunks, now.done, now.damaged
+            job.sweep, job.chunks = now.sweep, now.chunks
+            job.done, job.damaged = now.done, now.damaged
         for chunk in store.done(folder, job.damaged)[1]:  # unless it has been mended meanwhile
             store.set_aside(folder, chunk)
         there = manifest is not None and (folder / "sweep.toml").exists()  # a kill may leave one
@@ -283,6 +289,9 @@ def run(
     Raises:
         SpecError: the sweep, the platform or the folder cannot be used.
         OSError: results could not be written.
+
+    Warns:
+        RuntimeWarning: some models are not finite: how many of which, and from which step on.
     """
     from jsuper.counters import Progress
     from jsuper.dataset import load
@@ -303,6 +312,8 @@ def run(
             execute(job, plan, counters, stop, tick)
             ds = load(job.folder)
     ds.attrs["timing"] = json.dumps(counters.timing(time.perf_counter() - began, plan.workers))
+    if text := describe(ds, job.sweep):
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
     return ds
 
 
@@ -317,9 +328,9 @@ def _in_memory(
     return to_dataset(job.sweep.to_dict(), job.chunks, lambda chunk: arrays.pop(chunk.name))
 
 
-def all_points(sweep: BaseSweep, job: Job) -> bool:
+def all_points(job: Job) -> bool:
     """Whether the folder's chunks hold every point of the sweep, all of them verified."""
-    return bool(job.chunks) and not job.todo and not missing(sweep, job.chunks)
+    return bool(job.chunks) and not job.todo and not missing(job.sweep, job.chunks)
 
 
 def count_non_finite(job: Job) -> int:

@@ -11,8 +11,8 @@ on those declarations and knows no family.
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
-import inspect
 import json
 import math
 import numbers
@@ -254,6 +254,30 @@ class BaseSweep:
         """What is allowed but worth saying before the run: overridden by a family."""
         return []
 
+    def traced(self) -> Self:
+        """The sweep with its callables as what they compute: overridden by a family that has any.
+
+        Raises:
+            SpecError: a callable cannot be traced.
+        """
+        return self
+
+    def functions(self) -> dict[str, Any]:
+        """Label -> what a manifest keeps of each traced callable of the sweep."""
+        every = [v for f in fields(self) if f.metadata["axis"] for v in self.values(f.name)]
+        return {v.label: v.record() for v in every if callable(v) and hasattr(v, "record")}
+
+    def matched(self, manifest: Any, folder: Path) -> Self:
+        """The sweep with traced callables under the labels that a folder's manifest has for them.
+
+        Overridden by a family that has any.
+
+        Raises:
+            SpecError: the folder was trained with another function of one of the names.
+        """
+        del manifest, folder
+        return self
+
     def to_dict(self) -> dict[str, Any]:
         """The sweep as plain data (JSON), with its model; callables by their label."""
         data = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
@@ -293,28 +317,29 @@ def _is_scalar_array(value: Any) -> bool:
 
 
 def label(value: Any) -> Any:
-    """The name of a value in a table, a file or a coordinate: a callable's is its `__name__`."""
-    return value.__name__ if callable(value) else value
+    """The name of a value in a table, a file or a coordinate: a callable's is `name_of` it."""
+    return name_of(value) if callable(value) else value
+
+
+def name_of(function: Callable) -> str:
+    """A callable's `__name__`, or that of what a partial calls; the class of another object."""
+    if isinstance(name := getattr(function, "__name__", None), str):
+        return name
+    if isinstance(function, functools.partial):
+        return name_of(function.func)
+    return type(function).__name__
 
 
 def plain(value: Any) -> Any:
-    """JSON data for a field's value. A callable is its name and a digest of its source."""
+    """JSON data for a field's value.
+
+    A callable is its name until it is traced, and then name@digest of what it computes (`label`).
+    """
     if isinstance(value, tuple):
         return [plain(v) for v in value]
     if callable(value):
-        return f"{value.__name__}@{hashlib.sha256(_text(value).encode()).hexdigest()[:12]}"
+        return getattr(value, "label", name_of(value))
     return value
-
-
-def _text(function: Callable) -> str:
-    """What a function does: its source or byte code, and the values that it closes over."""
-    try:
-        text = inspect.getsource(function)
-    except (OSError, TypeError):
-        code = getattr(function, "__code__", None)
-        text = repr(code and (code.co_code, code.co_consts, code.co_names))
-    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-    return text + repr(cells) + repr(getattr(function, "__defaults__", None))
 
 
 def canonical(data: Any) -> str:

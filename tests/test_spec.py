@@ -1,7 +1,7 @@
 """Sweeps: what is refused and how it is said, axes, TOML in and out, identity."""
 
 import dataclasses
-import importlib.util
+import functools
 import json
 import re
 import subprocess
@@ -14,7 +14,7 @@ import pytest
 import jsuper
 from jsuper import Sweep
 from jsuper.families import sweep_from_dict
-from jsuper.spec import SpecError, digest, plain, read_toml
+from jsuper.spec import SpecError, digest, label, plain, read_toml
 from jsuper.toy.names import ACTIVATIONS
 
 NAN, INF = float("nan"), float("inf")
@@ -36,13 +36,9 @@ def with_name(name):
     return function
 
 
-def scaled(factor):
-    """A function whose source is always the same."""
-
-    def act(z):
-        return factor * z
-
-    return act
+def scaled(factor, z):
+    """A function with a parameter."""
+    return factor * z
 
 
 # ----------------------------------------------------------------------------------- bad input
@@ -316,37 +312,27 @@ def test_specs_and_the_command_line_import_no_jax():
 # ----------------------------------------------------------------------------------- callables
 
 
-def from_source(folder, text):
-    """The function `act` of a module with this text."""
-    folder.mkdir()
-    path = folder / "acts.py"
-    path.write_text(text)
-    spec = importlib.util.spec_from_file_location("acts", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.act
+class Named:
+    """A callable without a __name__."""
+
+    def __call__(self, z):
+        return z
 
 
-def test_a_callable_is_its_name_and_a_digest_of_its_source(tmp_path):
-    one = from_source(tmp_path / "one", "def act(z):\n    return z\n")
-    same = from_source(tmp_path / "same", "def act(z):\n    return z\n")
-    other = from_source(tmp_path / "other", "def act(z):\n    return 2 * z\n")
-    assert re.fullmatch(r"act@[0-9a-f]{12}", plain(one))
-    assert plain(one) == plain(same) != plain(other)
-    assert Sweep(activation=one).to_dict()["activation"] == [plain(one)]
-
-
-def test_a_callable_is_what_it_closes_over():
-    assert plain(scaled(2)) == plain(scaled(2)) != plain(scaled(3))
-
-
-def test_a_callable_without_source_has_the_same_identity_in_every_process():
-    code = (
-        "exec('def act(z):\\n    return z * 2'); from jsuper.spec import plain; print(plain(act))"
-    )
-    first, second = python(code), python(code)
-    assert first == second
-    assert first != python(code.replace("z * 2", "z * 3"))
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (twice_relu, "twice_relu"),
+        (functools.partial(scaled, 2), "scaled"),
+        (functools.partial(functools.partial(scaled), 2), "scaled"),
+        (Named(), "Named"),
+    ],
+)
+def test_a_callable_has_a_name_and_until_it_is_traced_no_digest(function, name):
+    sweep = Sweep(activation=function)
+    assert label(function) == plain(function) == name
+    assert sweep.to_dict()["activation"] == [name]
+    assert re.fullmatch(rf"{name}@[0-9a-f]{{12}}", plain(sweep.traced().activation[0]))
 
 
 @pytest.mark.parametrize(

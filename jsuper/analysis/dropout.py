@@ -34,6 +34,7 @@ from jsuper.analysis.arrays import (
 from jsuper.analysis.superposition import directions
 from jsuper.toy.activations import is_gated, resolve
 from jsuper.toy.features import nonzero_draws, nonzero_features
+from jsuper.toy.functions import traced
 from jsuper.toy.model import Params, check_decoder, dropout_mask, preactivation
 from jsuper.toy.static import couples_batch
 
@@ -222,7 +223,7 @@ def dropout_loss(
         ValueError: a value is out of its range, or the activation couples the samples of a batch,
             has a second matrix or is not known.
     """
-    if couples_batch(activation) or is_gated(activation):
+    if couples_batch(activation, np.shape(W)[-1]) or is_gated(activation):
         raise ValueError(
             f"activation={activation!r} couples the samples of a batch or has a second matrix; "
             "give one that takes each number of z = Wᵀh + b, or each sample, by itself"
@@ -241,7 +242,7 @@ def dropout_loss(
     counts = (whole_number("samples", samples, 2), whole_number("seed", seed, 0))
     with jax.enable_x64(W.dtype == np.float64):
         models = Params(W.reshape(-1, m, n), b, W_dec=read)
-        found = _sampled(models, q, p, per, activation, *counts)
+        found = _sampled(models, q, p, per, traced(activation, n, W.dtype), *counts)
     return DropoutLoss(*(np.asarray(a).reshape(lead) for a in found))
 
 

@@ -31,6 +31,7 @@ from jsuper.analysis.arrays import (
 from jsuper.analysis.theory import constant_loss, top_features_loss, zero_loss
 from jsuper.toy.activations import resolve
 from jsuper.toy.evaluation import evaluation_draws, make_round_errors
+from jsuper.toy.functions import traced
 from jsuper.toy.model import Params, check_decoder, check_gate, preactivation
 from jsuper.toy.static import couples_batch
 
@@ -83,7 +84,8 @@ def evaluate(
     lead, n = W.shape[:-2], W.shape[-1]
     importance = xp.broadcast_to(per_feature("importance", importance, W, "[0, inf)"), (n,))
     with precision(W):
-        found = _given(flat(params), x.astype(W.dtype), importance, activation)
+        act = traced(activation, n, W.dtype)
+        found = _given(flat(params), x.astype(W.dtype), importance, act)
         return _shaped(xp, lead, n, *found)
 
 
@@ -143,7 +145,7 @@ def evaluate_sparse(
             np.zeros(len(models.W), np.int32),
             density,
             importance,
-            activations=(activation,),
+            activations=(traced(activation, n, W.dtype),),
             rounds=rounds,
             batch_size=batch_size,
             seed=np.uint32(seed),
@@ -182,8 +184,8 @@ def sparse_errors(
     are all gated or none; density and importance are (M, n). All models see the same draws. They
     run one after another, so that only the own activation is computed.
     """
-    round_errors = make_round_errors(activations, params.W.dtype.name)
-    coupled = any(couples_batch(a) for a in activations)
+    round_errors = make_round_errors(activations, params.W.shape[-1], params.W.dtype.name)
+    coupled = any(couples_batch(a, params.W.shape[-1]) for a in activations)
     key = keys.seed_key(seed)
 
     def one_round(total: Array, i: Array) -> tuple[Array, Array]:

@@ -121,7 +121,7 @@ def profile(activation: Activation) -> Profile:
             and its kin, gates with a second matrix, random gates).
     """
     name = canonical_activation(activation) if isinstance(activation, str) else activation
-    return _profile(name)
+    return _profile_of_name(name) if isinstance(name, str) else _profile(name)
 
 
 def profiles(activations: Iterable[Activation] | None = None) -> dict[str, Profile]:
@@ -157,7 +157,6 @@ def profile_table(activations: Iterable[Activation] | None = None) -> xarray.Dat
     return xr.Dataset(columns, coords={"activation": list(found)})
 
 
-@functools.lru_cache(maxsize=256)
 def _profile(activation: Activation) -> Profile:
     f = derivatives(activation)
     found = [jumps(f, order) for order in range(3)]
@@ -190,6 +189,9 @@ def _profile(activation: Activation) -> Profile:
         odd_share=float(odd / square) if square else math.nan,
         gate=Gate(*map(float, weighted_gate(z, slope, w, np.ones_like(z), None))),
     )
+
+
+_profile_of_name = functools.lru_cache(maxsize=256)(_profile)
 
 
 def _name(function: Activation) -> str:

@@ -38,7 +38,6 @@ class Jumps(NamedTuple):
     above: np.ndarray
 
 
-@functools.lru_cache(maxsize=256)
 def derivatives(activation: Activation) -> Derivatives:
     """The function (z, order=0) -> d^order f / dz^order of an elementwise activation, in float64.
 
@@ -47,6 +46,11 @@ def derivatives(activation: Activation) -> Derivatives:
     Raises:
         ValueError: the name is not known, or the activation is no function of one number.
     """
+    # A function of the user's may have changed since the last call, so nothing is kept for it.
+    return _of_name(activation) if isinstance(activation, str) else _derivatives(activation)
+
+
+def _derivatives(activation: Activation) -> Derivatives:
     function = elementwise(activation)
     first = _differentiated(function)
     second = _differentiated(first)
@@ -62,6 +66,9 @@ def derivatives(activation: Activation) -> Derivatives:
             return np.asarray(orders(padded), float)[order, : z.size].reshape(z.shape)
 
     return at
+
+
+_of_name = functools.lru_cache(maxsize=256)(_derivatives)
 
 
 def _differentiated(function: Callable) -> Callable:
@@ -92,7 +99,7 @@ def elementwise(activation: Activation) -> Callable:
             f"{label} is not elementwise: its output depends on the other features or samples, or "
             "has another shape; give a function of each number alone, e.g. 'relu'"
         )
-    return function
+    return function if isinstance(activation, str) else lambda z: function(z)  # for JAX a new one
 
 
 def grid() -> np.ndarray:

@@ -64,14 +64,14 @@ class Totals(NamedTuple):
 
 
 @functools.cache
-def couples_features(activation: Activation) -> bool:
+def couples_features(activation: Activation, n_features: int = 7) -> bool:
     """Whether an output depends on the pre-activations of other features, as softmax does."""
     if is_gated(activation):
         return False
     function = resolve(activation)
     with jax.ensure_compile_time_eval():  # also while another function is traced
-        z = jax.random.normal(jax.random.key(0), (7, 5))
-        others = z.at[1:].set(jax.random.normal(jax.random.key(1), (6, 5)))
+        z = jax.random.normal(jax.random.key(0), (n_features, 8))
+        others = z.at[1:].set(jax.random.normal(jax.random.key(1), (n_features - 1, 8)))
         return not np.allclose(function(z)[0], function(others)[0], equal_nan=True)
 
 

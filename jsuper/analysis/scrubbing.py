@@ -39,6 +39,7 @@ from jsuper.analysis.hypotheses import Subspaces
 from jsuper.analysis.samplers import Samples, samples_of
 from jsuper.analysis.scrubbed import Hypothesis
 from jsuper.toy.activations import is_gated, resolve
+from jsuper.toy.functions import traced
 from jsuper.toy.model import Params, check_gate
 from jsuper.toy.static import couples_batch
 
@@ -116,9 +117,9 @@ def scrub(
             unknown or couples the samples of a batch.
     """
     check_gate(activation, W, b, V, c)
-    check_activation(activation)
     xp, params = model_of(W, b, V, c, W_dec)
     n = params.W.shape[-1]
+    check_activation(activation, n)
     samples = samples_of(x, n, whole_number("seed", seed, 0))
     importance = per_feature("importance", importance, params.W, "[0, inf)")
     importance = xp.broadcast_to(importance, (n,))
@@ -137,17 +138,17 @@ def scrub(
             tuple(pairs),
             importance,
             weights,
-            activation=activation,
+            activation=traced(activation, n, dtype),
             block=samples.block,
             confidence=confidence,
         )
         return jax.tree.map(lambda a: xp.asarray(a).reshape((*lead, *a.shape[1:])), found)
 
 
-def check_activation(activation: Activation) -> None:
+def check_activation(activation: Activation, n_features: int) -> None:
     """Raise ValueError where an activation is not known, or cannot be scrubbed sample by sample."""
     resolve(activation)
-    if not is_gated(activation) and couples_batch(activation):
+    if not is_gated(activation) and couples_batch(activation, n_features):
         raise ValueError(
             f"activation={activation!r} couples the samples of a batch, so that no output is a "
             "function of its sample alone; take the one over features, e.g. 'softmax'"
@@ -220,7 +221,8 @@ def _given(
 ) -> Scrubbed:
     """Models (M, ...), each with its hypothesis, one after another."""
     x, other, chance = samples
-    act, coupled = resolve(activation), scrubbed.couples_features(activation)
+    n = params.W.shape[-1]
+    act, coupled = resolve(activation), scrubbed.couples_features(activation, n)
 
     def one(model: tuple[Params, Hypothesis]) -> Scrubbed:
         params, hypothesis = model

@@ -146,10 +146,10 @@ def loss_by_active(
     """
     name = canonical_activation(activation) if isinstance(activation, str) else activation
     function, samples = resolve(name), whole_number("samples", samples, 2)
-    if couples_batch(name):
-        raise ValueError(f"activation={activation!r} couples the samples of a batch; no L_k exists")
     _, W, b, weight = _model(W, b, importance)
     n = W.shape[-1]
+    if couples_batch(name, n):
+        raise ValueError(f"activation={activation!r} couples the samples of a batch; no L_k exists")
     rng = np.random.default_rng(seed)
     moments = []
     for k in range(n + 1):

@@ -22,9 +22,9 @@ from jsuper.batching import anywhere
 from jsuper.toy import model
 from jsuper.toy.activations import resolve
 from jsuper.toy.features import draw, features, nonzero_draws, nonzero_features
+from jsuper.toy.layout import COLUMNS
 from jsuper.toy.static import Setting, Static, couples_batch
 
-COLUMNS = 1024  # of a round
 MIN_ROUNDS, MAX_ROUNDS = 64, 2**15
 RELATIVE_ERROR = 0.005
 
@@ -35,7 +35,7 @@ def make_evaluate(static: Static, per_model: Callable) -> Callable[..., tuple[Ar
     Rounds are independent samples; their mean is the loss and their spread its standard error. A
     model stops taking rounds when its own error is small enough, whatever its neighbours need.
     """
-    coupled = any(couples_batch(a) for a in static.activations)
+    coupled = any(couples_batch(a, static.n_features) for a in static.activations)
     round_loss = per_model(make_round_loss(static))
 
     def evaluate(
@@ -80,7 +80,7 @@ def evaluation_draws(key: Array, i: Array, n_features: int, batch_size: int) -> 
 
 def make_round_loss(static: Static) -> Callable[..., Array]:
     """Build round_loss(params, setting, draws, wanted): one round's estimate of a model's loss."""
-    round_errors = make_round_errors(static.activations, static.dtype)
+    round_errors = make_round_errors(static.activations, static.n_features, static.dtype)
 
     def measured(params: model.Params, setting: Setting, draws: tuple) -> Array:
         errors = round_errors(params, setting.activation, setting.density, draws)
@@ -93,12 +93,14 @@ def make_round_loss(static: Static) -> Callable[..., Array]:
     return round_loss
 
 
-def make_round_errors(activations: tuple[str | Callable, ...], dtype: str) -> Callable[..., Array]:
+def make_round_errors(
+    activations: tuple[str | Callable, ...], n_features: int, dtype: str
+) -> Callable[..., Array]:
     """Build round_errors(params, activation, density, draws): E (x_i - x̂_i)² of every feature.
 
     `activation` is an index into `activations`, `draws` are those of `evaluation_draws`.
     """
-    coupled = [couples_batch(a) for a in activations]
+    coupled = [couples_batch(a, n_features) for a in activations]
     branches = [resolve(a) for a in activations]
 
     def error(params: model.Params, activation: Array, x: Array) -> Array:

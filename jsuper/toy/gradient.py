@@ -75,7 +75,7 @@ def make_gradient(
     """
     widths = (*static.widths, static.batch_size)
     at_width = [gradient_at(static, width) for width in widths]
-    whole_only = np.array([needs_whole_batch(a) for a in static.activations])
+    whole_only = np.array([needs_whole_batch(a, static.n_features) for a in static.activations])
     heavy = per_model(lambda index, *args: jax.lax.switch(index, at_width, *args))
 
     def gradient(params: Params, setting: Setting, draws: Draws) -> Params:

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+NARROWEST = 32  # columns of a batch: below it the cost of an operation hardly shrinks any more
+COLUMNS = 1024  # of a round of the final loss
 MOST_PADDING = 1.25  # slots per model, above which models are trained one after another
 
 Setting = dict[str, Any]

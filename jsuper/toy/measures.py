@@ -109,7 +109,7 @@ class Models(NamedTuple):
     loss: np.ndarray  # (M,)
     density: np.ndarray  # (M, n)
     importance: np.ndarray  # (M, n)
-    activation: np.ndarray  # (M,) names
+    activation: np.ndarray  # (M,) names; name@digest of a user's function
     batch_size: np.ndarray  # (M,)
     W_dec: Any = None  # (M, m, n), NaN for models with tied weights; None: all have them
 
@@ -174,7 +174,9 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
 
     W, b, loss = flat("W", "hidden", "feature"), flat("b", "feature"), flat("loss")
     features, units, decays = flat("n_features"), flat("n_hidden"), flat("importance_decay")
-    sparsity, activation, batch_size = flat("sparsity"), flat("activation"), flat("batch_size")
+    sparsity, batch_size = flat("sparsity"), flat("batch_size")
+    labels = activation_labels(sweep)
+    activation = np.array([labels.get(a, a) for a in map(str, flat("activation"))])
     V, c = None, None
     if "V" in ds:
         V, c = flat("V", "hidden", "feature"), flat("c", "feature")
@@ -198,7 +200,7 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
                 loss=loss[places],
                 density=np.broadcast_to(1 - S, shape).astype(W.dtype),
                 importance=np.broadcast_to(importance, shape).astype(W.dtype),
-                activation=activation[places].astype(str),
+                activation=activation[places],
                 batch_size=batch_size[places],
                 W_dec=None if W_dec is None else W_dec[places, :m, :n],
             ),
@@ -314,6 +316,15 @@ def of_samples(models: Models) -> Found:
         )
         errors[places] = found[2]
     return {"feature_error": errors, "r_squared": evaluation.r_squared(errors, models.density)}
+
+
+def activation_labels(sweep: dict[str, Any]) -> dict[str, str]:
+    """Name of a user's function -> its label name@digest.
+
+    A function may have the name of a registered activation and compute something else.
+    """
+    labels = sweep.get("activation", [])
+    return {label.partition("@")[0]: label for label in labels if "@" in label}
 
 
 def registered(activation: str) -> bool:

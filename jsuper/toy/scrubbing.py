@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -96,7 +97,9 @@ def measure(
 
 def left_out(ds: xarray.Dataset) -> list[str]:
     """The activations that cannot be scrubbed."""
-    return [a for a in map(str, np.atleast_1d(ds["activation"].values)) if not _scrubs(a)]
+    labels = measures.activation_labels(json.loads(ds.attrs["sweep"]))
+    names = map(str, np.atleast_1d(ds["activation"].values))
+    return [a for a in names if not _scrubs(labels.get(a, a))]
 
 
 def _scrubs(activation: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from jsuper.optimizer_names import check_optimizer
@@ -16,6 +17,7 @@ from jsuper.spec import (
     flag,
     integer,
     label,
+    name_of,
     real,
     setting,
     several,
@@ -30,7 +32,7 @@ SPARSITIES = (0.0, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
 def check_activation(name: str, value: Any) -> str | Callable:
     """A registered name, with its parameter if it has one, or a named function of z."""
     if callable(value):
-        if not str(getattr(value, "__name__", "<")).isidentifier():
+        if not name_of(value).isidentifier():
             raise SpecError(f"{name}={value!r} has no name; define it with def")
         return value
     if not isinstance(value, str):
@@ -177,6 +179,22 @@ class Sweep(BaseSweep):
             object.__setattr__(self, replaced, (sum(values) / len(values),))
         elif given != default and given != (sum(values) / len(values),):
             raise SpecError(f"{name} and {replaced} are both given; leave {replaced} out")
+
+    def traced(self) -> Sweep:
+        """The sweep with functions traced for all of its shapes; imports jax if it has any."""
+        if not any(callable(a) for a in self.values("activation")):
+            return self
+        from jsuper.toy.functions import trace_sweep
+
+        return trace_sweep(self)
+
+    def matched(self, manifest: Any, folder: Path) -> Sweep:
+        """The sweep with its functions under the labels that a folder's manifest has for them."""
+        if not any(callable(a) for a in self.values("activation")):
+            return self
+        from jsuper.toy.matching import matched
+
+        return matched(self, manifest, folder)
 
     def notes(self) -> list[str]:
         """n_hidden > n_features, a push_step without a push: said, not refused."""

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 from flax import struct
 
 from jsuper.spec import SpecError
-from jsuper.toy.activations import is_gated, is_stochastic, resolve
+from jsuper.toy.activations import is_gated, is_stochastic
 from jsuper.toy.features import importance
-from jsuper.toy.layout import common_slots, fill, rows_of
+from jsuper.toy.functions import traced
+from jsuper.toy.layout import NARROWEST, common_slots, fill, rows_of
 from jsuper.toy.names import BATCH_COUPLED
 from jsuper.toy.spec import Sweep
 
-NARROWEST = 32  # columns: below it the cost of an operation hardly shrinks any more
 STANDARD_DEVIATIONS = 2.0  # a width holds the active columns of nearly every batch
 # Putting a seed's columns in order takes about as long as so many multiply-adds of its models, and
 # gathering a number of the widest narrow batch as so many (benchmarks/ordering.py, one core).
@@ -106,8 +104,9 @@ def make_static(
     )
     if batching == "auto" and not any(ordering_pays(values, part) for part in parts):
         widths = ()
+    whole = any(needs_whole_batch(a, values["n_features"]) for a in activations)
     rows, slots = 0, ()
-    if batching in ("auto", "rows") and not (widths and any(map(needs_whole_batch, activations))):
+    if batching in ("auto", "rows") and not (widths and whole):
         rows, slots = common_slots(parts, activations)
     return Static(
         activations=activations,
@@ -176,7 +175,7 @@ def width_of(values: dict[str, Any], setting: dict[str, Any]) -> int:
     support its columns are active together, and it is whole.
     """
     n, batch = values["n_features"], values["batch_size"]
-    if values.get("shared_mask") or needs_whole_batch(setting["activation"]):
+    if values.get("shared_mask") or needs_whole_batch(setting["activation"], n):
         return batch
     all_zero = math.prod(values["feature_sparsity"] or [setting["sparsity"]] * n)
     mean = batch * (1 - all_zero)
@@ -207,20 +206,23 @@ def ordering_pays(values: dict[str, Any], settings: Sequence[dict[str, Any]]) ->
     return bool(saved.sum() > cost[narrow].max())
 
 
-def needs_whole_batch(activation: str | Callable) -> bool:
+def needs_whole_batch(activation: str | Callable, n_features: int = 5) -> bool:
     """Whether columns without an active feature are not all alike, so that none can be left out."""
-    return is_stochastic(activation) or couples_batch(activation)
+    return is_stochastic(activation) or couples_batch(activation, n_features)
 
 
-@functools.cache
-def couples_batch(activation: str | Callable) -> bool:
+def couples_batch(activation: str | Callable, n_features: int = 5) -> bool:
     """Whether the output for one sample depends on the other samples of its batch.
 
-    Known for registered names; a function is tried on a batch and on its first column alone.
+    Known for registered names; a function is tried with batches of several sizes.
+
+    Args:
+        activation: a name or a function of z (n_features, samples).
+        n_features: rows of the z that a function is tried with.
+
+    Raises:
+        SpecError: the function cannot be traced for that many features.
     """
     if isinstance(activation, str):
         return activation in BATCH_COUPLED
-    function = resolve(activation)
-    with jax.ensure_compile_time_eval():  # also while another function is traced
-        z = jax.random.normal(jax.random.key(0), (7, 5))
-        return not np.allclose(function(z)[:, :1], function(z[:, :1]), equal_nan=True)
+    return traced(activation, n_features).coupled

@@ -1,0 +1,249 @@
+"""A user's function as an activation: traced once, identified by what it computes, and trained.
+
+A Python function can change between two runs without a change of its source: it may read a global,
+call a helper, or be a method of an object. So it is traced for every shape that a sweep uses, and
+the traced steps are what is trained. Its identity is the hash of its value and of its derivative,
+for each number of features and dtype.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+
+from jsuper.jaxprs import UntraceableError, digest_of
+from jsuper.spec import SpecError, digest, name_of
+from jsuper.toy.layout import COLUMNS, NARROWEST
+
+Shape = tuple[int, int, str]  # n_features, samples, dtype
+PROBES = 8  # samples at which values and slopes are stored
+TOLERANCE = 1e-5  # of the largest value, between two versions of JAX
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a function and its derivative compute for one shape."""
+
+    value: ClosedJaxpr  # z -> f(z)
+    slope: ClosedJaxpr  # z, g -> g times the derivative of f at z
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """A hash of both."""
+        return digest_of(self.value) + digest_of(self.slope)
+
+    @functools.cached_property
+    def function(self) -> Callable[[Array], Array]:
+        """f, with the traced derivative as its derivative."""
+        value, slope = jaxpr_as_fun(self.value), jaxpr_as_fun(self.slope)
+
+        @jax.custom_vjp
+        def act(z: Array) -> Array:
+            return value(z)[0]
+
+        act.defvjp(lambda z: (act(z), z), lambda z, g: (slope(z, g)[0],))
+        return act
+
+
+class Traced:
+    """A user's function of z (n_features, samples), traced for all shapes that are needed.
+
+    Two of them are equal if they have one name and compute the same for the same shapes.
+
+    Attributes:
+        label: name@digest, which a run folder calls the function by.
+        coupled: whether the output for one sample depends on the other samples.
+        identities: "n_features dtype" -> hash of value and derivative.
+        probes: "n_features dtype" -> values and slopes at fixed points.
+    """
+
+    def __init__(
+        self, function: Callable, sizes: Iterable[tuple[int, str]], widths: Iterable[int]
+    ) -> None:
+        self.__name__ = name_of(function)
+        self.function = function
+        self.forms: dict[Shape, Form] = {}
+        self.identities: dict[str, str] = {}
+        self.probes: dict[str, dict[str, list]] = {}
+        self.coupled = False
+        for n, dtype in sizes:
+            with shielded(dtype), jax.ensure_compile_time_eval():  # also while others are traced
+                for width in sorted({1, PROBES, NARROWEST, *widths}):
+                    self.forms[n, width, dtype] = form_of(function, n, width, dtype)
+                key = f"{n} {dtype}"
+                self.identities[key] = digest(self.forms[n, NARROWEST, dtype].digest, 32)
+                self.probes[key] = self._probe(n, dtype)
+                self.coupled |= self._couples(n, dtype)
+        self.content = digest(sorted((*k, form.digest) for k, form in self.forms.items()), 32)
+        self.label = f"{self.__name__}@{digest(self.identities, 12)}"
+
+    def __call__(self, z: Array) -> Array:
+        """f(z); a shape that was not asked for at the start is traced now."""
+        n, width = z.shape
+        shape = n, width, z.dtype.name
+        if shape not in self.forms:
+            self.forms[shape] = form_of(self.function, *shape)
+        return self.forms[shape].function(z)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Traced) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[str, str, str]:
+        return self.__name__, self.content, self.label
+
+    def labelled(self, label: str) -> Traced:
+        """The same function under the label that a run folder knows it by."""
+        other = object.__new__(Traced)
+        other.__dict__.update(self.__dict__, label=label)
+        return other
+
+    @property
+    def has_bad_slope(self) -> bool:
+        """Whether its slope is NaN or infinite at a probe where its value is finite."""
+        return any(
+            not np.isfinite([float(v) for v in of["slopes"]]).all()
+            and np.isfinite([float(v) for v in of["values"]]).all()
+            for of in self.probes.values()
+        )
+
+    def record(self) -> dict[str, Any]:
+        """What a manifest keeps, so that a later process can tell whether it has this function."""
+        return {"jax": jax.__version__, "identities": self.identities, "probes": self.probes}
+
+    def _probe(self, n: int, dtype: str) -> dict[str, list]:
+        form = self.forms[n, PROBES, dtype]
+        z, g = probe_points(n, dtype)
+        value, slope = jaxpr_as_fun(form.value)(z)[0], jaxpr_as_fun(form.slope)(z, g)[0]
+        return {"values": as_lists(value), "slopes": as_lists(slope)}
+
+    def _couples(self, n: int, dtype: str) -> bool:
+        """Whether a column's output differs between any two of the traced widths."""
+        widths = [w for size, w, kind in self.forms if (size, kind) == (n, dtype)]
+        z = probe_points(n, dtype, max(widths) + 1)[0][:, 1:]  # without the column of zeros
+        first = [np.asarray(self(z[:, :w]))[:, 0] for w in widths]
+        return any(not np.allclose(first[0], f, rtol=1e-4, equal_nan=True) for f in first[1:])
+
+
+@contextlib.contextmanager
+def shielded(dtype: str) -> Iterator[None]:
+    """JAX as programs have it, whatever the user configured."""
+    with jax.enable_x64(dtype == "float64"), jax.threefry_partitionable(True):
+        yield
+
+
+def form_of(function: Callable, n: int, width: int, dtype: str) -> Form:
+    """Trace a function and its derivative for z (n, width).
+
+    Raises:
+        SpecError: it cannot be traced or differentiated, returns another shape or dtype than z's,
+            or calls Python while it runs.
+    """
+    z = jax.ShapeDtypeStruct((n, width), dtype)
+    about = (
+        f"activation {name_of(function)!r} cannot be used for z of shape ({n}, {width}), {dtype}"
+    )
+    try:  # a new lambda each time: JAX keeps what it has traced for a function, whatever it reads
+        value = jax.make_jaxpr(lambda z: function(z))(z)
+    except Exception as error:
+        raise SpecError(
+            f"{about}: {_first_line(error)}; write it with jax.numpy, for (n_features, samples) "
+            "with any number of samples"
+        ) from error
+    found = [(v.shape, v.dtype.name) for v in value.out_avals]
+    if found != [(z.shape, dtype)]:
+        words = ", ".join(f"{shape} {kind}" for shape, kind in found) or "nothing"
+        raise SpecError(f"{about}: it returns {words}; return one array of z's shape and dtype")
+    try:
+        digest_of(value)
+        slope = jax.make_jaxpr(lambda z, g: jax.vjp(lambda z: function(z), z)[1](g)[0])(z, z)
+        form = Form(value, slope)
+        _ = form.digest
+    except UntraceableError as error:
+        raise SpecError(f"{about}: {error}; write it with jax.numpy alone") from error
+    except Exception as error:
+        raise SpecError(
+            f"{about}: it has no derivative: {_first_line(error)}; use steps that JAX can "
+            "differentiate backwards, such as lax.scan for a loop"
+        ) from error
+    return form
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:200]}"
+
+
+def probe_points(n: int, dtype: str, width: int = PROBES) -> tuple[Array, Array]:
+    """Fixed points z in [-6, 6] and cotangents g, (n, width); the first column of z is zero.
+
+    Fewer samples are the first of more.
+    """
+    draws = np.random.default_rng(0).uniform(-1, 1, (width, 2, n)).swapaxes(0, 1)
+    scale = np.where(np.arange(width) % 2, 6.0, 1.0)[:, None]
+    scale[0] = 0.0
+    return jnp.asarray((scale * draws[0]).T, dtype), jnp.asarray(draws[1].T, dtype)
+
+
+def as_lists(values: Array) -> list:
+    """Numbers for JSON: what is not finite by name."""
+    return [v if np.isfinite(v) else str(v) for v in np.asarray(values, np.float64).ravel()]
+
+
+def same_at_probes(mine: Mapping[str, list], theirs: Mapping[str, list]) -> bool:
+    """Whether values and slopes agree to `TOLERANCE` of the largest.
+
+    Raises:
+        Exception: what stored probes that are damaged raise.
+    """
+    for name in ("values", "slopes"):
+        a, b = (np.array([float(v) for v in of[name]]) for of in (mine, theirs))
+        scale = np.abs(a[np.isfinite(a)]).max(initial=0.0)
+        if a.shape != b.shape or not np.allclose(a, b, 0, TOLERANCE * scale, equal_nan=True):
+            return False
+    return True
+
+
+def traced(activation: Any, n_features: int, dtype: Any = "float32") -> Any:
+    """An activation for programs: a name as it is, a function of the user's as `Traced`.
+
+    A compiled program that is kept for a function would not notice that it changes; it is kept for
+    what was traced instead.
+    """
+    if isinstance(activation, str) or not callable(activation) or isinstance(activation, Traced):
+        return activation
+    return Traced(activation, [(n_features, np.dtype(dtype).name)], ())
+
+
+def trace_sweep(sweep: Any) -> Any:
+    """A sweep with its functions traced for all sizes, dtypes and batches that it has."""
+    sizes = [(n, d) for n in sweep.values("n_features") for d in sweep.values("dtype")]
+    widths = widths_of(sweep.values("batch_size"))
+    activations = tuple(
+        Traced(a, sizes, widths) if callable(a) and not isinstance(a, Traced) else a
+        for a in sweep.values("activation")
+    )
+    return dataclasses.replace(sweep, activation=activations)
+
+
+def widths_of(batch_sizes: Iterable[int]) -> set[int]:
+    """Numbers of samples that training and evaluation of models use, narrow batches included."""
+    widths = {COLUMNS, *batch_sizes}
+    narrow = NARROWEST
+    while narrow < max(batch_sizes):
+        widths.add(narrow)
+        narrow *= 2
+    return widths

@@ -1,0 +1,133 @@
+"""Whether a sweep's functions are those that a run folder was trained with.
+
+A folder calls a function by a label, name@digest, and its manifest says what the function computed:
+the hash of its steps, and values and slopes at fixed points. Within one version of JAX the hashes
+decide. Jaxprs differ between versions, so there values and slopes have to agree. A folder that says
+neither, because it is older or its manifest is lost, is asked for a model: the function has to
+reproduce the first part of its training and its final loss.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jsuper import keys, store
+from jsuper.grid import Chunk
+from jsuper.manifest import Manifest
+from jsuper.spec import SpecError
+from jsuper.toy.functions import TOLERANCE, Traced, same_at_probes, shielded
+from jsuper.toy.spec import Sweep
+from jsuper.toy.static import make_setting, make_static
+from jsuper.toy.train import make_train
+
+SAME_CURVE = 1e-4  # of the loss: sums in another order, over some hundred steps
+SAME_LOSS = 1e-3
+
+
+def matched(sweep: Sweep, manifest: Manifest, folder: Path) -> Sweep:
+    """The sweep with its traced functions under the labels that the folder has for them.
+
+    Raises:
+        SpecError: the folder has another function of one of the names.
+    """
+    activations = tuple(
+        _labelled(a, manifest, folder) if isinstance(a, Traced) else a
+        for a in sweep.values("activation")
+    )
+    return dataclasses.replace(sweep, activation=activations)
+
+
+def _labelled(function: Traced, manifest: Manifest, folder: Path) -> Traced:
+    name = function.__name__
+    for label in manifest.sweep["activation"]:
+        if label != name and label.partition("@")[0] == name:
+            mine = function.labelled(label)
+            if label != function.label and not is_same(mine, manifest, folder):
+                raise SpecError(
+                    f"out={str(folder)!r} has models of another function {name!r}, which computes "
+                    "something else; give this one another name, or another --out"
+                )
+            return mine
+    return function
+
+
+def is_same(function: Traced, manifest: Manifest, folder: Path) -> bool:
+    """Whether a function computes what the folder's function of its label does."""
+    record = manifest.functions.get(function.label)
+    try:
+        identities, probes = record["identities"], record["probes"]  # type: ignore[index]
+        common = function.identities.keys() & identities.keys()
+        if common:
+            if all(identities[k] == function.identities[k] for k in common):
+                return True
+            if record["jax"] == jax.__version__:  # type: ignore[index]
+                return False
+            return all(same_at_probes(function.probes[k], probes[k]) for k in common)
+    except (TypeError, KeyError, ValueError, AttributeError):
+        pass  # a manifest without it, or with a damaged one
+    return all(_reproduces(function, *found) for found in _trained(function, manifest, folder))
+
+
+def _trained(
+    function: Traced, manifest: Manifest, folder: Path
+) -> Iterator[tuple[Chunk, dict[str, Any], int, dict[str, np.ndarray]]]:
+    """A finished model of the function for each number of features, with its results."""
+    seen = set()
+    for chunk in manifest.chunks:
+        size = chunk.static["n_features"]
+        rows = [i for i, s in enumerate(chunk.settings) if s["activation"] == function.label]
+        if not rows or size in seen:
+            continue
+        try:
+            arrays = store.read_chunk(folder, chunk)
+        except store.RunError:
+            continue
+        fine = [] if arrays is None else np.argwhere(arrays["status"][rows] == store.OK)
+        if arrays is not None and len(fine):
+            row, column = rows[fine[0][0]], fine[0][1]
+            seen.add(size)
+            yield (
+                chunk,
+                chunk.settings[row],
+                chunk.seeds[column],
+                {k: v[row, column] for k, v in arrays.items()},
+            )
+
+
+def _reproduces(
+    function: Traced, chunk: Chunk, setting: dict[str, Any], seed: int, found: dict[str, np.ndarray]
+) -> bool:
+    """Whether training with the function begins as a stored model's did, and ends at its loss."""
+    identity = Sweep.identity(chunk.static | setting)
+    point = setting | {"activation": function}
+    static = make_static(chunk.static, [[point]], "reference")
+    train = make_train(static)
+    with shielded(static.dtype):
+        key = keys.seed_key(seed)
+        if chunk.static["unpaired"]:
+            key = keys.unpaired_key(seed, identity)
+        numbers = make_setting(static, point)
+        steps = (*train.stops, train.steps)[1]
+        state = jax.jit(train.init)(numbers, key)
+        advance = jax.jit(train.advance)
+        state = advance(state, numbers, key, jnp.int32(0), jnp.int32(steps))
+        curve = np.asarray(advance(state, numbers, key, jnp.int32(steps), jnp.int32(0)).loss_curve)
+        finish = jax.jit(train.finish)
+        stored = {k: jnp.asarray(found[k]) for k in ("W", "b", "W_dec") if k in found}
+        last = dataclasses.replace(state, params=state.params._replace(**stored))
+        losses = [finish(last, numbers, key)["loss"]]
+        if steps == train.steps:  # a curve of one point says nothing of the slopes
+            losses.append(finish(state, numbers, key)["loss"])
+    known = np.isfinite(found["loss_curve"][:2]) & np.isfinite(curve[:2])
+    return bool(
+        known[0]
+        and np.allclose(curve[:2][known], found["loss_curve"][:2][known], SAME_CURVE, TOLERANCE)
+        and np.allclose(losses, found["loss"], SAME_LOSS)
+    )
