@@ -98,8 +98,8 @@ def status_of(run: str | Path) -> Status:
 def _statuses(folder: Path, chunk: Chunk) -> tuple[np.ndarray, float]:
     """A chunk's statuses, and when it was written."""
     path = store.chunk_path(folder, chunk.name)
-    when = path.stat().st_mtime
     status = read_arrays(path, ("status",))["status"]
+    when = path.stat().st_mtime
     if status.shape != (len(chunk.settings), len(chunk.seeds)):
         raise ValueError(f"its statuses have the shape {status.shape}")
     if not store.is_status(status):
