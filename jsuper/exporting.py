@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import errno
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,7 +125,10 @@ def _table(ds: xarray.Dataset, format: str) -> tuple[Write, Check]:
 def _csv(table: pandas.DataFrame) -> tuple[Write, Check]:
     def check(path: Path) -> bool:
         with open(path, newline="", encoding="utf-8") as file:
-            return sum(1 for _ in csv.reader(file)) == 1 + len(table)
+            rows = sum(1 for _ in csv.reader(file))
+        with open(path, "rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return rows == 1 + len(table) and file.read() == b"\n"
 
     return lambda file: table.to_csv(file, index=False), check
 
