@@ -8,7 +8,6 @@ pre-activations, which is all that an activation does in a step; the piecewise l
 reading and writing the batch costs. Pin it to one core (`taskset -c 1`) for steady figures.
 """
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from statistics import mean, median
 import jax
 import jax.numpy as jnp
 import tyro
-from timing import describe_machine
+from timing import describe_machine, write_json
 
 from jsuper.programs import compile_for
 from jsuper.toy.gradient import error_of
@@ -88,7 +87,7 @@ def main() -> None:
         "us": medians,
         "rounds_us": rounds,
     }
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
+    write_json(options.out, report)
 
 
 if __name__ == "__main__":

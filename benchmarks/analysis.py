@@ -17,7 +17,7 @@ from statistics import median
 
 import numpy as np
 import tyro
-from timing import describe_machine
+from timing import describe_machine, write_json
 
 import jsuper
 from jsuper import report
@@ -95,7 +95,7 @@ def main() -> None:
     }
     if options.run is not None:
         found["run"] = time_run(options.run)
-    options.out.write_text(json.dumps(found, indent=1) + "\n")
+    write_json(options.out, found)
     print(json.dumps(found, indent=1))
 
 

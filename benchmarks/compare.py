@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from timing import describe_machine, device_name
+from timing import describe_machine, device_name, write_json
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -117,7 +117,7 @@ def main() -> None:
         line = f"{row['before']:>10,.0f} -> {row['after']:>10,.0f}, {row['ratio']:.2f} times"
         print(f"{grid:<42}{line}")
     path = RESULTS / f"gain-{options.name}.json"
-    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_json(path, report)
     print(f"{device_name(report)}: {path.relative_to(HERE.parent)}")
 
 

@@ -33,7 +33,7 @@ from baselines import Work
 from cases import Case
 from scaling import call
 from throughput import BUSY, use_platform
-from timing import best_ratios, describe_machine, device_name, measure
+from timing import best_ratios, describe_machine, device_name, measure, write_json
 
 import jsuper
 from jsuper import programs
@@ -301,7 +301,7 @@ def main() -> int:
     report = run_benchmark(options)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / f"factorization{'-quick' * options.quick}.json"
-    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_json(path, report)
     if not report["answer_check"]["ok"]:
         print("ANSWER CHECK FAILED: losses differ; nothing was timed", file=sys.stderr)
         return 1

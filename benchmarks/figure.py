@@ -12,6 +12,8 @@ from cases import WAYS
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
+from jsuper import files
+
 # Colours of Okabe and Ito, told apart with any colour vision; the markers tell them apart too.
 STYLES = {
     "torch": ("#D55E00", "s"),
@@ -58,7 +60,9 @@ def plot_throughput(rows: list[dict[str, Any]], device: str, grid: str, path: Pa
     axes.grid(which="major", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     _label(axes, ends)
-    figure.savefig(path, dpi=160, bbox_inches="tight")
+    files.write_atomically(
+        path, lambda f: figure.savefig(f, format="png", dpi=160, bbox_inches="tight")
+    )
     plt.close(figure)
 
 

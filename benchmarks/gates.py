@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from timing import describe_machine
+from timing import describe_machine, write_json
 
 import jsuper
 from jsuper.toy.names import ACTIVATIONS, GATED, STOCHASTIC
@@ -70,7 +70,7 @@ def main() -> None:
     report["whole_over_sum_of_parts"] = {"median": statistics.median(ratios), "rounds": ratios}
     print(f"time of the whole over that of its parts: {statistics.median(ratios):.2f}")
     path = RESULTS / "gates.json"
-    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_json(path, report)
     print(path)
 
 

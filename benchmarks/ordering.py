@@ -8,7 +8,6 @@ plan chooses, is compared with what was faster. Writes results/ordering.json. Pi
 """
 
 import itertools
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 import tyro
-from timing import describe_machine
+from timing import describe_machine, write_json
 
 from jsuper import programs
 from jsuper.grid import expand
@@ -123,7 +122,7 @@ def main() -> None:
         "right": sum(right),
         "most_lost": lost,
     }
-    options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_json(options.out, report)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 import tyro
 from matplotlib.ticker import LogLocator
-from timing import describe_machine, device_name
+from timing import describe_machine, device_name, write_json
+
+from jsuper import files
 
 RESULTS = Path(__file__).parent / "results"
 RELU = {"activation": "relu", "seeds": 16, "steps": 200}
@@ -169,7 +171,7 @@ def plot(panels: dict[str, list[dict[str, Any]]], title: str, path: Path) -> Non
         if axis is axes[-1]:
             memory.set_ylabel("GiB")
     figure.suptitle(title)
-    figure.savefig(path, dpi=130)
+    files.write_atomically(path, lambda f: figure.savefig(f, format="png", dpi=130))
 
 
 def main() -> None:
@@ -185,7 +187,7 @@ def main() -> None:
     report["panels"] = measure_panels(options.quick)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / f"scaling{'-quick' * options.quick}.json"
-    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_json(path, report)
     efficiency = f"two workers are {report['workers']['efficiency']:.0%} efficient"
     title = f"{device_name(report)}, float32; {efficiency}"
     plot(report["panels"], title, path.with_suffix(".png"))

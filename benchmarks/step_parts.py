@@ -8,7 +8,6 @@ width, and the optimizer. Parts are loops of their own, so that they need not ad
 results/step_parts.json. Pin it to one core.
 """
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from timing import describe_machine, device_name
+from timing import describe_machine, device_name, write_json
 
 from jsuper import programs
 from jsuper.grid import expand
@@ -138,7 +137,7 @@ def main() -> None:
     for name, value in medians.items():
         print(f"{name:24s} {value:7.2f} us a model-step")
     report = {**describe_machine("cpu"), "us_per_model_step": medians, "rounds": rounds}
-    options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_json(options.out, report)
     print(f"{device_name(report)}, one core: {options.out.name}")
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import tyro
-from timing import describe_machine
+from timing import describe_machine, write_json
 
 import jsuper
 from jsuper import families, runner, store
@@ -130,7 +130,7 @@ def main(options: Options) -> None:
             "scan": scanned(options.chunks, Path(place) / "scan"),
         }
     text = json.dumps(found, indent=1)
-    (RESULTS / "store.json").write_text(text + "\n")
+    write_json(RESULTS / "store.json", found)
     print(text)
 
 

@@ -17,7 +17,6 @@ On a GPU whose peaks are known the shares of its ceilings are printed (see ceili
 is no GPU nothing is measured, and nothing written.
 """
 
-import json
 import os
 import sys
 from dataclasses import dataclass, field, replace
@@ -45,7 +44,7 @@ from cases import (
 )
 from ceilings import ceilings
 from figure import plot_throughput
-from timing import best_ratios, describe_machine, device_name, measure
+from timing import best_ratios, describe_machine, device_name, measure, write_json
 
 RESULTS = Path(__file__).parent / "results"
 # (n_features, n_hidden) of the other experiments of the paper.
@@ -300,7 +299,7 @@ def main() -> int:
     report = run_benchmark(options)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / f"throughput-{options.platform}{'-quick' * options.quick}.json"
-    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_json(path, report)
 
     check = report["answer_check"]
     for way, difference in check["relative_difference"].items():

@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import json
 import os
 import platform as python_platform
 import subprocess
@@ -12,6 +13,8 @@ from typing import Any
 
 import jax
 from cases import Case
+
+from jsuper import files
 
 STAT = Path("/proc/stat")
 PACKAGES = ("jsuper", "jax", "jaxlib", "optax", "torch", "numpy")
@@ -112,6 +115,11 @@ def best_ratios(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "best": {way: {key: row[key] for key in kept} for way, row in best.items()},
         "ratios": ratios,
     }
+
+
+def write_json(path: Path, report: dict[str, Any]) -> None:
+    """Writes what was measured; the file is whole, or the older one."""
+    files.write_text(path, json.dumps(report, indent=1) + "\n")
 
 
 def describe_machine(platform: str) -> dict[str, Any]:

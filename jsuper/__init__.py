@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from jsuper.analysis.sweep import analyze as analyze
     from jsuper.analysis.sweep import best as best
     from jsuper.analysis.sweep import scrub_all as scrub_all
-    from jsuper.dataset import export as export
     from jsuper.dataset import load as load
+    from jsuper.exporting import export as export
+    from jsuper.files import RunError as RunError
     from jsuper.keys import seed_key as seed_key
     from jsuper.runner import run as run
     from jsuper.spec import SpecError as SpecError
-    from jsuper.store import RunError as RunError
     from jsuper.toy.features import sample as sample
     from jsuper.toy.model import forward as forward
     from jsuper.toy.spec import Sweep as Sweep
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 _WHERE = {
     "Sweep": "jsuper.toy.spec",
     "SpecError": "jsuper.spec",
-    "RunError": "jsuper.store",
+    "RunError": "jsuper.files",
     "run": "jsuper.runner",
     "load": "jsuper.dataset",
-    "export": "jsuper.dataset",
+    "export": "jsuper.exporting",
     "analyze": "jsuper.analysis.sweep",
     "best": "jsuper.analysis.sweep",
     "scrub_all": "jsuper.analysis.sweep",

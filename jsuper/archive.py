@@ -6,12 +6,10 @@ large one, and each array's header has to agree with the bytes that follow befor
 
 from __future__ import annotations
 
-import errno
 import functools
 import io
 import math
 import os
-import stat
 import zipfile
 import zlib
 from collections.abc import Collection
@@ -20,6 +18,8 @@ from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
+
+from jsuper.files import opened
 
 Arrays = dict[str, np.ndarray]
 
@@ -44,17 +44,6 @@ def read_arrays(path: Path, only: Collection[str] | None = None) -> Arrays:
         if raw.read(4) != b"PK\3\4":  # zipfile would look for an archive anywhere in it
             raise ValueError("it does not begin as an .npz does")
         return _members(raw, only)
-
-
-def opened(path: Path) -> IO[bytes]:
-    """A file to read; what is none, such as a pipe that would never end, is refused.
-
-    Raises:
-        OSError: it cannot be opened, or is no file.
-    """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, f"{path} is not a file")
-    return open(path, "rb")
 
 
 def _members(raw: IO[bytes], only: Collection[str] | None) -> Arrays:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import jsuper
-from jsuper import runner, sharing
+from jsuper import files, runner, sharing
 from jsuper.flags import RunOptions, default_folder, parse
 from jsuper.grid import n_models
 from jsuper.spec import BaseSweep, SpecError
@@ -107,6 +107,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
             return STOPPED
         return _exit_code(options, lost)
     check_writable(folder)
+    sharing.check_places(folder)
     plan, train = _cluster(options) if options.engine == "ray" else _machine(options)
     job = runner.prepare(asked, folder, plan, shard)
     print(summary.plan_text(job, plan), flush=True)
@@ -118,7 +119,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
         check_shared(folder, plan.platform)
     stop = Stop()
     _on_signal(lambda: _ask_to_stop(stop, options.grace))
-    (folder / "report.html").unlink(missing_ok=True)  # of fewer models than there will be
+    files.remove(folder / "report.html")  # of fewer models than there will be
     if not _execute(job, plan, train, options, stop) or stop.is_set():
         print(f"Stopped. What is finished is in {folder}; run again to continue.", file=sys.stderr)
         return STOPPED
@@ -233,7 +234,7 @@ def concluded(work: Callable[[], None]) -> bool:
 
 def write_report(folder: Path, options: RunOptions, anew: bool = True) -> None:
     """Write the page, if it is wanted and `anew` or not there."""
-    if options.no_report or not anew and (folder / "report.html").exists():
+    if options.no_report or not anew and (folder / "report.html").is_file():
         return
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # where it has not started: an accelerator is
     from jsuper.programs import use_compilation_cache  # of no use here

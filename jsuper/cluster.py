@@ -172,7 +172,8 @@ def check_shared(folder: Path, platform: str) -> None:
 
     place = sharing.nearest(folder)
     token = f".probe-{uuid.uuid4().hex}"
-    (place / token).write_text(token)
+    with open(place / token, "x") as file:  # a new file, so it is no link
+        file.write(token)
     task = ray.remote(num_cpus=0, max_retries=0)(answer)
     try:
         for node in _nodes(platform):

@@ -138,14 +138,18 @@ class ExportOptions:
     """run folder"""
     format: str = "csv"
     """csv, netcdf or parquet"""
+    force: bool = False
+    """replace the results file if it exists"""
 
 
 def export(argv: list[str] | None = None) -> int:
-    """`jsuper export RUN --format csv|netcdf|parquet`."""
-    options = tyro.cli(ExportOptions, prog="jsuper export", args=argv)
+    """`jsuper export RUN --format csv|netcdf|parquet [--force]`."""
+    options = tyro.cli(
+        ExportOptions, prog="jsuper export", args=argv, config=(tyro.conf.FlagCreatePairsOff,)
+    )
 
     def write() -> int:
-        print(jsuper.export(options.run, options.format))
+        print(jsuper.export(options.run, options.format, options.force))
         return cli.DONE
 
     return cli.reported(write)

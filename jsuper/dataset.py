@@ -1,4 +1,4 @@
-"""From chunks to one labelled `xarray.Dataset`, and to files that other programs read."""
+"""From chunks to one labelled `xarray.Dataset`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 STATUS = "0 missing, 1 ok, 2 non-finite, 3 failed"
 SEED_BYTES = 150  # a number in a list, in a table and in a coordinate
-FORMATS = ("csv", "netcdf", "parquet")
 
 
 def load(path: str | Path, only: Collection[str] | None = None) -> xarray.Dataset:
@@ -217,28 +216,3 @@ class _Places:
     def _cell(self, chunk: Chunk, setting: Setting) -> tuple[int, ...]:
         point = self.default | chunk.static | setting
         return tuple(values.index(plain(point[k])) for k, values in self.axes.items())
-
-
-def export(run: str | Path, format: str) -> Path:
-    """Write a run's Dataset beside its chunks: netcdf has all, csv and parquet a row per model.
-
-    Raises:
-        SpecError: the format is not known, or the library that it needs is not installed.
-    """
-    if format not in FORMATS:
-        raise SpecError(f"format={format!r} is not one of {', '.join(FORMATS)}")
-    ds = load(run)
-    path = Path(run) / f"results.{'nc' if format == 'netcdf' else format}"
-    try:
-        if format == "netcdf":
-            ds.to_netcdf(path, engine="h5netcdf")
-            return path
-        lead = ds["status"].dims
-        table = ds[[k for k, v in ds.data_vars.items() if v.dims == lead]].to_dataframe()
-        table = table.reset_index()
-        table.to_csv(path, index=False) if format == "csv" else table.to_parquet(path, index=False)
-    except (ImportError, ValueError) as error:
-        if isinstance(error, ValueError) and "h5netcdf" not in str(error):
-            raise
-        raise SpecError(f"format={format!r} needs a library: pip install 'jsuper[io]'") from error
-    return path

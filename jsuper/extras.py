@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsuper import archive, store
+from jsuper import archive, files, store
 from jsuper.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def fingerprint(folder: Path, manifest: Manifest) -> str:
     for chunk in manifest.chunks:
         with (
             contextlib.suppress(OSError),
-            archive.opened(store.chunk_path(folder, chunk.name)) as file,
+            files.opened(store.chunk_path(folder, chunk.name)) as file,
         ):
             found.update(chunk.name.encode())
             found.update(hashlib.file_digest(file, "blake2b").digest())  # type: ignore[arg-type]
@@ -72,7 +72,7 @@ def write(
         "coordinates": {str(d): variables[d].values.tolist() for d in sorted(map(str, own))},
     }
     arrays = {str(k): v.values for k, v in variables.data_vars.items()}
-    store.write_atomically(
+    files.write_atomically(
         path_of(folder, name),
         lambda f: np.savez(f, allow_pickle=False, meta=json.dumps(meta), **arrays),
     )
@@ -109,7 +109,7 @@ def read(
 
 def merged(ds: xarray.Dataset, folder: Path, manifest: Manifest) -> xarray.Dataset:
     """A run's Dataset with all that is kept beside it and was made from the chunks that it has."""
-    kept = [name for name in COMMANDS if path_of(folder, name).exists()]
+    kept = [name for name in COMMANDS if files.kind_of(path_of(folder, name))]
     if not kept:
         return ds
     made_from = fingerprint(folder, manifest)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jsuper import store
+from jsuper import files, store
 from jsuper.consistency import (
     check_complete,
     check_row,
@@ -81,9 +81,9 @@ def write_manifest(
     if functions := sweep.functions():
         manifest["functions"] = functions
     text = json.dumps(manifest, indent=1)
-    (folder / "sweep.toml").unlink(missing_ok=True)  # a kill leaves none rather than another's
-    store.write_atomically(folder / NAME, lambda f: f.write(text.encode()))
-    store.write_atomically(folder / "sweep.toml", lambda f: f.write(sweep.to_toml().encode()))
+    files.remove(folder / "sweep.toml")  # a kill leaves none rather than another's
+    files.write_text(folder / NAME, text)
+    files.write_text(folder / "sweep.toml", sweep.to_toml())
 
 
 class _Table:

@@ -151,9 +151,11 @@ def execute(
 
     Raises:
         StoppedError: `stop` was set before the end.
+        RunError: a link, or something that is not a file, is where a file of the run belongs.
         OSError: a chunk could not be written.
     """
     assert job.folder is not None
+    sharing.check_places(job.folder)
     session = sharing.begin_session(about(plan))
     _fix_partition(job, plan)
     sharing.write_session(job.folder, session)
@@ -288,6 +290,8 @@ def run(
 
     Raises:
         SpecError: the sweep, the platform or the folder cannot be used.
+        RunError: the folder's manifest cannot be read, or the folder has a link where files of the
+            run would be written.
         OSError: results could not be written.
 
     Warns:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jsuper
-from jsuper import extras, families, store
+from jsuper import extras, families, files, store
 from jsuper.analysis import scrub_all
 from jsuper.dataset import load
 from jsuper.manifest import manifest_of
@@ -26,9 +26,11 @@ def kept_or_new(folder: Path, overlap: float) -> xarray.Dataset:
 
     Raises:
         FileNotFoundError: there is no run folder.
-        RunError: its manifest cannot be read.
+        RunError: its manifest cannot be read, or RUN/scrubbing.npz is not a file.
         OSError: the file cannot be written.
     """
+    path = extras.path_of(folder, NAME)
+    files.check_file(path)  # before the work
     manifest = manifest_of(folder)
     family = families.scrubbing_of(manifest.sweep["model"])
     about = {"overlap": overlap, "blocks": family.BLOCKS, "jsuper": jsuper.__version__}
@@ -39,7 +41,7 @@ def kept_or_new(folder: Path, overlap: float) -> xarray.Dataset:
         ds = load(folder)
     if kept is not None:
         return ds.assign(kept.data_vars)
-    if extras.path_of(folder, NAME).exists():
+    if path.exists():
         print("the scrubbing that is there is of other chunks or settings", file=sys.stderr)
     print(f"scrubbing {ds['status'].size:,} models ...", file=sys.stderr, flush=True)
     start = time.monotonic()

@@ -15,12 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jsuper import store
+from jsuper import files, store
 from jsuper.grid import Chunk
 from jsuper.manifest import Manifest
 from jsuper.spec import SpecError
 
 Shard = tuple[int, int]  # number from 1, and of how many
+LOCK = ".lock"
+DIRECTORIES = ("chunks", "sessions", "figures")  # that a run folder has
 STALE_SECONDS = 3600.0  # far more than any file of a run takes to be written
 
 
@@ -48,11 +50,24 @@ def share(chunks: list[Chunk], shard: Shard | None) -> list[Chunk]:
     return chunks[number - 1 :: count]
 
 
+def check_places(folder: Path) -> None:
+    """Raise RunError unless every file of a run can be written without leaving its folder."""
+    for name in DIRECTORIES:
+        files.check_directory(folder / name, folder)
+    for name in ("manifest.json", "sweep.toml", "report.html"):
+        files.check_file(folder / name)
+    files.check_lock(folder / LOCK)
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; goes on without one where the file system has none."""
+    """Hold the folder's lock; goes on without one where the file system has none.
+
+    Raises:
+        RunError: RUN/.lock is a link, or not a file.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "ab") as file:
+    with files.open_lock(folder / LOCK) as file:
         try:
             import fcntl
 
@@ -75,12 +90,15 @@ def sweep_stale(folder: Path) -> None:
     may be wrong, and others may be writing.
     """
     with contextlib.suppress(OSError):  # whatever cannot be removed here is in nobody's way
-        os.utime(folder / ".lock")
-        now = (folder / ".lock").stat().st_mtime
-        places = (folder / name for name in (".", "chunks", "sessions", "figures"))
-        for path in [p for place in places for p in place.glob(".*.tmp")]:
+        if files.kind_of(folder / LOCK) != "file":
+            return
+        os.utime(folder / LOCK)
+        now = (folder / LOCK).stat().st_mtime
+        places = [folder / name for name in DIRECTORIES]
+        real = [folder, *(p for p in places if files.kind_of(p) == "directory")]
+        for path in [p for place in real for p in place.glob(".*.tmp")]:
             with contextlib.suppress(OSError):
-                if now - path.stat().st_mtime > STALE_SECONDS:
+                if now - path.lstat().st_mtime > STALE_SECONDS:
                     path.unlink()
 
 
@@ -93,7 +111,7 @@ def write_session(folder: Path, session: dict[str, Any]) -> None:
     """Write sessions/<id>.json: what a process did, and with what; its own file, so no races."""
     text = json.dumps(session, indent=1)
     path = folder / "sessions" / f"{session['id']}.json"
-    store.write_atomically(path, lambda f: f.write(text.encode()))
+    files.write_text(path, text, root=folder)
 
 
 def sessions_of(folder: Path, manifest: Manifest) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from jsuper import sharing, store
+from jsuper import files, sharing, store
 from jsuper.archive import UNREADABLE, read_arrays
 from jsuper.dataset import size_of
 from jsuper.grid import Chunk
@@ -98,8 +98,8 @@ def status_of(run: str | Path) -> Status:
 def _statuses(folder: Path, chunk: Chunk) -> tuple[np.ndarray, float]:
     """A chunk's statuses, and when it was written."""
     path = store.chunk_path(folder, chunk.name)
-    when = path.stat().st_mtime
     status = read_arrays(path, ("status",))["status"]
+    when = path.stat().st_mtime
     if status.shape != (len(chunk.settings), len(chunk.seeds)):
         raise ValueError(f"its statuses have the shape {status.shape}")
     if not store.is_status(status):
@@ -163,6 +163,9 @@ def problems(run: str | Path) -> Iterator[str]:
     chunks = manifest.chunks
     if manifest.lost:
         yield f"manifest.json is lost: {AGAIN}"
+    place = folder / "chunks"
+    if (kind := files.kind_of(place)) and not place.is_dir():
+        yield f"{place} is a {kind}, not a directory: move it away"
     for chunk in chunks:
         try:
             store.read_chunk(folder, chunk)

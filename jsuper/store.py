@@ -13,28 +13,20 @@ What is done is decided by the chunk files alone. Nothing is pickled. No jax is 
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import socket
-import uuid
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from jsuper import families
-from jsuper.archive import UNREADABLE, Arrays, opened, read_arrays
+from jsuper.archive import UNREADABLE, Arrays, read_arrays
+from jsuper.files import RunError, opened, rename, write_atomically
 from jsuper.grid import Chunk
 
 SCHEMA = 1
 OK, NON_FINITE, FAILED = 1, 2, 3
 FOR_ALL = ("status", "first_bad_step")  # of every family's models
-
-
-class RunError(RuntimeError):
-    """A run folder that cannot be used as asked: what is wrong with it and what to do."""
 
 
 # ------------------------------------------------------------------------------------ chunk files
@@ -55,6 +47,7 @@ def write_chunk(folder: Path, chunk: Chunk, arrays: Arrays) -> None:
     write_atomically(
         chunk_path(folder, chunk.name),
         lambda f: np.savez(f, allow_pickle=False, meta=meta, **arrays),
+        root=folder,
     )
 
 
@@ -67,30 +60,6 @@ def read_meta(meta: np.ndarray) -> str:
     """The JSON in a file: bytes, or text in older ones."""
     value = meta[()]
     return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def write_atomically(path: Path, write: Any) -> None:
-    """Call `write(file)` on a temporary file beside `path`, flush it to disk, and rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    host = "".join(c if c.isalnum() else "-" for c in socket.gethostname())
-    temporary = path.with_name(f".{path.name}.{host}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # a full disk does not say where
-        raise
-    with contextlib.suppress(OSError):  # some file systems cannot flush a folder
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def read_chunk(folder: Path, chunk: Chunk, only: Collection[str] | None = None) -> Arrays | None:
@@ -162,7 +131,7 @@ def set_aside(folder: Path, chunk: Chunk) -> Path:
     """Rename a chunk that does not verify to `.corrupt`, so that it is run again."""
     path = chunk_path(folder, chunk.name)
     aside = path.with_suffix(".npz.corrupt")
-    os.replace(path, aside)
+    rename(path, aside, root=folder)
     return aside
 
 

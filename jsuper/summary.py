@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jsuper import families
+from jsuper.files import write_atomically
 from jsuper.grid import Chunk
-from jsuper.store import write_atomically
 
 if TYPE_CHECKING:
     import xarray
@@ -163,6 +163,10 @@ def draw(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...], folder: 
             ax.set_title(f"{ax.get_title()}\n{title}", fontsize=9)
         suffix = "".join(c if c.isalnum() or c in ".-" else "_" for c in title)
         paths.append(folder / f"{variable}{'-' * bool(suffix)}{suffix}.png")
-        write_atomically(paths[-1], lambda f, d=figure: d.savefig(f, format="png", dpi=150))
+        write_atomically(
+            paths[-1],
+            lambda f, d=figure: d.savefig(f, format="png", dpi=150),
+            root=folder.parent,
+        )
         plt.close(figure)
     return paths

@@ -36,7 +36,8 @@ def answer(folder: str, token: str) -> tuple[str, str]:
     if (Path(folder) / token).read_text() != token:
         raise OSError(f"{token} is something else there")
     mine = Path(folder) / f"{token}-{socket.gethostname()}-{os.getpid()}"
-    mine.write_text(token)
+    with open(mine, "x") as file:  # a new file, so it is no link
+        file.write(token)
     return jsuper.__version__, mine.name
 
 

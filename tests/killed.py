@@ -13,7 +13,7 @@ from pathlib import Path
 
 from one_chunk import arrays_of
 
-from jsuper import Sweep, store
+from jsuper import Sweep, files, store
 from jsuper.grid import Chunk, expand
 from jsuper.manifest import write_manifest
 
@@ -54,7 +54,7 @@ class Deadly(io.BufferedWriter):
         return super().write(data)
 
     def flush(self):
-        if self.point == "flush" and sys._getframe(1).f_code is store.write_atomically.__code__:
+        if self.point == "flush" and sys._getframe(1).f_code is files.write_atomically.__code__:
             die()
         super().flush()
 
@@ -87,7 +87,7 @@ def kill_at(name, point, left):
         if armed and point == "replaced":
             die()
 
-    store.open = opening
+    files.open = opening
     os.fsync, os.replace = flushing, replacing
 
 

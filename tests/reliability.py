@@ -80,8 +80,8 @@ def main():
         "faults": summed(lines),
     }
     text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
-    (REPO / "docs" / "reliability.json").write_text(text)
-    (REPO / "docs" / "reliability.md").write_text(page(data))
+    files.write_text(REPO / "docs" / "reliability.json", text)
+    files.write_text(REPO / "docs" / "reliability.md", page(data))
     return 0
 
 

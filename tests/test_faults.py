@@ -550,6 +550,39 @@ def test_a_disk_that_is_full_at_any_moment_stops_a_run_that_then_goes_on(
     )
 
 
+@pytest.mark.parametrize("older", [False, True], ids=["no older file", "an older file"])
+@pytest.mark.parametrize("format", ["csv", "netcdf", "parquet"])
+def test_a_disk_that_is_full_leaves_no_half_export(tried, mounted, capsys, whole, format, older):
+    """Room for nothing, for one page, two, four ... until there is room for the whole file."""
+    pytest.importorskip("h5netcdf" if format == "netcdf" else "pyarrow")
+    place = mounted(512 * PAGE)
+    run, full = shutil.copytree(whole, place / "run"), 0
+    path = run / f"results.{'nc' if format == 'netcdf' else format}"
+    command = ["export", str(run), "--format", format, "--force"]
+    while True:
+        if older:
+            path.write_text("an older one")
+        before = state(run)
+        ballast = fill(place, 2**full - 1)
+        capsys.readouterr()
+        code = cli.main(command)
+        ballast.unlink()
+        if code == 0:
+            break
+        (line,) = capsys.readouterr().err.splitlines()
+        assert code == 1 and line.startswith("error: [Errno 28] No space left on device: ")
+        assert str(path) in line and state(run) == before
+        full += 1
+    assert full >= (1 if format == "csv" else 2) and list(run.rglob("*.tmp")) == []
+    tried(
+        "A full disk",
+        "an export to csv, netCDF and parquet with room for nothing, one page, three ... until the "
+        "file fitted: exit code 1, a line that names the file, no half file, and an older file as "
+        "it was",
+        full,
+    )
+
+
 # ------------------------------------------------------------------------------ compiled programs
 
 

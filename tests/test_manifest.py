@@ -389,7 +389,7 @@ def test_a_lost_manifest_of_half_a_run_goes_on(tmp_path, tried, whole, toml):
     (run / "manifest.json").unlink()
     if not toml:
         (run / "sweep.toml").unlink()
-        os.mkfifo(run / "sweep.toml")  # which is no file either
+        (run / "sweep.toml").symlink_to(run / "nothing")  # which is no file either
     kept, gone = sorted(run.glob("chunks/*.npz"))
     gone.unlink()
     before = kept.stat().st_mtime_ns

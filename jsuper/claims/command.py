@@ -16,6 +16,7 @@ from jsuper import cli
 from jsuper.claims.sweeps import SWEEPS
 from jsuper.flags import RunOptions
 from jsuper.spec import SpecError
+from jsuper.store import read_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +69,7 @@ def _docs(options: ClaimsOptions, out: Path) -> Path:
         return Path(options.docs)
     docs = Path("docs")
     try:
-        held = json.loads((docs / "claims.json").read_text(encoding="utf-8"))["sweeps"]
+        held = json.loads(read_text(docs / "claims.json"))["sweeps"]
         seeds = min(sweep["seeds"] for sweep in held)
     except (OSError, ValueError, KeyError, TypeError):
         return docs

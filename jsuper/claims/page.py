@@ -13,7 +13,7 @@ import jinja2
 
 from jsuper.claims.claim import Claim, Judged, Runs
 from jsuper.claims.judging import judge
-from jsuper.store import write_atomically
+from jsuper.files import write_atomically, write_text
 from jsuper.studies.page import about, cell
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def write_json(path: Path, table: Sequence[Mapping[str, Any]], runs: Runs) -> No
     """Write the verdicts with the sweeps that they come from."""
     data = {"sweeps": [about(name, ds) for name, ds in runs.items()], "claims": list(table)}
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomically(path, lambda f: f.write(text.encode()))
+    write_text(path, text)
 
 
 def write(table: Sequence[Mapping[str, Any]], runs: Runs, folder: Path) -> Path:
@@ -111,7 +111,7 @@ def write(table: Sequence[Mapping[str, Any]], runs: Runs, folder: Path) -> Path:
             plt.close(figure)
             drawn.append(source)
     page = render(table, drawn, [about(name, ds) for name, ds in runs.items()])
-    write_atomically(folder / f"{NAME}.md", lambda f: f.write(page.encode()))
+    write_text(folder / f"{NAME}.md", page)
     return folder / f"{NAME}.md"
 
 

@@ -15,8 +15,9 @@ import numpy as np
 
 from jsuper import families
 from jsuper.dataset import load
+from jsuper.files import RunError, check_file, write_text
 from jsuper.report.data import embedded
-from jsuper.store import FAILED, NON_FINITE, OK, RunError, read_text, write_atomically
+from jsuper.store import FAILED, NON_FINITE, OK, read_text
 
 if TYPE_CHECKING:
     import xarray
@@ -34,20 +35,21 @@ def write(run: str | Path) -> Path:
 
     Raises:
         FileNotFoundError: there is no run folder at `run`.
-        RunError: its manifest, or its claims.json, cannot be read.
+        RunError: its manifest, or its claims.json, cannot be read, or report.html is not a file.
         OSError: the page cannot be written.
     """
     from jsuper.analysis import analyze
 
     folder = Path(run)
+    path = folder / "report.html"
+    check_file(path)  # before the work
     ds, title, claims = analyze(load(folder)), folder.absolute().name, claims_in(folder)
     try:
         text = render(ds, title, claims)
     except (jinja2.TemplateError, *NOT_CLAIMS) as error:
         render(ds, title)  # raises where the claims are not to blame
         raise _bad_claims(folder, error) from error
-    path = folder / "report.html"
-    write_atomically(path, lambda f: f.write(text.encode()))
+    write_text(path, text)
     return path
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
+from jsuper.files import write_atomically, write_text
 from jsuper.spec import SpecError, did_you_mean
-from jsuper.store import OK, write_atomically
+from jsuper.store import OK
 from jsuper.studies.answer import Row, as_data, figure
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ def write(name: str, runs: Mapping[str, xarray.Dataset], folder: str | Path) -> 
     data = {"study": name, "sweeps": sweeps, "answers": as_data(answers)}
     data["tables"] = [vars(t) for t in tables]
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomically(folder / f"{name}.json", lambda f: f.write(text.encode()))
-    write_atomically(folder / f"{name}.md", lambda f: f.write(page.encode()))
+    write_text(folder / f"{name}.json", text)
+    write_text(folder / f"{name}.md", page)
     return folder / f"{name}.md"
 
 
