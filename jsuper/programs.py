@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsuper import checked_cache, families
+from jsuper import checked_cache, families, jax_config
 from jsuper.keys import seed_key, unpaired_key
 from jsuper.plan import Device
 
@@ -68,9 +68,8 @@ _compilers = ThreadPoolExecutor(max_workers=3, thread_name_prefix="jsuper-compil
 def context(static: Any, device: Device) -> Iterator[None]:
     """JAX as every program here expects it, in this thread only, whatever the user configured."""
     with (
+        jax_config.shielded(),
         jax.enable_x64(static.dtype == "float64"),
-        jax.threefry_partitionable(True),
-        jax.debug_nans(False),
         jax.default_device(device),
     ):
         yield

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from flax import struct
 
+from jsuper.jax_config import shielded
 from jsuper.spec import SpecError
 from jsuper.toy.activations import is_gated, is_stochastic, resolve
 from jsuper.toy.features import importance
@@ -213,6 +214,7 @@ def needs_whole_batch(activation: str | Callable) -> bool:
 
 
 @functools.cache
+@shielded()
 def couples_batch(activation: str | Callable) -> bool:
     """Whether the output for one sample depends on the other samples of its batch.
 
