@@ -232,16 +232,31 @@ def concluded(work: Callable[[], None]) -> bool:
     return True
 
 
+def start_analysis(cache: bool = True) -> None:
+    """Start JAX for measuring models: on the CPU, unless it runs or the user chose otherwise.
+
+    Args:
+        cache: keep compiled programs.
+
+    Raises:
+        SpecError: the user chose a platform that this machine does not have.
+    """
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # an accelerator is of no use here
+    from jsuper.jax_config import check_devices
+    from jsuper.programs import use_compilation_cache
+
+    check_devices()
+    if cache:
+        use_compilation_cache()
+
+
 def write_report(folder: Path, options: RunOptions, anew: bool = True) -> None:
     """Write the page, if it is wanted and `anew` or not there."""
     if options.no_report or not anew and (folder / "report.html").is_file():
         return
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # where it has not started: an accelerator is
-    from jsuper.programs import use_compilation_cache  # of no use here
+    start_analysis(not options.no_cache)
     from jsuper.report import write
 
-    if not options.no_cache:
-        use_compilation_cache()
     print("measuring every model for the report ...", file=sys.stderr, flush=True)
     print(f"report   {write(folder)}")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -67,11 +66,9 @@ def scrub(argv: list[str] | None = None) -> int:
 
 
 def _scrub(options: ScrubOptions) -> None:
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # models one after another: no accelerator's work
+    cli.start_analysis()
     from jsuper import scrub
-    from jsuper.programs import use_compilation_cache
 
-    use_compilation_cache()
     folder = Path(options.run)
     ds = scrub.kept_or_new(folder, options.overlap)
     scrub.show(ds)
@@ -120,11 +117,9 @@ def study(argv: list[str] | None = None) -> int:
 
 
 def _write_study(options: StudyOptions, folders: dict[str, Path]) -> None:
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    from jsuper.programs import use_compilation_cache
+    cli.start_analysis()
     from jsuper.studies import page
 
-    use_compilation_cache()
     print("measuring every model for the study ...", file=sys.stderr, flush=True)
     runs = {preset: jsuper.analyze(jsuper.load(folder)) for preset, folder in folders.items()}
     print(f"study    {page.write(options.name, runs, options.out)}")

@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jsuper import families, programs
+from jsuper import families, jax_config, programs
 from jsuper.counters import Progress
 from jsuper.grid import Chunk, Setting
 from jsuper.plan import Device, Plan
@@ -117,6 +117,7 @@ def train_chunks(
             thread.join()
 
 
+@jax_config.shielded()
 def split(plan: Plan, chunks: list[Chunk], company: list[Chunk]) -> list[Block]:
     """The blocks of chunks: a chunk itself on a CPU, a block for each branch on an accelerator.
 

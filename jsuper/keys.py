@@ -17,9 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jsuper.jax_config import shielded
+
 INIT, DATA, DROPOUT, EVALUATION, EVALUATION_BATCH, GATE, TARGET, SUPPORT, SCRUBBING = range(9)
 
 
+@shielded()
 def seed_key(seed: ArrayLike) -> jax.Array:
     """The key of a seed: root key 0 (threefry2x32) folded with `seed`, 0 <= seed < 2**32."""
     return jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), jnp.asarray(seed, jnp.uint32))
@@ -83,6 +86,7 @@ def _threefry(k0: jax.Array, k1: jax.Array, x0: jax.Array, x1: jax.Array) -> tup
     return x0, x1
 
 
+@shielded()
 def unpaired_key(seed: int, identity: dict[str, Any]) -> jax.Array:
     """A seed's key folded with a hash of one model's identity: draws shared with no other model."""
     text = json.dumps(identity, sort_keys=True).encode()

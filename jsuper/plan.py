@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from jsuper import families
+from jsuper import families, jax_config
 from jsuper.grid import Chunk, Group, partition
 from jsuper.spec import BaseSweep, SpecError
 
@@ -76,10 +76,13 @@ def make_plan(platform: str = "auto", workers: int | None = None, batching: str 
         batching: one of BATCHINGS; auto is vmapped on accelerators.
 
     Raises:
-        SpecError: the platform is not there, or the batching is not known.
+        SpecError: the platform is not there, the batching is not known, or JAX is configured in a
+            way that jsuper cannot work with.
     """
     if batching not in BATCHINGS:
         raise SpecError(f"plan={batching!r} is not one of {', '.join(BATCHINGS)}")
+    jax_config.check()
+    jax_config.check_devices()
     try:
         devices = jax.local_devices(backend=None if platform == "auto" else platform)
     except RuntimeError as error:

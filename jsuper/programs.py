@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsuper import families
+from jsuper import checked_cache, families, jax_config
 from jsuper.keys import seed_key, unpaired_key
 from jsuper.plan import Device
 
@@ -68,9 +68,8 @@ _compilers = ThreadPoolExecutor(max_workers=3, thread_name_prefix="jsuper-compil
 def context(static: Any, device: Device) -> Iterator[None]:
     """JAX as every program here expects it, in this thread only, whatever the user configured."""
     with (
+        jax_config.shielded(),
         jax.enable_x64(static.dtype == "float64"),
-        jax.threefry_partitionable(True),
-        jax.debug_nans(False),
         jax.default_device(device),
     ):
         yield
@@ -272,12 +271,17 @@ def use_compilation_cache() -> None:
     """Keep compiled programs in a per-user folder, unless the user has chosen one or none.
 
     The folder is $JSUPER_CACHE (`off`: none), else jsuper/ in the user's cache folder. Programs in
-    it are run as they are: it must not be one that others can write to.
+    it have checksums against damage, not against an attacker: it must not be a folder that others
+    can write to.
     """
     choice = os.environ.get("JSUPER_CACHE", "")
     chosen = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
     if choice.lower() in ("off", "0", "no") or chosen:
         return
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    jax.config.update("jax_compilation_cache_dir", choice or str(base / "jsuper" / "xla"))
+    folder = Path(choice or base / "jsuper" / "xla")
+    if not checked_cache.install(folder):
+        return  # programs that cannot be checked are not kept
+    jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+    jax.config.update("jax_persistent_cache_enable_xla_caches", "none")  # they have no checksums

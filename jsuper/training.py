@@ -12,6 +12,8 @@ import numpy as np
 import optax
 from jax import Array
 
+from jsuper.jax_config import shielded
+
 OK, NON_FINITE = 1, 2
 
 
@@ -30,6 +32,7 @@ class Train:
     steps: int
     stops: tuple[int, ...]
 
+    @shielded()
     def __call__(self, setting: Any, key: Array) -> dict[str, Array]:
         """Train one model from its setting and its seed's key; all steps, then the evaluation."""
         state = self.init(setting, key)

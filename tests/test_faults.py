@@ -587,25 +587,32 @@ def test_a_disk_that_is_full_leaves_no_half_export(tried, mounted, capsys, whole
 
 
 @pytest.mark.slow
-def test_compiled_programs_that_a_kill_has_cut_off_do_no_harm(tmp_path, tried):
+def test_compiled_programs_that_are_damaged_do_no_harm(tmp_path, tried):
     cache = tmp_path / "cache"
     assert ended(started(*GRID, "--out", tmp_path / "first", JSUPER_CACHE=str(cache)))[0] == 0
     programs = [p for p in cache.rglob("*") if p.is_file()]
     assert programs
-    shares = (0, 0.5, 0.99)
-    for share in shares:
+
+    def flipped(content):
+        middle = len(content) // 2
+        return content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
+
+    damages = [
+        lambda content, s=share: content[: int(s * len(content))] for share in (0, 0.5, 0.99)
+    ]
+    for i, damage in enumerate([*damages, flipped]):
         for path in programs:
-            content = path.read_bytes()
-            path.write_bytes(content[: int(share * len(content))])
-        run = tmp_path / str(share)
+            path.write_bytes(damage(path.read_bytes()))
+        run = tmp_path / str(i)
         code, output = ended(started(*GRID, "--out", run, JSUPER_CACHE=str(cache)))
-        assert code == 0, output
+        assert code == 0 and output.count("compilation cache: ") == 1, output
         assert_same_content(run, tmp_path / "first")
+        assert all(p.with_name(f"{p.name}.corrupt").exists() for p in programs)
     tried(
-        "A cache of compiled programs that is cut off",
-        "every program that is kept between runs cut to nothing, to its half and by its end: "
-        "compiled anew, and the same content",
-        len(shares),
+        "A damaged cache of compiled programs",
+        "every program that is kept between runs cut to nothing, to its half and by its end, and "
+        "with a flipped bit: a line said so, they were compiled again, and the same content",
+        len(damages) + 1,
     )
 
 

@@ -32,6 +32,7 @@ from jsuper.analysis.arrays import (
     whole_number,
 )
 from jsuper.analysis.superposition import directions
+from jsuper.jax_config import shielded
 from jsuper.toy.activations import is_gated, resolve
 from jsuper.toy.features import nonzero_draws, nonzero_features
 from jsuper.toy.functions import traced
@@ -44,6 +45,7 @@ LOST = 0.01  # share of a feature's squared length that may be dropped: USED squ
 # ---- how often a feature is hit ----
 
 
+@shielded()
 def units_used(W: Array, threshold: float = USED) -> Array:
     """k_i, the number of units with |u_j| > threshold: (..., n_features), 1 to n_hidden.
 
@@ -61,11 +63,13 @@ def units_used(W: Array, threshold: float = USED) -> Array:
     return xp.where(xp.isnan(share).any(axis=-2), float("nan"), count)
 
 
+@shielded()
 def effective_units(W: Array) -> Array:
     """1 / Σ_j u_j⁴, on how many units a feature is spread: (..., n_features), 1 to n_hidden."""
     return 1 / (_shares(W) ** 2).sum(axis=-2)
 
 
+@shielded()
 def untouched_chance(W: Array, rate: Array, threshold: float = USED) -> Array:
     """(1-q)^k, the chance that none of a feature's `units_used` is dropped: (..., n), [0, 1].
 
@@ -83,6 +87,7 @@ def untouched_chance(W: Array, rate: Array, threshold: float = USED) -> Array:
     return (1 - _rate(rate, k)) ** k
 
 
+@shielded()
 def untouched(
     W: Array, rate: Array, *, tolerance: float = LOST, samples: int = 4096, seed: int = 0
 ) -> Array:
@@ -116,6 +121,7 @@ def untouched(
 # ---- what a hit costs ----
 
 
+@shielded()
 def readback_variance(W: Array, rate: Array) -> Array:
     """q/(1-q) Σ_j u_j⁴, of reading feature i back along itself: (..., n_features).
 
@@ -128,6 +134,7 @@ def readback_variance(W: Array, rate: Array) -> Array:
     return _noise(rate, (_shares(W) ** 2).sum(axis=-2))
 
 
+@shielded()
 def leakage_variance(W: Array, rate: Array) -> Array:
     """q/(1-q) Σ_j u_ij² u_kj², of reading feature k along i: (..., n, n), `readback_variance` at i.
 
@@ -141,6 +148,7 @@ def leakage_variance(W: Array, rate: Array) -> Array:
     return _noise(rate, matmul(namespace(share).swapaxes(share, -1, -2), share))
 
 
+@shielded()
 def rotated_leakage_variance(W: Array, rate: Array) -> Array:
     """q/(1-q) (1 + 2 cos²)/(m + 2), the mean of `leakage_variance` over random rotations of W.
 
@@ -158,6 +166,7 @@ def rotated_leakage_variance(W: Array, rate: Array) -> Array:
     return _noise(rate, (1 + 2 * cosine**2) / (share.shape[-2] + 2))
 
 
+@shielded()
 def least_linear_loss(n_features: int, n_hidden: int, rate: Array, density: Array) -> Array:
     """(p/3 - p²/4) (n - m (1-q))/n, the least that a linear model can reach under dropout.
 
@@ -193,6 +202,7 @@ class DropoutLoss(NamedTuple):
     stderr: np.ndarray
 
 
+@shielded()
 def dropout_loss(
     W: Array,
     b: Array,

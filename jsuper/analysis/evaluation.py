@@ -29,6 +29,7 @@ from jsuper.analysis.arrays import (
     whole_number,
 )
 from jsuper.analysis.theory import constant_loss, top_features_loss, zero_loss
+from jsuper.jax_config import shielded
 from jsuper.toy.activations import resolve
 from jsuper.toy.evaluation import evaluation_draws, make_round_errors
 from jsuper.toy.functions import traced
@@ -46,6 +47,7 @@ class Evaluation(NamedTuple):
     errors: Array
 
 
+@shielded()
 def evaluate(
     W: Array,
     b: Array,
@@ -89,6 +91,7 @@ def evaluate(
         return _shaped(xp, lead, n, *found)
 
 
+@shielded()
 def evaluate_sparse(
     W: Array,
     b: Array,
@@ -207,6 +210,7 @@ class RelativeLoss(NamedTuple):
     gain: Array  # 1 - over_top: what superposition gains; at most 1, negative where it loses
 
 
+@shielded()
 def relative_loss(loss: Array, density: Array, importance: Array, n_hidden: int) -> RelativeLoss:
     """A loss over those of the best constant, of zero, and of the best model without superposition.
 
@@ -230,6 +234,7 @@ def relative_loss(loss: Array, density: Array, importance: Array, n_hidden: int)
     return RelativeLoss(over_constant, over(zero_loss(density, importance)), over_top, 1 - over_top)
 
 
+@shielded()
 def r_squared(errors: Array, density: Array) -> Array:
     """R²_i = 1 - E(x_i - x̂_i)² / (p/3 - p²/4): (..., n_features), at most 1.
 

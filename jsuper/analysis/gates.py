@@ -13,6 +13,7 @@ from scipy.stats import norm
 
 from jsuper.analysis.arrays import Array, floating, matmul, per_feature, weights
 from jsuper.analysis.scalar import Activation, derivatives
+from jsuper.jax_config import shielded
 
 
 class Gate(NamedTuple):
@@ -30,6 +31,7 @@ class Gate(NamedTuple):
     rms_slope: Array  # E[f'² | z < 0]^½
 
 
+@shielded()
 def gate_under(
     activation: Activation,
     z: Array,
@@ -66,6 +68,7 @@ def gate_under(
     return weighted_gate(z, slope, np.where(fine, 1.0, np.nan), error * error, axis)
 
 
+@shielded()
 def preactivations(W: Array, b: Array, x: Array, W_dec: Array | None = None) -> Array:
     """z = WᵀW x + b, of which a toy model's output is f(z): (..., n_features, samples).
 
@@ -103,6 +106,7 @@ class Normality(NamedTuple):
     ks_distance: np.ndarray  # largest |empirical CDF - fitted normal's|, in [0, 1]
 
 
+@shielded()
 def normality(z: Array) -> Normality:
     """Moments of every feature, and the Kolmogorov-Smirnov distance to the normal with its moments.
 
@@ -133,6 +137,7 @@ def normality(z: Array) -> Normality:
     return Normality(mean, sd, third, fourth - 3, distance)
 
 
+@shielded()
 def weighted_gate(
     z: np.ndarray,
     slope: np.ndarray,

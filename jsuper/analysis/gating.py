@@ -38,6 +38,7 @@ from jsuper.analysis.scalar import (
     normal_nodes,
     sign_changes,
 )
+from jsuper.jax_config import shielded
 from jsuper.toy.names import ACTIVATIONS, EXTRA_ACTIVATIONS, canonical_activation
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class Profile:
     gate: Gate
 
 
+@shielded()
 def profile(activation: Activation) -> Profile:
     """Everything that can be said of an activation alone, found by computation in float64.
 

@@ -19,6 +19,7 @@ from jsuper.analysis.superposition import (
     directions,
     feature_norms,
 )
+from jsuper.jax_config import shielded
 
 FIGURES = {
     "alone": (1, 1.0),
@@ -33,6 +34,7 @@ FIGURES = {
 OTHER = len(FIGURES)
 
 
+@shielded()
 def cosines(W: Array, threshold: float = 0.0) -> Array:
     """cos(W_i, W_j), with 0 on the diagonal and for features that are left out: (..., n, n).
 
@@ -48,6 +50,7 @@ def cosines(W: Array, threshold: float = 0.0) -> Array:
     return xp.where(left_out, 0, matmul(xp.swapaxes(unit, -1, -2), unit) * off_diagonal)
 
 
+@shielded()
 def coherence(W: Array, threshold: float = REPRESENTED) -> Array:
     """max_{i≠j} |cos(W_i, W_j)| of represented features: (...,), [0, 1]; 0 for fewer than two.
 
@@ -57,6 +60,7 @@ def coherence(W: Array, threshold: float = REPRESENTED) -> Array:
     return xp.abs(cosines(W, threshold)).max(axis=(-2, -1))
 
 
+@shielded()
 def mean_squared_overlap(W: Array, threshold: float = REPRESENTED) -> Array:
     """mean_{i≠j} cos²(W_i, W_j) of represented features: (...,), [0, 1]; 0 for fewer than two.
 
@@ -67,6 +71,7 @@ def mean_squared_overlap(W: Array, threshold: float = REPRESENTED) -> Array:
     return (cosines(W, threshold) ** 2).sum(axis=(-2, -1)) / xp.maximum(kept * (kept - 1), 1)
 
 
+@shielded()
 def antipodal_pairs(W: Array, cosine: float = -0.9, threshold: float = REPRESENTED) -> Array:
     """Number of pairs of represented features with cos(W_i, W_j) < cosine <= 0: (...,)."""
     if not -1 <= cosine <= 0:
@@ -83,6 +88,7 @@ class Geometry(NamedTuple):
     figure: Array  # position in FIGURES of i's component, OTHER for none; -1: not represented
 
 
+@shielded()
 def geometry(
     W: Array, *, overlap: float = 0.1, threshold: float = REPRESENTED, tolerance: float = 0.05
 ) -> Geometry:

@@ -19,11 +19,13 @@ import numpy as np
 from jsuper.analysis.arrays import Array, in_range, matmul, namespace, weights, whole_number
 from jsuper.analysis.geometry import cosines, geometry
 from jsuper.analysis.superposition import REPRESENTED
+from jsuper.jax_config import shielded
 
 NAMES = ("all", "self", "antipodal", "cluster", "random", "none")
 OVERLAP = 0.1  # least |cosine| that joins two features
 
 
+@shielded()
 def ready(
     W: Array, *, overlap: float = OVERLAP, threshold: float = REPRESENTED, seed: int = 0
 ) -> dict[str, Array]:
@@ -53,6 +55,7 @@ def ready(
     return dict(zip(NAMES, found, strict=True))
 
 
+@shielded()
 def antipodal(W: Array, *, overlap: float = OVERLAP, threshold: float = REPRESENTED) -> Array:
     """Input i and its most opposed one, argmin_j cos(W_i, W_j), if that is at most -overlap.
 
@@ -65,6 +68,7 @@ def antipodal(W: Array, *, overlap: float = OVERLAP, threshold: float = REPRESEN
     return xp.eye(n, dtype=bool) | partner & (c.min(axis=-1)[..., None] <= -overlap)
 
 
+@shielded()
 def cluster(W: Array, *, overlap: float = OVERLAP, threshold: float = REPRESENTED) -> Array:
     """All features that i is joined to, also over others: i's overlap component.
 
@@ -73,6 +77,7 @@ def cluster(W: Array, *, overlap: float = OVERLAP, threshold: float = REPRESENTE
     return same_group(groups(W, overlap=overlap, threshold=threshold))
 
 
+@shielded()
 def groups(W: Array, *, overlap: float = OVERLAP, threshold: float = REPRESENTED) -> Array:
     """The overlap component of each feature as its smallest feature: (..., n_features), integers.
 
@@ -84,6 +89,7 @@ def groups(W: Array, *, overlap: float = OVERLAP, threshold: float = REPRESENTED
     return xp.where(component < 0, xp.arange(W.shape[-1]), component)
 
 
+@shielded()
 def same_group(group: Array) -> Array:
     """Output i depends on the features of its own group: (..., n_features, n_features).
 
@@ -95,6 +101,7 @@ def same_group(group: Array) -> Array:
     return group[..., :, None] == group[..., None, :]
 
 
+@shielded()
 def random_like(hypothesis: Array, seed: int = 0) -> Array:
     """As many inputs of every output as the hypothesis has, at random: its control.
 
@@ -128,6 +135,7 @@ class Subspaces(NamedTuple):
     reads: Array  # (..., n_features, n_hidden), booleans
 
 
+@shielded()
 def subspaces(W: Array, group: Array) -> Subspaces:
     """The hidden space split into orthogonal subspaces, one per group of features.
 

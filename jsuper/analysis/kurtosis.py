@@ -40,6 +40,7 @@ from jsuper.analysis.arrays import (
     whole_number,
 )
 from jsuper.analysis.superposition import directions
+from jsuper.jax_config import shielded
 
 UNINFORMATIVE = 3  # hidden units or fewer
 TOGETHER = 25  # rotations computed at once, in JAX
@@ -47,6 +48,7 @@ SMALLEST_GAMMA = 0.05  # below it sparsity's part is too near 0 to divide by
 FLAT = 1e-10  # variance over mean square, below which the values count as all the same
 
 
+@shielded()
 def kurtosis(values: Array, axis: int = -1, *, fisher: bool = False) -> Array:
     """E(v - Ev)⁴ / (E(v - Ev)²)² along an axis: [1, ∞); NaN where all values are the same.
 
@@ -86,6 +88,7 @@ class BasisKurtosis(NamedTuple):
     samples: Array
 
 
+@shielded()
 def basis_kurtosis(h: Array, *, fisher: bool = False) -> BasisKurtosis:
     """Kurtosis across the hidden units of a sample, averaged over samples with non-zero h: (...,).
 
@@ -111,6 +114,7 @@ def basis_kurtosis(h: Array, *, fisher: bool = False) -> BasisKurtosis:
     return BasisKurtosis(xp.where(samples == 0, h.dtype.type("nan"), mean), samples)
 
 
+@shielded()
 def neuron_kurtosis(h: Array, *, fisher: bool = False) -> Array:
     """Kurtosis of a hidden unit across samples: (..., n_hidden), [1, ∞), NaN for a constant unit.
 
@@ -126,6 +130,7 @@ def neuron_kurtosis(h: Array, *, fisher: bool = False) -> Array:
     return kurtosis(_activations(h)[1], axis=-1, fisher=fisher)
 
 
+@shielded()
 def exact_neuron_kurtosis(W: Array, density: Array, *, fisher: bool = False) -> Array:
     """`neuron_kurtosis` of infinitely many samples: 3 + Σ_i W_ji⁴ κ_i / (Σ_i W_ji² σ_i²)².
 
@@ -150,6 +155,7 @@ def exact_neuron_kurtosis(W: Array, density: Array, *, fisher: bool = False) -> 
     return excess if fisher else excess + 3
 
 
+@shielded()
 def sparsity_kurtosis(density: Array) -> Array:
     """γ(p), the excess kurtosis of one feature Bernoulli(p) U(0,1): μ₄/σ⁴ - 3.
 
@@ -160,6 +166,7 @@ def sparsity_kurtosis(density: Array) -> Array:
     return (1 / 5 - p / 2 + p**2 / 2 - 3 * p**3 / 16) / (p * (1 / 3 - p / 4) ** 2) - 3
 
 
+@shielded()
 def without_sparsity(kurtosis: Array, density: Array) -> Array:
     """(kurtosis - 3) / γ(p): a unit's `participation_ratio`, estimated from its kurtosis.
 
@@ -177,6 +184,7 @@ def without_sparsity(kurtosis: Array, density: Array) -> Array:
     return xp.where(undefined, kurtosis.dtype.type("nan"), ratio)
 
 
+@shielded()
 def participation_ratio(W: Array) -> Array:
     """IPR_j = Σ_i W_ji⁴ / (Σ_i W_ji²)² of unit j: (..., n_hidden), 1/n to 1 (a single feature).
 
@@ -189,6 +197,7 @@ def participation_ratio(W: Array) -> Array:
     return (share * share).sum(axis=-1)
 
 
+@shielded()
 def alignment(W: Array) -> Array:
     """A = mean_i max_j W_ji²/‖W_i‖², how near the features lie to hidden units: (...,), [1/m, 1].
 
@@ -213,6 +222,7 @@ class AgainstRotations:
     reason: str = flax.struct.field(pytree_node=False)  # why z is NaN throughout, or ""
 
 
+@shielded()
 def against_rotations(
     statistic: Callable[[Array], Array], W: Array, *, rotations: int = 100, seed: int = 0
 ) -> AgainstRotations:

@@ -21,8 +21,10 @@ from numpy.typing import ArrayLike
 from jsuper.analysis.arrays import Array, floating, in_range, whole_number
 from jsuper.analysis.gating import profile
 from jsuper.analysis.scalar import Activation, elementwise
+from jsuper.jax_config import shielded
 
 
+@shielded()
 def separatrix(activation: Activation) -> float | None:
     """z* < 0, the rightmost minimum of f below 0: where f turns from falling to rising.
 
@@ -35,6 +37,7 @@ def separatrix(activation: Activation) -> float | None:
     return profile(activation).separatrix
 
 
+@shielded()
 def descend(
     activation: Activation,
     start: Array,
@@ -78,6 +81,7 @@ def _descend(f: Callable, z: Array, target: float, rate: float, steps: int) -> A
     return jax.lax.fori_loop(0, steps, step, jnp.asarray(z))
 
 
+@shielded()
 def steps_to_recovery(
     error: ArrayLike, bound: ArrayLike, step: ArrayLike, start: ArrayLike = 0
 ) -> np.ndarray:
@@ -123,6 +127,7 @@ class Reaching(NamedTuple):
     inactive: np.ndarray  # share of (dead unit, sample) with z < 0; 1 by construction where B > 0
 
 
+@shielded()
 def gradient_reaching(
     activation: Activation,
     dead_share: float,

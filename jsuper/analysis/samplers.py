@@ -14,6 +14,7 @@ import numpy as np
 
 from jsuper import keys
 from jsuper.analysis.arrays import Array, floating, in_range, whole_number
+from jsuper.jax_config import shielded
 from jsuper.toy.features import nonzero_draws, nonzero_features
 
 BLOCK = 512
@@ -28,6 +29,7 @@ class Samples(NamedTuple):
     block: int = 1  # so many columns were drawn together: the unit that the bootstrap resamples
 
 
+@shielded()
 def shuffled(x: Array, seed: int = 0) -> Samples:
     """Any samples, each paired with another one of them: the next in a random order.
 
@@ -49,6 +51,7 @@ def shuffled(x: Array, seed: int = 0) -> Samples:
     return Samples(x, x[:, following])
 
 
+@shielded()
 def sparse(sparsity: Array, n_features: int, samples: int = 16_384, seed: int = 0) -> Samples:
     """The law of the sweeps, x_i = 0 with probability S, else U(0, 1), at any sparsity.
 
@@ -94,6 +97,7 @@ def pair(draws: tuple[Array, Array, Array], density: Array, dtype) -> tuple[Arra
     return both[: len(density)], both[len(density) :], chance
 
 
+@shielded()
 def exactly(k: int, n_features: int, samples: int = 16_384, seed: int = 0) -> Samples:
     """Exactly k active features in each sample, any of them alike, with values U(0, 1).
 
@@ -118,6 +122,7 @@ def exactly(k: int, n_features: int, samples: int = 16_384, seed: int = 0) -> Sa
     return Samples(one(), one())
 
 
+@shielded()
 def correlated_pairs(
     sparsity: float,
     n_features: int,

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import norm
 
+from jsuper.jax_config import shielded
 from jsuper.toy.activations import is_gated, is_stochastic, resolve
 
 Activation = str | Callable[[Any], Any]
@@ -56,6 +57,7 @@ def _derivatives(activation: Activation) -> Derivatives:
     second = _differentiated(first)
     orders = jax.jit(lambda z: jnp.stack([f(z)[0] for f in (function, first, second)]))
 
+    @shielded()
     def at(z: Any, order: int = 0) -> np.ndarray:
         z = np.asarray(z, float)
         # Two lengths for most calls, so that a function is compiled twice and not for every call.
@@ -75,6 +77,7 @@ def _differentiated(function: Callable) -> Callable:
     return lambda z: jax.jvp(function, (z,), (jnp.ones_like(z),))[1]
 
 
+@shielded()
 def elementwise(activation: Activation) -> Callable:
     """The function of an activation that treats every number by itself.
 
@@ -171,6 +174,7 @@ def normal_nodes(breaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return z.ravel(), (half[:, None] * w * norm.pdf(z)).ravel()
 
 
+@shielded()
 def float32_zero_below(activation: Activation) -> float:
     """The z <= 0 at and below which the slope is exactly 0 in float32, to 1/256; -inf for none.
 

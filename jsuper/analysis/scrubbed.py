@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jsuper.jax_config import shielded
 from jsuper.toy.activations import is_gated, resolve
 from jsuper.toy.model import Params
 
@@ -64,6 +65,7 @@ class Totals(NamedTuple):
 
 
 @functools.cache
+@shielded()
 def couples_features(activation: Activation, n_features: int = 7) -> bool:
     """Whether an output depends on the pre-activations of other features, as softmax does."""
     if is_gated(activation):

@@ -38,6 +38,7 @@ from jsuper.analysis.evaluation import Activation, model_of, precision
 from jsuper.analysis.hypotheses import Subspaces
 from jsuper.analysis.samplers import Samples, samples_of
 from jsuper.analysis.scrubbed import Hypothesis
+from jsuper.jax_config import shielded
 from jsuper.toy.activations import is_gated, resolve
 from jsuper.toy.functions import traced
 from jsuper.toy.model import Params, check_gate
@@ -69,6 +70,7 @@ class Scrubbed(NamedTuple):
     change_largest: Array  # (..., n_features)
 
 
+@shielded()
 def scrub(
     W: Array,
     b: Array,

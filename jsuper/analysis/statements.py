@@ -14,10 +14,12 @@ from jsuper.analysis import source_000, source_001
 from jsuper.analysis.gating import profile
 from jsuper.analysis.judging import On, Statement, Verdict
 from jsuper.analysis.scalar import Activation, derivatives
+from jsuper.jax_config import shielded
 
 __all__ = ["Statement", "Verdict", "statements"]
 
 
+@shielded()
 def statements(activation: Activation = "gelu") -> list[Statement]:
     """The sources' statements on activations, in the order in which they are made.
 

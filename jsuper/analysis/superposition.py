@@ -12,11 +12,13 @@ Source, where none is named: Elhage et al., "Toy Models of Superposition" (2022)
 from __future__ import annotations
 
 from jsuper.analysis.arrays import Array, in_range, matmul, per_feature, scaled, weights
+from jsuper.jax_config import shielded
 
 ZERO = 1e-12  # of the longest column
 REPRESENTED = 0.5
 
 
+@shielded()
 def feature_norms(W: Array) -> Array:
     """‖W_i‖, how strongly feature i is embedded: (..., n_features), >= 0."""
     xp, W = weights(W)
@@ -24,6 +26,7 @@ def feature_norms(W: Array) -> Array:
     return xp.sqrt((W * W).sum(axis=-2)) * largest[..., 0, :]
 
 
+@shielded()
 def gram(W: Array, read: Array | None = None) -> Array:
     """WᵀW, the dot products of all features: (..., n_features, n_features).
 
@@ -38,12 +41,14 @@ def gram(W: Array, read: Array | None = None) -> Array:
     return matmul(xp.swapaxes(_reading(xp, W, read), -1, -2), W)
 
 
+@shielded()
 def overlaps(W: Array) -> Array:
     """Ŵ_i·W_j, row i and column j: (..., n_features, n_features); 0 in the row of a zero column."""
     xp, W = weights(W)
     return matmul(xp.swapaxes(directions(W), -1, -2), W)
 
 
+@shielded()
 def directions(W: Array) -> Array:
     """Ŵ_i, every column at length 1 and zero columns at 0: (..., n_hidden, n_features)."""
     xp, W = weights(W)
@@ -52,6 +57,7 @@ def directions(W: Array) -> Array:
     return xp.where(zero, 0, W / xp.where(zero, 1, norms))
 
 
+@shielded()
 def interference(
     W: Array, *, part: str = "all", root: bool = False, density: Array | None = None
 ) -> Array:
@@ -82,6 +88,7 @@ def interference(
     return xp.sqrt(total) * largest if root else total * largest * largest
 
 
+@shielded()
 def crosstalk(W: Array, read: Array | None = None) -> Array:
     """Σ_{i≠j} (R_i·W_j)² / Σ_i (R_i·W_i)², what features read of others over what of themselves.
 
@@ -112,6 +119,7 @@ def _reading(xp, W: Array, read: Array | None) -> Array:
     return R
 
 
+@shielded()
 def dimensionality(W: Array) -> Array:
     """D_i = ‖W_i‖² / Σ_j (Ŵ_i·W_j)², the share of a dimension that feature i has: (..., n), [0, 1].
 
@@ -125,6 +133,7 @@ def dimensionality(W: Array) -> Array:
     return xp.where(total == 0, 0, feature_norms(W) ** 2 / xp.where(total == 0, 1, total))
 
 
+@shielded()
 def features_represented(W: Array, threshold: float = REPRESENTED) -> Array:
     """Number of features with ‖W_i‖ > threshold: (...,), 0 to n_features.
 
@@ -137,6 +146,7 @@ def features_represented(W: Array, threshold: float = REPRESENTED) -> Array:
     return xp.where(xp.isnan(norms).any(axis=-1), W.dtype.type("nan"), count)
 
 
+@shielded()
 def excess(W: Array, threshold: float = REPRESENTED) -> Array:
     """Features represented beyond n_hidden: (...,), -n_hidden to n_features - n_hidden.
 
@@ -146,6 +156,7 @@ def excess(W: Array, threshold: float = REPRESENTED) -> Array:
     return features_represented(W, threshold) - W.shape[-2]
 
 
+@shielded()
 def dimensions_per_feature(W: Array) -> Array:
     """D* = n_hidden / ‖W‖_F²: (...,), > 0; ‖W‖_F² is about the number of features represented.
 
@@ -157,6 +168,7 @@ def dimensions_per_feature(W: Array) -> Array:
     return xp.where(size == 0, float("inf"), W.shape[-2] / xp.where(size == 0, 1, size))
 
 
+@shielded()
 def neuron_monosemanticity(W: Array) -> Array:
     """max_i |W_ki| / Σ_i |W_ki| of hidden unit k: (..., n_hidden), [0, 1]; 1: a single feature.
 
@@ -168,6 +180,7 @@ def neuron_monosemanticity(W: Array) -> Array:
     return xp.where(total == 0, 0, size.max(axis=-1) / xp.where(total == 0, 1, total))
 
 
+@shielded()
 def effective_rank(W: Array) -> Array:
     """exp(-Σ_k q_k log q_k), q the singular values over their sum: (...,), 1 to min(m, n).
 
@@ -183,6 +196,7 @@ def effective_rank(W: Array) -> Array:
     return xp.where(bad, W.dtype.type("nan"), rank)
 
 
+@shielded()
 def importance_rank_correlation(W: Array, importance: Array) -> Array:
     """Spearman's correlation of ‖W_i‖ with the importance I_i: (...,), [-1, 1].
 

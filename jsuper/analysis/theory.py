@@ -30,6 +30,7 @@ from jsuper.analysis.arrays import (
     whole_number,
 )
 from jsuper.analysis.superposition import gram
+from jsuper.jax_config import shielded
 from jsuper.toy import features
 from jsuper.toy.activations import resolve
 from jsuper.toy.model import forward
@@ -73,6 +74,7 @@ def welch_bound(n_features: int, n_hidden: int) -> float:
     return 0.0 if n <= m else (n - m) / (m * (n - 1))
 
 
+@shielded()
 def constant_loss(density: Array, importance: Array) -> Array:
     """mean_i I_i (p_i/3 - p_i²/4): the loss of the best constant prediction, b_i = p_i/2: (...,).
 
@@ -86,12 +88,14 @@ def constant_loss(density: Array, importance: Array) -> Array:
     return features.constant_loss(*_features(density, importance))
 
 
+@shielded()
 def zero_loss(density: Array, importance: Array) -> Array:
     """mean_i I_i p_i/3, the loss of predicting 0. Arguments and errors of `constant_loss`."""
     p, importance = _features(density, importance)
     return (importance * p / 3).mean(axis=-1)
 
 
+@shielded()
 def top_features_loss(density: Array, importance: Array, n_hidden: int) -> Array:
     """The loss of the best model without superposition: n_hidden features exact, p_i/2 elsewhere.
 
@@ -117,6 +121,7 @@ class ActiveLoss(NamedTuple):
     stderr: np.ndarray
 
 
+@shielded()
 def loss_by_active(
     W: Array,
     b: Array,
@@ -176,6 +181,7 @@ def active_weights(n_features: int, density: Array) -> np.ndarray:
 # ---- one active feature, ReLU ----
 
 
+@shielded()
 def one_sparse_relu_loss(W: Array, b: Array, importance: Array | None = None) -> Array:
     """Loss of x̂ = relu(WᵀW x + b) on x = λ e_j, j uniform, λ ~ U[0, 1]: (...,), >= 0.
 
@@ -199,6 +205,7 @@ def one_sparse_relu_loss(W: Array, b: Array, importance: Array | None = None) ->
     return (weight[..., :, None] * T).mean(axis=(-2, -1))
 
 
+@shielded()
 def one_sparse_relu_gradient(
     W: Array, b: Array, importance: Array | None = None
 ) -> tuple[Array, Array]:
@@ -292,6 +299,7 @@ class Boundary(NamedTuple):
     over_drop_first: Array
 
 
+@shielded()
 def two_to_one(density: Array, relative_importance: Array) -> TwoToOne:
     """Sums over features of the losses of W = (0, 1), (1, 0) and (1, -1), with ReLU output.
 
@@ -313,6 +321,7 @@ def two_to_one(density: Array, relative_importance: Array) -> TwoToOne:
     return TwoToOne(dropped + 0 * r, dropped * r, (1 + r) * p * p / 6)
 
 
+@shielded()
 def three_to_two(density: Array, relative_importance: Array) -> ThreeToTwo:
     """Sums over features of the losses of four solutions; the third feature has importance r.
 
@@ -324,6 +333,7 @@ def three_to_two(density: Array, relative_importance: Array) -> ThreeToTwo:
     return ThreeToTwo(first, last, p * p / 3 + 0 * first, antipodal)
 
 
+@shielded()
 def two_to_one_boundary(relative_importance: Array) -> Boundary:
     """2r/(1 + 2.5r) and 2/(2.5 + r); the pair wins below both, which meet at r = 1, p = 4/7.
 
@@ -333,6 +343,7 @@ def two_to_one_boundary(relative_importance: Array) -> Boundary:
     return Boundary(2 * r / (1 + 2.5 * r), 2 / (2.5 + r))
 
 
+@shielded()
 def best_solution(losses: TwoToOne | ThreeToTwo) -> Array:
     """Index of the least loss; `losses._fields[index]` is its name, the first one where equal."""
     xp = namespace(losses[0])
@@ -342,6 +353,7 @@ def best_solution(losses: TwoToOne | ThreeToTwo) -> Array:
 # ---- dropout ----
 
 
+@shielded()
 def dropout_linear_loss(
     W: Array, b: Array, rate: Array, density: Array, importance: Array | None = None
 ) -> Array:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -80,13 +79,11 @@ def _docs(options: ClaimsOptions, out: Path) -> Path:
 
 
 def _decide(options: ClaimsOptions, out: Path, docs: Path) -> None:
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    cli.start_analysis()
     from jsuper.claims import page
     from jsuper.claims.sources import CLAIMS
-    from jsuper.programs import use_compilation_cache
     from jsuper.report import write
 
-    use_compilation_cache()
     print("measuring every model for the claims ...", file=sys.stderr, flush=True)
     runs = {name: jsuper.analyze(jsuper.load(out / name)) for name in SWEEPS}
     table = page.decided(CLAIMS, runs)

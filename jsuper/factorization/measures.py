@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jsuper.analysis import curves
+from jsuper.jax_config import shielded
 from jsuper.store import OK
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
 """Variable -> (its own dimensions, what it is)."""
 
 
+@shielded()
 def measure(ds: xarray.Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
     """Every measure of `MEASURES` over the sweep's dimensions: variable -> (dimensions, values).
 

@@ -12,6 +12,7 @@ import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
+from jsuper.jax_config import shielded
 from jsuper.keys import uniform
 
 GOLDEN = (5**0.5 - 1) / 2
@@ -43,6 +44,7 @@ def features(
     return jnp.where(u < p.astype(u.dtype), u.astype(dtype) * (1 / p.astype(dtype)), 0)
 
 
+@shielded()
 def sample(key: Array, sparsity: float | Array, n_features: int, batch: int) -> Array:
     """A batch of sparse features, (n_features, batch); `sparsity` in [0, 1), one or per feature."""
     return features(draw(key, n_features, batch), jnp.asarray(1 - sparsity))

@@ -21,6 +21,7 @@ import numpy as np
 from jax import Array
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
+from jsuper.jax_config import shielded
 from jsuper.jaxprs import UntraceableError, digest_of
 from jsuper.spec import SpecError, digest, name_of
 from jsuper.toy.layout import COLUMNS, NARROWEST
@@ -77,7 +78,7 @@ class Traced:
         self.probes: dict[str, dict[str, list]] = {}
         self.coupled = False
         for n, dtype in sizes:
-            with shielded(dtype), jax.ensure_compile_time_eval():  # also while others are traced
+            with in_dtype(dtype), jax.ensure_compile_time_eval():  # also while others are traced
                 for width in sorted({1, PROBES, NARROWEST, *widths}):
                     self.forms[n, width, dtype] = form_of(function, n, width, dtype)
                 key = f"{n} {dtype}"
@@ -139,9 +140,9 @@ class Traced:
 
 
 @contextlib.contextmanager
-def shielded(dtype: str) -> Iterator[None]:
-    """JAX as programs have it, whatever the user configured."""
-    with jax.enable_x64(dtype == "float64"), jax.threefry_partitionable(True):
+def in_dtype(dtype: str) -> Iterator[None]:
+    """JAX as programs of a dtype have it, whatever the user configured."""
+    with shielded(), jax.enable_x64(dtype == "float64"):
         yield
 
 

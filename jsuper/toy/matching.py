@@ -22,7 +22,7 @@ from jsuper import keys, store
 from jsuper.grid import Chunk
 from jsuper.manifest import Manifest
 from jsuper.spec import SpecError
-from jsuper.toy.functions import TOLERANCE, Traced, same_at_probes, shielded
+from jsuper.toy.functions import TOLERANCE, Traced, in_dtype, same_at_probes
 from jsuper.toy.spec import Sweep
 from jsuper.toy.static import make_setting, make_static
 from jsuper.toy.train import make_train
@@ -109,7 +109,7 @@ def _reproduces(
     point = setting | {"activation": function}
     static = make_static(chunk.static, [[point]], "reference")
     train = make_train(static)
-    with shielded(static.dtype):
+    with in_dtype(static.dtype):
         key = keys.seed_key(seed)
         if chunk.static["unpaired"]:
             key = keys.unpaired_key(seed, identity)

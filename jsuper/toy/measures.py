@@ -15,6 +15,7 @@ import numpy as np
 from jsuper import keys
 from jsuper.analysis import evaluation, geometry, kurtosis, superposition, theory
 from jsuper.analysis.arrays import matmul
+from jsuper.jax_config import shielded
 from jsuper.plan import cores
 from jsuper.store import OK
 from jsuper.toy.activations import is_gated
@@ -114,6 +115,7 @@ class Models(NamedTuple):
     W_dec: Any = None  # (M, m, n), NaN for models with tied weights; None: all have them
 
 
+@shielded()
 def measure(ds: xarray.Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
     """Every measure of `MEASURES` over the sweep's dimensions: variable -> (dimensions, values).
 
@@ -387,7 +389,7 @@ def in_pieces(
 
     def piece(start: int) -> list[np.ndarray]:
         rows = np.arange(start, start + size).clip(max=models - 1)  # the last one fills up
-        with jax.enable_x64(wide), jax.default_device(device):
+        with shielded(), jax.enable_x64(wide), jax.default_device(device):
             piece = jax.tree.map(lambda a: a[rows], arrays)
             return [np.asarray(a) for a in program(*piece)]
 

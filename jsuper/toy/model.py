@@ -21,6 +21,7 @@ import numpy as np
 from jax import Array
 
 from jsuper import keys
+from jsuper.jax_config import shielded
 from jsuper.toy.activations import GATES, is_gated, resolve
 
 Activation = Callable[[Array], Array]
@@ -146,6 +147,7 @@ def dropout_mask(u: Array, rate: Array) -> Array:
     return jnp.where(u < rate.astype(u.dtype), 0, 1 / (1 - rate))
 
 
+@shielded()
 def forward(
     W: Array,
     b: Array,

@@ -14,6 +14,7 @@ import numpy as np
 from jsuper.analysis import hypotheses, scrubbed
 from jsuper.analysis.samplers import pair, pair_draws
 from jsuper.analysis.scrubbed import Hypothesis, Moments, couples_features
+from jsuper.jax_config import shielded
 from jsuper.toy import measures
 from jsuper.toy.activations import is_gated, resolve
 from jsuper.toy.measures import Found, Models
@@ -61,6 +62,7 @@ VARIABLES: dict[str, tuple[tuple[str, ...], str]] = {
 """Variable -> (its own dimensions, what it is)."""
 
 
+@shielded()
 def measure(
     ds: xarray.Dataset, *, overlap: float = hypotheses.OVERLAP, blocks: int = BLOCKS
 ) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
