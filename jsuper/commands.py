@@ -15,6 +15,7 @@ from jsuper import cli, families
 from jsuper.flags import RunOptions
 from jsuper.manifest import manifest_of
 from jsuper.spec import SpecError
+from jsuper.text import printable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +76,7 @@ def _scrub(options: ScrubOptions) -> None:
     folder = Path(options.run)
     ds = scrub.kept_or_new(folder, options.overlap)
     scrub.show(ds)
-    print(f"scrubbed {folder / 'scrubbing.npz'}")
+    print(f"scrubbed {printable(folder / 'scrubbing.npz')}")
     if not options.no_report:
         cli.write_report(folder, RunOptions())
 
@@ -145,7 +146,7 @@ def export(argv: list[str] | None = None) -> int:
     options = tyro.cli(ExportOptions, prog="jsuper export", args=argv)
 
     def write() -> int:
-        print(jsuper.export(options.run, options.format))
+        print(printable(jsuper.export(options.run, options.format)))
         return cli.DONE
 
     return cli.reported(write)

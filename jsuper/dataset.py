@@ -19,10 +19,12 @@ from jsuper.manifest import Manifest, manifest_of, seeds_of
 from jsuper.spec import SpecError, did_you_mean, plain
 
 if TYPE_CHECKING:
+    import pandas
     import xarray
 
 STATUS = "0 missing, 1 ok, 2 non-finite, 3 failed"
 SEED_BYTES = 150  # a number in a list, in a table and in a coordinate
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what text begins with that a spreadsheet computes
 FORMATS = ("csv", "netcdf", "parquet")
 
 
@@ -219,6 +221,20 @@ class _Places:
         return tuple(values.index(plain(point[k])) for k, values in self.axes.items())
 
 
+def _escaped(table: pandas.DataFrame) -> pandas.DataFrame:
+    """A table for spreadsheets: text that they would take for a formula begins with an apostrophe.
+
+    Numbers stay as they are.
+    """
+
+    def plain_text(value: Any) -> Any:
+        formula = isinstance(value, str) and value.startswith(FORMULA)
+        return f"'{value}" if formula else value
+
+    words = table.select_dtypes(exclude=["number", "bool"]).columns
+    return table.assign(**{str(name): table[name].map(plain_text) for name in words})
+
+
 def export(run: str | Path, format: str) -> Path:
     """Write a run's Dataset beside its chunks: netcdf has all, csv and parquet a row per model.
 
@@ -236,6 +252,7 @@ def export(run: str | Path, format: str) -> Path:
         lead = ds["status"].dims
         table = ds[[k for k, v in ds.data_vars.items() if v.dims == lead]].to_dataframe()
         table = table.reset_index()
+        table = _escaped(table) if format == "csv" else table
         table.to_csv(path, index=False) if format == "csv" else table.to_parquet(path, index=False)
     except (ImportError, ValueError) as error:
         if isinstance(error, ValueError) and "h5netcdf" not in str(error):

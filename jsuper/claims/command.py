@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import jsuper
 from jsuper import cli
 from jsuper.claims.sweeps import SWEEPS
 from jsuper.flags import RunOptions
+from jsuper.reading import CLAIMS_JSON, parse_json, read_text
 from jsuper.spec import SpecError
 
 
@@ -68,7 +68,7 @@ def _docs(options: ClaimsOptions, out: Path) -> Path:
         return Path(options.docs)
     docs = Path("docs")
     try:
-        held = json.loads((docs / "claims.json").read_text(encoding="utf-8"))["sweeps"]
+        held = parse_json(read_text(docs / "claims.json", CLAIMS_JSON))["sweeps"]
         seeds = min(sweep["seeds"] for sweep in held)
     except (OSError, ValueError, KeyError, TypeError):
         return docs
