@@ -12,7 +12,7 @@ import math
 import os
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -23,18 +23,26 @@ from jsuper.files import opened
 
 Arrays = dict[str, np.ndarray]
 
+LARGEST_DIRECTORY = 10**6  # bytes of an archive's list of members, of which a chunk has about 20
+HEADER_BYTES = 1000  # of an array, at most
+ZIP64_TAIL = 98  # bytes of the records that end an archive
+
 # What reading a damaged archive can raise, from zipfile, zlib, NumPy and json.
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, RuntimeError)
 UNREADABLE += (zipfile.BadZipFile, zlib.error, IndexError, OverflowError, MemoryError)
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
-def read_arrays(path: Path, only: Collection[str] | None = None) -> Arrays:
+def read_arrays(
+    path: Path, only: Collection[str] | None = None, most: Mapping[str, int] | None = None
+) -> Arrays:
     """The arrays of an .npz by name; reading checks every CRC.
 
     Args:
         path: the file.
         only: names of those to read; None: all.
+        most: the most bytes of each array, without its header; others are not read. None: as the
+            file has it.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -43,10 +51,30 @@ def read_arrays(path: Path, only: Collection[str] | None = None) -> Arrays:
     with opened(path) as raw:
         if raw.read(4) != b"PK\3\4":  # zipfile would look for an archive anywhere in it
             raise ValueError("it does not begin as an .npz does")
-        return _members(raw, only)
+        _check_directory(raw)
+        return _members(raw, only, most)
 
 
-def _members(raw: IO[bytes], only: Collection[str] | None) -> Arrays:
+def _check_directory(raw: IO[bytes]) -> None:
+    """Raise ValueError where the list of members, which zipfile reads whole, is large.
+
+    It stands at the end of the file, and `np.savez` writes no comment after it.
+    """
+    end = raw.seek(0, os.SEEK_END)
+    raw.seek(max(end - ZIP64_TAIL, 0))
+    tail = raw.read(ZIP64_TAIL)
+    if tail[-22:-18] != b"PK\5\6":
+        raise ValueError("it does not end as an .npz does")
+    size = int.from_bytes(tail[-10:-6], "little")
+    if tail[-42:-38] == b"PK\6\7":  # a record with wider numbers stands before it
+        size = int.from_bytes(tail[40:48], "little") if tail[:4] == b"PK\6\6" else end
+    if size > LARGEST_DIRECTORY:
+        raise ValueError("its list of arrays is too large")
+
+
+def _members(
+    raw: IO[bytes], only: Collection[str] | None, most: Mapping[str, int] | None
+) -> Arrays:
     with zipfile.ZipFile(raw) as file:
         members = file.infolist()
         if sum(m.file_size for m in members) > os.fstat(raw.fileno()).st_size:
@@ -58,7 +86,12 @@ def _members(raw: IO[bytes], only: Collection[str] | None) -> Arrays:
             name = member.filename.removesuffix(".npy")
             if member.compress_type != zipfile.ZIP_STORED:
                 raise ValueError(f"its array {name} is compressed")
-            if only is None or name in only:
+            if (only is None or name in only) and (most is None or name in most):
+                if most is not None and member.file_size > most[name] + HEADER_BYTES:
+                    raise ValueError(
+                        f"its array {name} has {member.file_size:,} bytes, and {most[name]:,} are "
+                        "expected"
+                    )
                 with file.open(member) as stream:
                     arrays[name] = _array(stream, member.file_size)
     return arrays

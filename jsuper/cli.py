@@ -25,6 +25,7 @@ from jsuper.grid import n_models
 from jsuper.spec import BaseSweep, SpecError
 from jsuper.stopping import Stop
 from jsuper.store import RunError
+from jsuper.text import printable
 
 DONE, ERROR, BAD_INPUT, SOME_NON_FINITE, STOPPED, STOPPED_AT_ONCE = 0, 1, 2, 3, 75, 130
 SAME_REQUEST_SECONDS = 0.5
@@ -58,10 +59,10 @@ def sweep(argv: list[str] | None = None) -> int:
         folder = default_folder(asked, name) if options.out is None else Path(options.out)
         return run_sweep(asked, options, folder)
     except SpecError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
         return BAD_INPUT
     except (RunError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
         return ERROR
 
 
@@ -102,7 +103,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
             runner.restore_manifest(job)
         lost = runner.count_non_finite(job)
         words = f", {lost} of them diverged or failed" if lost else ""
-        print(f"All {n_models(asked)} models are done{words}: {folder}")
+        print(f"All {n_models(asked)} models are done{words}: {printable(folder)}")
         if not (options.dry_run or concluded(lambda: write_report(folder, options, anew=False))):
             return STOPPED
         return _exit_code(options, lost)
@@ -121,13 +122,17 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     _on_signal(lambda: _ask_to_stop(stop, options.grace))
     files.remove(folder / "report.html")  # of fewer models than there will be
     if not _execute(job, plan, train, options, stop) or stop.is_set():
-        print(f"Stopped. What is finished is in {folder}; run again to continue.", file=sys.stderr)
+        print(
+            f"Stopped. What is finished is in {printable(folder)}; run again to continue.",
+            file=sys.stderr,
+        )
         return STOPPED
     if shard is not None:  # by now others may have done theirs
         job = runner.held(asked, folder)
         if not runner.all_points(job):
             left = len(job.chunks) - len(job.done)
-            print(f"share {options.shard} is done; {left} chunks of others are left in {folder}")
+            where = printable(folder)
+            print(f"share {options.shard} is done; {left} chunks of others are left in {where}")
             return _exit_code(options, runner.count_non_finite(job))
 
     def conclude() -> None:
@@ -258,7 +263,7 @@ def write_report(folder: Path, options: RunOptions, anew: bool = True) -> None:
     from jsuper.report import write
 
     print("measuring every model for the report ...", file=sys.stderr, flush=True)
-    print(f"report   {write(folder)}")
+    print(f"report   {printable(write(folder))}")
 
 
 def _exit_code(options: RunOptions, non_finite: int) -> int:
@@ -270,8 +275,8 @@ def reported(command: Callable[[], int]) -> int:
     try:
         return command()
     except (SpecError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
         return BAD_INPUT
     except (RunError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
         return ERROR

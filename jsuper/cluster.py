@@ -15,7 +15,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jsuper
 from jsuper import runner, sharing, store
@@ -48,6 +48,7 @@ class RemoteDevice:
 class ClusterPlan(Plan):
     """How models run on a cluster's workers."""
 
+    trains_here: ClassVar[bool] = False
     nodes: int = 1
     cache: bool = True
 

@@ -14,6 +14,7 @@ from jsuper import cli, families
 from jsuper.flags import RunOptions
 from jsuper.manifest import manifest_of
 from jsuper.spec import SpecError
+from jsuper.text import printable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _scrub(options: ScrubOptions) -> None:
     folder = Path(options.run)
     ds = scrub.kept_or_new(folder, options.overlap)
     scrub.show(ds)
-    print(f"scrubbed {folder / 'scrubbing.npz'}")
+    print(f"scrubbed {printable(folder / 'scrubbing.npz')}")
     if not options.no_report:
         cli.write_report(folder, RunOptions())
 
@@ -144,7 +145,7 @@ def export(argv: list[str] | None = None) -> int:
     )
 
     def write() -> int:
-        print(jsuper.export(options.run, options.format, options.force))
+        print(printable(jsuper.export(options.run, options.format, options.force)))
         return cli.DONE
 
     return cli.reported(write)

@@ -14,6 +14,7 @@ from typing import Any
 from jsuper import families
 from jsuper.grid import Chunk
 from jsuper.spec import SpecError, plain
+from jsuper.text import shown
 
 
 def values_of(sweep: dict[str, Any]) -> dict[str, list[Any]]:
@@ -33,10 +34,11 @@ def values_of(sweep: dict[str, Any]) -> dict[str, list[Any]]:
         several = own[name].metadata["axis"]
         values[name] = value if several else [value]
         for single in values[name]:
-            if _names_function(single):
+            check = own[name].metadata["check"]
+            if getattr(check, "functions", False) and _names_function(single):
                 continue
-            if json.dumps(plain(own[name].metadata["check"](name, single))) != json.dumps(single):
-                raise SpecError(f"{name}={single!r} is not as a sweep has it")
+            if json.dumps(plain(check(name, single))) != json.dumps(single):
+                raise SpecError(f"{name}={shown(single)} is not as a sweep has it")
         if several and len({json.dumps(v) for v in value}) != len(value):
             raise SpecError(f"{name} has a value twice")
     return values
@@ -44,14 +46,14 @@ def values_of(sweep: dict[str, Any]) -> dict[str, list[Any]]:
 
 def _names_function(value: Any) -> bool:
     """Whether a value is the stored name of a callable, which no check of a name knows."""
-    return isinstance(value, str) and bool(re.fullmatch(r"\w+@[0-9a-f]{12}", value))
+    return isinstance(value, str) and bool(re.fullmatch(r"\w{1,100}@[0-9a-f]{12}", value))
 
 
 def check_row(row: dict[str, Any], allowed: dict[str, list[Any]]) -> None:
     """Raise ValueError unless a chunk's static values, or a setting, are some of the sweep's."""
     for name, value in row.items():
         if name not in allowed or value not in allowed[name]:
-            raise ValueError(f"a chunk of it has {name}={value!r}, and its sweep has not")
+            raise ValueError(f"a chunk of it has {name}={shown(value)}, and its sweep has not")
 
 
 def check_complete(chunks: list[Chunk]) -> None:
@@ -59,12 +61,13 @@ def check_complete(chunks: list[Chunk]) -> None:
 
     Fields that came later, which older chunks do not have, mean their defaults.
     """
+    for chunk in {id(c.static): c for c in chunks}.values():
+        families.spec_of(chunk.model).coordinates(chunk.static)
+        for name in ("steps", "dtype", "unpaired"):  # of every family
+            chunk.static[name]
     for chunk in {(id(c.static), id(c.settings)): c for c in chunks}.values():
         spec = families.spec_of(chunk.model)
         spec.layout(chunk.static, chunk.settings)
-        spec.coordinates(chunk.static)
-        for name in ("steps", "dtype", "unpaired"):  # of every family
-            chunk.static[name]
         needed = set(spec.Sweep.main_axes) - spec.Sweep.single_defaults().keys()
         for setting in chunk.settings:
             if lacking := needed - setting.keys():

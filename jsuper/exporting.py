@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import xarray
 
 SUFFIXES = {"csv": "csv", "netcdf": "nc", "parquet": "parquet"}
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what text begins with that a spreadsheet computes
 NETCDF = "h5netcdf"  # the library that writes it
 
 
@@ -123,6 +124,8 @@ def _table(ds: xarray.Dataset, format: str) -> tuple[Write, Check]:
 
 
 def _csv(table: pandas.DataFrame) -> tuple[Write, Check]:
+    table = _escaped(table)
+
     def check(path: Path) -> bool:
         with open(path, newline="", encoding="utf-8") as file:
             rows = sum(1 for _ in csv.reader(file))
@@ -131,6 +134,20 @@ def _csv(table: pandas.DataFrame) -> tuple[Write, Check]:
             return rows == 1 + len(table) and file.read() == b"\n"
 
     return lambda file: table.to_csv(file, index=False), check
+
+
+def _escaped(table: pandas.DataFrame) -> pandas.DataFrame:
+    """A table for spreadsheets: text that they would take for a formula begins with an apostrophe.
+
+    Numbers stay as they are.
+    """
+
+    def plain_text(value: Any) -> Any:
+        formula = isinstance(value, str) and value.startswith(FORMULA)
+        return f"'{value}" if formula else value
+
+    words = table.select_dtypes(exclude=["number", "bool"]).columns
+    return table.assign(**{str(name): table[name].map(plain_text) for name in words})
 
 
 def _parquet(table: pandas.DataFrame) -> tuple[Write, Check]:

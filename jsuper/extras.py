@@ -10,19 +10,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsuper import archive, files, store
+from jsuper import archive, families, files, store
 from jsuper.manifest import Manifest
+from jsuper.reading import parse_json
 
 if TYPE_CHECKING:
     import xarray
 
 SCHEMA = 1
+META_BYTES = 10**6
+FLOATS = (np.dtype("float32"), np.dtype("float64"))
 COMMANDS = {"scrubbing": "jsuper scrub"}  # name -> what makes it
 
 
@@ -79,7 +83,11 @@ def write(
 
 
 def read(
-    folder: Path, name: str, made_from: str, about: dict[str, Any] | None = None
+    folder: Path,
+    name: str,
+    made_from: str,
+    ds: xarray.Dataset,
+    about: dict[str, Any] | None = None,
 ) -> xarray.Dataset | None:
     """The variables of that name; None where they are missing, damaged or stale.
 
@@ -87,24 +95,53 @@ def read(
         folder: of the run.
         name: one of `COMMANDS`.
         made_from: the `fingerprint` that they must have.
+        ds: of the run; its sizes say how large they are.
         about: what else they must depend on; None: anything.
     """
     import xarray as xr
 
+    path = path_of(folder, name)
     try:
-        arrays = archive.read_arrays(path_of(folder, name))
-        meta = json.loads(str(arrays.pop("meta")))
+        meta = parse_json(str(archive.read_arrays(path, most={"meta": META_BYTES})["meta"]))
         if meta["schema"] != SCHEMA or meta["made_from"] != made_from:
             return None
         if about is not None and meta["about"] != about:
             return None
+        shapes = _shapes(name, meta, ds)
+        most = {k: 8 * math.prod(shape) for k, shape in shapes.items()}
+        arrays = archive.read_arrays(path, most=most)
+        for k, shape in shapes.items():
+            if arrays[k].shape != shape or arrays[k].dtype not in FLOATS:
+                raise ValueError(f"{k} is not an array of floats of shape {shape}")
         data = {
-            k: (tuple(v["dims"]), arrays[k], {"description": v["description"], "units": "1"})
+            k: (tuple(v["dims"]), arrays[k], {"description": str(v["description"]), "units": "1"})
             for k, v in meta["variables"].items()
         }
         return xr.Dataset(data, coords=meta["coordinates"])
     except archive.UNREADABLE:
         return None
+
+
+def _shapes(name: str, meta: dict[str, Any], ds: xarray.Dataset) -> dict[str, tuple[int, ...]]:
+    """Variable -> the shape that it has in a run, from what a file says of it.
+
+    Raises:
+        UNREADABLE: it has dimensions or coordinates that the run and its family do not have.
+    """
+    own = families.spec_of(json.loads(ds.attrs["sweep"])["model"]).KEPT[name]
+    known = own | {str(d): ds[d].values.tolist() for d in ds.dims if d in ds.coords}
+    for dim, values in meta["coordinates"].items():
+        if values != list(known[dim]):
+            raise ValueError(f"its coordinate {dim} is not that of the run")
+    sizes = {str(d): n for d, n in ds.sizes.items()} | {d: len(v) for d, v in own.items()}
+    lead = tuple(map(str, ds["status"].dims))
+    shapes = {}
+    for k, described in meta["variables"].items():
+        dims = tuple(described["dims"])
+        if dims[: len(lead)] != lead or len(set(dims)) < len(dims) or len(dims) > len(lead) + 2:
+            raise ValueError(f"its {k} has dimensions of its own")
+        shapes[k] = tuple(sizes[d] for d in dims)
+    return shapes
 
 
 def merged(ds: xarray.Dataset, folder: Path, manifest: Manifest) -> xarray.Dataset:
@@ -114,7 +151,7 @@ def merged(ds: xarray.Dataset, folder: Path, manifest: Manifest) -> xarray.Datas
         return ds
     made_from = fingerprint(folder, manifest)
     for name in kept:
-        found = read(folder, name, made_from)
+        found = read(folder, name, made_from, ds)
         try:
             more = {} if found is None else found.data_vars
             if more.keys() & ds.variables.keys():

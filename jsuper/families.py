@@ -6,7 +6,9 @@ A family is a package with four modules, a fifth that may be there, and a script
                layout(static, settings): variable -> (dimensions, shape) of one model of a chunk;
                coordinates(static) of those dimensions; ATTRIBUTES: variable -> words; SUMMARY: the
                variable that the command line shows; FINITE: variables that are finite wherever
-               the status is 1; work(static): multiply-adds and elementwise passes of a step
+               the status is 1; KEPT, of a family that can be scrubbed: file beside a run -> the
+               coordinates of its variables' own dimensions; work(static): multiply-adds and
+               elementwise passes of a step
     train.py   make_static(values, parts, batching) -> Static, hashable, with dtype, for blocks of
                settings and one of `jsuper.plan.BATCHINGS`; arrange(static, settings) -> indices,
                the order in which a block trains them, ~i being setting i as padding;

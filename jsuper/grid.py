@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jsuper.spec import BaseSweep, canonical, digest, digest_text, plain
+from jsuper.spec import BaseSweep, SpecError, canonical, digest, digest_text, plain
 
+MAX_MODELS = 20_000_000  # of a sweep: their settings and seeds are lists in memory
 Setting = dict[str, Any]
 
 
@@ -93,7 +94,12 @@ class Group:
 
 
 def expand(sweep: BaseSweep) -> list[Group]:
-    """The Cartesian product of the axes, in declared order, split by the static values."""
+    """The Cartesian product of the axes, in declared order, split by the static values.
+
+    Raises:
+        SpecError: the sweep has more models than a run can hold.
+    """
+    check_size(sweep)
     return [
         Group(static, tuple(_product(sweep, "setting")), sweep.seed_values)
         for static in _product(sweep, "static")
@@ -109,8 +115,21 @@ def _product(sweep: BaseSweep, role: str) -> Iterator[dict[str, Any]]:
 
 
 def n_models(sweep: BaseSweep) -> int:
-    """Number of models of the whole sweep."""
-    return sum(len(g.settings) * len(g.seeds) for g in expand(sweep))
+    """Number of models of the whole sweep; no list of them is made."""
+    axes = [getattr(sweep, f.name) for f in dataclasses.fields(sweep) if f.metadata["axis"]]
+    return sweep.seed_count * math.prod(map(len, axes))
+
+
+def check_size(sweep: BaseSweep) -> None:
+    """Raise SpecError where a sweep has too many models, before a list of them is made."""
+    models = n_models(sweep)
+    if models > MAX_MODELS:
+        axes = " x ".join(f"{len(v):,} {k}" for k, v in sweep.axes.items())
+        raise SpecError(
+            f"the sweep has {axes} x {sweep.seed_count:,} seeds = {models:,} models, and at most "
+            f"{MAX_MODELS:,} are allowed; give fewer values or seeds, or split it over several "
+            "folders with --out"
+        )
 
 
 def missing(sweep: BaseSweep, held: list[Chunk]) -> list[Group]:

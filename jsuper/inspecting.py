@@ -10,6 +10,7 @@ import tyro
 
 from jsuper import cli
 from jsuper.status import problems, status_of, words
+from jsuper.text import printable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +56,7 @@ def verify(argv: list[str]) -> int:
 def _check(run: str) -> int:
     found = list(problems(run))
     for line in found:
-        print(line)
+        print(printable(line))
     done = status_of(run)
     print(
         f"{done.chunks_done} of {done.chunks} chunks are there; {len(found) or 'no'} "

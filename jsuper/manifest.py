@@ -15,20 +15,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jsuper import files, store
+from jsuper import files
 from jsuper.consistency import (
     check_complete,
     check_row,
     count,
     known_seeds,
+    number_of_seeds,
     seeds_among,
     tuples,
     values_of,
 )
 from jsuper.grid import Chunk, Setting
+from jsuper.reading import check_depth, json_limit, parse_json, read_text
 from jsuper.rebuilding import sweep_and_chunks
 from jsuper.spec import BaseSweep, SpecError, digest, plain
 from jsuper.store import SCHEMA, RunError
+from jsuper.text import printable, shown
 
 KEYS = {"schema", "sweep", "hash", "settings", "statics", "chunks", "sessions"}
 NAME = "manifest.json"
@@ -115,32 +118,38 @@ def read_manifest(folder: str | Path) -> Manifest | None:
     """
     path = Path(folder) / NAME
     try:
-        data = json.loads(store.read_text(path))
+        data = parse_json(read_text(path, json_limit()))
         schema = data["schema"]
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
             return None
         raise RunError(f"{path} cannot be read: {error}") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _unusable(path, f"{error!r}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise _unusable(path, said(error)) from error
     if type(schema) is not int or schema != SCHEMA:
         raise RunError(
-            f"{path} has schema {str(schema)[:50]}; this jsuper reads {SCHEMA}: update jsuper"
+            f"{path} has schema {shown(schema)}; this jsuper reads {SCHEMA}: update jsuper"
         )
     if lacking := KEYS - data.keys():
         raise _unusable(path, f"it lacks {', '.join(sorted(lacking))}")
     try:
         return _checked(data)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise _unusable(path, str(error) or repr(error)) from error
+        raise _unusable(path, said(error)) from error
     except RecursionError as error:
         raise _unusable(path, "it is too deep") from error
 
 
+def said(error: Exception) -> str:
+    """What an error says, and its type where that alone is unclear."""
+    own = isinstance(error, ValueError) and str(error)
+    return str(error) if own else repr(error)
+
+
 def _unusable(path: Path, why: str) -> RunError:
     return RunError(
-        f"{path} cannot be read: {why[:500]}; move it away, and the sweep's command makes it anew "
-        "from the chunks that are there"
+        f"{path} cannot be read: {printable(why, 500)}; move it away, and the sweep's command "
+        "makes it anew from the chunks that are there"
     )
 
 
@@ -154,6 +163,7 @@ def _checked(data: dict[str, Any]) -> Manifest:
     allowed = values_of(sweep)
     if digest(sweep) != data["hash"]:
         raise ValueError("its sweep does not have its hash")
+    check_depth(sessions)
     if not all(isinstance(s, dict) for s in sessions):
         raise ValueError("its sessions are not a list of tables")
     for row in (*data["statics"], *data["settings"]):
@@ -164,6 +174,8 @@ def _checked(data: dict[str, Any]) -> Manifest:
     for entry in data["chunks"]:
         numbers = tuple(entry["settings"])
         if numbers not in parts:
+            if len(set(numbers)) < len(numbers):
+                raise ValueError("a chunk of it has a setting twice")
             parts[numbers] = tuple(_item(data["settings"], i) for i in numbers)
         static = _item(statics, entry["static"])
         chunk = Chunk(sweep["model"], static, parts[numbers], seeds_among(entry["seeds"], seeds))
@@ -221,17 +233,23 @@ def check_extends(sweep: BaseSweep, manifest: Manifest, folder: Path) -> None:
         )
     for name in sorted(held.keys() | asked.keys()):
         old, new = held.get(name), asked.get(name)
-        if name == "seeds":
-            old, new = seeds_of(old), seeds_of(new)
-        contained = old == new
-        if isinstance(old, list) and isinstance(new, list):
-            axis = name in sweep.axes or name == "seeds"
-            contained = contained or axis and set(old) <= set(new)
+        contained = _has_seeds(new, old) if name == "seeds" else old == new
+        if isinstance(old, list) and isinstance(new, list) and name in sweep.axes:
+            contained = contained or set(old) <= set(new)
         if not contained:
             raise SpecError(
                 f"out={str(folder)!r} holds another sweep: its {name} is {held.get(name)}, "
                 f"asked is {asked.get(name)}; ask for all that it holds, or give another --out"
             )
+
+
+def _has_seeds(asked: Any, held: Any) -> bool:
+    """Whether seeds contain others; a count is not made into a list."""
+    if isinstance(held, int):
+        n = number_of_seeds(asked)
+        return held <= n and (isinstance(asked, int) or set(range(held)) <= set(asked))
+    known = known_seeds(asked)
+    return all(seed in known for seed in held)
 
 
 def seeds_of(value: Any) -> list[int]:

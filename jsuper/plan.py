@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 
 from jsuper import families, jax_config
 from jsuper.grid import Chunk, Group, partition
+from jsuper.reading import free_bytes
 from jsuper.spec import BaseSweep, SpecError
 
 Device = Any  # jax.Device, which type checkers take for a variable
@@ -32,6 +33,8 @@ CPU_COST = (1.5, 1.5e-5, 2.6e-5)
 @dataclass(frozen=True)
 class Plan:
     """Where and how models run."""
+
+    trains_here: ClassVar[bool] = True  # on this machine, in its memory
 
     platform: str
     worker_devices: tuple[Device, ...]  # one entry a worker
@@ -123,10 +126,34 @@ def max_models(plan: Plan, sweep: BaseSweep, group: Group) -> int:
     return int(min(max(wanted, low), high))
 
 
+def _check_fits(plan: Plan, sweep: BaseSweep, group: Group) -> None:
+    """Raise SpecError where a single model and its batch are larger than the memory that is free.
+
+    An accelerator's results pass through this machine's memory too.
+    """
+    if not plan.trains_here:
+        return
+    spec, free = families.spec_of(sweep.model), free_bytes()
+    layout = spec.layout(group.static, group.settings)
+    numbers = sum(math.prod(shape) for _, shape in layout.values())
+    if plan.platform == "cpu":
+        numbers += spec.work(group.static)[1] / 8  # a batch
+    needed = numbers * (8 if group.static["dtype"] == "float64" else 4)
+    if needed > free:
+        own = {k: v for k, v in group.static.items() if type(v) is int}
+        largest = sorted(own.keys() - {"steps", "records"}, key=lambda k: (-own[k], k))[:3]
+        raise SpecError(
+            f"{', '.join(f'{k}={own[k]}' for k in largest)}: one model and its batch take at least "
+            f"{needed / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free; give smaller "
+            "numbers"
+        )
+
+
 def chunks_of(plan: Plan, sweep: BaseSweep, groups: list[Group], processes: int = 1) -> list[Chunk]:
     """The chunks that groups are split into when so many processes of this plan create a run."""
     chunks = []
     for group in groups:
+        _check_fits(plan, sweep, group)
         chunks += partition(sweep, group, max_models(plan, sweep, group), processes * plan.workers)
     return chunks
 

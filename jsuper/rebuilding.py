@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,10 @@ from jsuper import families, store
 from jsuper.archive import UNREADABLE, read_arrays
 from jsuper.consistency import check_chunks, tuples
 from jsuper.grid import Chunk
+from jsuper.reading import LARGEST_TOML, parse_json, parse_toml, read_text
 from jsuper.store import SCHEMA, RunError
 
+META_BYTES = 2**26  # of the text that says what a chunk holds; 65,536 models have 10 million
 NO_SWEEP = (ValueError, TypeError, LookupError, AttributeError)  # what data that is none raises
 
 
@@ -33,7 +34,7 @@ def sweep_and_chunks(folder: Path) -> tuple[dict[str, Any], list[Chunk]] | None:
     if not chunks:
         return None
     try:
-        stated = tomllib.loads(store.read_text(folder / "sweep.toml"))
+        stated = parse_toml(read_text(folder / "sweep.toml", LARGEST_TOML))
         sweep = families.sweep_from_dict(stated).to_dict()
         check_chunks(sweep, chunks)
     except (OSError, RecursionError, *NO_SWEEP):
@@ -48,7 +49,7 @@ def sweep_and_chunks(folder: Path) -> tuple[dict[str, Any], list[Chunk]] | None:
 def _stated(path: Path) -> Chunk | None:
     """The chunk that a file says it is; None where it is damaged or belongs to no known family."""
     try:
-        meta = json.loads(store.read_meta(read_arrays(path, ("meta",))["meta"]))
+        meta = parse_json(store.read_meta(read_arrays(path, most={"meta": META_BYTES})["meta"]))
         static, settings = tuples(meta["static"]), tuple(meta["settings"])
         chunk = Chunk(meta["model"], static, settings, tuple(meta["seeds"]))
         check_chunks(_least([chunk]), [chunk])

@@ -35,11 +35,11 @@ def kept_or_new(folder: Path, overlap: float) -> xarray.Dataset:
     family = families.scrubbing_of(manifest.sweep["model"])
     about = {"overlap": overlap, "blocks": family.BLOCKS, "jsuper": jsuper.__version__}
     made_from = extras.fingerprint(folder, manifest)  # before the chunks are read
-    kept = extras.read(folder, NAME, made_from, about)
     with warnings.catch_warnings():  # what is stale is made anew here
         warnings.simplefilter("ignore", UserWarning)
         ds = load(folder)
-    if kept is not None:
+    kept = extras.read(folder, NAME, made_from, ds, about)
+    if kept is not None and kept.data_vars.keys() == family.VARIABLES.keys():
         return ds.assign(kept.data_vars)
     if path.exists():
         print("the scrubbing that is there is of other chunks or settings", file=sys.stderr)

@@ -15,14 +15,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jsuper import files, store
+from jsuper import files
 from jsuper.grid import Chunk
 from jsuper.manifest import Manifest
+from jsuper.reading import SMALL_JSON, check_depth, json_limit, parse_json, read_text
 from jsuper.spec import SpecError
 
 Shard = tuple[int, int]  # number from 1, and of how many
 LOCK = ".lock"
 DIRECTORIES = ("chunks", "sessions", "figures")  # that a run folder has
+MOST_SESSIONS = 100  # of the largest size; a usual one has a thousandth of it
 STALE_SECONDS = 3600.0  # far more than any file of a run takes to be written
 
 
@@ -116,10 +118,13 @@ def write_session(folder: Path, session: dict[str, Any]) -> None:
 
 def sessions_of(folder: Path, manifest: Manifest) -> list[dict[str, Any]]:
     """All sessions of a run in the order of their starts; what cannot be read is left out."""
-    found = []
-    for path in (folder / "sessions").glob("*.json"):
-        with contextlib.suppress(OSError, ValueError, RecursionError):
-            session = json.loads(store.read_text(path))
+    found, left = [], json_limit(MOST_SESSIONS * SMALL_JSON)
+    for path in sorted((folder / "sessions").glob("*.json")):
+        with contextlib.suppress(OSError, ValueError):
+            text = read_text(path, min(SMALL_JSON, left))
+            left -= len(text)
+            session = parse_json(text)
+            check_depth(session)
             if isinstance(session, dict):
                 found.append(session)
     return [*manifest.sessions, *sorted(found, key=lambda s: str(s.get("started")))]

@@ -16,11 +16,13 @@ import hashlib
 import json
 import math
 import numbers
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, Union
+
+from jsuper.reading import LARGEST_TOML, parse_toml
+from jsuper.text import shown
 
 T = TypeVar("T")
 Axis = Union[T, tuple[T, ...]]  # noqa: UP007 - a generic alias has to be subscriptable
@@ -110,7 +112,8 @@ def integer(low: int, high: int = MAX_INTEGER, *, hint: str = "") -> Check:
         if not low <= whole <= high:
             open_end = high == MAX_INTEGER and whole < low
             allowed = f">= {low}" if open_end else f"in [{low}, {high}]"
-            raise SpecError(f"{name}={whole} is not {allowed}" + (f": {hint}" if hint else ""))
+            why = f": {hint}" if hint else ""
+            raise SpecError(f"{name}={shown(whole)} is not {allowed}{why}")
         return whole
 
     check.metavar = "INT"  # type: ignore[attr-defined]
@@ -174,7 +177,7 @@ def metavar(check: Check) -> str:
 
 def did_you_mean(value: Any, options: Iterable[str]) -> str:
     """'; did you mean X?' where an option is close, else nothing."""
-    close = difflib.get_close_matches(str(value), list(options), n=1)
+    close = difflib.get_close_matches(str(value)[:100], list(options), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -222,6 +225,11 @@ class BaseSweep:
     def seed_values(self) -> tuple[int, ...]:
         """The seeds themselves."""
         return self.seeds if isinstance(self.seeds, tuple) else tuple(range(self.seeds))
+
+    @property
+    def seed_count(self) -> int:
+        """Number of seeds; no list of them is made."""
+        return len(self.seeds) if isinstance(self.seeds, tuple) else self.seeds
 
     def values(self, name: str) -> tuple:
         """The values of a field that can be an axis."""
@@ -364,8 +372,9 @@ def digest_text(text: str, length: int = 16) -> str:
 def read_toml(path: str | Path) -> dict[str, Any]:
     """A TOML file as a dict; a file that is missing or not TOML is a SpecError that says where."""
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        with open(path, "rb") as file:  # a pipe too
+            return parse_toml(file.read(LARGEST_TOML + 1).decode())
     except OSError as error:
         raise SpecError(f"config {str(path)!r} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise SpecError(f"config {str(path)!r} is not valid TOML: {error}") from error

@@ -16,6 +16,7 @@ from jsuper.archive import UNREADABLE, read_arrays
 from jsuper.dataset import size_of
 from jsuper.grid import Chunk
 from jsuper.manifest import manifest_of
+from jsuper.text import printable
 
 LONG, LONG_SECONDS = 10, 600.0  # times what a chunk took, and at least
 AGAIN = "put together from the chunks; the sweep's command makes it anew"
@@ -98,7 +99,7 @@ def status_of(run: str | Path) -> Status:
 def _statuses(folder: Path, chunk: Chunk) -> tuple[np.ndarray, float]:
     """A chunk's statuses, and when it was written."""
     path = store.chunk_path(folder, chunk.name)
-    status = read_arrays(path, ("status",))["status"]
+    status = read_arrays(path, ("status",), store.most_bytes(chunk))["status"]
     when = path.stat().st_mtime
     if status.shape != (len(chunk.settings), len(chunk.seeds)):
         raise ValueError(f"its statuses have the shape {status.shape}")
@@ -130,9 +131,9 @@ def _rate(sessions: list[dict[str, Any]], written: list[tuple[float, int]]) -> f
 
 def words(status: Status) -> str:
     """A status for people."""
-    done = status.models - status.missing
+    done, run = status.models - status.missing, printable(status.run)
     lines = [
-        f"run      {status.run}",
+        f"run      {run}",
         f"done     {done:,} of {status.models:,} models ({done / max(status.models, 1):.0%}), "
         f"{status.chunks_done:,} of {status.chunks:,} chunks",
         f"models   {status.ok:,} ok, {status.diverged:,} diverged, {status.failed:,} failed, "
@@ -142,7 +143,7 @@ def words(status: Status) -> str:
     if status.lost_manifest:
         lines.append(f"lost     manifest.json: {AGAIN}")
     if status.chunks_damaged:
-        lines.append(f"damaged  {status.chunks_damaged:,} chunks: jsuper verify {status.run}")
+        lines.append(f"damaged  {status.chunks_damaged:,} chunks: jsuper verify {run}")
     if status.seconds_since_last is not None:
         lines.append(f"last     a chunk {status.seconds_since_last:,.0f} s ago")
     if status.models_per_second:

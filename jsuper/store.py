@@ -14,6 +14,7 @@ What is done is decided by the chunk files alone. Nothing is pickled. No jax is 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ import numpy as np
 
 from jsuper import families
 from jsuper.archive import UNREADABLE, Arrays, read_arrays
-from jsuper.files import RunError, opened, rename, write_atomically
+from jsuper.files import RunError, rename, write_atomically
 from jsuper.grid import Chunk
 
 SCHEMA = 1
@@ -76,7 +77,7 @@ def read_chunk(folder: Path, chunk: Chunk, only: Collection[str] | None = None) 
     path = chunk_path(folder, chunk.name)
     try:
         wanted = None if only is None else {*only, "meta", *FOR_ALL}
-        arrays = read_arrays(path, wanted)
+        arrays = read_arrays(path, wanted, most_bytes(chunk))
         meta = read_meta(arrays.pop("meta"))
         same = meta == _meta(chunk) or json.loads(meta) == {"schema": SCHEMA} | chunk.to_dict()
     except FileNotFoundError:
@@ -101,8 +102,8 @@ def _problems(chunk: Chunk, arrays: Arrays, wanted: Collection[str] | None) -> I
             continue
         if name not in arrays or arrays[name].shape != lead + shape:
             yield f"no array {name} of shape {lead + shape}"
-        elif arrays[name].dtype.kind not in ("iu" if name in FOR_ALL else "f"):
-            yield f"an array {name} of type {arrays[name].dtype}"
+        elif not _is_type(arrays[name].dtype, None if name in FOR_ALL else chunk.static["dtype"]):
+            yield f"an array {name} of type {arrays[name].dtype.str[:20]}"
     if not is_status(arrays["status"]):
         yield "a status that is none"
     for name in spec.FINITE:
@@ -110,21 +111,23 @@ def _problems(chunk: Chunk, arrays: Arrays, wanted: Collection[str] | None) -> I
             yield f"a model of status {OK} whose {name} is not finite"
 
 
+def _is_type(found: np.dtype, wanted: str | None) -> bool:
+    """Whether an array's type is what is written: a float of that name, or any integer for None."""
+    return found == np.dtype(wanted) if wanted else found.kind in "iu" and found.isnative
+
+
+def most_bytes(chunk: Chunk) -> dict[str, int]:
+    """Array of a chunk's file -> the most bytes that it has; known before any is read."""
+    layout = families.spec_of(chunk.model).layout(chunk.static, chunk.settings)
+    shapes = {k: shape for k, (_, shape) in layout.items()} | dict.fromkeys(FOR_ALL, ())
+    meta = 8 * len(_meta(chunk)) + 1000  # older files have four bytes a character, and spaces
+    return {k: 8 * chunk.n_models * math.prod(v) for k, v in shapes.items()} | {"meta": meta}
+
+
 def is_status(status: np.ndarray) -> bool:
     """Whether an array holds statuses of models that were trained."""
     known = (OK, NON_FINITE, FAILED)
     return status.dtype.kind in "iu" and bool(np.isin(status, known).all())
-
-
-def read_text(path: Path) -> str:
-    """The text of a file.
-
-    Raises:
-        OSError: it cannot be read, or is no file.
-        UnicodeDecodeError: it is no text.
-    """
-    with opened(path) as file:
-        return file.read().decode()
 
 
 def set_aside(folder: Path, chunk: Chunk) -> Path:

@@ -13,6 +13,7 @@ import numpy as np
 from jsuper import families
 from jsuper.files import write_atomically
 from jsuper.grid import Chunk
+from jsuper.text import printable
 
 if TYPE_CHECKING:
     import xarray
@@ -39,13 +40,13 @@ def plan_text(job: Job, plan: Plan) -> str:
     steps = sorted({c.static["steps"] for c in job.chunks})
     memory = f"about {memory_bytes(todo, plan) / 2**30:.1f} GiB"
     lines = [
-        f"model    {sweep.model}: {axes} x {len(sweep.seed_values)} seeds = {models:,} models, "
+        f"model    {sweep.model}: {axes} x {sweep.seed_count} seeds = {models:,} models, "
         f"{' and '.join(f'{s:,}' for s in steps)} steps each{already}",
         f"device   {plan.describe()}",
         f"chunks   {len(todo)} to do, of up to {largest} models; a finished one is never run again",
         f"memory   {memory}, results {size_text(job.chunks)}",
         f"time     {time_text(expected_seconds(plan, todo))}",
-        f"folder   {job.folder}",
+        f"folder   {printable(job.folder)}",
     ]
     return "\n".join([*(f"note     {n}" for n in sweep.notes()), *lines])
 
@@ -90,8 +91,8 @@ def show(job: Job) -> None:
     ds = load(job.folder, [spec.SUMMARY])
     print_tables(ds, spec.SUMMARY, job.sweep.main_axes)
     for path in draw(ds, spec.SUMMARY, job.sweep.main_axes, job.folder / "figures"):
-        print(f"figure   {path}")
-    print(f"results  {job.folder}")
+        print(f"figure   {printable(path)}")
+    print(f"results  {printable(job.folder)}")
 
 
 def slices(ds: xarray.Dataset, main_axes: tuple[str, ...]) -> Iterator[tuple[str, xarray.Dataset]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ import jsuper
 from jsuper import cli
 from jsuper.claims.sweeps import SWEEPS
 from jsuper.flags import RunOptions
+from jsuper.reading import CLAIMS_JSON, parse_json, read_text
 from jsuper.spec import SpecError
-from jsuper.store import read_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +67,7 @@ def _docs(options: ClaimsOptions, out: Path) -> Path:
         return Path(options.docs)
     docs = Path("docs")
     try:
-        held = json.loads(read_text(docs / "claims.json"))["sweeps"]
+        held = parse_json(read_text(docs / "claims.json", CLAIMS_JSON))["sweeps"]
         seeds = min(sweep["seeds"] for sweep in held)
     except (OSError, ValueError, KeyError, TypeError):
         return docs

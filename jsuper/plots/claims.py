@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsuper.plots.style import COLORS, GUIDE, SMALL, TITLE, own
+from jsuper.plots.style import COLORS, GUIDE, SMALL, TITLE, own, verbatim
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +21,7 @@ VERDICTS = {
 }
 WANTED = COLORS[3]
 MOST_DOTS = 200  # seeds that are drawn one by one
+MOST_LINES = 5  # of a label
 LONG = 46  # characters of a label on one line
 
 
@@ -57,9 +58,9 @@ def parts(found: Sequence[Any], unit: str, *, title: str = "", ax: Axes | None =
     ax.set_ylim(len(found) - 0.45, -0.55)
     ax.tick_params(axis="x", labelsize=SMALL)
     ax.locator_params(axis="x", nbins=6)
-    ax.set_xlabel(unit, fontsize=SMALL)
+    ax.set_xlabel(verbatim(unit[: 2 * LONG]), fontsize=SMALL)
     if title:
-        ax.set_title(title, fontsize=TITLE - 1, loc="left")
+        ax.set_title(verbatim(title[: 4 * LONG]), fontsize=TITLE - 1, loc="left")
     return ax
 
 
@@ -79,4 +80,4 @@ def _broken(label: str) -> str:
         if len(lines[-1]) + 1 + len(word) > LONG:
             lines.append("")
         lines[-1] += f" {word}" if lines[-1] else word
-    return "\n".join(lines)
+    return "\n".join(verbatim(line[: 2 * LONG]) for line in lines[:MOST_LINES])

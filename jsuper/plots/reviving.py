@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jsuper.plots.reading import said
-from jsuper.plots.style import SMALL, TITLE, activation_style, legend, own
+from jsuper.plots.style import SMALL, TITLE, activation_style, legend, own, verbatim
 
 DODGE = 0.015
 CLOSE = 1.2  # times another push: its label would touch the other's
@@ -37,7 +37,7 @@ def recovered(steps: xarray.DataArray, *, ax: Axes | None = None) -> Axes:
     for i, activation in enumerate(share["activation"].values):
         style = {**activation_style(str(activation)), "markersize": 4}
         line = share.sel(activation=activation) - DODGE * i  # equal shares would hide each other
-        ax.plot(share["push"], line, label=str(activation), **style)
+        ax.plot(share["push"], line, label=verbatim(str(activation)), **style)
     ax.set_xscale("log")
     pushes = share["push"].values
     apart = [i == 0 or b > CLOSE * pushes[i - 1] for i, b in enumerate(pushes)]
@@ -71,7 +71,7 @@ def biases(bias: xarray.DataArray, *, ax: Axes | None = None) -> Axes:
     for activation in bias["activation"].values:
         style = {**activation_style(str(activation)), "marker": ""}
         line = bias.sel(activation=activation).median("seed")
-        ax.plot(bias["step"], line, label=str(activation), **style)
+        ax.plot(bias["step"], line, label=verbatim(str(activation)), **style)
     ax.set_xlabel("step")
     ax.set_ylabel("bias of feature 0")
     lacking = int(bias.isel(step=-1).isnull().sum())

@@ -16,6 +16,7 @@ from jsuper.plots.style import (
     density_axis,
     legend,
     own,
+    verbatim,
 )
 
 if TYPE_CHECKING:
@@ -142,4 +143,4 @@ def _values(ds: xarray.Dataset) -> xarray.DataArray:
     values = values.expand_dims(known) if known else values
     single = [d for d in values.dims if d not in ("hypothesis", "sparsity", "seed")]
     values = values.squeeze(single, drop=True).transpose("hypothesis", "sparsity", "seed")
-    return values.sortby("sparsity").assign_attrs(activation=name)
+    return values.sortby("sparsity").assign_attrs(activation=verbatim(name))

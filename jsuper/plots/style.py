@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jsuper.text import printable
 from jsuper.toy.names import KNOWN, parse_activation
 
 if TYPE_CHECKING:
@@ -185,7 +186,12 @@ def number(value: float) -> str:
 
 def tick(value: object) -> str:
     """A coordinate as a short label."""
-    return str(value) if isinstance(value, str) else f"{value:g}"
+    return verbatim(value) if isinstance(value, str) else f"{value:g}"
+
+
+def verbatim(text: str) -> str:
+    """A text that a figure shows as it is: dollar signs begin no mathematics."""
+    return printable(text).replace("$", r"\$")
 
 
 def ticks(values: xarray.DataArray) -> list[str]:

@@ -16,8 +16,11 @@ import numpy as np
 from jsuper import families
 from jsuper.dataset import load
 from jsuper.files import RunError, check_file, write_text
+from jsuper.reading import CLAIMS_JSON, json_limit, parse_json, read_text
+from jsuper.report.claims import checked
 from jsuper.report.data import embedded
-from jsuper.store import FAILED, NON_FINITE, OK, read_text
+from jsuper.store import FAILED, NON_FINITE, OK
+from jsuper.text import printable
 
 if TYPE_CHECKING:
     import xarray
@@ -26,7 +29,8 @@ if TYPE_CHECKING:
 MISSING = 0
 WORDS = {OK: "ok", NON_FINITE: "diverged", FAILED: "failed", MISSING: "missing"}
 MOST_CELLS = 200  # that the list of what is left out names one by one
-NOT_CLAIMS = (LookupError, TypeError, ValueError, AttributeError)  # what other data raises
+# What other data raises.
+NOT_CLAIMS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 PACKAGES = ("jsuper", "jax", "jaxlib", "optax", "flax", "numpy", "python")
 
 
@@ -60,16 +64,17 @@ def claims_in(folder: Path) -> list[dict[str, Any]]:
         RunError: the file cannot be read.
     """
     try:
-        return list(json.loads(read_text(folder / "claims.json"))["claims"])
+        data = parse_json(read_text(folder / "claims.json", json_limit(CLAIMS_JSON)))
+        return checked(data)
     except FileNotFoundError:
         return []
-    except (OSError, RecursionError, *NOT_CLAIMS) as error:
+    except (OSError, *NOT_CLAIMS) as error:
         raise _bad_claims(folder, error) from error
 
 
 def _bad_claims(folder: Path, error: Exception) -> RunError:
     return RunError(
-        f"{folder / 'claims.json'} cannot be used: {str(error)[:200]!r}; remove it, or make it "
+        f"{folder / 'claims.json'} cannot be used: {printable(error, 300)}; remove it, or make it "
         "anew with jsuper claims"
     )
 
@@ -158,10 +163,10 @@ def session(about: dict[str, Any]) -> dict[str, str]:
     versions = versions if isinstance(versions, dict) else {}
     devices = devices if isinstance(devices, list) else []
     return {
-        "started": str(about.get("started", "unknown")),
-        "ended": str(about.get("ended", "stopped before its end")),
-        "devices": ", ".join(sorted(set(map(str, devices)))),
-        "plan": str(about.get("plan", "")),
-        "versions": ", ".join(f"{p} {versions[p]}" for p in PACKAGES if p in versions),
-        "commit": str(about.get("git") or ""),
+        "started": printable(about.get("started", "unknown")),
+        "ended": printable(about.get("ended", "stopped before its end")),
+        "devices": printable(", ".join(sorted(set(map(str, devices))))),
+        "plan": printable(about.get("plan", "")),
+        "versions": printable(", ".join(f"{p} {versions[p]}" for p in PACKAGES if p in versions)),
+        "commit": printable(about.get("git") or ""),
     }

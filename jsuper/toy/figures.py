@@ -100,7 +100,7 @@ def _pushed(ds: xarray.Dataset) -> Figure:
 
 def _gates(ds: xarray.Dataset) -> Figure:
     from jsuper.analysis.superposition import crosstalk
-    from jsuper.plots.style import activation_style, density_axis, legend
+    from jsuper.plots.style import activation_style, density_axis, legend, verbatim
 
     own = ds["W_dec"].fillna(ds["W"]) if "W_dec" in ds else ds["W"]  # W_dec: of untied models
     W, V, own = (
@@ -115,7 +115,7 @@ def _gates(ds: xarray.Dataset) -> Figure:
         with np.errstate(invalid="ignore", divide="ignore"):
             values = np.nanmedian(crosstalk(W, read), axis=-1)
         for name, line in zip(ds["activation"].values[gated], values, strict=True):
-            ax.plot(x, line, label=str(name), **activation_style(str(name)))
+            ax.plot(x, line, label=verbatim(str(name)), **activation_style(str(name)))
         if (values > 0).any():  # one feature has no crosstalk
             ax.set_yscale("log")
         ax.set_ylabel(f"crosstalk of the {words}")

@@ -20,6 +20,7 @@ from jsuper.toy.activations import is_gated, resolve
 from jsuper.toy.measures import Found, Models
 from jsuper.toy.model import Params
 from jsuper.toy.scrub_words import LEAST, explanation, show
+from jsuper.toy.spec import HYPOTHESES
 from jsuper.toy.static import couples_batch
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ RANDOM = 4  # random hypotheses, averaged
 BLOCKS = 32  # of 512 pairs of samples with an active feature
 RESAMPLES, CONFIDENCE = 400, 0.95
 
-HYPOTHESES = ("all", "self", "antipodal", "cluster", "subspaces", "random", "none")
 COORDINATES = {"hypothesis": list(HYPOTHESES)}
 EACH = ("hypothesis",)
 VARIABLES: dict[str, tuple[tuple[str, ...], str]] = {

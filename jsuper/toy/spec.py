@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ def check_activation(name: str, value: Any) -> str | Callable:
 
 
 check_activation.metavar = "NAME"  # type: ignore[attr-defined]
+check_activation.functions = True  # type: ignore[attr-defined]  # their stored names are allowed
 
 
 check_sparsity = real(
@@ -151,8 +153,8 @@ class Sweep(BaseSweep):
         if self.importance is not None and not any(self.importance):
             raise SpecError("importance is zero for every feature: there is nothing to learn")
         labels = [label(a) for a in self.values("activation")]
-        for name in labels:
-            if labels.count(name) > 1:
+        for name, times in Counter(labels).items():
+            if times > 1:
                 raise SpecError(f"activation has {name!r} twice; give every function its own name")
         if len(set(self.snapshots)) < len(self.snapshots):
             raise SpecError(f"snapshots={list(self.snapshots)} has a step twice")
@@ -262,6 +264,8 @@ ATTRIBUTES = {
     "unit_gradient": "gradient of the training batch's loss at b_0",
     "unit_peak": "largest pre-activation of feature 0 in the training batch",
 }
+HYPOTHESES = ("all", "self", "antipodal", "cluster", "subspaces", "random", "none")
+KEPT = {"scrubbing": {"hypothesis": HYPOTHESES}}
 SUMMARY = "loss_over_constant"
 FINITE = ("W", "b", "loss", "loss_curve")  # a curve has NaN where steps were left out
 
