@@ -15,6 +15,7 @@ import numpy as np
 
 from jsuper import families
 from jsuper.dataset import load
+from jsuper.expecting import expect_folder
 from jsuper.report.data import embedded
 from jsuper.store import FAILED, NON_FINITE, OK, RunError, read_text, write_atomically
 
@@ -33,12 +34,14 @@ def write(run: str | Path) -> Path:
     """Analyse a run folder, finished or not, and write its `report.html`.
 
     Raises:
+        TypeError: `run` is not a path.
         FileNotFoundError: there is no run folder at `run`.
         RunError: its manifest, or its claims.json, cannot be read.
         OSError: the page cannot be written.
     """
     from jsuper.analysis import analyze
 
+    expect_folder("run", run, "jsuper.report.write('runs/activations')")
     folder = Path(run)
     ds, title, claims = analyze(load(folder)), folder.absolute().name, claims_in(folder)
     try:
