@@ -11,7 +11,8 @@ import jax
 
 from jsuper import families
 from jsuper.grid import Chunk, Group, partition
-from jsuper.spec import BaseSweep, SpecError
+from jsuper.spec import BaseSweep, SpecError, integer
+from jsuper.suggestions import did_you_mean
 
 Device = Any  # jax.Device, which type checkers take for a variable
 PLATFORMS = ("auto", "cpu", "gpu", "tpu")
@@ -48,6 +49,16 @@ class Plan:
         return len(self.worker_devices)
 
     @property
+    def threads(self) -> int:
+        """Number of workers in one process."""
+        return self.workers
+
+    @property
+    def memory_of(self) -> str:
+        """What the expected memory is that of, where it is not this process."""
+        return ""
+
+    @property
     def words(self) -> str:
         """What is said of the batching."""
         return {
@@ -76,10 +87,16 @@ def make_plan(platform: str = "auto", workers: int | None = None, batching: str 
         batching: one of BATCHINGS; auto is vmapped on accelerators.
 
     Raises:
-        SpecError: the platform is not there, or the batching is not known.
+        SpecError: the platform is not there, or an argument is not allowed.
     """
     if batching not in BATCHINGS:
-        raise SpecError(f"plan={batching!r} is not one of {', '.join(BATCHINGS)}")
+        hint = did_you_mean(batching, BATCHINGS)
+        raise SpecError(f"plan={batching!r} is not one of {', '.join(BATCHINGS)}{hint}")
+    if platform not in PLATFORMS:
+        hint = did_you_mean(platform, PLATFORMS)
+        raise SpecError(f"platform={platform!r} is not one of {', '.join(PLATFORMS)}{hint}")
+    if workers is not None:
+        workers = integer(1, hint="leave it out for one a core")("workers", workers)
     try:
         devices = jax.local_devices(backend=None if platform == "auto" else platform)
     except RuntimeError as error:
