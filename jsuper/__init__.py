@@ -3,13 +3,18 @@
     import jsuper
     ds = jsuper.run(jsuper.Sweep(activation=("relu", "gelu"), sparsity=(0.0, 0.9), seeds=4))
 
-Importing jsuper imports no jax; the names below come from their modules when they are first used.
+Importing jsuper imports no jax. The names below, and the modules `jsuper.plots`, `analysis`,
+`report` and `factorization`, are imported when they are first used.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jsuper import analysis as analysis
+    from jsuper import factorization as factorization
+    from jsuper import plots as plots
+    from jsuper import report as report
     from jsuper.analysis.sweep import analyze as analyze
     from jsuper.analysis.sweep import best as best
     from jsuper.analysis.sweep import scrub_all as scrub_all
@@ -39,6 +44,7 @@ _WHERE = {
     "seed_key": "jsuper.keys",
     "make_train": "jsuper.toy.train",
 }
+_MODULES = ("analysis", "factorization", "plots", "report")
 __all__ = ["Sweep", "SpecError", "RunError", "run", "load", "export", "forward", "sample"]
 __all__ += ["seed_key", "make_train", "analyze", "best", "scrub_all"]
 __version__ = "0.1.0"
@@ -47,8 +53,10 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     if name in _WHERE:
         return getattr(import_module(_WHERE[name]), name)
+    if name in _MODULES:
+        return import_module(f"jsuper.{name}")
     raise AttributeError(f"module 'jsuper' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -7,7 +7,6 @@ Thin: it reads TOML and flags into a sweep, checks the folder, and calls the run
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import signal
 import sys
@@ -25,28 +24,47 @@ from jsuper.grid import n_models
 from jsuper.spec import BaseSweep, SpecError
 from jsuper.stopping import Stop
 from jsuper.store import RunError
+from jsuper.suggestions import not_one_of
 from jsuper.text import printable
 
 DONE, ERROR, BAD_INPUT, SOME_NON_FINITE, STOPPED, STOPPED_AT_ONCE = 0, 1, 2, 3, 75, 130
 SAME_REQUEST_SECONDS = 0.5
-# Command -> the module that has it, under its name.
-COMMANDS = {"sweep": "jsuper.cli"}
-COMMANDS |= dict.fromkeys(("report", "scrub", "study", "export"), "jsuper.commands")
-COMMANDS |= {"claims": "jsuper.claims.command"}
-COMMANDS |= dict.fromkeys(("status", "verify"), "jsuper.inspecting")
+# Command -> the module that has it, under its name, and what it does.
+COMMANDS = {
+    "sweep": ("jsuper.cli", "train a sweep, or resume or extend it: --preset, --config or --model"),
+    "status": ("jsuper.inspecting", "show how far a run is, also while it is running"),
+    "verify": ("jsuper.inspecting", "read every byte of a run and name the damaged files"),
+    "report": ("jsuper.commands", "write a run's page, report.html"),
+    "export": ("jsuper.commands", "write a run's results as csv, netcdf or parquet"),
+    "scrub": ("jsuper.commands", "causal scrubbing: which inputs explain a run's outputs"),
+    "study": ("jsuper.commands", "train the presets of a study and write its page"),
+    "claims": ("jsuper.claims.command", "train what the published claims need and decide them"),
+}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """`jsuper COMMAND ...`: the installed command."""
+    """`jsuper COMMAND ...`, also `python -m jsuper COMMAND ...`."""
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] in COMMANDS:
-        command = getattr(import_module(COMMANDS[argv[0]]), argv[0])
+        command = getattr(import_module(COMMANDS[argv[0]][0]), argv[0])
         return command(argv[1:])
     parser = argparse.ArgumentParser(
-        "jsuper", description="a sweep engine for toy models of superposition"
+        "jsuper",
+        description="A sweep engine for toy models of superposition.",
+        epilog="jsuper COMMAND --help describes a command. In Python: import jsuper.",
     )
     parser.add_argument("--version", action="version", version=f"jsuper {jsuper.__version__}")
-    parser.add_argument("command", choices=COMMANDS, help="what to do; see jsuper COMMAND --help")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, (_, help) in COMMANDS.items():
+        commands.add_parser(name, help=help, add_help=False)
+    if not argv:
+        parser.print_help(sys.stderr)
+        return BAD_INPUT
+    if not argv[0].startswith("-"):
+        subject = f"command {argv[0]!r} is not known"
+        message = not_one_of(subject, argv[0], COMMANDS, "the commands are")
+        print(f"error: {message}", file=sys.stderr)
+        return BAD_INPUT
     parser.parse_args(argv[:1])
     return BAD_INPUT
 
@@ -88,12 +106,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     """Resume or start a sweep in its folder, and show what came out."""
     from jsuper import summary
 
-    if options.platform not in ("auto", "cpu", "gpu", "tpu"):
-        raise SpecError(f"platform={options.platform!r} is not one of auto, cpu, gpu, tpu")
-    if options.workers is not None and options.workers < 1:
-        raise SpecError(f"workers={options.workers} is not >= 1")
-    if not 0 <= options.grace < math.inf:
-        raise SpecError(f"grace={options.grace} is not in [0, inf), in seconds; try 30")
+    options = options.checked()
     shard = None if options.shard is None else sharing.shard_of(options.shard)
     job = runner.held(asked, folder)
     if job.lost_manifest:
@@ -181,8 +194,10 @@ def _execute(
     if not options.no_cache:
         use_compilation_cache()
     progress = Progress()
+    mine = {c.name for c in job.share}
     for chunk in job.damaged:
-        print(f"chunk {chunk.name} is damaged: set aside and run again", file=sys.stderr)
+        by = "run again" if chunk.name in mine else "left to another share"
+        print(f"chunk {chunk.name} is damaged: set aside and {by}", file=sys.stderr)
     try:
         with reporter(job.todo, progress) as tick:
             runner.execute(job, plan, progress, stop, tick, train)

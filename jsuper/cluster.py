@@ -52,6 +52,16 @@ class ClusterPlan(Plan):
     nodes: int = 1
     cache: bool = True
 
+    @property
+    def threads(self) -> int:
+        """A task is a process."""
+        return 1
+
+    @property
+    def memory_of(self) -> str:
+        """Each task takes the expected memory."""
+        return " a task"
+
     def describe(self) -> str:
         """Nodes, tasks and batching in a few words."""
         nodes = f"{self.nodes} node{'s' * (self.nodes > 1)}"

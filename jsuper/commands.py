@@ -11,9 +11,10 @@ import tyro
 
 import jsuper
 from jsuper import cli, families
-from jsuper.flags import RunOptions
+from jsuper.arguments import FLOAT, INT, read
+from jsuper.flags import RunOptions, check_platform
 from jsuper.manifest import manifest_of
-from jsuper.spec import SpecError
+from jsuper.spec import integer, real
 from jsuper.text import printable
 
 
@@ -27,9 +28,9 @@ class ReportOptions:
 
 def report(argv: list[str] | None = None) -> int:
     """`jsuper report RUN`, also `python scripts/report.py RUN`."""
-    options = tyro.cli(ReportOptions, prog="jsuper report", args=argv)
 
     def write() -> int:
+        options = read(ReportOptions, argv, "jsuper report")
         manifest_of(options.run)
         done = cli.concluded(lambda: cli.write_report(Path(options.run), RunOptions()))
         return cli.DONE if done else cli.STOPPED
@@ -45,7 +46,7 @@ class ScrubOptions:
 
     run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """run folder"""
-    overlap: float = 0.1
+    overlap: Annotated[float, FLOAT] = 0.1
     """least |cosine| that joins two features in a cluster, in (0, 1]"""
     no_report: bool = False
     """do not write the run folder's report.html anew"""
@@ -53,13 +54,11 @@ class ScrubOptions:
 
 def scrub(argv: list[str] | None = None) -> int:
     """`jsuper scrub RUN`, also `python scripts/scrub.py RUN`."""
-    options = tyro.cli(
-        ScrubOptions, prog="jsuper scrub", args=argv, config=(tyro.conf.FlagCreatePairsOff,)
-    )
 
     def write() -> int:
-        if not 0 < options.overlap <= 1:
-            raise SpecError(f"overlap={options.overlap} is not in (0, 1]; try 0.1")
+        options = read(ScrubOptions, argv, "jsuper scrub")
+        overlap = real(0, 1, closed="right", hint="try 0.1")("overlap", options.overlap)
+        options = dataclasses.replace(options, overlap=overlap)
         families.scrubbing_of(manifest_of(options.run).sweep["model"])
         return cli.DONE if cli.concluded(lambda: _scrub(options)) else cli.STOPPED
 
@@ -88,7 +87,7 @@ class StudyOptions:
     """folder of the run folders, one per preset"""
     out: str = "docs"
     """folder of the page NAME.md, NAME.json and NAME-*.png"""
-    seeds: int | None = None
+    seeds: Annotated[int | None, INT] = None
     """number of seeds; the presets' own by default, and run folders of their own otherwise"""
     platform: str = "auto"
     """auto, cpu, gpu or tpu"""
@@ -96,12 +95,15 @@ class StudyOptions:
 
 def study(argv: list[str] | None = None) -> int:
     """`jsuper study NAME`, also `python scripts/study.py NAME`."""
-    options = tyro.cli(StudyOptions, prog="jsuper study", args=argv)
 
     def write() -> int:
+        options = read(StudyOptions, argv, "jsuper study")
         from jsuper.studies import page
 
         presets = page.study_of(options.name).PRESETS
+        check_platform(options.platform)
+        if options.seeds is not None:
+            integer(1)("seeds", options.seeds)
         ending = "" if options.seeds is None else f"-{options.seeds}-seeds"
         folders = {p: Path(options.runs) / f"{p}{ending}" for p in presets}
         cli.check_writable(Path(options.out))
@@ -140,11 +142,9 @@ class ExportOptions:
 
 def export(argv: list[str] | None = None) -> int:
     """`jsuper export RUN --format csv|netcdf|parquet [--force]`."""
-    options = tyro.cli(
-        ExportOptions, prog="jsuper export", args=argv, config=(tyro.conf.FlagCreatePairsOff,)
-    )
 
     def write() -> int:
+        options = read(ExportOptions, argv, "jsuper export")
         print(printable(jsuper.export(options.run, options.format, options.force)))
         return cli.DONE
 

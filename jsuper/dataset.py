@@ -14,9 +14,11 @@ import numpy as np
 
 from jsuper import extras, families, sharing, store
 from jsuper.consistency import number_of_seeds
+from jsuper.expecting import expect, expect_folder
 from jsuper.grid import Chunk, Setting
 from jsuper.manifest import Manifest, manifest_of, seeds_of
-from jsuper.spec import SpecError, did_you_mean, plain
+from jsuper.spec import SpecError, plain
+from jsuper.suggestions import not_one_of
 
 if TYPE_CHECKING:
     import xarray
@@ -40,12 +42,15 @@ def load(path: str | Path, only: Collection[str] | None = None) -> xarray.Datase
             first_bad_step come with them. None: all.
 
     Raises:
+        TypeError: an argument is of another type; says what is expected.
         FileNotFoundError: there is no run folder at `path`.
         RunError: its manifest cannot be read, or it is larger than the memory that is free. A chunk
             that cannot be read counts as missing.
         SpecError: `only` names a variable that the run does not have.
     """
+    expect_folder("path", path, "jsuper.load('runs/activations')")
     folder, only = Path(path), [only] if isinstance(only, str) else only
+    expect("only", only, (Collection, type(None)), "names", "jsuper.load(run, only=['loss', 'W'])")
     manifest = manifest_of(folder)
     _check_room(manifest, only, folder)
 
@@ -165,10 +170,8 @@ def _variables(
     found = {name: dims for layout in layouts for name, (dims, _) in layout.items()}
     for name in only or ():
         if name not in found and name not in store.FOR_ALL:
-            raise SpecError(
-                f"only={name!r} is no variable of this run{did_you_mean(name, found)}; its "
-                f"variables are {', '.join((*found, *store.FOR_ALL))}"
-            )
+            subject, names = f"only={name!r} is no variable of this run", (*found, *store.FOR_ALL)
+            raise SpecError(not_one_of(subject, name, names, "its variables are"))
     return {k: dims for k, dims in found.items() if only is None or k in only}
 
 

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from jsuper import files, store
 from jsuper.dataset import load
+from jsuper.expecting import expect_folder
 from jsuper.manifest import Manifest, manifest_of
 from jsuper.spec import SpecError
+from jsuper.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     import pandas
@@ -29,7 +31,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what text begins with that a sprea
 NETCDF = "h5netcdf"  # the library that writes it
 
 
-def export(run: str | Path, format: str, force: bool = False) -> Path:
+def export(run: str | Path, format: str = "csv", force: bool = False) -> Path:
     """Write a run's Dataset to RUN/results.csv, results.nc or results.parquet.
 
     netCDF has all variables; csv and parquet have a row per model, with the variables that are one
@@ -44,14 +46,17 @@ def export(run: str | Path, format: str, force: bool = False) -> Path:
         Path of the file.
 
     Raises:
+        TypeError: `run` is not a path.
         FileNotFoundError: there is no run folder at `run`.
         SpecError: the format is not known, the file exists and `force` is false, or a library that
             the format needs is not installed.
         RunError: the manifest cannot be read, or the results do not fit in the free memory.
         OSError: the file cannot be written; one from before is untouched.
     """
+    expect_folder("run", run, "jsuper.export('runs/activations', 'csv')")
     if format not in SUFFIXES:
-        raise SpecError(f"format={format!r} is not one of {', '.join(SUFFIXES)}")
+        hint = did_you_mean(format, SUFFIXES)
+        raise SpecError(f"format={format!r} is not one of {', '.join(SUFFIXES)}{hint}")
     folder = Path(run)
     path = folder / f"results.{SUFFIXES[format]}"
     manifest = manifest_of(folder)

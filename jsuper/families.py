@@ -28,11 +28,13 @@ A family is a package with four modules, a fifth that may be there, and a script
 
 from __future__ import annotations
 
+from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from jsuper.spec import BaseSweep, SpecError, did_you_mean
+from jsuper.spec import BaseSweep, SpecError
+from jsuper.suggestions import not_one_of
 
 FAMILIES = {"toy": "jsuper.toy", "factorization": "jsuper.factorization"}
 
@@ -40,10 +42,8 @@ FAMILIES = {"toy": "jsuper.toy", "factorization": "jsuper.factorization"}
 def spec_of(model: str) -> Any:
     """The family's `spec` module; an unknown name is refused with the close match."""
     if not isinstance(model, str) or model not in FAMILIES:
-        raise SpecError(
-            f"model={model!r} is not known{did_you_mean(model, FAMILIES)}; "
-            f"it is one of {', '.join(FAMILIES)}"
-        )
+        subject = f"model={model!r} is not known"
+        raise SpecError(not_one_of(subject, model, FAMILIES, "it is one of"))
     return import_module(FAMILIES[model] + ".spec")
 
 
@@ -76,6 +76,22 @@ def figures_of(model: str) -> Any:
     return import_module(FAMILIES[model] + ".figures")
 
 
+def model_with(field: str) -> str | None:
+    """The first family that has a field of this name; None where no family has it."""
+    for model in FAMILIES:
+        if field in (f.name for f in fields(spec_of(model).Sweep)):
+            return model
+    return None
+
+
 def sweep_from_dict(data: dict[str, Any]) -> BaseSweep:
     """A sweep of the family that `data["model"]` names (the toy model by default)."""
-    return spec_of(data.get("model", "toy")).Sweep.from_dict(data)
+    cls = spec_of(data.get("model", "toy")).Sweep
+    own = {"model", *(f.name for f in fields(cls))}
+    for key in data:
+        if key not in own and (other := model_with(key)):
+            raise SpecError(
+                f"{key!r} is a field of the model {other!r}, and this is {cls.model!r}: "
+                f"add model = {other!r}, or leave it out"
+            )
+    return cls.from_dict(data)

@@ -5,15 +5,34 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
-from jsuper import families
-from jsuper.spec import BaseSweep, SpecError, digest, flag, metavar, read_toml
+from jsuper import families, sharing
+from jsuper.arguments import FLOAT, INT, as_flag, flag_name, number, read, refuse_commas, truth
+from jsuper.spec import (
+    BaseSweep,
+    SpecError,
+    choice,
+    digest,
+    flag,
+    integer,
+    metavar,
+    read_toml,
+    real,
+)
+from jsuper.suggestions import did_you_mean, not_one_of
 
 PRESETS = Path(__file__).parent / "presets"
 DEFAULT_PRESET = "activations"
+PLATFORMS = ("auto", "cpu", "gpu", "tpu")
+BATCHINGS = ("auto", "reference", "sequential", "rows", "vmapped", "fused")  # as in plan.py
+ENGINES = ("local", "ray")
+
+
+def _names(options: tuple[str, ...]) -> Any:
+    return tyro.conf.arg(metavar="{" + ",".join(options) + "}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,18 +43,18 @@ class RunOptions:
     """run folder; runs/<preset>, with a hash where flags change the preset, by default"""
     platform: str = "auto"
     """auto, cpu, gpu or tpu; fails where it is not there"""
-    workers: int | None = None
+    workers: Annotated[int | None, INT] = None
     """threads on a CPU; one per core by default"""
-    plan: Literal["auto", "reference", "sequential", "rows", "vmapped", "fused"] = "auto"
+    plan: Annotated[str, _names(BATCHINGS)] = "auto"
     """how models are batched; reference: whole batches, one model after another; vmapped and fused
     are for accelerators, slow and large on a CPU"""
-    engine: Literal["local", "ray"] = "local"
+    engine: Annotated[str, _names(ENGINES)] = "local"
     """where chunks are trained: here, or by the tasks of a Ray cluster (needs jsuper[cluster])"""
     address: str | None = None
     """of the Ray cluster, or auto; a new one of this machine alone by default"""
     shard: str | None = None
     """i/N: train the i-th (from 1) of N shares of the chunks, and leave the others to others"""
-    grace: float = 30.0
+    grace: Annotated[float, FLOAT] = 30.0
     """seconds in which blocks that are nearly done are finished after SIGTERM, SIGINT or SIGUSR1"""
     dry_run: bool = False
     """print the plan and end"""
@@ -45,6 +64,31 @@ class RunOptions:
     """do not write the run folder's report.html at the end"""
     no_cache: bool = False
     """do not keep compiled programs in a per-user folder"""
+
+    def checked(self) -> RunOptions:
+        """The options with numbers in place of text.
+
+        Raises:
+            SpecError: one of them is not allowed.
+        """
+        check_platform(self.platform)
+        choice(*BATCHINGS)("plan", self.plan)
+        choice(*ENGINES)("engine", self.engine)
+        workers = None if self.workers is None else check_workers("workers", self.workers)
+        if self.shard is not None:
+            sharing.shard_of(self.shard)
+        return dataclasses.replace(self, workers=workers, grace=check_grace("grace", self.grace))
+
+
+check_workers = integer(1, hint="leave it out for one a core")
+check_grace = real(0, hint="it is a number of seconds; try 30")
+
+
+def check_platform(platform: str) -> None:
+    """Raise SpecError unless this is the name of a platform."""
+    if platform not in PLATFORMS:
+        hint = did_you_mean(platform, PLATFORMS)
+        raise SpecError(f"platform={platform!r} is not one of {', '.join(PLATFORMS)}{hint}")
 
 
 def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
@@ -71,37 +115,31 @@ def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
             ("sweep", tyro.conf.OmitArgPrefixes[flags], dataclasses.field(default=flags())),
         ],
     )
-    parsed: Any = tyro.cli(
-        command,
-        prog="sweep.py",
-        description=_description(type(start)),
-        args=rest,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
-    given = {f.name: getattr(parsed.sweep, f.name) for f in dataclasses.fields(flags)}
-    changed = {k: v for k, v in given.items() if v != getattr(flags(), k)}
-    for f in dataclasses.fields(start):
-        if f.name in changed and _words(f):
-            changed[f.name] = tuple(word == "true" for word in changed[f.name])
-    if any(word.split("=")[0] == "--seeds" for word in rest):  # one number is a count
-        changed["seeds"] = given["seeds"] if len(given["seeds"]) > 1 else given["seeds"][0]
+    parsed: Any = read(command, rest, "jsuper sweep", _all_flags(start), _description(type(start)))
+    given = {flag_name(word) for word in rest if word.startswith("--")}
+    changed = {
+        f.name: _value(f, getattr(parsed.sweep, f.name))
+        for f in dataclasses.fields(start)
+        if f.name in given
+    }
     return families.sweep_from_dict(data | changed), parsed.run, name
+
+
+def _all_flags(start: BaseSweep) -> list[str]:
+    options = [f.name for f in (*dataclasses.fields(start), *dataclasses.fields(RunOptions))]
+    return [*options, "preset", "config", "model"]
 
 
 def _refuse_others(words: list[str], start: BaseSweep) -> None:
     """Raise SpecError where a flag is a field of another family alone, and say of which."""
-    own = {f.name for f in dataclasses.fields(start)} | {
-        f.name for f in dataclasses.fields(RunOptions)
-    }
+    own = set(_all_flags(start))
     for word in words:
-        flag = word.split("=")[0].removeprefix("--").replace("-", "_")
-        for model in families.FAMILIES:
-            theirs = {f.name for f in dataclasses.fields(families.spec_of(model).Sweep)}
-            if word.startswith("--") and flag in theirs - own:
-                raise SpecError(
-                    f"{word} is a field of the model {model!r}, and this is {start.model!r}: "  # type: ignore[attr-defined]
-                    f"begin with --model {model}, or with a preset of it"
-                )
+        name = flag_name(word)
+        if word.startswith("--") and name not in own and (model := families.model_with(name)):
+            raise SpecError(
+                f"{as_flag(name)} is a field of the model {model!r}, and this is {start.model!r}: "
+                f"begin with --model {model}, or with a preset of it"
+            )
 
 
 def _refuse(message: str) -> None:
@@ -113,35 +151,60 @@ def _start(preset: str | None, config: str | None, model: str | None) -> tuple[d
     if model is not None:
         return {"model": model}, model
     if config is not None:
-        return read_toml(config), Path(config).stem
+        data = read_toml(config)
+        options = [f.name for f in dataclasses.fields(RunOptions)]
+        for key in [k for k in data if k in options]:
+            raise SpecError(
+                f"{key!r} in {config} says how to run, not what: leave it out of the file, and "
+                f"give the flag {as_flag(key)}"
+            )
+        return data, Path(config).stem
     name = preset or DEFAULT_PRESET
     if name not in _presets():
-        raise SpecError(f"preset={name!r} is not known; the presets are {', '.join(_presets())}")
+        subject = f"preset={name!r} is not known"
+        raise SpecError(not_one_of(subject, name, _presets(), "the presets are"))
     return read_toml(PRESETS / f"{name}.toml"), name
 
 
 def _flag(f: dataclasses.Field, value: Any) -> tuple[str, Any, Any]:
-    """A field of a sweep as a tyro argument: several values are a space-separated list."""
-    kind = {"INT": int, "FLOAT": float}.get(metavar(f.metadata["check"]).split()[0], str)
-    if isinstance(value, bool):
-        return f.name, _annotated(bool, f, None), dataclasses.field(default=value)
-    if _words(f):
-        kind, value = Literal["true", "false"], tuple(str(v).lower() for v in value)
-    if f.name == "seeds":
-        default = value if isinstance(value, tuple) else (value,)
-        return f.name, _annotated(tuple[int, ...], f, "INT ..."), dataclasses.field(default=default)
-    several = f.metadata["axis"] or metavar(f.metadata["check"]).endswith("...")
-    shown = metavar(f.metadata["check"]).removesuffix(" ...") + (" ..." if several else "")
-    if several and value is None:
-        kind, value = tuple[kind, ...], ()
-    elif several:
-        kind = tuple[kind, ...]
-    return f.name, _annotated(kind, f, shown), dataclasses.field(default=value)
+    """A field of a sweep as a tyro argument: several values are a space-separated list.
+
+    Values are text here; `_value` says what they mean.
+    """
+    shown = "INT" if f.name == "seeds" else metavar(f.metadata["check"]).removesuffix(" ...")
+    if not _is_list(f) and f.metadata["check"] is not flag:
+        return f.name, _annotated(str, f, shown), dataclasses.field(default=str(value))
+    # without a value `--watch` is true
+    shown = f"{shown} ..." if _is_list(f) else f"[{shown}]"
+    values = value if isinstance(value, tuple) else () if value is None else (value,)
+    words = tuple(str(v).lower() if isinstance(v, bool) else str(v) for v in values)
+    return f.name, _annotated(tuple[str, ...], f, shown), dataclasses.field(default=words)
 
 
-def _words(f: dataclasses.Field) -> bool:
-    """Whether a field is given as the words true and false: an axis of them."""
-    return f.metadata["axis"] and f.metadata["check"] is flag
+def _is_list(f: dataclasses.Field) -> bool:
+    """Whether a flag takes several values."""
+    return f.name == "seeds" or f.metadata["axis"] or metavar(f.metadata["check"]).endswith("...")
+
+
+def _value(f: dataclasses.Field, given: Any) -> Any:
+    """What the words after a flag say of its field, for the field's own check.
+
+    Raises:
+        SpecError: commas separate them, or there are too many.
+    """
+    check = f.metadata["check"]
+    kind = metavar(check).split()[0]
+    meaning = number if kind in ("INT", "FLOAT") or f.name == "seeds" else str
+    meaning = truth if check is flag else meaning
+    if isinstance(given, str):
+        return meaning(given)
+    if check is flag and not f.metadata["axis"]:
+        if len(given) > 1:
+            raise SpecError(f"{f.name} takes one value, true or false, and not {len(given)}")
+        return truth(given[0]) if given else True
+    refuse_commas(f.name, given)
+    values = tuple(meaning(word) for word in given)
+    return values[0] if f.name == "seeds" and len(values) == 1 else values  # one is a count
 
 
 def _annotated(kind: Any, f: dataclasses.Field, shown: str | None) -> Any:

@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from jsuper import cli
+from jsuper.arguments import read
 from jsuper.status import problems, status_of, words
 from jsuper.text import printable
 
@@ -26,10 +27,7 @@ class StatusOptions:
 
 def status(argv: list[str]) -> int:
     """`jsuper status RUN`."""
-    options = tyro.cli(
-        StatusOptions, prog="jsuper status", args=argv, config=(tyro.conf.FlagCreatePairsOff,)
-    )
-    return cli.reported(lambda: _show(options))
+    return cli.reported(lambda: _show(read(StatusOptions, argv, "jsuper status")))
 
 
 def _show(options: StatusOptions) -> int:
@@ -49,8 +47,7 @@ class VerifyOptions:
 
 def verify(argv: list[str]) -> int:
     """`jsuper verify RUN`."""
-    options = tyro.cli(VerifyOptions, prog="jsuper verify", args=argv)
-    return cli.reported(lambda: _check(options.run))
+    return cli.reported(lambda: _check(read(VerifyOptions, argv, "jsuper verify").run))
 
 
 def _check(run: str) -> int:

@@ -18,13 +18,26 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jsuper.jax_config import shielded
+from jsuper.spec import MAX_SEED, integer
 
 INIT, DATA, DROPOUT, EVALUATION, EVALUATION_BATCH, GATE, TARGET, SUPPORT, SCRUBBING = range(9)
+
+_check_seed = integer(0, MAX_SEED)
 
 
 @shielded()
 def seed_key(seed: ArrayLike) -> jax.Array:
-    """The key of a seed: root key 0 (threefry2x32) folded with `seed`, 0 <= seed < 2**32."""
+    """The key of a seed: root key 0 (threefry2x32) folded with `seed`, 0 <= seed < 2**32.
+
+    Raises:
+        TypeError: the seed is an array of other numbers.
+        SpecError: it is not a whole number in that range. Values of arrays are not checked.
+    """
+    if isinstance(seed, (jax.Array, np.ndarray)):
+        if not jnp.issubdtype(seed.dtype, jnp.integer):
+            raise TypeError(f"seed is an array of {seed.dtype}, not whole numbers; for example 7")
+    else:
+        seed = _check_seed("seed", seed)
     return jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), jnp.asarray(seed, jnp.uint32))
 
 

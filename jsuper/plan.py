@@ -12,7 +12,8 @@ import jax
 from jsuper import families, jax_config
 from jsuper.grid import Chunk, Group, partition
 from jsuper.reading import free_bytes
-from jsuper.spec import BaseSweep, SpecError
+from jsuper.spec import BaseSweep, SpecError, integer
+from jsuper.suggestions import did_you_mean
 
 Device = Any  # jax.Device, which type checkers take for a variable
 PLATFORMS = ("auto", "cpu", "gpu", "tpu")
@@ -51,6 +52,16 @@ class Plan:
         return len(self.worker_devices)
 
     @property
+    def threads(self) -> int:
+        """Number of workers in one process."""
+        return self.workers
+
+    @property
+    def memory_of(self) -> str:
+        """What the expected memory is that of, where it is not this process."""
+        return ""
+
+    @property
     def words(self) -> str:
         """What is said of the batching."""
         return {
@@ -79,11 +90,17 @@ def make_plan(platform: str = "auto", workers: int | None = None, batching: str 
         batching: one of BATCHINGS; auto is vmapped on accelerators.
 
     Raises:
-        SpecError: the platform is not there, the batching is not known, or JAX is configured in a
+        SpecError: the platform is not there, an argument is not allowed, or JAX is configured in a
             way that jsuper cannot work with.
     """
     if batching not in BATCHINGS:
-        raise SpecError(f"plan={batching!r} is not one of {', '.join(BATCHINGS)}")
+        hint = did_you_mean(batching, BATCHINGS)
+        raise SpecError(f"plan={batching!r} is not one of {', '.join(BATCHINGS)}{hint}")
+    if platform not in PLATFORMS:
+        hint = did_you_mean(platform, PLATFORMS)
+        raise SpecError(f"platform={platform!r} is not one of {', '.join(PLATFORMS)}{hint}")
+    if workers is not None:
+        workers = integer(1, hint="leave it out for one a core")("workers", workers)
     jax_config.check()
     jax_config.check_devices()
     try:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsuper import sharing, store
 from jsuper.diverged import describe
+from jsuper.expecting import expect, expect_folder
 from jsuper.grid import Chunk, Setting, missing
 from jsuper.manifest import check_extends, read_manifest, rebuilt, write_manifest
 from jsuper.spec import BaseSweep, SpecError, plain
@@ -47,10 +48,14 @@ class Job:
     shard: sharing.Shard | None = None  # which share of the chunks is this process's; None: all
 
     @property
+    def share(self) -> list[Chunk]:
+        """Chunks of this process's share, finished or not."""
+        return sharing.share(self.chunks, self.shard)
+
+    @property
     def todo(self) -> list[Chunk]:
         """Chunks that this process still has to train."""
-        mine = sharing.share(self.chunks, self.shard)
-        return [c for c in mine if c.name not in self.done]
+        return [c for c in self.share if c.name not in self.done]
 
     @property
     def lost_manifest(self) -> bool:
@@ -289,6 +294,7 @@ def run(
         The Dataset that `jsuper.load(out)` gives; `attrs["timing"]` says where the time went.
 
     Raises:
+        TypeError: an argument is of another type; says what is expected.
         SpecError: the sweep, the platform or the folder cannot be used.
         RunError: the folder's manifest cannot be read, or the folder has a link where files of the
             run would be written.
@@ -297,12 +303,17 @@ def run(
     Warns:
         RuntimeWarning: some models are not finite: how many of which, and from which step on.
     """
+    example = "jsuper.run(jsuper.Sweep(activation='relu', sparsity=0.9))"
+    expect("sweep", sweep, BaseSweep, "a Sweep", example)
+    if out is not None:
+        expect_folder("out", out, "jsuper.run(sweep, out='runs/mine')")
     from jsuper.counters import Progress
     from jsuper.dataset import load
-    from jsuper.plan import make_plan
+    from jsuper.plan import Plan, make_plan
     from jsuper.programs import use_compilation_cache
     from jsuper.progress import reporter
 
+    expect("plan", plan, (str, Plan, type(None)), "a name", "jsuper.run(sweep, plan='reference')")
     use_compilation_cache()
     began = time.perf_counter()
     if plan is None or isinstance(plan, str):

@@ -10,18 +10,19 @@ on those declarations and knows no family.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import hashlib
 import json
 import math
 import numbers
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, Union
 
 from jsuper.reading import LARGEST_TOML, parse_toml
+from jsuper.suggestions import not_one_of
 from jsuper.text import shown
 
 T = TypeVar("T")
@@ -125,10 +126,8 @@ def choice(*options: str) -> Check:
 
     def check(name: str, value: Any) -> str:
         if value not in options:
-            raise SpecError(
-                f"{name}={value!r} is not known{did_you_mean(value, options)}; "
-                f"it is one of {', '.join(options)}"
-            )
+            subject = f"{name}={value!r} is not known"
+            raise SpecError(not_one_of(subject, value, options, "it is one of"))
         return value
 
     check.metavar = "{" + ",".join(options) + "}"  # type: ignore[attr-defined]
@@ -175,12 +174,6 @@ def metavar(check: Check) -> str:
     return getattr(check, "metavar", "VALUE")
 
 
-def did_you_mean(value: Any, options: Iterable[str]) -> str:
-    """'; did you mean X?' where an option is close, else nothing."""
-    close = difflib.get_close_matches(str(value)[:100], list(options), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
 def _refuse_duplicates(name: str, values: tuple) -> None:
     seen = set()
     for value in values:
@@ -211,6 +204,20 @@ class BaseSweep:
     )
 
     unpaired: bool = static(False, "give every model its own draws, not only every seed", flag)
+
+    def __new__(cls, *args: Any, **given: Any) -> Self:
+        """Refuse values without a field, and unknown fields, with what was probably meant."""
+        if args:
+            raise TypeError(
+                f"a Sweep takes its fields by name, and {args[0]!r} has none; write for example "
+                f"jsuper.Sweep(activation='relu', sparsity=0.9)"
+            )
+        known = [f.name for f in fields(cls)]
+        for key in given:
+            if key not in known:
+                subject = f"{key!r} is not a field of the model {cls.model!r}"
+                raise SpecError(not_one_of(subject, key, known, "the fields are"))
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -298,13 +305,6 @@ class BaseSweep:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """A sweep from plain data; unknown keys are refused with the close match named."""
-        known = [f.name for f in fields(cls)]
-        for key in data:
-            if key not in known and key != "model":
-                raise SpecError(
-                    f"{key!r} is not a field of the model {cls.model!r}"
-                    f"{did_you_mean(key, known)}; the fields are {', '.join(known)}"
-                )
         return cls(**{k: v for k, v in data.items() if k != "model"})
 
 
@@ -313,11 +313,27 @@ def _checked(f: Field, value: Any) -> Any:
     if not f.metadata["axis"]:
         return check(f.name, value)
     single = isinstance(value, str) or not isinstance(value, Iterable) or _is_scalar_array(value)
+    if isinstance(value, str) and (parts := split_at_commas([value])):
+        listed = parts if metavar(check) == "NAME" else f"[{', '.join(parts)}]"
+        raise SpecError(f"{f.name}={value!r} is one text; give a list of values: {listed}")
     values = tuple(check(f.name, v) for v in ((value,) if single else value))
     if not values:
         raise SpecError(f"{f.name}=[] is empty; give at least one value")
     _refuse_duplicates(f.name, values)
     return values
+
+
+def split_at_commas(words: list[str]) -> list[str]:
+    """The values that words with commas in them mean; none where no comma separates values.
+
+    Commas between brackets belong to a value: `name(1, 2)`.
+    """
+    text = " ".join(words).strip()
+    if text[:1] in ("[", "("):  # a list as Python writes it
+        text = text.strip("[]()")
+    if not (parts := re.split(r",(?![^()]*\))", text))[1:]:
+        return []
+    return [word for part in parts if (word := part.strip(" '\""))]
 
 
 def _is_scalar_array(value: Any) -> bool:

@@ -28,34 +28,70 @@ MOST_TABLES = 4
 
 
 def plan_text(job: Job, plan: Plan) -> str:
-    """The plan: models, devices, chunks, expected memory and time, folder."""
+    """The plan: models, shares, devices, chunks, expected memory and time, folder.
+
+    Memory, time and chunks are those of this process's share; the results are those of all.
+    """
     from jsuper.plan import expected_seconds
 
     sweep, todo = job.sweep, job.todo
-    models = sum(c.n_models for c in job.chunks)
     axes = " x ".join(f"{len(v)} {k}" for k, v in sweep.axes.items())
-    largest = max((c.n_models for c in todo), default=0)
-    left = sum(c.n_models for c in todo)
-    already = f", {models - left} done already" if models > left else ""
     steps = sorted({c.static["steps"] for c in job.chunks})
-    memory = f"about {memory_bytes(todo, plan) / 2**30:.1f} GiB"
+    memory = f"about {memory_bytes(todo, plan) / 2**30:.1f} GiB{plan.memory_of}"
     lines = [
-        f"model    {sweep.model}: {axes} x {sweep.seed_count} seeds = {models:,} models, "
-        f"{' and '.join(f'{s:,}' for s in steps)} steps each{already}",
+        f"model    {sweep.model}: {axes} x {sweep.seed_count} seeds = "
+        f"{_models(job.chunks):,} models, {' and '.join(f'{s:,}' for s in steps)} steps each"
+        + _done_text(job, job.chunks, "already"),
+        *([share_text(job)] if job.shard else []),
         f"device   {plan.describe()}",
-        f"chunks   {len(todo)} to do, of up to {largest} models; a finished one is never run again",
+        f"chunks   {chunks_text(job)}",
         f"memory   {memory}, results {size_text(job.chunks)}",
-        f"time     {time_text(expected_seconds(plan, todo))}",
+        f"time     {time_text(expected_seconds(plan, todo)) if todo else 'nothing to train'}",
         f"folder   {printable(job.folder)}",
     ]
     return "\n".join([*(f"note     {n}" for n in sweep.notes()), *lines])
 
 
+def share_text(job: Job) -> str:
+    """How many models this share and the others have, and how many of them are done."""
+    assert job.shard is not None
+    mine = {c.name for c in job.share}
+    others = [c for c in job.chunks if c.name not in mine]
+    number, count = job.shard
+    return (
+        f"share    {number}/{count}: {_models(job.share):,} models"
+        f"{_done_text(job, job.share)}; the other shares: {_models(others):,} models"
+        f"{_done_text(job, others)}"
+    )
+
+
+def chunks_text(job: Job) -> str:
+    """How many chunks are to do, how large they are, and how many are damaged."""
+    todo = job.todo
+    if not todo:
+        return "none to do"
+    damaged = len({c.name for c in job.damaged} & {c.name for c in todo})
+    return (
+        f"{len(todo)} to do{f' ({damaged} of them damaged)' if damaged else ''}, of up to "
+        f"{max(c.n_models for c in todo)} models; a finished one is never run again"
+    )
+
+
+def _models(chunks: list[Chunk]) -> int:
+    return sum(c.n_models for c in chunks)
+
+
+def _done_text(job: Job, chunks: list[Chunk], when: str = "") -> str:
+    """', 4 done' for the models of finished chunks; nothing where there are none."""
+    done = _models([c for c in chunks if c.name in job.done])
+    return f", {done:,} done {when}".rstrip() if done else ""
+
+
 def memory_bytes(chunks: list[Chunk], plan: Plan) -> float:
-    """Rough peak of the process: the program itself, batches and chunks in work."""
+    """Rough peak of a process: the program itself, batches and chunks in work."""
     batch = max((8.0 * families.spec_of(c.model).work(c.static)[1] for c in chunks), default=0)
     results = max((result_bytes([c]) for c in chunks), default=0.0)
-    return PROCESS_BYTES + plan.workers * (WORKING_ARRAYS * batch / 8 + 2 * results)
+    return PROCESS_BYTES + plan.threads * (WORKING_ARRAYS * batch / 8 + 2 * results)
 
 
 def result_bytes(chunks: list[Chunk]) -> float:

@@ -489,8 +489,8 @@ def test_unknown_name_gives_the_close_match(text, close):
 @pytest.mark.parametrize(
     "text, problem",
     [
-        ("zzz", "is not known. Known: relu"),
-        ("", "is not known. Known: relu"),
+        ("zzz", "is not known; known are relu"),
+        ("", "is not known; known are relu"),
         ("relu(1)", "relu takes no parameter"),
         ("relu()", "relu takes no parameter"),
         ("elu()", "'' is not one number: alpha must be finite and >= 0"),

@@ -149,8 +149,8 @@ def test_bad_input_is_refused_and_nothing_written(sweep, tmp_path, flags, said):
     [
         ("--spasity 0.5", "--spasity"),
         ("--spars 0.5", "--spars"),
-        ("--steps many", "--steps"),
-        ("--steps 10.5", "--steps"),
+        ("--steps many", "steps='many' is not a whole number"),
+        ("--steps 10.5", "steps=10.5 is not a whole number"),
         ("--out", "--out"),
     ],
 )
@@ -605,15 +605,17 @@ def test_the_installed_command_dispatches(capsys, whole, tmp_path):
     [
         (["--version"], 0, jsuper.__version__),
         (["--help"], 0, "sweep"),
-        ([], 2, "command"),
+        ([], 2, "commands"),
         (["swep"], 2, "swep"),
         (["export"], 2, "jsuper export --help"),
     ],
 )
 def test_the_installed_command_explains_itself(capsys, arguments, code, said):
-    with pytest.raises(SystemExit) as stop:
-        cli.main(arguments)
-    assert stop.value.code == code
+    try:
+        ended = cli.main(arguments)
+    except SystemExit as stop:
+        ended = stop.code
+    assert ended == code
     out, error = capsys.readouterr()
     assert said in (error if code else out)
 

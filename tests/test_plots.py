@@ -199,11 +199,13 @@ def test_further_dimensions_are_named_with_a_way_to_select(ds):
 
 
 def test_names_that_are_not_there_are_said(ds):
-    with pytest.raises(ValueError, match="no variable 'los'; it has loss, .*analyze"):
+    with pytest.raises(
+        ValueError, match="no variable 'los'; did you mean 'loss'. It has loss, .*analyze"
+    ):
         heatmap(ds, "los")
     with pytest.raises(ValueError, match="no dimension 'rate', .* it has activation, sparsity"):
         heatmap(ds, "loss", axes=("activation", "rate"))
-    with pytest.raises(ValueError, match="ds is a ndarray"):
+    with pytest.raises(TypeError, match="ds is an array, not the Dataset"):
         curve(ds.loss.values, "loss")
     with pytest.raises(ValueError, match="across='seed' cannot be the x axis"):
         curve(ds, "loss", across="seed")

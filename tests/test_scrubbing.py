@@ -642,6 +642,6 @@ def test_the_command_refuses(tmp_path, run, capsys):
     assert commands.scrub([str(tmp_path)]) == 2
     assert "not a run folder" in capsys.readouterr().err
     assert commands.scrub([str(run), "--overlap", "2"]) == 2
-    assert "overlap=2.0 is not in (0, 1]; try 0.1" in capsys.readouterr().err
+    assert "overlap=2 is not in (0, 1]: try 0.1" in capsys.readouterr().err
     with pytest.raises(ValueError, match="nothing to scrub"):
         scrubbing_of("factorization")

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from jsuper.expecting import expect_array
+
 Array = Any  # numpy.ndarray or jax.Array
 
 _RANGES: dict[str, Callable[[Array], Array]] = {
@@ -32,6 +34,7 @@ def floating(a: Array) -> Array:
 
     Half precision becomes float32: sums of squares, and singular values, need it.
     """
+    expect_array("the array", a, "ds.W.values")
     if np.ma.is_masked(a):
         raise ValueError("the array is masked; fill it first, e.g. with a.filled(np.nan)")
     a = a if isinstance(a, jax.Array) else np.asarray(a)
@@ -44,6 +47,7 @@ def floating(a: Array) -> Array:
 
 def in_range(name: str, values: Array, allowed: str) -> Array:
     """Floats, checked against a range; traced values are not known yet and pass."""
+    expect_array(name, values, f"numbers in {allowed}")
     values = floating(values)
     if not isinstance(values, Tracer):
         known = np.asarray(values)

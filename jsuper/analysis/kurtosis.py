@@ -40,6 +40,7 @@ from jsuper.analysis.arrays import (
     whole_number,
 )
 from jsuper.analysis.superposition import directions
+from jsuper.expecting import described
 from jsuper.jax_config import shielded
 
 UNINFORMATIVE = 3  # hidden units or fewer
@@ -245,6 +246,11 @@ def against_rotations(
     Raises:
         ValueError: rotations < 100.
     """
+    if not callable(statistic):
+        raise TypeError(
+            f"statistic is {described(statistic)}, not a function of W; for example "
+            "against_rotations(alignment, W)"
+        )
     if rotations < 100:
         raise ValueError(f"rotations={rotations} is not >= 100: too few for a z-score")
     xp, W = weights(W)

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from jsuper.expecting import expect_array
+
 EXACT = 1e-12  # of the largest value: differences that agree to this are rounding
 BLOCK = 2**22  # numbers that resampling holds at once
 
@@ -225,6 +227,9 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
 def _pairs(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, np.ndarray, int]:
     """Both as floats without the pairs that hold a NaN, and how many those were."""
+    example = "a = ds.loss.sel(activation='relu', sparsity=0.9).values"
+    expect_array("a", a, example)
+    expect_array("b", b, example)
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.ndim != 1 or a.shape != b.shape:
         raise ValueError(f"a has shape {a.shape} and b {b.shape}; give one value per seed, paired")

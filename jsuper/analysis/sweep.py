@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jsuper import families
+from jsuper.expecting import expect_dataset
 from jsuper.store import OK
+from jsuper.suggestions import not_one_of
 
 if TYPE_CHECKING:
     import xarray
@@ -25,8 +27,10 @@ def analyze(ds: xarray.Dataset) -> xarray.Dataset:
         ds: of `jsuper.run` or `jsuper.load`, or a selection of it (`ds.sel(activation="relu")`).
 
     Raises:
+        TypeError: ds is not a Dataset.
         ValueError: ds does not come from a sweep, or lacks variables that the metrics need.
     """
+    expect_dataset(ds, "jsuper.analyze(jsuper.load('runs/activations'))")
     family = families.measures_of(_model(ds))
     _check(ds, ("status", *family.NEEDS))
     whole = ds.assign(family.measure(ds))
@@ -45,9 +49,11 @@ def scrub_all(ds: xarray.Dataset, overlap: float = 0.1) -> xarray.Dataset:
         overlap: least |cos(W_i, W_j)| that joins two features in a cluster, in (0, 1].
 
     Raises:
+        TypeError: ds is not a Dataset.
         ValueError: ds does not come from a sweep, its family cannot be scrubbed, it lacks
             variables, or overlap is out of range.
     """
+    expect_dataset(ds, "jsuper.scrub_all(jsuper.load('runs/activations'))")
     family = families.scrubbing_of(_model(ds))
     _check(ds, ("status", *families.measures_of(_model(ds)).NEEDS))
     whole = ds.assign(family.measure(ds, overlap=overlap))
@@ -65,8 +71,10 @@ def best(ds: xarray.Dataset, by: str = "loss") -> xarray.Dataset:
         by: a variable with one value per model.
 
     Raises:
+        TypeError: ds is not a Dataset.
         ValueError: `by` is not such a variable, or ds has no dimension seed.
     """
+    expect_dataset(ds, "jsuper.best(jsuper.load('runs/activations'), by='loss')")
     if "seed" not in ds.dims or "status" not in ds:
         raise ValueError("ds has no dimension seed or no status; give the Dataset of run or load")
     if not ds["status"].size:
@@ -74,7 +82,9 @@ def best(ds: xarray.Dataset, by: str = "loss") -> xarray.Dataset:
     lead = set(ds["status"].dims)
     usable = [str(k) for k, v in ds.data_vars.items() if set(v.dims) == lead and k != "status"]
     if by not in usable:
-        raise ValueError(f"by={by!r} is not a variable per model; it is one of {', '.join(usable)}")
+        raise ValueError(
+            not_one_of(f"by={by!r} is not a variable per model", by, usable, "it is one of")
+        )
     ranked = ds[by].where(ds["status"] == OK).fillna(np.inf)
     chosen = ds.isel(seed=ranked.argmin("seed"))
     none = (ranked == np.inf).all("seed")

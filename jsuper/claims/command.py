@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any
-
-import tyro
+from typing import Annotated, Any
 
 import jsuper
 from jsuper import cli
+from jsuper.arguments import INT, read
 from jsuper.claims.sweeps import SWEEPS
-from jsuper.flags import RunOptions
+from jsuper.flags import RunOptions, check_platform
 from jsuper.reading import CLAIMS_JSON, parse_json, read_text
-from jsuper.spec import SpecError
+from jsuper.spec import integer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +21,7 @@ class ClaimsOptions:
     """Decide the sources' claims: train the sweeps that they need, what is missing of them, and
     write OUT/claims.json, DOCS/claims.md, and a section in the report of every sweep."""
 
-    seeds: int = 10
+    seeds: Annotated[int, INT] = 10
     """number of seeds; claims on low-rank learning always have 100"""
     out: str | None = None
     """folder of the run folders and of claims.json; runs/claims, or runs/claims-N-seeds"""
@@ -37,15 +36,12 @@ class ClaimsOptions:
 
 def claims(argv: list[str] | None = None) -> int:
     """`jsuper claims`, also `python scripts/claims.py`."""
-    options = tyro.cli(
-        ClaimsOptions, prog="jsuper claims", args=argv, config=(tyro.conf.FlagCreatePairsOff,)
-    )
-    return cli.reported(lambda: _claims(options))
+    return cli.reported(lambda: _claims(read(ClaimsOptions, argv, "jsuper claims")))
 
 
 def _claims(options: ClaimsOptions) -> int:
-    if options.seeds < 2:
-        raise SpecError(f"seeds={options.seeds} is not >= 2: a verdict needs a spread over seeds")
+    integer(2, hint="a verdict needs a spread over seeds")("seeds", options.seeds)
+    check_platform(options.platform)
     ending = "" if options.seeds == 10 else f"-{options.seeds}-seeds"
     out = Path(options.out or f"runs/claims{ending}")
     cli.check_writable(out)

@@ -19,6 +19,7 @@ from jax import Array
 from jax.custom_batching import sequential_vmap
 
 from jsuper import keys, optimizers
+from jsuper.expecting import expect
 from jsuper.factorization import model
 from jsuper.factorization.model import Params, Target
 from jsuper.factorization.spec import Sweep, recorded_steps
@@ -118,7 +119,11 @@ def make_train(static: Static, sequential: bool = False) -> Train:
 
     Returns:
         A `Train`; call it with a setting and a key (`jsuper.seed_key(seed)`).
+
+    Raises:
+        TypeError: `static` is not a Static.
     """
+    expect("static", static, Static, "a Static of this module", "make_train(Static(rank=4))")
     stops = static.recorded
 
     def steps(state: State, setting: Setting, start: Array, n: int | Array, end: Array) -> State:

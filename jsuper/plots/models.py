@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jsuper.expecting import expect_array
 from jsuper.plots.style import GUIDE, SMALL, TITLE, own
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def weights(
     m, n = W.shape
     values = superposition.gram(W, None if W_dec is None else _one(W_dec))
     if b is not None:
+        expect_array("b", b, 'ds.b.sel(activation="relu", sparsity=0.9, seed=0)')
         b = np.asarray(b, dtype=float)
         if b.ndim == 1 and b.size > n:  # padded as W is
             b = b[~np.isnan(b)]
@@ -183,8 +185,10 @@ def _one(W: np.ndarray) -> np.ndarray:
     """One model's weights, in float64, without the NaN that pads a smaller model's.
 
     Raises:
+        TypeError: W is no array.
         ValueError: W is not one matrix.
     """
+    expect_array("W", W, 'ds.W.sel(activation="relu", sparsity=0.9, seed=0)')
     W = np.asarray(W, dtype=float)
     if W.ndim != 2 or 0 in W.shape:
         raise ValueError(

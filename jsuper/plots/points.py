@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jsuper.expecting import expect_array
 from jsuper.plots.reading import check, padded_with_zeros, said
 from jsuper.plots.style import (
     TITLE,
@@ -175,6 +176,7 @@ def _of_dataset(ds: xarray.Dataset, sparsity: Any) -> tuple[np.ndarray, np.ndarr
 
 def _of_weights(W: np.ndarray, sparsity: Any) -> tuple[np.ndarray, np.ndarray]:
     """W, and the sparsity of every model."""
+    expect_array("data", W, "ds.W.values, or ds itself")
     W = np.asarray(W, dtype=float)
     if W.ndim < 2 or 0 in W.shape:
         raise ValueError(f"W has shape {W.shape}; it is (..., hidden, feature)")

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from jsuper.expecting import expect, expect_dataset
 from jsuper.plots.style import activation_order
+from jsuper.suggestions import not_one_of
 
 if TYPE_CHECKING:
     import xarray
@@ -67,8 +69,9 @@ def _only(
     check(ds, variable, "status")
     for dim in dims:
         if dim not in ds.dims and dim not in ds.coords:
-            has = ", ".join(str(d) for d in ds["status"].dims) or "none"
-            raise ValueError(f"ds has no dimension {dim!r}, which the figure needs; it has {has}")
+            has = [str(d) for d in ds["status"].dims] or ["none"]
+            subject = f"ds has no dimension {dim!r}, which the figure needs"
+            raise ValueError(not_one_of(subject, dim, has, "it has"))
         if dim not in ds.dims:
             ds = (ds.drop_vars(dim) if ds[dim].ndim else ds).expand_dims(dim)  # seed, after `best`
     found = dict.fromkeys([*ds["status"].dims, *ds[variable].dims])
@@ -96,18 +99,16 @@ def check(ds: xarray.Dataset, *variables: str) -> None:
     """The variables are there, and so is a model.
 
     Raises:
-        ValueError: one is not; it names those that are.
+        TypeError: ds is not a Dataset.
+        ValueError: a variable is not there; it names those that are.
     """
-    import xarray as xr
-
-    if not isinstance(ds, xr.Dataset):
-        raise ValueError(f"ds is a {type(ds).__name__}; give the Dataset of run, load or analyze")
+    expect_dataset(ds, "jsuper.plots.heatmap(jsuper.load('runs/activations'), 'loss')")
     for name in variables:
+        expect("variable", name, str, "the name of one variable", "'loss_over_constant'")
         if name not in ds.data_vars:
-            has = ", ".join(str(v) for v in ds.data_vars)
-            raise ValueError(
-                f"ds has no variable {name!r}; it has {has}. jsuper.analyze(ds) adds the metrics"
-            )
+            has = [str(v) for v in ds.data_vars]
+            message = not_one_of(f"ds has no variable {name!r}", name, has, "it has")
+            raise ValueError(f"{message}. jsuper.analyze(ds) adds the metrics")
         if not ds[name].size:
             raise ValueError(f"ds has no models left: its sizes are {dict(ds[name].sizes)}")
 

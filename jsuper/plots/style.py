@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jsuper.expecting import expect
 from jsuper.text import printable
 from jsuper.toy.names import KNOWN, parse_activation
 
@@ -107,9 +108,12 @@ def ramp(count: int) -> list[dict[str, Any]]:
 
 def own(ax: Axes | None, width: float = 8.5, height: float = 4.6) -> Axes:
     """The Axes given, or those of a new figure of a size in inches."""
-    if ax is not None:
-        return ax
     import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
+
+    if ax is not None:
+        expect("ax", ax, Axes, "an Axes", "ax=plt.subplots()[1]")
+        return ax
 
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from jsuper import families
 from jsuper.dataset import load
+from jsuper.expecting import expect_folder
 from jsuper.files import RunError, check_file, write_text
 from jsuper.reading import CLAIMS_JSON, json_limit, parse_json, read_text
 from jsuper.report.claims import checked
@@ -38,12 +39,14 @@ def write(run: str | Path) -> Path:
     """Analyse a run folder, finished or not, and write its `report.html`.
 
     Raises:
+        TypeError: `run` is not a path.
         FileNotFoundError: there is no run folder at `run`.
         RunError: its manifest, or its claims.json, cannot be read, or report.html is not a file.
         OSError: the page cannot be written.
     """
     from jsuper.analysis import analyze
 
+    expect_folder("run", run, "jsuper.report.write('runs/activations')")
     folder = Path(run)
     path = folder / "report.html"
     check_file(path)  # before the work

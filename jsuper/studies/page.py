@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from jsuper.files import write_atomically, write_text
-from jsuper.spec import SpecError, did_you_mean
+from jsuper.spec import SpecError
 from jsuper.store import OK
 from jsuper.studies.answer import Row, as_data, figure
+from jsuper.suggestions import not_one_of
 
 if TYPE_CHECKING:
     import xarray
@@ -31,10 +32,8 @@ def study_of(name: str) -> ModuleType:
         SpecError: there is none of that name.
     """
     if name not in STUDIES:
-        raise SpecError(
-            f"study={name!r} is not known{did_you_mean(name, STUDIES)}; "
-            f"it is one of {', '.join(STUDIES)}"
-        )
+        subject = f"study={name!r} is not known"
+        raise SpecError(not_one_of(subject, name, STUDIES, "it is one of"))
     return import_module(f"jsuper.studies.{name}")
 
 

@@ -7,13 +7,17 @@ one sparsity are active at every lower one. Batches are (n_features, batch), the
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import DTypeLike
+from jax.core import Tracer
+from jax.typing import ArrayLike, DTypeLike
 
+from jsuper.expecting import expect, expect_array
 from jsuper.jax_config import shielded
 from jsuper.keys import uniform
+from jsuper.spec import SpecError, integer
 
 GOLDEN = (5**0.5 - 1) / 2
 
@@ -45,8 +49,34 @@ def features(
 
 
 @shielded()
-def sample(key: Array, sparsity: float | Array, n_features: int, batch: int) -> Array:
-    """A batch of sparse features, (n_features, batch); `sparsity` in [0, 1), one or per feature."""
+def sample(key: Array, sparsity: ArrayLike, n_features: int, batch: int) -> Array:
+    """A batch of sparse features, (n_features, batch).
+
+    Args:
+        key: of `jsuper.seed_key`.
+        sparsity: chance that a feature is zero, in [0, 1), one or per feature.
+        n_features: rows of the batch.
+        batch: its columns, the samples.
+
+    Raises:
+        TypeError: the key or the sparsity is of another type.
+        SpecError: a number is out of range, or the sparsities are not one per feature.
+    """
+    example = "jsuper.sample(jsuper.seed_key(7), sparsity=0.9, n_features=20, batch=5)"
+    expect("key", key, (jax.Array, np.ndarray), "a random key", example)
+    expect_array("sparsity", sparsity, example)
+    n_features, batch = integer(1)("n_features", n_features), integer(1)("batch", batch)
+    if np.shape(sparsity) not in ((), (1,), (n_features,)):
+        raise SpecError(
+            f"sparsity has shape {np.shape(sparsity)} but n_features is {n_features}; give one "
+            "number, or one per feature"
+        )
+    if not isinstance(sparsity, Tracer):
+        values = np.ravel(sparsity)
+        if (wrong := values[~((values >= 0) & (values < 1))]).size:
+            raise SpecError(f"sparsity={wrong[0]:g} is not in [0, 1): no feature is active at 1")
+    if isinstance(sparsity, (list, tuple)):
+        sparsity = np.array(sparsity)
     return features(draw(key, n_features, batch), jnp.asarray(1 - sparsity))
 
 

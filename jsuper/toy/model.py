@@ -21,6 +21,7 @@ import numpy as np
 from jax import Array
 
 from jsuper import keys
+from jsuper.expecting import expect_array
 from jsuper.jax_config import shielded
 from jsuper.toy.activations import GATES, is_gated, resolve
 
@@ -173,15 +174,20 @@ def forward(
         x̂, the shape of x.
 
     Raises:
+        TypeError: W, b or x is not an array.
         ValueError: the activation is not known, the shapes do not fit, or V and c are missing.
     """
+    for name, given in (("W", W), ("b", b), ("x", x)):
+        expect_array(name, given, "jsuper.forward(one.W.values, one.b.values, 'relu', x)")
     W, b, x = jnp.asarray(W), jnp.asarray(b), jnp.asarray(x)
     check_gate(activation, W, b, V, c)
     check_decoder(W, W_dec)
     if W.ndim != 2 or b.shape != W.shape[1:] or x.ndim not in (1, 2) or x.shape[:1] != b.shape:
+        turned = x.ndim == 2 and x.shape[1:] == b.shape == W.shape[1:]
         raise ValueError(
             f"W {W.shape}, b {b.shape} and x {x.shape} do not fit; they are (n_hidden, n_features),"
             " (n_features,) and (n_features, batch) or (n_features,), of one model"
+            + ("; x has a sample in each row: give x.T" if turned else "")
         )
     columns = x[:, None] if x.ndim == 1 else x
     params = Params(W, b, *(None if a is None else jnp.asarray(a) for a in (V, c, W_dec)))

@@ -4,9 +4,10 @@ Nothing here imports jax or numpy, so that command lines and specs can check a
 name before the accelerator starts. The functions are in `activations.py`.
 """
 
-import difflib
 import math
 import re
+
+from jsuper.suggestions import not_one_of
 
 ACTIVATIONS: tuple[str, ...] = (
     "relu",
@@ -171,7 +172,5 @@ def _number(text: str, name: str, parameter: str) -> float:
 
 
 def _unknown(text: str, name: str) -> str:
-    """The message for a name that is not known, with the closest one if any."""
-    close = difflib.get_close_matches(name.lower(), KNOWN, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else "."
-    return f"activation={text!r} is not known{hint} Known: {', '.join(KNOWN)}"
+    """The message for a name that is not known, with what was probably meant."""
+    return not_one_of(f"activation={text!r} is not known", name, KNOWN, "known are")

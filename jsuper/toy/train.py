@@ -20,6 +20,7 @@ from jax import Array
 from jax.custom_batching import sequential_vmap
 
 from jsuper import keys, optimizers
+from jsuper.expecting import expect
 from jsuper.optimizer_names import split_optimizer
 from jsuper.toy import model
 from jsuper.toy.draws import make_draws
@@ -69,7 +70,12 @@ def make_train(static: Static, sequential: bool = False) -> Train:
 
     Returns:
         A `Train`; call it with a setting and a key (`jsuper.seed_key(seed)`).
+
+    Raises:
+        TypeError: `static` is not a Static.
     """
+    example = "jsuper.make_train(Static(activations=('relu',), n_features=5, n_hidden=2))"
+    expect("static", static, Static, "a jsuper.toy.train.Static", example)
     per_model = sequential_vmap if sequential else lambda f: f
     gradient = step_gradient(static, sequential)
     record = make_record(static, per_model)

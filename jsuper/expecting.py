@@ -1,0 +1,60 @@
+"""Arguments of another type than a function expects: what was given, what is wanted, an example."""
+
+from __future__ import annotations
+
+import numbers
+import os
+from typing import Any
+
+PLAIN = (str, int, float, complex, bool, type(None))
+
+
+def described(value: Any) -> str:
+    """What a value is, in a few words: `'relu'`, `the class Sweep`, `a Dataset`."""
+    if isinstance(value, PLAIN):
+        return repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:60]}..."
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    name = type(value).__name__
+    name = "array" if name in ("ndarray", "ArrayImpl") else name
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def expect(name: str, value: Any, kind: type | tuple[type, ...], wanted: str, example: str) -> None:
+    """Raise TypeError unless a value is of a type.
+
+    Args:
+        name: of the argument.
+        value: as it was given.
+        kind: one type, or several of which one is enough.
+        wanted: what the argument is, such as "a Sweep".
+        example: a call that is right.
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {described(value)}, not {wanted}; for example {example}")
+
+
+def expect_folder(name: str, value: Any, example: str) -> None:
+    """Raise TypeError unless a value is a path."""
+    expect(name, value, (str, os.PathLike), "the path of a run folder", example)
+
+
+def expect_dataset(value: Any, example: str) -> None:
+    """Raise TypeError unless a value is an `xarray.Dataset`."""
+    import xarray
+
+    expect("ds", value, xarray.Dataset, "the Dataset of jsuper.run or jsuper.load", example)
+
+
+def expect_array(name: str, value: Any, example: str) -> None:
+    """Raise TypeError unless a value is a number, an array of numbers, or a list of them.
+
+    Whatever has a shape and a dtype passes, traced arrays of JAX too.
+    """
+    is_array = hasattr(value, "shape") and hasattr(value, "dtype")
+    if is_array and getattr(value.dtype, "kind", "f") not in "OSU":
+        return
+    if isinstance(value, (list, tuple, numbers.Number)):
+        return
+    wrong = f"an array of {value.dtype}" if is_array else described(value)
+    raise TypeError(f"{name} is {wrong}, not an array of numbers; for example {example}")
