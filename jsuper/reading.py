@@ -19,6 +19,7 @@ from jsuper.archive import opened
 SMALL_JSON = 10**6  # bytes of one file about a session
 CLAIMS_JSON = 10**8
 LARGEST_JSON = 2**30  # a manifest of 10,000 chunks has a few million bytes
+ALWAYS_JSON = 10**7  # bytes: an ordinary manifest is read whatever the machine is doing
 JSON_GROWTH = 30  # Python's objects take up to this many times the bytes of their JSON
 LARGEST_TOML = 10**7  # a list of a million seeds
 MOST_KEYS = 1000
@@ -45,8 +46,8 @@ def free_bytes() -> int:
 
 
 def json_limit(most: int = LARGEST_JSON) -> int:
-    """The most bytes of JSON that can be parsed in the memory that is free."""
-    return min(most, free_bytes() // JSON_GROWTH)
+    """The most bytes of JSON that can be parsed in the memory that is free, 10 MB at least."""
+    return min(most, max(free_bytes() // JSON_GROWTH, ALWAYS_JSON))
 
 
 def read_text(path: Path, most: int) -> str:
