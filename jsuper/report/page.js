@@ -153,7 +153,7 @@ function heatmap(name) {
       ? `${left.toLocaleString("en")} of ${counted(total, "model")} left out.`
       : `All of ${counted(total, "model")}.`)
       + (sum(notFits) ? ` ${counted(sum(notFits), "failed fit")}`
-        + `${data.quality.includes(name) ? "" : " left out too"}; hatched: half of a cell or more.` : "")
+        + `${data.quality.includes(name) ? "" : " left out of the medians"}; hatched: half of a cell or more.` : "")
       + (unknown ? ` Undefined for ${counted(unknown, "model")}.` : "") }),
     make("div", { className: "scroll" },
       make("table", { className: "heatmap" }, make("thead", {}, head), make("tbody", {}, ...body))),
@@ -317,14 +317,16 @@ function trimmed(list) {
   return inner.filter((v) => (Array.isArray(v) ? v.length : Number.isFinite(v)));
 }
 
+const outcome = (cell, s) =>
+  [STATUS[seedsOf(status, cell)[s]], data.reasons[seedsOf(failed, cell)[s] - 1]]
+    .filter(Boolean).join(", ");
+
 function seedTable(cell) {
   const head = ["seed", ...shown, "status"].map((name) => make("th", { textContent: name }));
   const rows = seeds.map((seed, s) => make("tr", {},
     make("td", { textContent: seed }),
     ...shown.map((name) => make("td", { textContent: number(seedsOf(values[name], cell)[s], 4) })),
-    make("td", { textContent: [STATUS[seedsOf(status, cell)[s]],
-      ...data.reasons.slice(seedsOf(failed, cell)[s] - 1).slice(0, seedsOf(failed, cell)[s] && 1)]
-      .join(", ") })));
+    make("td", { textContent: outcome(cell, s) })));
   return make("div", { className: "seeds" }, make("table", {},
     make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)));
 }

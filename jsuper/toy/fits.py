@@ -27,8 +27,7 @@ QUALITY = (
 IMPROVING, WORSE = "still improving", "worse than the best constant"
 ADVICE = {
     IMPROVING: "train longer (--steps)",
-    WORSE: "no longer improving: try another learning rate or initial scale; some activations "
-    "cannot fit these features",
+    WORSE: "try another learning rate or initial scale; some activations cannot fit",
 }
 """Reason -> what to do."""
 
