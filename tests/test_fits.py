@@ -12,7 +12,7 @@ import jsuper
 from jsuper import families, flags, keys, plots, report, summary
 from jsuper.analysis.evaluation import failed_fit, still_improves
 from jsuper.toy import fits, measures
-from jsuper.toy.evaluation import COLUMNS, MIN_ROUNDS
+from jsuper.toy.evaluation import COLUMNS, COMPARED_ROUNDS
 from jsuper.toy.features import importance, nonzero_draws, nonzero_features
 from jsuper.toy.spec import earlier_step
 
@@ -93,7 +93,7 @@ def test_the_earlier_step_is_at_nine_tenths(steps, earlier):
 def rounds(W, b, key, density):
     """The losses of ReLU models on the evaluation's first rounds, in float64 NumPy."""
     losses = []
-    for i in range(MIN_ROUNDS):
+    for i in range(COMPARED_ROUNDS):
         draws = nonzero_draws(keys.stream(key, keys.EVALUATION, i), len(b), COLUMNS)
         x, chance = nonzero_features(draws, np.full(len(b), density, np.float32), "float32")
         x, chance = np.asarray(x, np.float64), float(chance)
@@ -119,7 +119,7 @@ def test_the_improvement_is_that_of_plain_numpy(shorter_and_whole):
             for m in (one, other)
         )
         ratio = after.mean() / before.mean()
-        stderr = np.std(after - ratio * before, ddof=1) / np.sqrt(MIN_ROUNDS) / before.mean()
+        stderr = np.std(after - ratio * before, ddof=1) / np.sqrt(COMPARED_ROUNDS) / before.mean()
         assert float(other.improvement) == pytest.approx(1 - ratio, abs=2e-5)
         assert float(other.improvement_stderr) == pytest.approx(stderr, rel=0.01)
         assert 0.003 < 1 - ratio < 0.3 and stderr < 0.1 * np.std(after) / after.mean()
@@ -148,7 +148,7 @@ def test_the_earlier_weights_are_those_of_a_shorter_training(kind):
     without = {k: v for k, v in kind.items() if not k.startswith("push")}
     shorter = run(steps=45, **without)
     expected, of_loss = 1 - whole.loss / shorter.loss, whole.loss_stderr / whole.loss
-    assert (abs(whole.improvement - expected) < 1e-4 + 3 * of_loss).all()
+    assert (abs(whole.improvement - expected) < 5e-4 + 4 * of_loss).all()
     assert whole.improvement.dtype == whole.W.dtype
     if "push" in kind:  # after 90 %: the loss rises, which is no improvement
         assert (whole.improvement.sel(push=3.0) < -0.1).all()

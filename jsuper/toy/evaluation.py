@@ -26,6 +26,7 @@ from jsuper.toy.static import Setting, Static, couples_batch
 
 COLUMNS = 1024  # of a round
 MIN_ROUNDS, MAX_ROUNDS = 64, 2**15
+COMPARED_ROUNDS = 16  # on which an earlier loss is measured; at most MIN_ROUNDS
 RELATIVE_ERROR = 0.005
 
 
@@ -34,7 +35,7 @@ class Measured(NamedTuple):
 
     loss: Array
     stderr: Array
-    rounds: Array  # the losses of the first rounds, (MIN_ROUNDS,), or (0,) if they are not compared
+    rounds: Array  # losses of the first COMPARED_ROUNDS; (0,) where nothing is compared
 
 
 def make_evaluate(static: Static, per_model: Callable) -> Callable[..., Measured]:
@@ -71,7 +72,7 @@ def make_evaluate(static: Static, per_model: Callable) -> Callable[..., Measured
             return i + 1, kept, rounds
 
         moments = (jnp.zeros((), jnp.int32), zero, zero)
-        rounds = jnp.zeros(MIN_ROUNDS * static.check_fit, static.dtype)
+        rounds = jnp.zeros(COMPARED_ROUNDS * static.check_fit, static.dtype)
         carry = (jnp.int32(0), moments, rounds)
         _, (count, mean, squares), rounds = jax.lax.while_loop(condition, body, carry)
         stderr = jnp.sqrt(squares / jnp.maximum(count * (count - 1), 1))
@@ -98,11 +99,11 @@ def make_improvement(static: Static, per_model: Callable) -> Callable[..., tuple
             draws = evaluation_draws(key, i, static.n_features, static.batch_size * coupled)
             return round_loss(earlier, setting, draws, wanted)
 
-        before = jax.lax.map(measured, jnp.arange(MIN_ROUNDS, dtype=jnp.int32))
+        before = jax.lax.map(measured, jnp.arange(COMPARED_ROUNDS, dtype=jnp.int32))
         reference = jnp.mean(before)
         ratio = jnp.mean(rounds) / reference
         squares = jnp.sum((rounds - ratio * before) ** 2)
-        stderr = jnp.sqrt(squares / (MIN_ROUNDS * (MIN_ROUNDS - 1))) / reference
+        stderr = jnp.sqrt(squares / (COMPARED_ROUNDS * (COMPARED_ROUNDS - 1))) / reference
         return 1 - ratio, stderr
 
     return improvement
