@@ -1,6 +1,6 @@
 """The model families and where they live. Imports no jax until a family's program is needed.
 
-A family is a package with four modules, a fifth that may be there, and a script:
+A family is a package with four modules, two more that may be there, and a script:
 
     spec.py    no jax: Sweep, a BaseSweep with two main_axes and the fields steps and dtype;
                layout(static, settings): variable -> (dimensions, shape) of one model of a chunk;
@@ -19,6 +19,9 @@ A family is a package with four modules, a fifth that may be there, and a script
     measures.py  measure(ds): MEASURES, variable -> (own dimensions, words), computed from the
                variables NEEDS, with COORDINATES of their own dimensions; for the page
                HEADLINES, the variables of its heatmaps, RANK, by which seeds are the best, PICTURES
+    fits.py    of a family whose fits can fail: failed_fits(ds) -> {reason: models}, from those of
+               the variables NEEDS that a run has; ADVICE: reason -> what to do; QUALITY: variables
+               in which failed fits count
     figures.py  figures(ds) -> [(caption, figure)] of the page, which the axes of a sweep call for
     scrubbing.py  of a family that can be scrubbed causally: measure(ds, overlap=), VARIABLES and
                COORDINATES as in measures.py; BLOCKS, how many samples; show(ds) prints tables;
@@ -68,6 +71,14 @@ def scrubbing_of(model: str) -> Any:
             "scrub; give a run of model='toy'"
         )
     return import_module(FAMILIES[model] + ".scrubbing")
+
+
+def fits_of(model: str) -> Any | None:
+    """The family's `fits` module; None for a family whose fits cannot fail."""
+    spec_of(model)
+    if find_spec(FAMILIES[model] + ".fits") is None:
+        return None
+    return import_module(FAMILIES[model] + ".fits")
 
 
 def figures_of(model: str) -> Any:

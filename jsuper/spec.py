@@ -47,22 +47,27 @@ def setting(default: Any, help: str, check: Check) -> Any:
 
 
 def static(
-    default: Any, help: str, check: Check, *, axis: bool = False, later: bool = False
+    default: Any,
+    help: str,
+    check: Check,
+    *,
+    axis: bool = False,
+    later: bool = False,
+    measured: bool = False,
 ) -> Any:
     """Declare a value that changes shapes or the program; `axis` allows several of them.
 
     `later`: the field came after others had been used. At its default it is no part of what tells a
-    model apart, so that the draws of unpaired models stay what they were.
+    model apart, so that the draws of unpaired models stay what they were. `measured`: the field
+    says what is measured on a trained model, so that no value of it changes the draws.
     """
-    return _field(default, help, check, role="static", axis=axis, later=later)
+    return _field(default, help, check, role="static", axis=axis, later=later, measured=measured)
 
 
-def _field(
-    default: Any, help: str, check: Check, role: str, axis: bool, later: bool = False
-) -> Any:
+def _field(default: Any, help: str, check: Check, role: str, axis: bool, **further: bool) -> Any:
     if axis and not isinstance(default, tuple):
         default = (default,)
-    metadata = {"role": role, "axis": axis, "help": help, "check": check, "later": later}
+    metadata = {"role": role, "axis": axis, "help": help, "check": check} | further
     return field(default=default, metadata=metadata)
 
 
@@ -262,7 +267,9 @@ class BaseSweep:
     def identity(cls, values: Mapping[str, Any]) -> dict[str, Any]:
         """What tells one model from others that share its seed: its static values and setting."""
         later = {f.name: f.default for f in fields(cls) if f.metadata.get("later")}
+        measured = {f.name for f in fields(cls) if f.metadata.get("measured")}
         own = {k: v for k, v in values.items() if k not in later or later[k] not in (v, (v,))}
+        own = {k: v for k, v in own.items() if k not in measured}
         return {k: plain(v) for k, v in own.items()}
 
     def notes(self) -> list[str]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PROCESS_BYTES = 850e6  # Python, JAX and its compiler, before any model
 WORKING_ARRAYS = 12  # of the size of a batch, that a worker holds at once
 MOST_TABLES = 4
+MOST_ROWS = 16  # that name failed fits, of a reason
 
 
 def plan_text(job: Job, plan: Plan) -> str:
@@ -123,9 +124,18 @@ def show(job: Job) -> None:
     from jsuper.dataset import load
 
     assert job.folder is not None
-    spec = families.spec_of(job.sweep.model)
-    ds = load(job.folder, [spec.SUMMARY])
+    spec, fits = families.spec_of(job.sweep.model), families.fits_of(job.sweep.model)
+    layouts = (spec.layout(c.static, c.settings) for c in job.chunks)
+    held = {name for layout in layouts for name in layout}
+    ds = load(job.folder, {spec.SUMMARY, *(held.intersection(fits.NEEDS) if fits else ())})
+    reasons = fits.failed_fits(ds) if fits else {}
+    if reasons:
+        ds["failed_fit"] = sum(reasons.values())
     print_tables(ds, spec.SUMMARY, job.sweep.main_axes)
+    if fits:
+        print(
+            "".join(f"{line}\n" for line in failed_text(reasons, fits.ADVICE, job.sweep.main_axes))
+        )
     for path in draw(ds, spec.SUMMARY, job.sweep.main_axes, job.folder / "figures"):
         print(f"figure   {printable(path)}")
     print(f"results  {printable(job.folder)}")
@@ -140,7 +150,10 @@ def slices(ds: xarray.Dataset, main_axes: tuple[str, ...]) -> Iterator[tuple[str
 
 
 def print_tables(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...]) -> None:
-    """The median over seeds of `variable`, first main axis down, second across."""
+    """The median over seeds of `variable`, first main axis down, second across.
+
+    A star marks a cell with a failed fit, where `ds` has the variable failed_fit.
+    """
     from rich.console import Console
 
     tables = list(slices(ds, main_axes))
@@ -155,11 +168,40 @@ def print_tables(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...]) 
     print()
 
 
+def failed_text(
+    reasons: dict[str, xarray.DataArray], advice: dict[str, str], main_axes: tuple[str, ...]
+) -> Iterator[str]:
+    """How many fits failed, why, in which cells, and what to do; nothing where none did.
+
+    Args:
+        reasons: reason -> models, which no two reasons share.
+        advice: reason -> what to do.
+        main_axes: the cells are named by.
+    """
+    down, across = main_axes
+    total = next(iter(reasons.values())).size
+    number_failed = sum(int(models.sum()) for models in reasons.values())
+    if number_failed:
+        yield f"* {number_failed:,} of {total:,} fits failed: they are no results"
+    for reason, models in reasons.items():
+        if not models.any():
+            continue
+        yield f"  {int(models.sum()):,} {reason}; {advice[reason]}"
+        counts = models.sum([d for d in models.dims if d not in main_axes]).transpose(down, across)
+        rows = counts[counts.any(across)]
+        for row in rows[:MOST_ROWS]:
+            where = " ".join(str(v) for v in row[across].values[row.values > 0])
+            yield f"    {row[down].item()}: {int(row.sum())}, {across} {where}"
+        if len(rows) > MOST_ROWS:
+            yield f"    and {len(rows) - MOST_ROWS} more; the page names all"
+
+
 def _table(part: xarray.Dataset, variable: str, rows: str, columns: str) -> Table:
     from rich.table import Table
 
     fine = part["status"] == 1
-    median = part[variable].where(fine).median("seed")
+    median = part[variable].where(fine).median("seed").transpose(rows, columns)
+    failed = part.get("failed_fit", part["status"] < 0).any("seed").transpose(rows, columns)
     table = Table(box=None, pad_edge=False)
     table.add_column(rows)
     for i, value in enumerate(part[columns].values):
@@ -167,7 +209,8 @@ def _table(part: xarray.Dataset, variable: str, rows: str, columns: str) -> Tabl
     table.add_column("left out", justify="right")
     for name in part[rows].values:
         left_out = int((~fine).sel({rows: name}).sum())
-        cells = [number(v) for v in median.sel({rows: name}).values]
+        values, starred = median.sel({rows: name}).values, failed.sel({rows: name}).values
+        cells = [number(v) + "*" * bool(s) for v, s in zip(values, starred, strict=True)]
         table.add_row(str(name), *cells, str(left_out or "-"))
     return table
 

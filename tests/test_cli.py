@@ -306,7 +306,7 @@ def test_a_run_shows_plan_table_and_figure_and_fills_its_folder(sweep, tmp_path)
     code, out, error = sweep(*WITH_REPORT, "--out", "run")
     assert code == 0, error
     assert out.index("8 models") < out.index("loss_over_constant, median over 2 seeds")
-    assert re.search(r"^relu +[\d.]+ +[\d.]+ +-$", out, re.MULTILINE), out
+    assert re.search(r"^relu +[\d.]+\*? +[\d.]+\*? +-$", out, re.MULTILINE), out
     assert out.endswith("results  run\nreport   run/report.html\n")
     run = tmp_path / "run"
     figures = list((run / "figures").iterdir())

@@ -138,6 +138,8 @@ def test_dimensions_and_coordinates(tmp_path, fields, dims):
         "loss_stderr": (),
         "loss_over_constant": (),
         "loss_curve": ("step",),
+        "improvement": (),
+        "improvement_stderr": (),
         "status": (),
         "first_bad_step": (),
     }
@@ -236,6 +238,7 @@ def check_table(table, run):
     lead = ds.status.dims
     assert len(table) == ds.status.size
     scalars = {"loss", "loss_stderr", "loss_over_constant", "status", "first_bad_step"}
+    scalars |= {"improvement", "improvement_stderr"}
     assert scalars | set(lead) <= set(table.columns)
     indexed = table.set_index(list(lead))
     for place in itertools.product(*(ds[d].values for d in lead)):

@@ -284,6 +284,38 @@ def test_hostile_text_is_not_run(browser, analyzed, tmp_path):
     assert browser.get_log("browser") == []
 
 
+def test_cells_of_failed_fits_are_hatched_and_left_out_of_superposition(
+    browser, analyzed, tmp_path
+):
+    """Two fits of one cell get better at the end, one of another."""
+    improvement = 0 * analyzed.loss
+    improvement[0, 2, 0, :2], improvement[0, 1, 0, 0] = 0.5, 0.5
+    loss = (analyzed.loss_over_constant * 0 + 0.3).assign_attrs(description="words")
+    ds = analyzed.assign(
+        loss_over_constant=loss, improvement=improvement, improvement_stderr=0 * improvement
+    )
+    (tmp_path / "page.html").write_text(report.render(ds, "failed"), encoding="utf-8")
+    browser.get((tmp_path / "page.html").as_uri())
+    for k, name in enumerate(measures.HEADLINES[:2]):
+        cells = texts(browser, f"#heatmaps figure:nth-child({k + 1}) td")
+        marked = f"#heatmaps figure:nth-child({k + 1}) .failed"
+        assert len(texts(browser, marked)) == 1
+        own = ds[name].sel(activation="relu", sparsity=0.9, dropout=0)
+        own = own[2:] if k else own
+        assert float(cells[2]) == pytest.approx(shown(own.median()))
+        title = browser.execute_script("return document.querySelector(arguments[0]).title", marked)
+        assert "2 failed fits of 3 seeds, median" in title
+    assert texts(browser, "#failed-fits li") == [
+        "activation relu, sparsity 0.5, dropout 0.0: 1 still improving of 3",
+        "activation relu, sparsity 0.9, dropout 0.0: 2 still improving of 3",
+    ]
+    click(browser, "#heatmaps .failed")
+    outcomes = ["ok, still improving", "ok, still improving", "ok"]
+    assert texts(browser, ".seeds td:last-child") == outcomes
+    assert texts(browser, "#table thead th")[-1] == "failed fits"
+    assert browser.get_log("browser") == []
+
+
 # ---- the page of factorizations ----
 
 

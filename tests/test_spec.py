@@ -278,6 +278,7 @@ CHANGED = dict(
     importance=ONES,
     feature_sparsity=(0.5,) * 20,
     records=50,
+    check_fit=False,
     snapshots=(10,),
 )
 

@@ -348,6 +348,8 @@ def test_fields_that_came_later_leave_the_draws_of_unpaired_models_alone():
     later = {"tied": True, "reduction": "mean", "shared_mask": False, "init_bias_scale": 0.0}
     identity = jsuper.Sweep.identity
     assert identity(values | later) == identity(values) == values
+    for measured in (True, False):  # what is measured never changes the draws
+        assert identity(values | {"check_fit": measured}) == values
     data = [
         jax.random.key_data(unpaired_key(1, identity(values | later | other))).tolist()
         for other in ({}, {"tied": False}, {"reduction": "sum"})

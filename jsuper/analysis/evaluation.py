@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -232,6 +233,57 @@ def relative_loss(loss: Array, density: Array, importance: Array, n_hidden: int)
     over_top = over(top_features_loss(density, importance, n_hidden))
     over_constant = over(constant_loss(density, importance))
     return RelativeLoss(over_constant, over(zero_loss(density, importance)), over_top, 1 - over_top)
+
+
+IMPROVEMENT, STANDARD_ERRORS = 0.1, 3.0  # of a loss that still falls
+NEGLIGIBLE = 1e-4  # of the best constant's loss: what falls below it has nothing left to learn
+
+
+def still_improves(
+    loss_over_constant: Array,
+    improvement: Array = math.nan,
+    improvement_stderr: Array = math.nan,
+) -> Array:
+    """Whether a loss was still falling when training ended: bool, of the broadcast shape.
+
+    With r = 1 - L(100 %) / L(90 %) the improvement over the last 10 % of the steps and s its
+    standard error:
+
+        r > 0.1  and  r > 3 s  and  L / L_constant > 1e-4
+
+    The last condition passes over models that explain all but 0.01 % of the variance, such as those
+    with n_hidden >= n_features, whose loss may fall at the same rate down to rounding. Falls only
+    count: a loss that rises, as after a late push, is none. Noise of the gradient counts where it
+    moves the loss by more than 10 %, and so does a schedule that ends with a small learning rate.
+    NaN, where a number was not measured, is False.
+
+    Args:
+        loss_over_constant: L / L_constant, (...,).
+        improvement: r, (...,).
+        improvement_stderr: s, (...,).
+    """
+    loss, fall, error = map(floating, (loss_over_constant, improvement, improvement_stderr))
+    return (fall > IMPROVEMENT) & (fall > STANDARD_ERRORS * error) & (loss > NEGLIGIBLE)
+
+
+def failed_fit(
+    loss_over_constant: Array,
+    improvement: Array = math.nan,
+    improvement_stderr: Array = math.nan,
+) -> Array:
+    """Whether a fit has failed, so that its weights are no result: bool, of the broadcast shape.
+
+        L / L_constant > 1  or  `still_improves`
+
+    Without an improvement only the first condition counts. NaN, of a model that diverged, is False.
+
+    Args:
+        loss_over_constant: L / L_constant, the final loss over the best constant's, (...,).
+        improvement: of the loss over the last 10 % of the steps, (...,).
+        improvement_stderr: its standard error, (...,).
+    """
+    improving = still_improves(loss_over_constant, improvement, improvement_stderr)
+    return (floating(loss_over_constant) > 1) | improving
 
 
 @shielded()

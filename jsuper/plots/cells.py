@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jsuper.plots.reading import Taken, take
 from jsuper.plots.style import SMALL, TITLE, WIDE, number, own, ticks, wide
+from jsuper.toy.fits import QUALITY
 
 if TYPE_CHECKING:
     import xarray
@@ -29,10 +30,14 @@ def heatmap(
 ) -> Axes:
     """A variable's median over seeds, or its spread, in a cell for every pair of two axes.
 
-    A cell with a corner lacks a model, a grey one all. So that an outlier does not hide the rest,
-    the colours end at a factor of 30 either side of the median cell on a logarithmic scale, and 3
-    interquartile ranges outside of the quartiles on a linear one; the colour bar then has a point,
-    and the numbers say the value.
+    A cell with a corner lacks a model, a grey one all. Where `ds` has failed_fit, as after
+    `jsuper.analyze`, a cell is hatched if at least half of its models are failed fits. Failed fits
+    count in the medians of losses; every other variable leaves them out.
+
+    So that an outlier does not hide the rest, the colours end at a factor of 30 either side of the
+    median cell on a logarithmic scale, and 3 interquartile ranges outside of the quartiles on a
+    linear one; the colour bar then has a point, and the numbers say the value. Hatched cells have
+    no part in the scale.
 
     Args:
         ds: of `jsuper.run`, `jsuper.load` or `jsuper.analyze`, with no dimensions of several
@@ -56,8 +61,13 @@ def heatmap(
     taken = take(ds, variable, axes)
     numbers = [d for d in axes if taken.values[d].dtype.kind in "iuf"]
     taken = Taken(*(a.sortby(numbers) for a in taken))
+    failed = _failed(ds, taken, axes, numbers)
+    if variable not in QUALITY:
+        taken = taken._replace(values=taken.values.where(~failed))
     values = _spread(taken) if spread else taken.values.median("seed").values
-    shown = values[np.isfinite(values)]
+    hatched = _mostly(failed, taken)
+    shown = values[np.isfinite(values) & ~hatched]
+    shown = shown if shown.size else values[np.isfinite(values)]
     if log and (shown <= 0).any():
         raise ValueError(
             f"log=True, but {variable!r} has cells <= 0 (the smallest is {shown.min():g}); "
@@ -65,12 +75,31 @@ def heatmap(
         )
     rows, columns = values.shape
     ax = own(ax, 2.5 + 0.75 * columns, 1.6 + 0.27 * rows)
-    _draw(ax, values, *_scale(shown, wide(shown) if log is None else log))
+    _draw(ax, values, hatched, *_scale(shown, wide(shown) if log is None else log))
     _name(ax, taken, axes)
     what = "interquartile range" if spread else "median"
     mark = f" ({CORNER_TEXT})" if taken.left_out.any() else ""
-    ax.set_title(f"{variable}: {what} over {taken.seeds}\n{taken.said}{mark}", fontsize=TITLE)
+    title = f"{variable}: {what} over {taken.seeds}\n{taken.said}{mark}"
+    if failed.any():
+        use = "" if variable in QUALITY else " left out"
+        title += f"; {int(failed.sum()):,} failed fits{use} (hatched: half of a cell or more)"
+    ax.set_title(title, fontsize=TITLE)
     return ax
+
+
+def _failed(
+    ds: xarray.Dataset, taken: Taken, axes: tuple[str, str], numbers: list[str]
+) -> xarray.DataArray:
+    """Which of the models taken are failed fits; none where that is not known."""
+    if "failed_fit" not in ds:
+        return taken.left_out & False
+    return (take(ds, "failed_fit", axes).values.sortby(numbers) == 1) & ~taken.left_out
+
+
+def _mostly(failed: xarray.DataArray, taken: Taken) -> np.ndarray:
+    """The cells at least half of whose models failed: their median may be that of a failed fit."""
+    count = failed.sum("seed")
+    return ((count > 0) & (2 * count >= (~taken.left_out).sum("seed"))).values
 
 
 def _spread(taken: Taken) -> np.ndarray:
@@ -97,14 +126,18 @@ def _scale(shown: np.ndarray, log: bool) -> tuple[Normalize, str]:
     return (LogNorm(low, max(high, low * 1.01)) if log else Normalize(low, high)), extend
 
 
-def _draw(ax: Axes, values: np.ndarray, norm: Normalize, extend: str) -> None:
+def _draw(ax: Axes, values: np.ndarray, hatched: np.ndarray, norm: Normalize, extend: str) -> None:
     """The image, a number in every cell and the colour bar."""
     import matplotlib as mpl
+    from matplotlib.patches import Rectangle
 
     cmap = mpl.colormaps["viridis"].with_extremes(bad="0.85")
-    image = ax.imshow(values, norm=norm, cmap=cmap, aspect="auto")
+    image = ax.imshow(np.where(hatched, np.nan, values), norm=norm, cmap=cmap, aspect="auto")
+    for i, j in np.argwhere(hatched):
+        style: Any = {"facecolor": "0.9", "edgecolor": "0.7", "hatch": "////", "linewidth": 0}
+        ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, **style))
     for (i, j), value in np.ndenumerate(values):
-        dark = np.isfinite(value) and norm(value) < 0.5
+        dark = np.isfinite(value) and not hatched[i, j] and norm(value) < 0.5
         color = "w" if dark else "k"
         ax.text(j, i, number(value), ha="center", va="center", fontsize=SMALL, color=color)
     ax.figure.colorbar(image, ax=ax, extend=extend, shrink=0.6 if len(values) > 9 else 1)

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 PICTURE_BYTES = 12_000_000  # of weights in a page; 16 MB as base64
 
 
-def embedded(ds: xarray.Dataset, family: ModuleType, main_axes: tuple[str, ...]) -> dict[str, Any]:
+def embedded(
+    ds: xarray.Dataset,
+    family: ModuleType,
+    main_axes: tuple[str, ...],
+    fits: ModuleType | None = None,
+) -> dict[str, Any]:
     """The page's data: axes, the family's headlines of every model, three models of every cell.
 
     All arrays are over (further axes ..., the two main axes, seed). A value of a model that is
@@ -26,6 +31,7 @@ def embedded(ds: xarray.Dataset, family: ModuleType, main_axes: tuple[str, ...])
         ds: of `jsuper.analyze`.
         family: its `measures` module.
         main_axes: the dimension down the heatmaps and the one across.
+        fits: its `fits` module; None: its fits cannot fail.
     """
     further = [str(d) for d in ds["status"].dims if d not in (*main_axes, "seed")]
     order = (*further, *main_axes, "seed")
@@ -33,9 +39,14 @@ def embedded(ds: xarray.Dataset, family: ModuleType, main_axes: tuple[str, ...])
     fine = ds["status"] == OK
     shown = [*family.HEADLINES, *(v for v in (family.RANK,) if v not in family.HEADLINES)]
     values = {k: ds[k].broadcast_like(ds["status"]).where(fine) for k in shown}
+    reasons = fits.failed_fits(ds) if fits else {}
+    failed = sum((k * models for k, models in enumerate(reasons.values(), 1)), 0 * ds["status"])
     return {
         "axes": [{"name": d, "values": ds[d].values.tolist()} for d in order],
         "status": base64_of(ds["status"].values, "<i1"),
+        "reasons": list(reasons),  # of failed fits; 0 in `failed` is none of them
+        "failed": base64_of(failed.transpose(*order).values, "<i1"),
+        "quality": [k for k in shown if fits is None or k in fits.QUALITY],
         "headlines": list(family.HEADLINES),
         "shown": shown,
         "rank": family.RANK,

@@ -12,6 +12,7 @@ const [down, across, seedAxis] = axes.slice(-3);
 const further = axes.slice(0, -3);
 const seeds = seedAxis.values;
 const status = decoded(data.status, Int8Array);
+const failed = decoded(data.failed, Int8Array); // 0, or the number of a reason
 const values = {};
 for (const name in data.values) values[name] = decoded(data.values[name], Float32Array);
 const chosen = decoded(data.chosen, Int32Array);
@@ -69,7 +70,13 @@ function spread(list) {
 const cellIndex = (row, column) =>
   [...state.at, row, column].reduce((index, k, axis) => index * axes[axis].values.length + k, 0);
 const seedsOf = (array, cell) => array.subarray(cell * seeds.length, (cell + 1) * seeds.length);
-const statistic = (name, cell) => (state.spread ? spread : median)(seedsOf(values[name], cell));
+// Failed fits count where a variable says how good a fit is, and in no other.
+const countedOf = (name, cell) => data.quality.includes(name) ? seedsOf(values[name], cell)
+  : seedsOf(values[name], cell).map((v, s) => (seedsOf(failed, cell)[s] ? NaN : v));
+const statistic = (name, cell) => (state.spread ? spread : median)(countedOf(name, cell));
+const failedFits = (cell) => Array.from(seedsOf(failed, cell)).filter(Boolean).length;
+const mostlyFailed = (cell) => // then a median may be that of a failed fit
+  failedFits(cell) > 0 && 2 * failedFits(cell) >= seeds.length - leftOut(cell);
 const leftOut = (cell) => Array.from(seedsOf(status, cell)).filter((s) => s !== 1).length;
 const unvalued = (name, cell) => seeds.length - finite(seedsOf(values[name], cell)).length;
 const eachCell = (f) =>
@@ -114,7 +121,9 @@ function scale(list) {
 
 function heatmap(name) {
   const cells = eachCell((cell) => statistic(name, cell));
-  const { low, high, log, below, above, of } = scale(cells.flat());
+  const hatched = eachCell(mostlyFailed), notFits = eachCell(failedFits);
+  const fits = cells.flat().filter((_, k) => !hatched.flat()[k]);
+  const { low, high, log, below, above, of } = scale(finite(fits).length ? fits : cells.flat());
   const lacking = eachCell(leftOut);
   const sum = (list) => list.flat().reduce((a, b) => a + b, 0);
   const left = sum(lacking), total = cells.flat().length * seeds.length;
@@ -122,13 +131,15 @@ function heatmap(name) {
   const body = cells.map((row, i) => make("tr", {},
     make("th", { scope: "row", textContent: down.values[i] }),
     ...row.map((v, j) => {
-      const known = Number.isFinite(v), colour = known ? viridis(of(v)) : [221, 221, 221];
+      const known = Number.isFinite(v) && !hatched[i][j], colour = known ? viridis(of(v)) : [221, 221, 221];
       const dark = colour[0] * 0.3 + colour[1] * 0.59 + colour[2] * 0.11 < 140;
       const button = make("button", {
-        textContent: number(v, 2), title: `${place(i, j)}: ${number(v, 5)}`,
-        className: lacking[i][j] ? "lacking" : "", onclick: () => openCell(i, j),
+        textContent: number(v, 2),
+        title: `${place(i, j)}: ${number(v, 5)}${hover(name, cellIndex(i, j))}`,
+        className: [lacking[i][j] ? "lacking" : "", hatched[i][j] ? "failed" : ""].join(" ").trim(),
+        onclick: () => openCell(i, j),
       });
-      button.style.background = `rgb(${colour})`;
+      if (!hatched[i][j]) button.style.background = `rgb(${colour})`;
       button.style.color = dark ? "#fff" : "#000";
       return make("td", {}, button);
     })));
@@ -141,11 +152,20 @@ function heatmap(name) {
     make("figcaption", { textContent: `${data.about[name]}. ` + (left
       ? `${left.toLocaleString("en")} of ${counted(total, "model")} left out.`
       : `All of ${counted(total, "model")}.`)
+      + (sum(notFits) ? ` ${counted(sum(notFits), "failed fit")}`
+        + `${data.quality.includes(name) ? "" : " left out of the medians"}; hatched: half of a cell or more.` : "")
       + (unknown ? ` Undefined for ${counted(unknown, "model")}.` : "") }),
     make("div", { className: "scroll" },
       make("table", { className: "heatmap" }, make("thead", {}, head), make("tbody", {}, ...body))),
     make("div", { className: "scale" }, below + number(low), bar, above + number(high),
       make("span", { textContent: log ? "logarithmic" : "" })));
+}
+
+// What is known of a cell's failed fits, also where they are left out.
+function hover(name, cell) {
+  const own = seedsOf(values[name], cell).filter((_, s) => seedsOf(failed, cell)[s]);
+  return own.length ? `; ${counted(own.length, "failed fit")} of ${counted(seeds.length, "seed")}`
+    + `, median ${number(median(own), 5)}` : "";
 }
 
 // ---- curves: one small picture per value of the first axis, all on the same scales ----
@@ -157,7 +177,7 @@ const titleOf = (row) => {
 };
 
 function drawCurves() {
-  const name = state.curve, list = eachCell((cell) => seedsOf(values[name], cell));
+  const name = state.curve, list = eachCell((cell) => countedOf(name, cell));
   const every = finite(list.flat().flatMap((a) => Array.from(a)));
   const { low, high, log, below, above, of } = scale(every);
   const steps = across.values.length - 1;
@@ -203,9 +223,10 @@ function drawTable() {
   const rows = eachCell((cell) => cell).flatMap((row, i) => row.map((cell, j) => ({
     i, j, cells: [down.values[i], across.values[j],
       ...shown.map((name) => statistic(name, cell)),
-      leftOut(cell)],
+      leftOut(cell), ...(data.reasons.length ? [failedFits(cell)] : [])],
   })));
-  const names = [down.name, across.name, ...shown, "left out"];
+  const names = [down.name, across.name, ...shown, "left out",
+    ...(data.reasons.length ? ["failed fits"] : [])];
   if (sorting.column !== null) rows.sort(compare);
   const head = names.map((name, k) => make("th", {
     scope: "col",
@@ -296,12 +317,16 @@ function trimmed(list) {
   return inner.filter((v) => (Array.isArray(v) ? v.length : Number.isFinite(v)));
 }
 
+const outcome = (cell, s) =>
+  [STATUS[seedsOf(status, cell)[s]], data.reasons[seedsOf(failed, cell)[s] - 1]]
+    .filter(Boolean).join(", ");
+
 function seedTable(cell) {
   const head = ["seed", ...shown, "status"].map((name) => make("th", { textContent: name }));
   const rows = seeds.map((seed, s) => make("tr", {},
     make("td", { textContent: seed }),
     ...shown.map((name) => make("td", { textContent: number(seedsOf(values[name], cell)[s], 4) })),
-    make("td", { textContent: STATUS[seedsOf(status, cell)[s]] })));
+    make("td", { textContent: outcome(cell, s) })));
   return make("div", { className: "seeds" }, make("table", {},
     make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)));
 }

@@ -96,7 +96,8 @@ def render(ds: xarray.Dataset, title: str, claims: Sequence[dict[str, Any]] = ()
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    status = ds["status"].values
+    status, fits = ds["status"].values, families.fits_of(sweep["model"])
+    failed = list(fits.failed_fits(ds).items()) if fits else []
     drawn = families.figures_of(sweep["model"]).figures(ds)
     return environment.from_string((here / "page.html").read_text(encoding="utf-8")).render(
         title=title,
@@ -104,12 +105,14 @@ def render(ds: xarray.Dataset, title: str, claims: Sequence[dict[str, Any]] = ()
         total=status.size,
         shape=" x ".join(f"{ds.sizes[d]} {d}" for d in ds["status"].dims),
         left_out=left_out(ds),
+        failed_fits=[(reason, int(models.sum()), fits.ADVICE[reason]) for reason, models in failed],  # type: ignore[union-attr]
+        failed_cells=cells_of(ds, failed),
         most_cells=MOST_CELLS,
         fields=fields(sweep, spec.Sweep().to_dict()),
         sessions=[session(s) for s in json.loads(ds.attrs.get("sessions", "[]"))],
         figures=[(caption, png(figure)) for caption, figure in drawn],
         claims=[(claim, png(claim_figure(claim))) for claim in claims],
-        data=embedded(ds, family, spec.Sweep.main_axes),
+        data=embedded(ds, family, spec.Sweep.main_axes, fits),
         style=(here / "page.css").read_text(encoding="utf-8"),
         script=(here / "page.js").read_text(encoding="utf-8"),
         family_script=Path(str(family.__file__)).with_name("page.js").read_text(encoding="utf-8"),
@@ -138,15 +141,23 @@ def png(figure: Figure) -> str:
 
 def left_out(ds: xarray.Dataset) -> list[tuple[str, str]]:
     """Every cell that lacks models, in words, and how many of them diverged, failed or miss."""
-    status = ds["status"].transpose(..., "seed")
-    dims, seeds = status.dims[:-1], status.sizes["seed"]
+    return cells_of(ds, [(word, ds["status"] == k) for k, word in WORDS.items() if k != OK])
+
+
+def cells_of(
+    ds: xarray.Dataset, kinds: Sequence[tuple[str, xarray.DataArray]]
+) -> list[tuple[str, str]]:
+    """Every cell that has models of some kinds, in words, and how many of each."""
+    if not kinds:
+        return []
+    dims = [str(d) for d in ds["status"].dims if d != "seed"]
+    counts = np.stack([models.sum("seed").transpose(*dims).values for _, models in kinds], axis=-1)
     found = []
-    for cell in np.argwhere((status.values != OK).any(axis=-1)):
+    for cell in np.argwhere(counts.any(axis=-1)):
         where = [f"{d} {ds[d].values[i]}" for d, i in zip(dims, cell, strict=True)]
-        own = status.values[tuple(cell)]
-        kinds = [(int((own == k).sum()), word) for k, word in WORDS.items() if k != OK]
-        what = ", ".join(f"{count} {word}" for count, word in kinds if count)
-        found.append((", ".join(where), f"{what} of {seeds}"))
+        own = zip(counts[tuple(cell)], (word for word, _ in kinds), strict=True)
+        what = ", ".join(f"{count} {word}" for count, word in own if count)
+        found.append((", ".join(where), f"{what} of {ds.sizes['seed']}"))
     return found
 
 

@@ -10,7 +10,7 @@ an activation couples the samples of a batch, whole batches of the training size
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,11 +26,20 @@ from jsuper.toy.layout import COLUMNS
 from jsuper.toy.static import Setting, Static, couples_batch
 
 MIN_ROUNDS, MAX_ROUNDS = 64, 2**15
+COMPARED_ROUNDS = 16  # on which an earlier loss is measured; at most MIN_ROUNDS
 RELATIVE_ERROR = 0.005
 
 
-def make_evaluate(static: Static, per_model: Callable) -> Callable[..., tuple[Array, Array]]:
-    """Build evaluate(params, setting, key, wanted) -> (loss, standard error) of one model.
+class Measured(NamedTuple):
+    """The final loss of one model."""
+
+    loss: Array
+    stderr: Array
+    rounds: Array  # losses of the first COMPARED_ROUNDS; (0,) where nothing is compared
+
+
+def make_evaluate(static: Static, per_model: Callable) -> Callable[..., Measured]:
+    """Build evaluate(params, setting, key, wanted) -> the final loss of one model.
 
     Rounds are independent samples; their mean is the loss and their spread its standard error. A
     model stops taking rounds when its own error is small enough, whatever its neighbours need.
@@ -38,9 +47,7 @@ def make_evaluate(static: Static, per_model: Callable) -> Callable[..., tuple[Ar
     coupled = any(couples_batch(a, static.n_features) for a in static.activations)
     round_loss = per_model(make_round_loss(static))
 
-    def evaluate(
-        params: model.Params, setting: Setting, key: Array, wanted: Array
-    ) -> tuple[Array, Array]:
+    def evaluate(params: model.Params, setting: Setting, key: Array, wanted: Array) -> Measured:
         zero = jnp.zeros((), static.dtype)
 
         def unfinished(count: Array, mean: Array, squares: Array) -> Array:
@@ -49,11 +56,11 @@ def make_evaluate(static: Static, per_model: Callable) -> Callable[..., tuple[Ar
             return wanted & ~enough
 
         def condition(carry: tuple) -> Array:
-            i, moments = carry
+            i, moments, _ = carry
             return (i < MAX_ROUNDS) & anywhere(unfinished(*moments))
 
         def body(carry: tuple) -> tuple:
-            i, (count, mean, squares) = carry
+            i, (count, mean, squares), rounds = carry
             draws = evaluation_draws(key, i, static.n_features, static.batch_size * coupled)
             more = unfinished(count, mean, squares)
             loss = round_loss(params, setting, draws, more)
@@ -61,13 +68,45 @@ def make_evaluate(static: Static, per_model: Callable) -> Callable[..., tuple[Ar
             new_mean = mean + delta / (count + 1)
             new = (count + 1, new_mean, squares + delta * (loss - new_mean))
             kept = jax.tree.map(lambda a, b: jnp.where(more, a, b), new, (count, mean, squares))
-            return i + 1, kept
+            rounds = rounds.at[i].set(loss, mode="drop") if static.check_fit else rounds
+            return i + 1, kept, rounds
 
         moments = (jnp.zeros((), jnp.int32), zero, zero)
-        _, (count, mean, squares) = jax.lax.while_loop(condition, body, (jnp.int32(0), moments))
-        return mean, jnp.sqrt(squares / jnp.maximum(count * (count - 1), 1))
+        rounds = jnp.zeros(COMPARED_ROUNDS * static.check_fit, static.dtype)
+        carry = (jnp.int32(0), moments, rounds)
+        _, (count, mean, squares), rounds = jax.lax.while_loop(condition, body, carry)
+        stderr = jnp.sqrt(squares / jnp.maximum(count * (count - 1), 1))
+        return Measured(mean, stderr, rounds)
 
     return evaluate
+
+
+def make_improvement(static: Static, per_model: Callable) -> Callable[..., tuple[Array, Array]]:
+    """Build improvement(earlier, rounds, setting, key, wanted) -> (1 - L/L_earlier, its error).
+
+    `earlier` are the weights of the same model at an earlier step, `rounds` the losses of its final
+    weights in the first rounds. The earlier loss is measured on the same rounds, so that most of
+    the sampling error cancels. With L = mean(a), L_earlier = mean(b) and r = L / L_earlier, the
+    standard error is that of mean(a - r b) over L_earlier (the delta method for a ratio).
+    """
+    coupled = any(couples_batch(a) for a in static.activations)
+    round_loss = per_model(make_round_loss(static))
+
+    def improvement(
+        earlier: model.Params, rounds: Array, setting: Setting, key: Array, wanted: Array
+    ) -> tuple[Array, Array]:
+        def measured(i: Array) -> Array:
+            draws = evaluation_draws(key, i, static.n_features, static.batch_size * coupled)
+            return round_loss(earlier, setting, draws, wanted)
+
+        before = jax.lax.map(measured, jnp.arange(COMPARED_ROUNDS, dtype=jnp.int32))
+        reference = jnp.mean(before)
+        ratio = jnp.mean(rounds) / reference
+        squares = jnp.sum((rounds - ratio * before) ** 2)
+        stderr = jnp.sqrt(squares / (COMPARED_ROUNDS * (COMPARED_ROUNDS - 1))) / reference
+        return 1 - ratio, stderr
+
+    return improvement
 
 
 def evaluation_draws(key: Array, i: Array, n_features: int, batch_size: int) -> tuple[Any, Any]:

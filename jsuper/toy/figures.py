@@ -36,7 +36,7 @@ def figures(ds: xarray.Dataset) -> list[Captioned]:
     """
     found: list[Captioned] = []
     if ds.sizes.get("dropout", 1) > 2:
-        found += _drawn(ds, ("sparsity", "dropout"), _dropout, "Along dropout")
+        found += _drawn(ds, ("sparsity", "dropout"), _dropout, "Along dropout, without failed fits")
     if ds.sizes.get("push", 1) > 1 and "unit_error" in ds:
         found += _drawn(ds, ("activation", "push"), _pushed, "Units pushed below zero")
     if "V" in ds:
@@ -76,6 +76,8 @@ def _panels(count: int) -> tuple[Figure, np.ndarray]:
 def _dropout(ds: xarray.Dataset) -> Figure:
     from jsuper.plots.dropout import against_dropout
 
+    fine = ds["failed_fit"] != 1
+    ds = ds.assign({name: ds[name].where(fine) for name in ALONG_DROPOUT})
     figure, axes = _panels(len(ALONG_DROPOUT))
     for ax, (name, label) in zip(axes, ALONG_DROPOUT.items(), strict=True):
         null = 0.0 if name.endswith("_z") else None

@@ -20,6 +20,7 @@ from jsuper.plan import cores
 from jsuper.store import OK
 from jsuper.toy.activations import is_gated
 from jsuper.toy.features import nonzero_draws, nonzero_features
+from jsuper.toy.fits import failed_fits
 from jsuper.toy.model import Params
 from jsuper.toy.names import canonical_activation
 
@@ -43,7 +44,7 @@ TOGETHER = 2**18  # numbers of WᵀW at once: 1 MB
 LARGEST_PIECE = 1024  # models of one call
 
 COORDINATES_NEEDED = ("activation", "sparsity", "importance_decay", "n_features", "n_hidden")
-NEEDS = ("W", "b", "loss", "batch_size", *COORDINATES_NEEDED)
+NEEDS = ("W", "b", "loss", "loss_over_constant", "batch_size", *COORDINATES_NEEDED)
 COORDINATES = {"figure": [*geometry.FIGURES, "other"]}
 FEATURE, UNIT = ("feature",), ("hidden",)
 MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -93,6 +94,11 @@ MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
     "loss_over_zero": ((), "loss over that of predicting 0"),
     "loss_over_top": ((), "loss over that of the best model without superposition"),
     "gain": ((), "1 - loss_over_top: what superposition gains"),
+    "failed_fit": (
+        (),
+        "1: the loss is above the best constant's, or it fell by more than 10 % and 3 standard "
+        "errors over the last 10 % of the steps, if that was measured; 0: neither",
+    ),
 }
 """Variable -> (its own dimensions, what it is)."""
 
@@ -133,6 +139,8 @@ def measure(ds: xarray.Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]
         for name, (dims, _) in MEASURES.items()
     }
     flat["component"] = np.full((count, own["feature"]), -1, np.int32)
+    failed = np.logical_or.reduce([reason.values for reason in failed_fits(ds).values()])
+    flat["failed_fit"][:] = np.where(ds["status"] == OK, failed, np.nan).ravel()
     for places, models in groups(ds):
         m, n = models.W.shape[1:]
         inner = {"feature": n, "hidden": m, "figure": own["figure"]}

@@ -143,6 +143,12 @@ class Sweep(BaseSweep):
     watch: bool = static(
         False, "record feature 0's error, bias, its gradient and largest pre-activation", flag
     )
+    check_fit: bool = static(
+        True,
+        "measure the loss after 90 % of the steps too, to find fits that still improve",
+        flag,
+        measured=True,
+    )
     records: int = static(100, "points of the loss curve", integer(1, MAX_RECORDS))
     snapshots: tuple[int, ...] = static((), "steps after which W is kept too", several(integer(0)))
 
@@ -213,6 +219,11 @@ def recorded_steps(steps: int, records: int) -> range:
     return range(0, steps, -(-steps // records))
 
 
+def earlier_step(steps: int) -> int:
+    """The steps after which the loss is measured too, to see whether it still falls: 90 %."""
+    return 9 * steps // 10
+
+
 def layout(
     static: dict[str, Any], settings: Iterable[dict[str, Any]]
 ) -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
@@ -226,6 +237,8 @@ def layout(
         "loss_over_constant": ((), ()),
         "loss_curve": (("step",), (len(recorded_steps(static["steps"], static["records"])),)),
     }
+    if static.get("check_fit"):  # chunks of before have no such field, and no such variable
+        variables |= dict.fromkeys(("improvement", "improvement_stderr"), ((), ()))
     if any(s["activation"] in GATED for s in settings):
         variables |= {"V": variables["W"], "c": variables["b"]}
     if not static.get("tied", True):  # folders of before have no such field
@@ -257,6 +270,9 @@ ATTRIBUTES = {
     "loss_stderr": "standard error of loss, same unit",
     "loss_over_constant": "loss over that of the best constant prediction, "
     "mean_i importance_i (p_i/3 - p_i^2/4), p = 1 - sparsity",
+    "improvement": "1 - L(100 %)/L(90 %): relative fall of the loss over the last 10 % of the "
+    "steps, on the same samples",
+    "improvement_stderr": "standard error of improvement, from paired differences",
     "loss_curve": "loss of the training batch of a step, before that step's update",
     "W_snapshots": "W after so many steps",
     "unit_error": "mean of (x_0 - x_hat_0)^2 over the training batch, before the step's update",

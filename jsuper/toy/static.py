@@ -48,6 +48,7 @@ class Static:
     shared_mask: bool = False
     importance: tuple[float, ...] | None = None
     feature_sparsity: tuple[float, ...] | None = None
+    check_fit: bool = False  # so that chunks without the field have no such variable
     records: int = 100
     snapshots: tuple[int, ...] = ()
     dropout: bool = False  # whether any model of the group has dropout at all

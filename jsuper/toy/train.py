@@ -24,12 +24,12 @@ from jsuper.expecting import expect
 from jsuper.optimizer_names import split_optimizer
 from jsuper.toy import model
 from jsuper.toy.draws import make_draws
-from jsuper.toy.evaluation import make_evaluate
+from jsuper.toy.evaluation import make_evaluate, make_improvement
 from jsuper.toy.features import constant_loss
 from jsuper.toy.gradient import make_batch_loss
 from jsuper.toy.model import Params
 from jsuper.toy.rows import step_gradient
-from jsuper.toy.spec import WATCHED, recorded_steps
+from jsuper.toy.spec import WATCHED, earlier_step, recorded_steps
 from jsuper.toy.static import Setting, Static, arrange, branch_of, make_setting, make_static
 from jsuper.toy.watch import make_watch, push
 from jsuper.training import NON_FINITE, OK, Train, descend
@@ -57,6 +57,7 @@ class State:
     loss_curve: Array  # (records,), NaN where not reached
     watched: Array  # (len(WATCHED), records), or (0, records) where nothing is watched
     W_snapshots: Array  # (snapshots, n_hidden, n_features)
+    earlier: Params | None  # the weights after `earlier_step`; None where they are not compared
 
 
 def make_train(static: Static, sequential: bool = False) -> Train:
@@ -92,12 +93,15 @@ def make_train(static: Static, sequential: bool = False) -> Train:
             grads = gradient(state.params, setting, key, step)
             return apply_gradient(static, state, setting, grads, step, step < end)
 
-        return jax.lax.fori_loop(0, n, body, state)
+        earlier = state.earlier  # kept out of the loop, whose program is then the same without it
+        state = jax.lax.fori_loop(0, n, body, dataclasses.replace(state, earlier=None))
+        return dataclasses.replace(state, earlier=earlier)
 
     snapshots = (s for s in static.snapshots if s < static.steps)
     pushes = (static.push_step,) if static.pushed else ()
+    compared = (earlier_step(static.steps),) if static.check_fit else ()
     curve_steps = recorded_steps(static.steps, static.records)
-    stops = tuple(sorted({0, *curve_steps, *snapshots, *pushes}))
+    stops = tuple(sorted({0, *curve_steps, *snapshots, *pushes, *compared}))
     return Train(make_init(static), advance, make_finish(static, per_model), static.steps, stops)
 
 
@@ -128,6 +132,7 @@ def make_init(static: Static) -> Callable[[Setting, Array], State]:
             loss_curve=jnp.full(records, jnp.nan, static.dtype),
             watched=jnp.full((watched, records), jnp.nan, static.dtype),
             W_snapshots=jnp.full((len(static.snapshots), *sizes), jnp.nan, static.dtype),
+            earlier=jax.tree.map(jnp.zeros_like, params) if static.check_fit else None,
         )
 
     return init
@@ -151,7 +156,7 @@ def make_record(static: Static, per_model: Callable) -> Callable[..., State]:
         if static.watch:
             numbers = watch(state.params, setting, draws)[:, None]
             state = dataclasses.replace(state, watched=jnp.where(here, numbers, state.watched))
-        return keep_snapshot(static, state, step)
+        return keep_earlier(static, keep_snapshot(static, state, step), step)
 
     return record
 
@@ -164,12 +169,15 @@ def make_finish(static: Static, per_model: Callable) -> Callable[..., dict[str, 
         per_model: wraps the heavy parts, e.g. `sequential_vmap`.
     """
     evaluate = make_evaluate(static, per_model)
+    improvement = make_improvement(static, per_model)
 
     def finish(state: State, setting: Setting, key: Array) -> dict[str, Array]:
         state = keep_snapshot(static, state, jnp.int32(static.steps))
         fine = state.first_bad_step < 0
-        loss, stderr = evaluate(state.params, setting, key, fine)
+        loss, stderr, rounds = evaluate(state.params, setting, key, fine)
         first_bad = jnp.where(fine & ~jnp.isfinite(loss), static.steps, state.first_bad_step)
+        if static.check_fit:
+            fall = improvement(state.earlier, rounds, setting, key, fine)
         fine = first_bad < 0
         result = {
             "W": state.params.W,
@@ -182,6 +190,9 @@ def make_finish(static: Static, per_model: Callable) -> Callable[..., dict[str, 
             "status": jnp.where(fine, OK, NON_FINITE).astype(jnp.int8),
             "first_bad_step": first_bad,
         }
+        if static.check_fit:
+            names = ("improvement", "improvement_stderr")
+            result |= {k: jnp.where(fine, v, jnp.nan) for k, v in zip(names, fall, strict=True)}
         if static.gated:
             result |= {"V": state.params.V, "c": state.params.c}
         if not static.tied:
@@ -212,6 +223,15 @@ def apply_gradient(
     params, opt_state, bad = descend(transformation, state.params, state.opt_state, grads, active)
     first_bad = jnp.where(bad, step, state.first_bad_step)
     return dataclasses.replace(state, params=params, opt_state=opt_state, first_bad_step=first_bad)
+
+
+def keep_earlier(static: Static, state: State, step: Array) -> State:
+    """Keep the weights where `step` is the one at which the loss is measured too."""
+    if not static.check_fit:
+        return state
+    here = step == earlier_step(static.steps)
+    earlier = jax.tree.map(lambda a, b: jnp.where(here, a, b), state.params, state.earlier)
+    return dataclasses.replace(state, earlier=earlier)
 
 
 def keep_snapshot(static: Static, state: State, step: Array) -> State:

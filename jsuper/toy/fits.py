@@ -1,0 +1,52 @@
+"""Which toy models are failed fits: results of training that did not work, or has not ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import xarray
+
+NEEDS = ("loss_over_constant", "improvement", "improvement_stderr")
+QUALITY = (
+    "loss",
+    "loss_stderr",
+    "loss_over_constant",
+    "loss_over_zero",
+    "loss_over_top",
+    "gain",
+    "loss_curve",
+    "feature_error",
+    "r_squared",
+    "improvement",
+    "improvement_stderr",
+    "failed_fit",
+)
+"""Variables that say how good a fit is: failed fits count in them, and in no other."""
+
+IMPROVING, WORSE = "still improving", "worse than the best constant"
+ADVICE = {
+    IMPROVING: "train longer (--steps)",
+    WORSE: "try another learning rate or initial scale; some activations cannot fit",
+}
+"""Reason -> what to do."""
+
+
+def failed_fits(ds: xarray.Dataset) -> dict[str, xarray.DataArray]:
+    """Reason -> the models whose fits failed for it, over the sweep's dimensions.
+
+    A model that is worse than the best constant and still improves counts as still improving alone.
+    Models that are missing or not finite are no failed fits. Where `improvement` is not known, as
+    in folders of older versions, only a loss above the best constant's tells a failed fit.
+
+    Args:
+        ds: with status and those of NEEDS that the run has.
+    """
+    from jsuper.analysis.evaluation import failed_fit, still_improves
+
+    lead = ds["status"].dims
+    names = [name for name in NEEDS if name in ds]
+    numbers = {k: ds[k].where(ds["status"] == 1).transpose(*lead).values for k in names}
+    improving = still_improves(**numbers)
+    found = {IMPROVING: improving, WORSE: failed_fit(**numbers) & ~improving}
+    return {reason: ds["status"].copy(data=models) for reason, models in found.items()}
