@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import functools
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,12 @@ from jsuper.grid import Chunk, Setting
 from jsuper.reading import check_depth, json_limit, parse_json, read_text
 from jsuper.rebuilding import sweep_and_chunks
 from jsuper.spec import BaseSweep, SpecError, digest, plain
-from jsuper.store import SCHEMA, RunError
+from jsuper.store import RunError
 from jsuper.text import printable, shown
 
 KEYS = {"schema", "sweep", "hash", "settings", "statics", "chunks", "sessions"}
 NAME = "manifest.json"
+SCHEMAS = (1, 2)  # 2: with fields that version 0.1 does not know
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def write_manifest(
         for chunk in chunks
     ]
     manifest = {
-        "schema": SCHEMA,
+        "schema": max(f.metadata.get("since", 1) for f in fields(sweep)),
         "sweep": sweep.to_dict(),
         "hash": digest(sweep.to_dict()),
         "settings": settings.rows,
@@ -126,9 +127,10 @@ def read_manifest(folder: str | Path) -> Manifest | None:
         raise RunError(f"{path} cannot be read: {error}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise _unusable(path, said(error)) from error
-    if type(schema) is not int or schema != SCHEMA:
+    if type(schema) is not int or schema not in SCHEMAS:
         raise RunError(
-            f"{path} has schema {shown(schema)}; this jsuper reads {SCHEMA}: update jsuper"
+            f"{path} has schema {shown(schema)}; this jsuper reads {', '.join(map(str, SCHEMAS))}: "
+            "update jsuper"
         )
     if lacking := KEYS - data.keys():
         raise _unusable(path, f"it lacks {', '.join(sorted(lacking))}")

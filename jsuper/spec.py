@@ -54,17 +54,20 @@ def static(
     axis: bool = False,
     later: bool = False,
     measured: bool = False,
+    since: int = 1,
 ) -> Any:
     """Declare a value that changes shapes or the program; `axis` allows several of them.
 
     `later`: the field came after others had been used. At its default it is no part of what tells a
     model apart, so that the draws of unpaired models stay what they were. `measured`: the field
-    says what is measured on a trained model, so that no value of it changes the draws.
+    says what is measured on a trained model, so that no value of it changes the draws. `since`: the
+    schema of manifests that has the field; versions that do not know it ask for an update.
     """
-    return _field(default, help, check, role="static", axis=axis, later=later, measured=measured)
+    further = {"later": later, "measured": measured, "since": since}
+    return _field(default, help, check, role="static", axis=axis, **further)
 
 
-def _field(default: Any, help: str, check: Check, role: str, axis: bool, **further: bool) -> Any:
+def _field(default: Any, help: str, check: Check, role: str, axis: bool, **further: Any) -> Any:
     if axis and not isinstance(default, tuple):
         default = (default,)
     metadata = {"role": role, "axis": axis, "help": help, "check": check} | further

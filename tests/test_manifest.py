@@ -56,7 +56,7 @@ def test_no_manifest_is_none(tmp_path):
 @pytest.mark.parametrize(
     "text, said",
     [
-        ('{"schema": 2, "sweep": {}}', r"has schema 2; this jsuper reads 1: update jsuper"),
+        ('{"schema": 3, "sweep": {}}', r"has schema 3; this jsuper reads 1, 2: update jsuper"),
         ("not json", "cannot be read"),
         ("", "cannot be read"),
         ("[]", "cannot be read"),

@@ -89,7 +89,7 @@ def make_improvement(static: Static, per_model: Callable) -> Callable[..., tuple
     the sampling error cancels. With L = mean(a), L_earlier = mean(b) and r = L / L_earlier, the
     standard error is that of mean(a - r b) over L_earlier (the delta method for a ratio).
     """
-    coupled = any(couples_batch(a) for a in static.activations)
+    coupled = any(couples_batch(a, static.n_features) for a in static.activations)
     round_loss = per_model(make_round_loss(static))
 
     def improvement(

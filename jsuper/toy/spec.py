@@ -148,6 +148,7 @@ class Sweep(BaseSweep):
         "measure the loss after 90 % of the steps too, to find fits that still improve",
         flag,
         measured=True,
+        since=2,
     )
     records: int = static(100, "points of the loss curve", integer(1, MAX_RECORDS))
     snapshots: tuple[int, ...] = static((), "steps after which W is kept too", several(integer(0)))
