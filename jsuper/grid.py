@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jsuper.spec import BaseSweep, canonical, digest, digest_text, plain
+from jsuper.spec import BaseSweep, canonical, digest, digest_text, plain, without_negative_zero
 
 Setting = dict[str, Any]
 
@@ -103,7 +103,7 @@ def expand(sweep: BaseSweep) -> list[Group]:
 def _product(sweep: BaseSweep, role: str) -> Iterator[dict[str, Any]]:
     checked = {f.name: f.metadata["axis"] for f in dataclasses.fields(sweep)}
     names = sweep.names(role)
-    values = [getattr(sweep, n) if checked[n] else (getattr(sweep, n),) for n in names]
+    values = [sweep.values(n) if checked[n] else (getattr(sweep, n),) for n in names]
     for combination in itertools.product(*values):
         yield dict(zip(names, combination, strict=True))
 
@@ -140,7 +140,7 @@ def missing(sweep: BaseSweep, held: list[Chunk]) -> list[Group]:
 
 
 def _identity(static: dict[str, Any], setting: Setting) -> str:
-    values = {k: plain(v) for k, v in (static | setting).items()}
+    values = {k: without_negative_zero(plain(v)) for k, v in (static | setting).items()}
     return digest(values)
 
 

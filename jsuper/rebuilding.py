@@ -12,6 +12,7 @@ from jsuper import families, store
 from jsuper.archive import UNREADABLE, read_arrays
 from jsuper.consistency import check_chunks, tuples
 from jsuper.grid import Chunk
+from jsuper.spec import same
 from jsuper.store import SCHEMA, RunError
 
 NO_SWEEP = (ValueError, TypeError, LookupError, AttributeError)  # what data that is none raises
@@ -34,7 +35,7 @@ def sweep_and_chunks(folder: Path) -> tuple[dict[str, Any], list[Chunk]] | None:
         return None
     try:
         stated = tomllib.loads(store.read_text(folder / "sweep.toml"))
-        sweep = families.sweep_from_dict(stated).to_dict()
+        sweep = families.spec_of(stated["model"]).Sweep.stored(stated).to_dict()
         check_chunks(sweep, chunks)
     except (OSError, RecursionError, *NO_SWEEP):
         sweep = _least(chunks)
@@ -52,7 +53,7 @@ def _stated(path: Path) -> Chunk | None:
         static, settings = tuples(meta["static"]), tuple(meta["settings"])
         chunk = Chunk(meta["model"], static, settings, tuple(meta["seeds"]))
         check_chunks(_least([chunk]), [chunk])
-        return chunk if chunk.name == path.stem and meta["schema"] == SCHEMA else None
+        return chunk if chunk.name == path.stem and same(meta["schema"], SCHEMA) else None
     except UNREADABLE:
         return None
 
