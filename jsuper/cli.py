@@ -97,12 +97,14 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     job = runner.held(asked, folder)
     if job.lost_manifest:
         print(f"manifest.json is lost: put together from {len(job.chunks)} chunks", file=sys.stderr)
-    if runner.all_points(asked, job):
+    if runner.all_points(job):
+        for note in job.notes:
+            print(f"note     {note}")
         if job.lost_manifest and not options.dry_run:
             runner.restore_manifest(job)
         lost = runner.count_non_finite(job)
         words = f", {lost} of them diverged or failed" if lost else ""
-        print(f"All {n_models(asked)} models are done{words}: {folder}")
+        print(f"All {n_models(job.sweep)} models are done{words}: {folder}")
         if not (options.dry_run or concluded(lambda: write_report(folder, options, anew=False))):
             return STOPPED
         return _exit_code(options, lost)
@@ -124,7 +126,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
         return STOPPED
     if shard is not None:  # by now others may have done theirs
         job = runner.held(asked, folder)
-        if not runner.all_points(asked, job):
+        if not runner.all_points(job):
             left = len(job.chunks) - len(job.done)
             print(f"share {options.shard} is done; {left} chunks of others are left in {folder}")
             return _exit_code(options, runner.count_non_finite(job))

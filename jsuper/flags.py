@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from jsuper import families
-from jsuper.spec import BaseSweep, SpecError, digest, flag, metavar, read_toml
+from jsuper.spec import BaseSweep, Omitted, SpecError, digest, flag, metavar, read_toml
 
 PRESETS = Path(__file__).parent / "presets"
 DEFAULT_PRESET = "activations"
@@ -122,6 +122,8 @@ def _start(preset: str | None, config: str | None, model: str | None) -> tuple[d
 
 def _flag(f: dataclasses.Field, value: Any) -> tuple[str, Any, Any]:
     """A field of a sweep as a tyro argument: several values are a space-separated list."""
+    if isinstance(value, Omitted):
+        value = None  # so that its default is told from the same value, given
     kind = {"INT": int, "FLOAT": float}.get(metavar(f.metadata["check"]).split()[0], str)
     if isinstance(value, bool):
         return f.name, _annotated(bool, f, None), dataclasses.field(default=value)
@@ -167,4 +169,14 @@ def default_folder(asked: BaseSweep, name: str) -> Path:
     preset = PRESETS / f"{name}.toml"
     if preset.exists() and families.sweep_from_dict(read_toml(preset)) == asked:
         return Path("runs") / name
+    for older in _older_meanings(asked):
+        if (folder := Path("runs") / f"{name}-{digest(older.to_dict(), 8)}").exists():
+            return folder
     return Path("runs") / f"{name}-{digest(asked.to_dict(), 8)}"
+
+
+def _older_meanings(asked: BaseSweep) -> list[BaseSweep]:
+    """What the sweep meant to older versions, whose folders are named by it."""
+    if isinstance(getattr(asked, "weight_decay", None), Omitted):
+        return [dataclasses.replace(asked, weight_decay=0.01)]  # the default of every optimizer
+    return []

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from jsuper import sharing, store
 from jsuper.grid import Chunk, Setting, missing
 from jsuper.manifest import check_extends, read_manifest, rebuilt, write_manifest
-from jsuper.spec import BaseSweep, SpecError, plain
+from jsuper.spec import BaseSweep, Omitted, SpecError, plain
 from jsuper.stopping import Stop
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Job:
     done: dict[str, int]  # finished chunks, by name: how many of their models are not finite
     damaged: list[Chunk]
     held: frozenset[str] = frozenset()  # names of the chunks that the folder's manifest has
+    notes: tuple[str, ...] = ()  # where the folder has filled in fields that were left out
     shard: sharing.Shard | None = None  # which share of the chunks is this process's; None: all
 
     @property
@@ -59,10 +61,14 @@ class Job:
 def held(sweep: BaseSweep, folder: Path | None) -> Job:
     """What a folder holds of a sweep; needs no jax.
 
+    Fields that were left out of the sweep have the folder's values in the job's sweep.
+
     Raises:
-        SpecError: the folder holds another sweep, or is no run folder at all.
+        SpecError: the folder holds another sweep, or is no run folder at all, or the sweep lacks a
+            value that no folder gives.
     """
     if folder is None:
+        sweep.to_dict()  # refuses fields without a value
         return Job(sweep, None, [], {}, [])
     occupied = _occupied(folder)  # before: another process may be making the run just now
     manifest = read_manifest(folder)
@@ -74,10 +80,28 @@ def held(sweep: BaseSweep, folder: Path | None) -> Job:
             raise SpecError(
                 f"out={str(folder)!r} is there already and is not a run folder; give another --out"
             )
+        sweep.to_dict()  # refuses fields without a value
         return Job(sweep, folder, [], {}, [])
-    check_extends(sweep, manifest, folder)
-    chunks = _with_callables(manifest.chunks, sweep)
-    return Job(sweep, folder, chunks, *store.done(folder, chunks), held)
+    filled = sweep.with_stored(manifest.sweep)
+    check_extends(filled, manifest, folder)
+    chunks = _with_callables(manifest.chunks, filled)
+    done, notes = store.done(folder, chunks), _filled_in(sweep, filled)
+    return Job(filled, folder, chunks, *done, held, notes)
+
+
+def _filled_in(sweep: BaseSweep, filled: BaseSweep) -> tuple[str, ...]:
+    """Notes on omitted fields whose value in the folder is not the one of a new run."""
+
+    def numbers(values: tuple) -> str:
+        return ", ".join(f"{v:g}" for v in values)
+
+    notes = []
+    for name in (f.name for f in dataclasses.fields(sweep)):
+        before, now = getattr(sweep, name), getattr(filled, name)
+        if isinstance(before, Omitted) and before != now:
+            new = f"; a new run would have {numbers(before)}" if before else ""
+            notes.append(f"{name} is omitted: the folder's value is used, {numbers(now)}{new}")
+    return tuple(notes)
 
 
 def _occupied(folder: Path) -> bool:
@@ -117,7 +141,7 @@ def prepare(
     from jsuper.plan import chunks_of
 
     job = held(sweep, folder)
-    new = chunks_of(plan, sweep, missing(sweep, job.chunks), shard[1] if shard else 1)
+    new = chunks_of(plan, job.sweep, missing(job.sweep, job.chunks), shard[1] if shard else 1)
     return dataclasses.replace(job, chunks=job.chunks + new, shard=shard)
 
 
@@ -190,7 +214,8 @@ def _fix_partition(job: Job, plan: Plan) -> None:
         names = frozenset(c.name for c in manifest.chunks) if manifest else frozenset()
         if names != job.held:
             now = prepare(job.sweep, folder, plan, job.shard)
-            job.chunks, job.done, job.damaged = now.chunks, now.done, now.damaged
+            job.sweep, job.chunks = now.sweep, now.chunks
+            job.done, job.damaged = now.done, now.damaged
         for chunk in store.done(folder, job.damaged)[1]:  # unless it has been mended meanwhile
             store.set_aside(folder, chunk)
         there = manifest is not None and (folder / "sweep.toml").exists()  # a kill may leave one
@@ -280,6 +305,9 @@ def run(
     Returns:
         The Dataset that `jsuper.load(out)` gives; `attrs["timing"]` says where the time went.
 
+    Warns:
+        UserWarning: what the command line prints as notes, such as a sparsity that is hardly drawn.
+
     Raises:
         SpecError: the sweep, the platform or the folder cannot be used.
         OSError: results could not be written.
@@ -295,6 +323,8 @@ def run(
     if plan is None or isinstance(plan, str):
         plan = make_plan(platform, workers, plan or "auto")
     job = prepare(sweep, Path(out) if out is not None else None, plan)
+    for note in (*job.notes, *job.sweep.notes()):
+        warnings.warn(note, stacklevel=2)
     counters, stop = Progress(), Stop()
     with reporter(job.todo, counters, quiet=not progress) as tick:
         if job.folder is None:
@@ -317,9 +347,9 @@ def _in_memory(
     return to_dataset(job.sweep.to_dict(), job.chunks, lambda chunk: arrays.pop(chunk.name))
 
 
-def all_points(sweep: BaseSweep, job: Job) -> bool:
+def all_points(job: Job) -> bool:
     """Whether the folder's chunks hold every point of the sweep, all of them verified."""
-    return bool(job.chunks) and not job.todo and not missing(sweep, job.chunks)
+    return bool(job.chunks) and not job.todo and not missing(job.sweep, job.chunks)
 
 
 def count_non_finite(job: Job) -> int:

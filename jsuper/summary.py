@@ -47,7 +47,7 @@ def plan_text(job: Job, plan: Plan) -> str:
         f"time     {time_text(expected_seconds(plan, todo))}",
         f"folder   {job.folder}",
     ]
-    return "\n".join([*(f"note     {n}" for n in sweep.notes()), *lines])
+    return "\n".join([*(f"note     {n}" for n in (*job.notes, *sweep.notes())), *lines])
 
 
 def memory_bytes(chunks: list[Chunk], plan: Plan) -> float:

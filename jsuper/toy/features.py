@@ -10,9 +10,12 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 from jax.typing import DTypeLike
 
 from jsuper.keys import uniform
+from jsuper.toy.limits import check_drawable
+from jsuper.toy.spec import check_sparsity
 
 GOLDEN = (5**0.5 - 1) / 2
 
@@ -44,7 +47,20 @@ def features(
 
 
 def sample(key: Array, sparsity: float | Array, n_features: int, batch: int) -> Array:
-    """A batch of sparse features, (n_features, batch); `sparsity` in [0, 1), one or per feature."""
+    """A batch of sparse features, (n_features, batch).
+
+    Args:
+        key: of the draws, such as `jsuper.seed_key(7)`.
+        sparsity: in [0, 1 - 2^-23), one or per feature, (n_features,).
+        n_features: number of features.
+        batch: number of samples.
+
+    Raises:
+        SpecError: a sparsity is out of this range; traced ones are not known, and pass.
+    """
+    if not isinstance(sparsity, Tracer):
+        for value in np.ravel(sparsity).tolist():
+            check_drawable("sparsity", check_sparsity("sparsity", value))
     return features(draw(key, n_features, batch), jnp.asarray(1 - sparsity))
 
 
