@@ -112,11 +112,13 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     if job.lost_manifest:
         print(f"manifest.json is lost: put together from {len(job.chunks)} chunks", file=sys.stderr)
     if runner.all_points(job):
+        for note in job.notes:
+            print(f"note     {note}")
         if job.lost_manifest and not options.dry_run:
             runner.restore_manifest(job)
         lost = runner.count_non_finite(job)
         words = f", {lost} of them diverged or failed" if lost else ""
-        print(f"All {n_models(asked)} models are done{words}: {printable(folder)}")
+        print(f"All {n_models(job.sweep)} models are done{words}: {printable(folder)}")
         if not (options.dry_run or concluded(lambda: write_report(folder, options, anew=False))):
             return STOPPED
         return _exit_code(options, lost)

@@ -13,7 +13,7 @@ from typing import Any
 
 from jsuper import families
 from jsuper.grid import Chunk
-from jsuper.spec import SpecError, plain
+from jsuper.spec import SpecError, plain, same, without_negative_zero
 from jsuper.text import shown
 
 
@@ -37,11 +37,22 @@ def values_of(sweep: dict[str, Any]) -> dict[str, list[Any]]:
             check = own[name].metadata["check"]
             if getattr(check, "functions", False) and _names_function(single):
                 continue
-            if json.dumps(plain(check(name, single))) != json.dumps(single):
+            if not same(plain(check(name, single)), single):
                 raise SpecError(f"{name}={shown(single)} is not as a sweep has it")
-        if several and len({json.dumps(v) for v in value}) != len(value):
+        if several and len(set(map(_text, value))) != len(value):
             raise SpecError(f"{name} has a value twice")
+    if lacking := [n for n, f in own.items() if f.metadata["axis"] and n not in values]:
+        raise SpecError(f"it lacks {', '.join(lacking)}")
     return values
+
+
+def texts_of(values: dict[str, list[Any]]) -> dict[str, frozenset[str]]:
+    """Field -> its values as text, to look one up; Python takes 0 for false and 8.0 for 8."""
+    return {name: frozenset(map(_text, several)) for name, several in values.items()}
+
+
+def _text(value: Any) -> str:
+    return json.dumps(without_negative_zero(value))
 
 
 def _names_function(value: Any) -> bool:
@@ -49,10 +60,15 @@ def _names_function(value: Any) -> bool:
     return isinstance(value, str) and bool(re.fullmatch(r"\w{1,100}@[0-9a-f]{12}", value))
 
 
-def check_row(row: dict[str, Any], allowed: dict[str, list[Any]]) -> None:
-    """Raise ValueError unless a chunk's static values, or a setting, are some of the sweep's."""
+def check_row(row: dict[str, Any], allowed: dict[str, frozenset[str]]) -> None:
+    """Raise ValueError unless a chunk's static values, or a setting, are some of the sweep's.
+
+    Args:
+        row: field -> its value.
+        allowed: field -> the sweep's values, as `texts_of` has them.
+    """
     for name, value in row.items():
-        if name not in allowed or value not in allowed[name]:
+        if name not in allowed or _text(value) not in allowed[name]:
             raise ValueError(f"a chunk of it has {name}={shown(value)}, and its sweep has not")
 
 
@@ -105,7 +121,7 @@ def tuples(static: dict[str, Any]) -> dict[str, Any]:
 
 def check_chunks(sweep: dict[str, Any], chunks: list[Chunk]) -> None:
     """Raise ValueError, or what Python finds, unless a sweep holds all points of chunks."""
-    allowed, seeds = values_of(sweep), known_seeds(sweep["seeds"])
+    allowed, seeds = texts_of(values_of(sweep)), known_seeds(sweep["seeds"])
     for chunk in chunks:
         if chunk.model != sweep["model"]:
             raise ValueError("chunks of another family")

@@ -13,9 +13,9 @@ from jsuper import families, sharing
 from jsuper.arguments import FLOAT, INT, as_flag, flag_name, number, read, refuse_commas, truth
 from jsuper.spec import (
     BaseSweep,
+    Omitted,
     SpecError,
     choice,
-    digest,
     flag,
     integer,
     metavar,
@@ -171,6 +171,8 @@ def _flag(f: dataclasses.Field, value: Any) -> tuple[str, Any, Any]:
 
     Values are text here; `_value` says what they mean.
     """
+    if isinstance(value, Omitted):
+        value = None  # so that its default is told from the same value, given
     shown = "INT" if f.name == "seeds" else metavar(f.metadata["check"]).removesuffix(" ...")
     if not _is_list(f) and f.metadata["check"] is not flag:
         return f.name, _annotated(str, f, shown), dataclasses.field(default=str(value))
@@ -230,4 +232,14 @@ def default_folder(asked: BaseSweep, name: str) -> Path:
     preset = PRESETS / f"{name}.toml"
     if preset.exists() and families.sweep_from_dict(read_toml(preset)) == asked:
         return Path("runs") / name
-    return Path("runs") / f"{name}-{digest(asked.to_dict(), 8)}"
+    for older in _older_meanings(asked):
+        if (folder := Path("runs") / f"{name}-{older.folder_hash}").exists():
+            return folder
+    return Path("runs") / f"{name}-{asked.folder_hash}"
+
+
+def _older_meanings(asked: BaseSweep) -> list[BaseSweep]:
+    """What the sweep meant to older versions, whose folders are named by it."""
+    if isinstance(getattr(asked, "weight_decay", None), Omitted):
+        return [dataclasses.replace(asked, weight_decay=0.01)]  # the default of every optimizer
+    return []

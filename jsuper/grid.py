@@ -16,7 +16,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jsuper.spec import BaseSweep, SpecError, canonical, digest, digest_text, plain
+from jsuper.spec import (
+    BaseSweep,
+    SpecError,
+    canonical,
+    digest,
+    digest_text,
+    plain,
+    without_negative_zero,
+)
 
 MAX_MODELS = 20_000_000  # of a sweep: their settings and seeds are lists in memory
 Setting = dict[str, Any]
@@ -109,7 +117,7 @@ def expand(sweep: BaseSweep) -> list[Group]:
 def _product(sweep: BaseSweep, role: str) -> Iterator[dict[str, Any]]:
     checked = {f.name: f.metadata["axis"] for f in dataclasses.fields(sweep)}
     names = sweep.names(role)
-    values = [getattr(sweep, n) if checked[n] else (getattr(sweep, n),) for n in names]
+    values = [sweep.values(n) if checked[n] else (getattr(sweep, n),) for n in names]
     for combination in itertools.product(*values):
         yield dict(zip(names, combination, strict=True))
 
@@ -159,7 +167,7 @@ def missing(sweep: BaseSweep, held: list[Chunk]) -> list[Group]:
 
 
 def _identity(static: dict[str, Any], setting: Setting) -> str:
-    values = {k: plain(v) for k, v in (static | setting).items()}
+    values = {k: without_negative_zero(plain(v)) for k, v in (static | setting).items()}
     return digest(values)
 
 

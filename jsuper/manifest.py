@@ -23,6 +23,7 @@ from jsuper.consistency import (
     known_seeds,
     number_of_seeds,
     seeds_among,
+    texts_of,
     tuples,
     values_of,
 )
@@ -62,7 +63,11 @@ class Manifest:
 def write_manifest(
     folder: Path, sweep: BaseSweep, chunks: list[Chunk], sessions: list[dict[str, Any]]
 ) -> None:
-    """Write manifest.json and sweep.toml; `sessions` have the versions, devices and times."""
+    """Write manifest.json and sweep.toml; `sessions` have the versions, devices and times.
+
+    Raises:
+        RunError: it could not be read again; nothing is written.
+    """
     settings, statics = _Table(), _Table()
     partition = [
         {
@@ -85,6 +90,13 @@ def write_manifest(
     if functions := sweep.functions():
         manifest["functions"] = functions
     text = json.dumps(manifest, indent=1)
+    try:
+        _checked(json.loads(text))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{folder / NAME} is not written, since it could not be read again: {error}; "
+            "give another --out"
+        ) from error
     files.remove(folder / "sweep.toml")  # a kill leaves none rather than another's
     files.write_text(folder / NAME, text)
     files.write_text(folder / "sweep.toml", sweep.to_toml())
@@ -162,7 +174,8 @@ def _checked(data: dict[str, Any]) -> Manifest:
         Exception: what is found wrong, also by Python itself.
     """
     sweep, sessions = data["sweep"], data["sessions"]
-    allowed = values_of(sweep)
+    values = values_of(sweep)
+    allowed = texts_of(values)
     if digest(sweep) != data["hash"]:
         raise ValueError("its sweep does not have its hash")
     check_depth(sessions)
@@ -185,7 +198,7 @@ def _checked(data: dict[str, Any]) -> Manifest:
             raise ValueError(f"its chunk {entry['name']!r} is not what its name says")
         chunks.append(chunk)
     check_complete(chunks)
-    models = count(sweep, allowed)
+    models = count(sweep, values)
     if sum(c.n_models for c in chunks) != models:
         raise ValueError(f"its chunks are not the {models:,} models of its sweep")
     functions = data.get("functions")
@@ -194,7 +207,7 @@ def _checked(data: dict[str, Any]) -> Manifest:
 
 
 def _item(rows: list[Any], index: Any) -> Any:
-    if not isinstance(index, int) or not 0 <= index < len(rows):
+    if type(index) is not int or not 0 <= index < len(rows):
         raise ValueError(f"it has no row {index!r}")
     return rows[index]
 

@@ -12,6 +12,7 @@ from jsuper.archive import UNREADABLE, read_arrays
 from jsuper.consistency import check_chunks, tuples
 from jsuper.grid import Chunk
 from jsuper.reading import LARGEST_TOML, parse_json, parse_toml, read_text
+from jsuper.spec import same
 from jsuper.store import SCHEMA, RunError
 
 META_BYTES = 2**26  # of the text that says what a chunk holds; 65,536 models have 10 million
@@ -35,7 +36,7 @@ def sweep_and_chunks(folder: Path) -> tuple[dict[str, Any], list[Chunk]] | None:
         return None
     try:
         stated = parse_toml(read_text(folder / "sweep.toml", LARGEST_TOML))
-        sweep = families.sweep_from_dict(stated).to_dict()
+        sweep = families.spec_of(stated["model"]).Sweep.stored(stated).to_dict()
         check_chunks(sweep, chunks)
     except (OSError, RecursionError, *NO_SWEEP):
         sweep = _least(chunks)
@@ -53,7 +54,7 @@ def _stated(path: Path) -> Chunk | None:
         static, settings = tuples(meta["static"]), tuple(meta["settings"])
         chunk = Chunk(meta["model"], static, settings, tuple(meta["seeds"]))
         check_chunks(_least([chunk]), [chunk])
-        return chunk if chunk.name == path.stem and meta["schema"] == SCHEMA else None
+        return chunk if chunk.name == path.stem and same(meta["schema"], SCHEMA) else None
     except UNREADABLE:
         return None
 

@@ -21,7 +21,7 @@ from jsuper.diverged import describe
 from jsuper.expecting import expect, expect_folder
 from jsuper.grid import Chunk, Setting, missing
 from jsuper.manifest import check_extends, read_manifest, rebuilt, write_manifest
-from jsuper.spec import BaseSweep, SpecError, plain
+from jsuper.spec import BaseSweep, Omitted, SpecError, plain
 from jsuper.stopping import Stop
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Job:
     done: dict[str, int]  # finished chunks, by name: how many of their models are not finite
     damaged: list[Chunk]
     held: frozenset[str] = frozenset()  # names of the chunks that the folder's manifest has
+    notes: tuple[str, ...] = ()  # where the folder has filled in fields that were left out
     shard: sharing.Shard | None = None  # which share of the chunks is this process's; None: all
 
     @property
@@ -66,12 +67,16 @@ class Job:
 def held(sweep: BaseSweep, folder: Path | None) -> Job:
     """What a folder holds of a sweep; needs jax only where the sweep has functions of the user's.
 
+    Fields that were left out of the sweep have the folder's values in the job's sweep.
+
     Raises:
-        SpecError: the folder holds another sweep, or is no run folder at all; a function cannot be
-            traced, or is another one than the folder's of that name.
+        SpecError: the folder holds another sweep, or is no run folder at all; the sweep lacks a
+            value that no folder gives; a function cannot be traced, or is another one than the
+            folder's of that name.
     """
     sweep = sweep.traced()
     if folder is None:
+        sweep.to_dict()  # refuses fields without a value
         return Job(sweep, None, [], {}, [])
     occupied = _occupied(folder)  # before: another process may be making the run just now
     manifest = read_manifest(folder)
@@ -83,11 +88,29 @@ def held(sweep: BaseSweep, folder: Path | None) -> Job:
             raise SpecError(
                 f"out={str(folder)!r} is there already and is not a run folder; give another --out"
             )
+        sweep.to_dict()  # refuses fields without a value
         return Job(sweep, folder, [], {}, [])
     sweep = sweep.matched(manifest, folder)
-    check_extends(sweep, manifest, folder)
-    chunks = _with_callables(manifest.chunks, sweep)
-    return Job(sweep, folder, chunks, *store.done(folder, chunks), held)
+    filled = sweep.with_stored(manifest.sweep)
+    check_extends(filled, manifest, folder)
+    chunks = _with_callables(manifest.chunks, filled)
+    done, notes = store.done(folder, chunks), _filled_in(sweep, filled)
+    return Job(filled, folder, chunks, *done, held, notes)
+
+
+def _filled_in(sweep: BaseSweep, filled: BaseSweep) -> tuple[str, ...]:
+    """Notes on omitted fields whose value in the folder is not the one of a new run."""
+
+    def numbers(values: tuple) -> str:
+        return ", ".join(f"{v:g}" for v in values)
+
+    notes = []
+    for name in (f.name for f in dataclasses.fields(sweep)):
+        before, now = getattr(sweep, name), getattr(filled, name)
+        if isinstance(before, Omitted) and before != now:
+            new = f"; a new run would have {numbers(before)}" if before else ""
+            notes.append(f"{name} is omitted: the folder's value is used, {numbers(now)}{new}")
+    return tuple(notes)
 
 
 def _occupied(folder: Path) -> bool:
@@ -293,6 +316,9 @@ def run(
     Returns:
         The Dataset that `jsuper.load(out)` gives; `attrs["timing"]` says where the time went.
 
+    Warns:
+        UserWarning: what the command line prints as notes, such as a sparsity that is hardly drawn.
+
     Raises:
         TypeError: an argument is of another type; says what is expected.
         SpecError: the sweep, the platform or the folder cannot be used.
@@ -319,6 +345,8 @@ def run(
     if plan is None or isinstance(plan, str):
         plan = make_plan(platform, workers, plan or "auto")
     job = prepare(sweep, Path(out) if out is not None else None, plan)
+    for note in (*job.notes, *job.sweep.notes()):
+        warnings.warn(note, stacklevel=2)
     counters, stop = Progress(), Stop()
     with reporter(job.todo, counters, quiet=not progress) as tick:
         if job.folder is None:

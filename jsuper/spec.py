@@ -10,6 +10,7 @@ on those declarations and knows no family.
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import json
@@ -36,6 +37,15 @@ MAX_RECORDS = 100_000  # points of a curve
 
 class SpecError(ValueError):
     """A sweep that cannot be run as written: the field, its value, what is allowed, what to do."""
+
+
+class Omitted(tuple):
+    """The values of a field that was left out, and may depend on other fields.
+
+    It equals the plain tuple of these values, so that only what fills it in has to know the
+    difference: `dataclasses.replace(sweep, optimizer="adam")` finds the value again, and a run
+    folder may have another one. An empty one has no value yet.
+    """
 
 
 # ---------------------------------------------------------------------------------------- fields
@@ -77,10 +87,24 @@ def _field(default: Any, help: str, check: Check, role: str, axis: bool, **furth
 # ---------------------------------------------------------------------------------------- checks
 
 
+def scalar(value: Any) -> Any:
+    """A zero-dimensional array or tensor as the Python number that it holds; others unchanged.
+
+    The number is the exact one: `np.float32(0.9)` is 0.8999999761581421. Rounding it to 0.9 would
+    change sweeps that were made from such numbers before.
+    """
+    if getattr(value, "ndim", None) == 0 and callable(getattr(value, "item", None)):
+        return value.item()
+    return value
+
+
 def real(
     low: float = -math.inf, high: float = math.inf, *, closed: str = "both", hint: str = ""
 ) -> Check:
-    """A finite number between `low` and `high`; `closed` is both, left, right or neither."""
+    """A finite number between `low` and `high`; `closed` is both, left, right or neither.
+
+    It comes out as a Python float, -0.0 as 0.0.
+    """
     left, right = closed in ("both", "left"), closed in ("both", "right")
 
     def check(name: str, value: Any) -> float:
@@ -95,7 +119,7 @@ def real(
         if not (math.isfinite(number) and above and below):
             allowed = _interval(low, high, left, right)
             raise SpecError(f"{name}={number:g} is not {allowed}" + (f": {hint}" if hint else ""))
-        return number
+        return number + 0.0  # -0.0 becomes 0.0
 
     check.metavar = "FLOAT"  # type: ignore[attr-defined]
     return check
@@ -160,7 +184,7 @@ def several(check: Check, *, optional: bool = False) -> Check:
             return None
         if isinstance(value, str) or not isinstance(value, Iterable):
             raise SpecError(f"{name}={value!r} is not a list")
-        return tuple(check(f"{name}[{i}]", member) for i, member in enumerate(value))
+        return tuple(check(f"{name}[{i}]", scalar(member)) for i, member in enumerate(value))
 
     check_all.metavar = f"{metavar(check)} ..."  # type: ignore[attr-defined]
     return check_all
@@ -220,21 +244,65 @@ class BaseSweep:
                 f"a Sweep takes its fields by name, and {args[0]!r} has none; write for example "
                 f"jsuper.Sweep(activation='relu', sparsity=0.9)"
             )
-        known = [f.name for f in fields(cls)]
         for key in given:
-            if key not in known:
-                subject = f"{key!r} is not a field of the model {cls.model!r}"
-                raise SpecError(not_one_of(subject, key, known, "the fields are"))
+            cls._check_field(key)
         return super().__new__(cls)
 
+    @classmethod
+    def _check_field(cls, key: str) -> None:
+        known = [f.name for f in fields(cls)]
+        if key not in known:
+            subject = f"{key!r} is not a field of the model {cls.model!r}"
+            raise SpecError(not_one_of(subject, key, known, "the fields are"))
+
     def __post_init__(self) -> None:
+        self._fill({f.name: getattr(self, f.name) for f in fields(self)})
+        self.check_new()
+
+    def _fill(self, values: Mapping[str, Any]) -> None:
         for f in fields(self):
-            value = getattr(self, f.name)
-            object.__setattr__(self, f.name, _checked(f, value))
+            self._set(f.name, _checked(f, values[f.name]))
+        self.fill_in()
         self.check()
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)  # a sweep is frozen
+
+    def fill_in(self) -> None:
+        """Give omitted fields the values that depend on others: overridden by a family."""
 
     def check(self) -> None:
         """Checks between fields: overridden by a family."""
+
+    def check_new(self) -> None:
+        """Refusals of new sweeps alone, which stored ones may hold: overridden by a family."""
+
+    @classmethod
+    def stored(cls, data: Mapping[str, Any]) -> Self:
+        """A sweep as a run folder has it: without the refusals that came after it was run.
+
+        Args:
+            data: `to_dict()` of the sweep.
+
+        Raises:
+            SpecError: a field is not known, or its value is not one.
+        """
+        sweep = object.__new__(cls)
+        sweep._fill({f.name: f.default for f in fields(cls)} | cls._own(data))
+        return sweep
+
+    def with_stored(self, data: Mapping[str, Any]) -> Self:
+        """This sweep, where its omitted fields have the values of a run folder's sweep.
+
+        Args:
+            data: `to_dict()` of the folder's sweep; one of another family changes nothing.
+        """
+        sweep = copy.copy(self)
+        for f in fields(self):
+            omitted = isinstance(getattr(self, f.name), Omitted)
+            if omitted and f.name in data and data["model"] == self.model:
+                sweep._set(f.name, _checked(f, data[f.name]))
+        return sweep
 
     @property
     def seed_values(self) -> tuple[int, ...]:
@@ -247,13 +315,24 @@ class BaseSweep:
         return len(self.seeds) if isinstance(self.seeds, tuple) else self.seeds
 
     def values(self, name: str) -> tuple:
-        """The values of a field that can be an axis."""
-        return getattr(self, name)
+        """The values of a field that can be an axis.
+
+        Raises:
+            SpecError: the field was omitted, and its values depend on a run folder.
+        """
+        found = getattr(self, name)
+        if isinstance(found, Omitted) and not found:
+            raise SpecError(self.no_value(name))
+        return found
+
+    def no_value(self, name: str) -> str:
+        """Why an omitted field has no value, and what to do: overridden by a family."""
+        return f"{name} is omitted; give a value"
 
     @property
     def axes(self) -> dict[str, tuple]:
         """Axis name -> its values, in declared order, for every dimension but the seed."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata["axis"]}
+        values = {f.name: self.values(f.name) for f in fields(self) if f.metadata["axis"]}
         return {k: v for k, v in values.items() if len(v) > 1 or k in self.main_axes}
 
     def names(self, role: str) -> list[str]:
@@ -305,8 +384,19 @@ class BaseSweep:
 
     def to_dict(self) -> dict[str, Any]:
         """The sweep as plain data (JSON), with its model; callables by their label."""
-        data = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
+        data = {f.name: plain(self.values(f.name)) for f in fields(self)}
         return {"model": self.model} | {k: v for k, v in data.items() if v is not None}
+
+    @property
+    def folder_hash(self) -> str:
+        """8 hex digits for the name of a folder.
+
+        Fields that a later schema added count where they are not at their default, so that the
+        folders of a version before keep their names.
+        """
+        added = {f.name: plain(f.default) for f in fields(self) if f.metadata.get("since", 1) > 1}
+        data = self.to_dict().items()
+        return digest({k: v for k, v in data if k not in added or v != added[k]}, 8)
 
     def to_toml(self) -> str:
         """The sweep as a TOML file: JSON's numbers, strings and lists are TOML's too."""
@@ -315,18 +405,28 @@ class BaseSweep:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """A sweep from plain data; unknown keys are refused with the close match named."""
-        return cls(**{k: v for k, v in data.items() if k != "model"})
+        return cls(**cls._own(data))
+
+    @classmethod
+    def _own(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields in plain data; unknown keys are refused with the close match named."""
+        for key in data:
+            if key != "model":
+                cls._check_field(key)
+        return {k: v for k, v in data.items() if k != "model"}
 
 
 def _checked(f: Field, value: Any) -> Any:
-    check = f.metadata["check"]
+    check, value = f.metadata["check"], scalar(value)
     if not f.metadata["axis"]:
         return check(f.name, value)
-    single = isinstance(value, str) or not isinstance(value, Iterable) or _is_scalar_array(value)
+    if isinstance(f.default, Omitted) and (isinstance(value, Omitted) or value is None):
+        return Omitted()
+    single = isinstance(value, str) or not isinstance(value, Iterable)
     if isinstance(value, str) and (parts := split_at_commas([value])):
         listed = parts if metavar(check) == "NAME" else f"[{', '.join(parts)}]"
         raise SpecError(f"{f.name}={value!r} is one text; give a list of values: {listed}")
-    values = tuple(check(f.name, v) for v in ((value,) if single else value))
+    values = tuple(check(f.name, scalar(v)) for v in ([value] if single else list(value)))
     if not values:
         raise SpecError(f"{f.name}=[] is empty; give at least one value")
     _refuse_duplicates(f.name, values)
@@ -344,10 +444,6 @@ def split_at_commas(words: list[str]) -> list[str]:
     if not (parts := re.split(r",(?![^()]*\))", text))[1:]:
         return []
     return [word for part in parts if (word := part.strip(" '\""))]
-
-
-def _is_scalar_array(value: Any) -> bool:
-    return getattr(value, "ndim", None) == 0
 
 
 def label(value: Any) -> Any:
@@ -374,6 +470,22 @@ def plain(value: Any) -> Any:
     if callable(value):
         return getattr(value, "label", name_of(value))
     return value
+
+
+def without_negative_zero(value: Any) -> Any:
+    """A number, or a list of them, where -0.0 is 0.0; anything else unchanged.
+
+    Sweeps hold no -0.0, but run folders of older versions may.
+    """
+    if isinstance(value, (list, tuple)):
+        return [without_negative_zero(v) for v in value]
+    return value + 0.0 if isinstance(value, float) else value
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether plain data is the same: 0, 0.0 and false differ, as JSON has them; -0.0 is 0.0."""
+    one, other = without_negative_zero(one), without_negative_zero(other)
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def canonical(data: Any) -> str:

@@ -24,6 +24,7 @@ from jsuper import families
 from jsuper.archive import UNREADABLE, Arrays, read_arrays
 from jsuper.files import RunError, rename, write_atomically
 from jsuper.grid import Chunk
+from jsuper.spec import same
 
 SCHEMA = 1
 OK, NON_FINITE, FAILED = 1, 2, 3
@@ -79,12 +80,13 @@ def read_chunk(folder: Path, chunk: Chunk, only: Collection[str] | None = None) 
         wanted = None if only is None else {*only, "meta", *FOR_ALL}
         arrays = read_arrays(path, wanted, most_bytes(chunk))
         meta = read_meta(arrays.pop("meta"))
-        same = meta == _meta(chunk) or json.loads(meta) == {"schema": SCHEMA} | chunk.to_dict()
+        stated = {"schema": SCHEMA} | chunk.to_dict()
+        matches = meta == _meta(chunk) or same(json.loads(meta), stated)
     except FileNotFoundError:
         return None
     except UNREADABLE as error:
         raise RunError(f"chunk {path.name} cannot be read: {error}") from error
-    if not same:
+    if not matches:
         raise RunError(f"chunk {path.name} holds something else than its name says")
     for problem in _problems(chunk, arrays, wanted):
         raise RunError(f"chunk {path.name} has {problem}")

@@ -50,7 +50,7 @@ def plan_text(job: Job, plan: Plan) -> str:
         f"time     {time_text(expected_seconds(plan, todo)) if todo else 'nothing to train'}",
         f"folder   {printable(job.folder)}",
     ]
-    return "\n".join([*(f"note     {n}" for n in sweep.notes()), *lines])
+    return "\n".join([*(f"note     {n}" for n in (*job.notes, *sweep.notes())), *lines])
 
 
 def share_text(job: Job) -> str:

@@ -326,7 +326,8 @@ def factorized(tmp_path_factory):
         rank=2, pairs=(1, 2), size=8, seeds=3, steps=100, records=20, learning_rate=0.1
     )
     folder = tmp_path_factory.mktemp("runs") / "factorized"
-    jsuper.run(sweep, out=folder, progress=False)
+    with pytest.warns(UserWarning, match="pairs=1 < rank=2: the target is out of reach"):
+        jsuper.run(sweep, out=folder, progress=False)
     report.write(folder)
     return folder
 

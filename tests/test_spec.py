@@ -233,7 +233,7 @@ SWEEPS = {
     "importance list": Sweep(n_features=3, importance=(1.0, 0.1, 1e-7)),
     "sparsity list": Sweep(n_features=3, feature_sparsity=(0.1, 0.2, 0.7)),
     "seeds list": Sweep(seeds=[11, 3]),
-    "extreme numbers": Sweep(learning_rate=(1e30, 1e-30, 0.1), weight_decay=-1e-5),
+    "extreme numbers": Sweep(learning_rate=(1e30, 1e-30, 0.1), weight_decay=1e-5),
     "every axis": Sweep(
         dropout=(0, 0.5), n_features=(5, 6), batch_size=(8, 16), dtype=("float32", "float64")
     ),

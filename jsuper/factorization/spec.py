@@ -8,7 +8,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from jsuper.optimizer_names import check_optimizer, split_optimizer
+from jsuper.limits import (
+    check_representable,
+    check_training,
+    rounding_notes,
+    settings_of_numbers,
+    training_notes,
+)
+from jsuper.optimizer_names import DECAY_HELP, check_optimizer, split_optimizer
 from jsuper.spec import (
     MAX_RECORDS,
     Axis,
@@ -51,7 +58,7 @@ class Sweep(BaseSweep):
     learning_rate: Axis[float] = setting(5e-3, "learning rate", real(0, closed="neither"))
     weight_decay: Axis[float] = setting(
         0.0,
-        "weight decay λ: of sgd, adam and rmsprop in the gradient (L2), of sgdw and adamw apart",
+        f"weight decay λ, {DECAY_HELP}; 0 by default for all of them",
         real(0),
     )
     init_scale: Axis[float] = setting(
@@ -103,6 +110,24 @@ class Sweep(BaseSweep):
         if self.probabilities == "itself":
             self._check_distribution()
 
+    def check_new(self) -> None:
+        """What cannot be represented, and would train toward something else."""
+        check_training(self)
+        for dtype in self.values("dtype"):
+            for name in ("init_scale", "strength", "strength_ratio"):
+                for value in self.values(name):
+                    check_representable(name, value, dtype)
+            for strength in self.values("strength"):
+                check_representable(f"strength={strength:g}: its square", strength**2, dtype)
+                for ratio in self.values("strength_ratio"):
+                    last = strength * ratio ** (max(self.values("rank")) - 1)
+                    check_representable("strength x strength_ratio^(rank - 1)", last, dtype)
+                    if last == 0:
+                        raise SpecError(
+                            f"strength_ratio={ratio:g} makes the target's last pair 0 in {dtype}; "
+                            "give a larger ratio or a smaller rank"
+                        )
+
     def _check_distribution(self) -> None:
         if "cross_entropy" not in self.values("objective"):
             raise SpecError(
@@ -142,7 +167,9 @@ class Sweep(BaseSweep):
                 f"learning rate times strength is {step:g}: plain descent follows the gradient "
                 f"flow below {FASTEST:g}, and diverges above about 1"
             )
-        return notes
+        for name in settings_of_numbers(self):
+            notes += rounding_notes(self, name, lambda v: v)
+        return notes + training_notes(self)
 
 
 def recorded_steps(static: dict[str, Any]) -> list[int]:

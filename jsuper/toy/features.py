@@ -18,6 +18,8 @@ from jsuper.expecting import expect, expect_array
 from jsuper.jax_config import shielded
 from jsuper.keys import uniform
 from jsuper.spec import SpecError, integer
+from jsuper.toy.limits import check_drawable
+from jsuper.toy.spec import check_sparsity
 
 GOLDEN = (5**0.5 - 1) / 2
 
@@ -54,7 +56,7 @@ def sample(key: Array, sparsity: ArrayLike, n_features: int, batch: int) -> Arra
 
     Args:
         key: of `jsuper.seed_key`.
-        sparsity: chance that a feature is zero, in [0, 1), one or per feature.
+        sparsity: chance that a feature is zero, in [0, 1 - 2^-23), one or per feature.
         n_features: rows of the batch.
         batch: its columns, the samples.
 
@@ -72,9 +74,8 @@ def sample(key: Array, sparsity: ArrayLike, n_features: int, batch: int) -> Arra
             "number, or one per feature"
         )
     if not isinstance(sparsity, Tracer):
-        values = np.ravel(sparsity)
-        if (wrong := values[~((values >= 0) & (values < 1))]).size:
-            raise SpecError(f"sparsity={wrong[0]:g} is not in [0, 1): no feature is active at 1")
+        for value in np.ravel(sparsity).tolist():
+            check_drawable("sparsity", check_sparsity("sparsity", value))
     if isinstance(sparsity, (list, tuple)):
         sparsity = np.array(sparsity)
     return features(draw(key, n_features, batch), jnp.asarray(1 - sparsity))

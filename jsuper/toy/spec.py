@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from jsuper.optimizer_names import check_optimizer
+from jsuper.optimizer_names import DECAY_HELP, DECAYS, check_optimizer, default_decays
 from jsuper.spec import (
     MAX_RECORDS,
     Axis,
     BaseSweep,
+    Omitted,
     SpecError,
     choice,
     flag,
@@ -24,6 +25,7 @@ from jsuper.spec import (
     several,
     static,
 )
+from jsuper.toy import limits
 from jsuper.toy.names import ACTIVATIONS, GATED, canonical_activation
 
 WATCHED = ("unit_error", "unit_bias", "unit_gradient", "unit_peak")
@@ -77,7 +79,12 @@ class Sweep(BaseSweep):
         real(0, 1, closed="left", hint="every hidden unit would be dropped; try 0.5"),
     )
     learning_rate: Axis[float] = setting(1e-3, "learning rate", real(0, closed="neither"))
-    weight_decay: Axis[float] = setting(0.01, "weight decay on W and b", real())
+    weight_decay: Axis[float] | None = setting(
+        Omitted(),
+        f"weight decay on W and b, {DECAY_HELP}; if omitted: that of the run folder, else 0.01 for "
+        "adamw and 0 for the others",
+        real(),
+    )
     importance_decay: Axis[float] = setting(
         0.7, "feature i has importance decay^i, i = 0, 1, ...", real(0, closed="neither")
     )
@@ -86,7 +93,10 @@ class Sweep(BaseSweep):
     batch_size: Axis[int] = static(1024, "samples a step", integer(1), axis=True)
     steps: Axis[int] = static(10_000, "optimizer steps", integer(1), axis=True)
     optimizer: Axis[str] = static(
-        "adamw", "optimizer; sgd(0.5) has a learning rate of its own", check_optimizer, axis=True
+        "adamw",
+        "optimizer (sgd and sgdw have --momentum); sgd(0.5) has a learning rate of its own",
+        check_optimizer,
+        axis=True,
     )
     dtype: Axis[str] = static(
         "float32", "precision of weights and arithmetic", choice("float32", "float64"), axis=True
@@ -94,7 +104,7 @@ class Sweep(BaseSweep):
     schedule: str = static(
         "constant", "learning rate over the steps", choice("constant", "linear", "cosine")
     )
-    momentum: float = static(0.9, "momentum of sgd", real(0, 1, closed="left"))
+    momentum: float = static(0.9, "momentum of sgd and sgdw", real(0, 1, closed="left"))
     init: str = static(
         "xavier",
         "initial W: xavier per model, the notebook's stacked tensor, or normal with init_scale",
@@ -153,6 +163,21 @@ class Sweep(BaseSweep):
     records: int = static(100, "points of the loss curve", integer(1, MAX_RECORDS))
     snapshots: tuple[int, ...] = static((), "steps after which W is kept too", several(integer(0)))
 
+    def fill_in(self) -> None:
+        """The weight decay of the optimizers, where they agree on one."""
+        decays = default_decays(self.values("optimizer"))
+        if isinstance(self.weight_decay, Omitted) and len(decays) == 1:
+            self._set("weight_decay", Omitted(decays))
+
+    def no_value(self, name: str) -> str:
+        """Optimizers that differ in their weight decay cannot share an omitted one."""
+        names = ", ".join(map(str, self.values("optimizer")))
+        own = ", ".join(f"{DECAYS[o]:g} of {o}" for o in ("adamw", "adam"))
+        return (
+            f"{name} is omitted, and optimizer={names} have different defaults, {own} and others: "
+            f"give one for all of them, for example {name}=0"
+        )
+
     def check(self) -> None:
         """The lists fit n_features, and do not contradict the axes that they replace."""
         self._check_list("importance", "importance_decay", (0.7,))
@@ -173,6 +198,10 @@ class Sweep(BaseSweep):
             if step > fewest:
                 raise SpecError(f"snapshots has step {step}, after the last of steps={fewest}")
 
+    def check_new(self) -> None:
+        """What cannot be drawn or represented, and a weight decay with which weights grow."""
+        limits.check_new(self)
+
     def _check_list(self, name: str, replaced: str, default: tuple) -> None:
         values = getattr(self, name)
         if values is None:
@@ -185,7 +214,7 @@ class Sweep(BaseSweep):
             )
         given = getattr(self, replaced)
         if given == default and len(given) > 1:  # left alone: one value stands for the list
-            object.__setattr__(self, replaced, (sum(values) / len(values),))
+            self._set(replaced, (sum(values) / len(values),))
         elif given != default and given != (sum(values) / len(values),):
             raise SpecError(f"{name} and {replaced} are both given; leave {replaced} out")
 
@@ -206,13 +235,13 @@ class Sweep(BaseSweep):
         return matched(self, manifest, folder)
 
     def notes(self) -> list[str]:
-        """n_hidden > n_features, a push_step without a push: said, not refused."""
+        """n_hidden > n_features, coarse draws and the like: said, not refused."""
         hidden, features = self.values("n_hidden"), self.values("n_features")
         pairs = [(m, n) for m in hidden for n in features if m > n]
         notes = [f"n_hidden={m} > n_features={n}: nothing needs to share" for m, n in pairs]
         if max(self.values("push_step")) > 0 and not any(self.values("push")):
             notes.append("push_step is given but push is 0: nothing is pushed")
-        return notes
+        return notes + limits.notes(self)
 
 
 def recorded_steps(steps: int, records: int) -> range:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -146,13 +147,12 @@ def arrange(static: Static, settings: Sequence[dict[str, Any]]) -> tuple[int, ..
 def make_setting(static: Static, point: dict[str, Any]) -> Setting:
     """The traced numbers of a point, as NumPy arrays.
 
-    Fields that are left out have Sweep's first default, the activation the program's first.
+    Fields that are left out have Sweep's first default, which depends on the optimizer for the
+    weight decay; the activation is the program's first.
 
     The density is 1 - sparsity in float64, then rounded to the model's dtype.
     """
-    default = Sweep()
-    defaults = {name: default.values(name)[0] for name in default.names("setting")}
-    point = defaults | {"activation": static.activations[0]} | point
+    point = _defaults(static.optimizer) | {"activation": static.activations[0]} | point
     weights = static.importance or importance(point["importance_decay"], static.n_features)
     sparsity = static.feature_sparsity or point["sparsity"]
     as_dtype = np.dtype(static.dtype).type
@@ -165,6 +165,13 @@ def make_setting(static: Static, point: dict[str, Any]) -> Setting:
         push=as_dtype(point["push"]),
         importance=np.asarray(weights, static.dtype),
     )
+
+
+@functools.cache
+def _defaults(optimizer: str) -> dict[str, Any]:
+    """The first default of every setting; the weight decay's is that of the optimizer."""
+    default = Sweep(optimizer=optimizer)
+    return {name: default.values(name)[0] for name in default.names("setting")}
 
 
 def width_of(values: dict[str, Any], setting: dict[str, Any]) -> int:
@@ -185,7 +192,12 @@ def width_of(values: dict[str, Any], setting: dict[str, Any]) -> int:
 
 
 def narrow_widths(values: dict[str, Any], settings: Sequence[dict[str, Any]]) -> tuple[int, ...]:
-    """The widths below the batch size that some setting needs, ascending."""
+    """The widths below the batch size that some setting needs, ascending.
+
+    None for a batch of 2**24 columns or more, which `draws.order` cannot count in float32.
+    """
+    if values["batch_size"] >= 2**24:
+        return ()
     widths = {width_of(values, s) for s in settings}
     return tuple(sorted(w for w in widths if w < values["batch_size"]))
 
