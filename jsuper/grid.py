@@ -124,7 +124,7 @@ def _product(sweep: BaseSweep, role: str) -> Iterator[dict[str, Any]]:
 
 def n_models(sweep: BaseSweep) -> int:
     """Number of models of the whole sweep; no list of them is made."""
-    axes = [getattr(sweep, f.name) for f in dataclasses.fields(sweep) if f.metadata["axis"]]
+    axes = [sweep.values(f.name) for f in dataclasses.fields(sweep) if f.metadata["axis"]]
     return sweep.seed_count * math.prod(map(len, axes))
 
 

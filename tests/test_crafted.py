@@ -18,7 +18,7 @@ from running import REPO, state
 import jsuper
 from jsuper import RunError, SpecError, Sweep, cli, extras, grid, store
 from jsuper.archive import UNREADABLE, read_arrays
-from jsuper.dataset import _escaped
+from jsuper.exporting import _escaped
 from jsuper.manifest import manifest_of, write_manifest
 from jsuper.reading import DEEPEST, check_depth, parse_json, parse_toml
 from jsuper.report.claims import checked
@@ -352,8 +352,9 @@ def test_the_presets_are_read():
 TOO_LARGE = {
     "--seeds 2000000000": "= 378,000,000,000 models, and at most 20,000,000 are allowed",
     "--seeds 200000": "= 37,800,000 models, and at most",
-    "--n-features 2147483647": "n_features=2147483647, batch_size=1024",
-    "--n-hidden 2147483647 --n-features 2000000": "take at least",
+    "--n-features 2147483647": "n_features=2147483647 times batch_size=1024",
+    "--n-hidden 2147483647 --n-features 20": "n_hidden=2147483647 times",
+    "--n-hidden 4000000 --n-features 2000000": "take at least",
     "--batch-size 2147483647 --n-features 200": "batch_size=2147483647",
     "--model factorization --size 2147483647 --pairs 100": "size=2147483647",
 }

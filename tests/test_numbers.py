@@ -29,6 +29,9 @@ class Tensor:
     def __init__(self, value):
         self.value = value
 
+    def __repr__(self):
+        return f"Tensor({self.value})"
+
     def item(self):
         """The number."""
         return self.value
