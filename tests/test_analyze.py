@@ -96,7 +96,7 @@ def test_a_single_model_is_analysed_and_a_part_of_one_is_not(ds):
     with pytest.raises(ValueError, match="no variable activation"):
         jsuper.analyze(ds.isel(activation=0, drop=True))
     for other in ({}, "runs/mine"):
-        with pytest.raises(ValueError, match="run or load"):
+        with pytest.raises(TypeError, match="the Dataset of jsuper.run or jsuper.load"):
             jsuper.analyze(other)
     with pytest.raises(ValueError, match="no models"):
         jsuper.best(ds.isel(seed=[]))

@@ -185,7 +185,7 @@ def test_a_function_is_its_name(tmp_path):
     def my_act(z):
         return z
 
-    write_run(tmp_path, Sweep(**BASE | dict(activation=("relu", my_act))))
+    write_run(tmp_path, Sweep(**BASE | dict(activation=("relu", my_act))).traced())
     assert list(jsuper.load(tmp_path).activation.values) == ["relu", "my_act"]
 
 

@@ -118,6 +118,7 @@ def test_a_block_is_as_large_as_the_free_memory_holds(monkeypatch, in_use, shape
     assert programs.fitting_key(key, counters.Progress()).shape == shape
 
 
+@pytest.mark.filterwarnings("ignore:.* models are not finite:RuntimeWarning")
 def test_a_model_that_diverges_leaves_the_others_of_its_row_as_they_are(tried):
     sweep = jsuper.Sweep(
         activation=("relu", "exp"), sparsity=0.5, learning_rate=(1e-3, 1e-2), seeds=1, steps=50

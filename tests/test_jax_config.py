@@ -144,7 +144,6 @@ def test_options_of_other_versions_are_tolerated(monkeypatch):
 
 def small_programs(W, b, x):
     """What the user can call that draws, computes or tries a function out."""
-    couples_batch.cache_clear()
     return {
         "key": jsuper.seed_key(7),
         "unpaired": keys.unpaired_key(7, {"a": 1}),

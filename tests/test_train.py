@@ -214,6 +214,7 @@ def test_dropout_is_off_when_the_loss_is_measured():
     assert abs(ds.sel(dropout=0.0).W - ds.sel(dropout=0.5).W).max() > 1e-3
 
 
+@pytest.mark.filterwarnings("ignore:.* models are not finite:RuntimeWarning")
 def test_a_diverged_model_is_counted_and_spoils_no_other():
     def run(rates):
         sweep = jsuper.Sweep(
