@@ -454,7 +454,7 @@ def test_an_unreadable_manifest_is_an_error(sweep, tried, finished, capsys):
     for command in commands:
         assert cli.main([command, str(finished)]) == 1
         error = capsys.readouterr().err
-        assert error.count("\n") == 1 and "schema 99; this jsuper reads 1: update" in error
+        assert error.count("\n") == 1 and "schema 99; this jsuper reads 1, 2: update" in error
     with pytest.raises(store.RunError, match="schema 99"):
         jsuper.load(finished)
     assert state(finished) == before

@@ -132,6 +132,7 @@ def test_the_improvement_is_that_of_plain_numpy(shorter_and_whole):
         assert 0.003 < 1 - ratio < 0.3 and stderr < 0.1 * np.std(after) / after.mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plan", ["rows", "sequential", "reference", "vmapped", "fused"])
 def test_every_plan_measures_the_same_improvement(shorter_and_whole, plan):
     found, expected = run(plan=plan), shorter_and_whole[1]
@@ -139,6 +140,7 @@ def test_every_plan_measures_the_same_improvement(shorter_and_whole, plan):
         assert found[name].values == pytest.approx(expected[name].values, rel=1e-2, abs=2e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [
@@ -161,11 +163,13 @@ def test_the_earlier_weights_are_those_of_a_shorter_training(kind):
         assert (whole.improvement.sel(push=3.0) < -0.1).all()
 
 
+@pytest.mark.filterwarnings("ignore:.*the weights hardly leave their start:UserWarning")
 def test_weights_that_stand_still_do_not_improve():
     ds = run(learning_rate=1e-30, steps=1)
     assert (abs(ds.improvement) < 1e-6).all() and (ds.improvement_stderr < 1e-6).all()
 
 
+@pytest.mark.filterwarnings("ignore:.* models are not finite:RuntimeWarning")
 def test_a_model_that_diverged_has_no_improvement_and_spoils_no_other():
     rates = (1e-3, 1e30, 2e-3)
     ds = run(activation="exp", learning_rate=rates)
@@ -185,7 +189,7 @@ def test_switched_off_nothing_else_changes():
         assert np.array_equal(on[name], off[name], equal_nan=True), name
     worse = jsuper.analyze(off).failed_fit == (off.loss_over_constant > 1)
     assert worse.all()  # the other half of the rule
-    assert flags.parse(["--no-check-fit"])[0].check_fit is False
+    assert flags.parse(["--check-fit", "false"])[0].check_fit is False
     assert flags.parse([])[0].check_fit is True
 
 

@@ -234,6 +234,7 @@ def default(notebook):
     return notebook("default", {})
 
 
+@pytest.mark.slow
 def test_all_shielded_options_at_once_leave_a_notebook_as_it_is(notebook, default):
     found = notebook("harmful", HARMFUL)
     assert found.keys() == default.keys()
@@ -241,12 +242,14 @@ def test_all_shielded_options_at_once_leave_a_notebook_as_it_is(notebook, defaul
         assert np.array_equal(found[name], value, equal_nan=True), name
 
 
+@pytest.mark.slow
 def test_options_without_effect_change_rounding_alone(notebook, default):
     found = notebook("transitions", TRANSITIONS)
     for name, value in default.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_all_shielded_options_at_once_leave_the_command_and_its_page_as_they_are(tmp_path, default):
     variables = {option.upper(): str(value) for option, value in HARMFUL.items()}
     flags = (

@@ -1,0 +1,123 @@
+"""What the safeguards cost: the shield against `jax.config`, checksums of compiled programs, and
+the comparison that finds failed fits.
+
+    python benchmarks/safeguards.py
+
+Writes results/safeguards.json: microseconds to enter the shield, milliseconds to read an entry of
+the cache of compiled programs with its checksum and without, and CPU seconds of the final losses of
+the default preset's models with the comparison and without it, in turns.
+"""
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import jax
+import numpy as np
+import tyro
+from timing import describe_machine, write_json
+
+import jsuper
+from jsuper import families, programs
+from jsuper.checked_cache import CheckedCache
+from jsuper.grid import expand
+from jsuper.jax_config import shielded
+from jsuper.plan import make_plan
+
+RESULTS = Path(__file__).parent / "results"
+CALLS = 2000
+ENTRY_BYTES = 70_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """How often to measure."""
+
+    rounds: int = 7
+    """of which the median counts; the ways take turns in each"""
+    out: Path = RESULTS / "safeguards.json"
+    """where the figures go"""
+
+
+def entering() -> float:
+    """Microseconds to enter and leave the shield."""
+    began = time.perf_counter()
+    for _ in range(CALLS):
+        with shielded():
+            pass
+    return (time.perf_counter() - began) / CALLS * 1e6
+
+
+def reading(folder: Path) -> tuple[Callable[[], float], Callable[[], float]]:
+    """Milliseconds to read an entry with its checksum, and the bytes of its file alone."""
+    cache = CheckedCache(folder)
+    cache.put("program", np.random.default_rng(0).bytes(ENTRY_BYTES))
+    (path,) = [p for p in folder.iterdir() if p.is_file()]
+
+    def timed(read: Callable[[], Any]) -> float:
+        began = time.perf_counter()
+        for _ in range(CALLS // 10):
+            assert read() is not None
+        return (time.perf_counter() - began) / (CALLS // 10) * 1e3
+
+    return lambda: timed(lambda: cache.get("program")), lambda: timed(path.read_bytes)
+
+
+def finishing(check_fit: bool) -> Callable[[], float]:
+    """CPU seconds of the final losses of one seed of the default preset."""
+    sweep = jsuper.Sweep(seeds=1, check_fit=check_fit, steps=200)
+    (group,) = expand(sweep)
+    family = families.program_of(sweep.model)
+    plan = make_plan("cpu", 1)
+    static = family.make_static(group.static, [group.settings], plan.batching)
+    order = family.arrange(static, group.settings)
+    points = [group.settings[max(i, ~i)] for i in order]
+    settings = jax.tree.map(
+        lambda *leaves: np.stack(leaves), *[family.make_setting(static, p) for p in points]
+    )
+    keys = jax.vmap(jsuper.seed_key)(np.array([0], np.uint32))
+    functions = programs.batched(family.make_train(static, True), paired=True)
+    state = jax.jit(functions.init)(settings, keys)
+    state = jax.jit(functions.advance)(state, settings, keys, np.int32(0), np.int32(2))
+    finish = jax.jit(functions.finish).lower(state, settings, keys)
+    program = programs.compile_for(plan.worker_devices[0], finish)
+
+    def run() -> float:
+        began = time.process_time()
+        jax.block_until_ready(program(state, settings, keys))
+        return time.process_time() - began
+
+    run()
+    return run
+
+
+def main() -> None:
+    """Measure, print and write."""
+    options = tyro.cli(Options)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        checked, plain = reading(folder)
+        ways = {
+            "enter the shield, us": entering,
+            "read a cached program with its checksum, ms": checked,
+            "read the bytes of its file, ms": plain,
+            "final losses of 189 models, CPU s": finishing(False),
+            "the same, failed fits looked for, CPU s": finishing(True),
+        }
+        rounds: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(options.rounds):
+            for name, run in ways.items():
+                rounds[name].append(run())
+    medians = {name: median(values) for name, values in rounds.items()}
+    for name, value in medians.items():
+        print(f"{name:45s} {value:.4g}")
+    write_json(options.out, {**describe_machine("cpu"), "medians": medians, "rounds": rounds})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""What weight decay does to sparse features with each optimizer, and one replication's settings.
+
+    python benchmarks/weight_decay.py
+
+Writes results/weight_decay.json: features represented (|W_i| > 1/2) by ReLU models of 20 features
+in 5 hidden units. First at S .99 and equal importance, with a decay of 0 and of 0.01. Then with the
+settings of Roe's notebook that the README gives, with and without their two last fields.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from timing import describe_machine, write_json
+
+import jsuper
+
+RESULTS = Path(__file__).parent / "results"
+OPTIMIZERS = ("adamw", "sgdw(1)", "adam", "sgd(1)", "rmsprop(0.001)")
+REPLICATION: dict[str, Any] = {
+    "init": "normal",
+    "init_bias_scale": 1.0,
+    "reduction": "sum",
+    "shared_mask": True,
+    "optimizer": "rmsprop(0.01)",
+    "sparsity": 0.999,
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to train."""
+
+    seeds: int = 3
+    """of every setting"""
+    steps: int = 10_000
+    """of every model"""
+    out: Path = RESULTS / "weight_decay.json"
+    """where the figures go"""
+
+
+def represented(options: Options, **fields: Any) -> list[int]:
+    """Number of represented features of each seed."""
+    sweep = jsuper.Sweep(activation="relu", seeds=options.seeds, steps=options.steps, **fields)
+    ds = jsuper.analyze(jsuper.run(sweep, progress=False))
+    return ds.features_represented.values.astype(int).ravel().tolist()
+
+
+def main() -> None:
+    """Train, print and write."""
+    options = tyro.cli(Options)
+    sparse: dict[str, Any] = {"sparsity": 0.99, "importance_decay": 1.0}
+    optimizers = {
+        name: {
+            str(decay): represented(options, optimizer=name, weight_decay=decay, **sparse)
+            for decay in (0.0, 0.01)
+        }
+        for name in OPTIMIZERS
+    }
+    replication = {
+        "batch_size 1024, weight_decay 0.01": represented(
+            options, weight_decay=0.01, **REPLICATION
+        ),
+        "batch_size 256, weight_decay 0": represented(
+            options, weight_decay=0.0, batch_size=256, **REPLICATION
+        ),
+    }
+    for name, found in (optimizers | {"replication": replication}).items():
+        print(f"{name:16s} {found}")
+    report = {**describe_machine("cpu"), "steps": options.steps, "seeds": options.seeds}
+    write_json(options.out, report | {"optimizers": optimizers, "replication": replication})
+
+
+if __name__ == "__main__":
+    main()
