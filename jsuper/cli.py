@@ -7,12 +7,14 @@ Thin: it reads TOML and flags into a sweep, checks the folder, and calls the run
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -75,13 +77,27 @@ def sweep(argv: list[str] | None = None) -> int:
     try:
         asked, options, name = parse(argv)
         folder = default_folder(asked, name) if options.out is None else Path(options.out)
-        return run_sweep(asked, options, folder)
+        with plain_warnings():
+            return run_sweep(asked, options, folder)
     except SpecError as error:
         print(f"error: {printable(error)}", file=sys.stderr)
         return BAD_INPUT
     except (RunError, OSError) as error:
         print(f"error: {printable(error)}", file=sys.stderr)
         return ERROR
+
+
+@contextlib.contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Print warnings as one line, without the line of code that gave them."""
+
+    def show(message: Warning | str, *where: Any, **more: Any) -> None:
+        del where, more
+        print(f"warning: {printable(message)}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def check_writable(folder: Path) -> None:
@@ -164,7 +180,7 @@ def _machine(options: RunOptions) -> tuple[Any, runner.Train]:
     if options.address is not None:
         raise SpecError(f"address={options.address!r} is of a Ray cluster: add --engine ray")
     if options.platform == "cpu":
-        os.environ.setdefault("JAX_PLATFORMS", "cpu")  # leaves an accelerator and its memory alone
+        os.environ["JAX_PLATFORMS"] = "cpu"  # leaves an accelerator and its memory alone
     print(f"jsuper {jsuper.__version__}: starting JAX ...", file=sys.stderr, flush=True)
     from jsuper.plan import make_plan
 
@@ -290,7 +306,8 @@ def _exit_code(options: RunOptions, non_finite: int) -> int:
 def reported(command: Callable[[], int]) -> int:
     """A command's exit code; what it cannot use becomes one line on standard error."""
     try:
-        return command()
+        with plain_warnings():
+            return command()
     except (SpecError, FileNotFoundError) as error:
         print(f"error: {printable(error)}", file=sys.stderr)
         return BAD_INPUT

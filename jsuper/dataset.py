@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import math
+import warnings
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,11 +54,23 @@ def load(path: str | Path, only: Collection[str] | None = None) -> xarray.Datase
     manifest = manifest_of(folder)
     _check_room(manifest, only, folder)
 
+    damaged: list[Chunk] = []
+
     def read(chunk: Chunk) -> store.Arrays | None:
-        with contextlib.suppress(store.RunError):
+        try:
             return store.read_chunk(folder, chunk, only)
+        except store.RunError:
+            damaged.append(chunk)
+            return None
 
     ds = to_dataset(manifest.sweep, manifest.chunks, read, only)
+    if damaged:
+        warnings.warn(
+            f"{len(damaged)} of {len(manifest.chunks)} chunks are damaged: their "
+            f"{sum(c.n_models for c in damaged)} models count as missing; `jsuper verify {folder}` "
+            "names them, and the sweep's command trains them again",
+            stacklevel=2,
+        )
     ds.attrs["sessions"] = json.dumps(sharing.sessions_of(folder, manifest))
     return ds if only is not None else extras.merged(ds, folder, manifest)
 

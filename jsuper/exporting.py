@@ -77,6 +77,8 @@ def export(run: str | Path, format: str = "csv", force: bool = False) -> Path:
 
 def _age(path: Path, folder: Path, manifest: Manifest) -> str:
     """Whether an exported file has the results that the run has now."""
+    if not path.exists():
+        return "is a link to a file that is missing"
     written = path.lstat().st_mtime
     chunks = [store.chunk_path(folder, c.name) for c in manifest.chunks]
     times = [p.stat().st_mtime for p in chunks if p.is_file()]

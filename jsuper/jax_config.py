@@ -270,5 +270,5 @@ def check_devices() -> None:
             raise
         raise SpecError(
             f"{words} is not there: JAX cannot start it on this machine; install jsuper[cuda] or "
-            "jsuper[tpu] for an accelerator, or leave the platform out"
+            "jsuper[tpu] for an accelerator, or unset it"
         ) from error

@@ -132,6 +132,10 @@ def read_manifest(folder: str | Path) -> Manifest | None:
     path = Path(folder) / NAME
     try:
         data = parse_json(read_text(path, json_limit()))
+        if not isinstance(data, dict):
+            raise ValueError("it is not an object with fields")
+        if "schema" not in data:
+            raise ValueError("it lacks schema")
         schema = data["schema"]
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):

@@ -82,6 +82,13 @@ def parse_json(text: str) -> Any:
         return json.loads(text)
     except (RecursionError, MemoryError) as error:
         raise ValueError("it is nested too deeply, or too large") from error
+    except ValueError as error:
+        raise ValueError(_of_digits(error)) from error
+
+
+def _of_digits(error: ValueError) -> str:
+    """What a parser says, without Python's advice on integers of thousands of digits."""
+    return "it has an integer with too many digits" if "int_max_str" in str(error) else str(error)
 
 
 def check_depth(data: Any) -> None:
@@ -121,6 +128,8 @@ def parse_toml(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except (RecursionError, MemoryError) as error:
         raise ValueError("it is nested too deeply, or too large") from error
+    except ValueError as error:
+        raise ValueError(_of_digits(error)) from error
 
 
 def _position(text: str, place: int) -> int:

@@ -118,11 +118,18 @@ def real(
         below = number <= high if right else number < high
         if not (math.isfinite(number) and above and below):
             allowed = _interval(low, high, left, right)
-            raise SpecError(f"{name}={number:g} is not {allowed}" + (f": {hint}" if hint else ""))
+            raise SpecError(
+                f"{name}={_shortest(number)} is not {allowed}" + (f": {hint}" if hint else "")
+            )
         return number + 0.0  # -0.0 becomes 0.0
 
     check.metavar = "FLOAT"  # type: ignore[attr-defined]
     return check
+
+
+def _shortest(number: float) -> str:
+    """A number as it was given, and without needless digits: 1 for 1.0, and 1.0000001 as it is."""
+    return f"{number:g}" if float(f"{number:g}") == number or math.isnan(number) else repr(number)
 
 
 def _interval(low: float, high: float, left: bool, right: bool) -> str:
@@ -426,6 +433,8 @@ def _checked(f: Field, value: Any) -> Any:
     if isinstance(value, str) and (parts := split_at_commas([value])):
         listed = parts if metavar(check) == "NAME" else f"[{', '.join(parts)}]"
         raise SpecError(f"{f.name}={value!r} is one text; give a list of values: {listed}")
+    if isinstance(value, Mapping):
+        raise SpecError(f"{f.name}={value!r} is not a list; give a list of values")
     values = tuple(check(f.name, scalar(v)) for v in ([value] if single else list(value)))
     if not values:
         raise SpecError(f"{f.name}=[] is empty; give at least one value")

@@ -182,7 +182,10 @@ def failed_text(
     total = next(iter(reasons.values())).size
     number_failed = sum(int(models.sum()) for models in reasons.values())
     if number_failed:
-        yield f"* {number_failed:,} of {total:,} fits failed: they are no results"
+        yield (
+            f"* {number_failed:,} of {total:,} fits failed: their weights are not results; the "
+            "medians above include their losses"
+        )
     for reason, models in reasons.items():
         if not models.any():
             continue

@@ -278,7 +278,10 @@ def test_many_rows_of_failed_fits_are_counted_and_not_all_printed():
         np.ones((20, 2, 3), bool), {"a": np.arange(20), "b": [1, 2]}, ("a", "b", "seed")
     )
     lines = list(summary.failed_text({fits.WORSE: models}, fits.ADVICE, ("a", "b")))
-    assert lines[0] == "* 120 of 120 fits failed: they are no results"
+    assert lines[0] == (
+        "* 120 of 120 fits failed: their weights are not results; the medians above include their "
+        "losses"
+    )
     assert lines[2] == "    0: 6, b 1 2" and lines[-1] == "    and 4 more; the page names all"
     assert len(lines) == 2 + summary.MOST_ROWS + 1
 

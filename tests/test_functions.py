@@ -121,6 +121,18 @@ def jitted(slope):
     return named(jax.jit(named(lambda z: jnp.where(z > 0, z, slope * z))))
 
 
+def share_of_samples(slope):
+    def act(z):  # the largest of the batch
+        least = jax.lax.top_k(z, max(1, int(slope / 10 * z.shape[1])))[0][:, -1:]
+        return jnp.where(z >= least, z, 0.0)
+
+    return act
+
+
+def number_of_samples(slope):
+    return named(lambda z: jnp.maximum(z, 0) * (slope if z.shape[1] > 40 else 1.0))
+
+
 CHANGES = {
     "a bound method": lambda slope: Leaky(slope).act,
     "a callable object": Leaky,
@@ -133,6 +145,8 @@ CHANGES = {
     "a custom jvp": custom_jvp,
     "a default argument": default_argument,
     "a jitted function": jitted,
+    "a share of the samples": share_of_samples,
+    "the number of samples": number_of_samples,
 }
 
 
@@ -244,15 +258,11 @@ REFUSED = {
     loops: "has no derivative",
     branches: "write it with jax.numpy",
     numpy_only: "write it with jax.numpy",
-    named(
-        lambda z: z.sum(axis=0), "sums"
-    ): r"returns \(1,\) float32; return one array of z's shape",
+    named(lambda z: z.sum(axis=0), "sums"): r"returns \(48,\) float32; return one array of z's",
     named(lambda z: z > 0, "steps"): "returns .* bool",
     named(lambda z: (z, z), "pair"): "returns .*, .* float32",
     named(lambda z, u: z, "two"): "missing 1 required",
-    named(
-        lambda z: z + np.ones((6, 48), np.float32), "fixed"
-    ): r"returns \(6, 48\) float32; return one array",
+    named(lambda z: z + np.ones((6, 40), np.float32), "fixed"): "TypeError: add got incompatible",
 }
 
 
@@ -278,10 +288,15 @@ def test_what_was_traced_has_the_function_s_value_and_derivative(dtype):
                 assert np.allclose(a, b, rtol=1e-6)
 
 
+def test_a_function_that_needs_a_whole_batch_gets_one():
+    fixed = named(lambda z: z + np.ones((6, 48), np.float32), "fixed")
+    assert (jsuper.run(jsuper.Sweep(activation=fixed, **SMALL), progress=False).status == 1).all()
+
+
 def test_a_function_that_couples_samples_is_seen_to():
     assert couples_batch(lambda z: z - z.mean(axis=1, keepdims=True), 6)
     assert not couples_batch(lambda z: z - z.mean(axis=0), 6)
-    wide = Traced(lambda z: z * (2.0 if z.shape[1] > 64 else 1.0), SIZES, [128])
+    wide = Traced(lambda z: z * (2.0 if z.shape[1] > 64 else 1.0), SIZES, [128], [32])
     assert wide.coupled  # the widths that training uses are tried
 
 
@@ -304,7 +319,7 @@ def trained(tmp_path_factory):
     return folder
 
 
-KEY = "6 float32"
+KEY = "6 48 float32"
 OTHER_VERSION = {"jax": "0.9", "identities": {KEY: "0" * 32}}
 # What the manifest says of its function -> whether Leaky(0.25) and Leaky(0.75) are taken for it.
 # Where it says nothing that can be used, the training of a stored model decides.
@@ -313,7 +328,7 @@ RECORDS = {
     "another version of JAX": (OTHER_VERSION, True, False),
     "another version, other slopes": (OTHER_VERSION | {"probes": "moved"}, False, False),
     "this version, other steps": ({"identities": {KEY: "0" * 32}}, False, False),
-    "no sizes in common": ({"identities": {"7 float32": "0" * 32}}, True, False),
+    "no sizes in common": ({"identities": {"7 48 float32": "0" * 32}, "probes": {}}, True, False),
     "no record": (None, True, False),
     "a damaged record": ({"identities": [1]}, True, False),
     "damaged probes": (OTHER_VERSION | {"probes": {KEY: {"values": "x"}}}, True, False),
@@ -322,7 +337,8 @@ RECORDS = {
 
 @pytest.mark.parametrize("record, same, other", RECORDS.values(), ids=RECORDS)
 def test_a_folder_knows_its_function(trained, monkeypatch, tried, record, same, other):
-    monkeypatch.setattr(matching, "_reproduces", lambda f, *_: f.function.slope == 0.25)
+    own = Traced(Leaky(0.25), SIZES, [48]).identities
+    monkeypatch.setattr(matching, "_reproduces", lambda f, *_: f.identities == own)
     manifest = read_manifest(trained)
     ((label, written),) = manifest.functions.items()
     changed = {} if record is None else copy.deepcopy(written) | record

@@ -252,7 +252,7 @@ def dropout_loss(
     counts = (whole_number("samples", samples, 2), whole_number("seed", seed, 0))
     with jax.enable_x64(W.dtype == np.float64):
         models = Params(W.reshape(-1, m, n), b, W_dec=read)
-        found = _sampled(models, q, p, per, traced(activation, n, W.dtype), *counts)
+        found = _sampled(models, q, p, per, traced(activation, n, W.dtype, [samples]), *counts)
     return DropoutLoss(*(np.asarray(a).reshape(lead) for a in found))
 
 

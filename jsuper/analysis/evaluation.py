@@ -34,6 +34,7 @@ from jsuper.jax_config import shielded
 from jsuper.toy.activations import resolve
 from jsuper.toy.evaluation import evaluation_draws, make_round_errors
 from jsuper.toy.functions import traced
+from jsuper.toy.layout import COLUMNS
 from jsuper.toy.model import Params, check_decoder, check_gate, preactivation
 from jsuper.toy.static import couples_batch
 
@@ -87,7 +88,7 @@ def evaluate(
     lead, n = W.shape[:-2], W.shape[-1]
     importance = xp.broadcast_to(per_feature("importance", importance, W, "[0, inf)"), (n,))
     with precision(W):
-        act = traced(activation, n, W.dtype)
+        act = traced(activation, n, W.dtype, [x.shape[1]])
         found = _given(flat(params), x.astype(W.dtype), importance, act)
         return _shaped(xp, lead, n, *found)
 
@@ -149,7 +150,7 @@ def evaluate_sparse(
             np.zeros(len(models.W), np.int32),
             density,
             importance,
-            activations=(traced(activation, n, W.dtype),),
+            activations=(traced(activation, n, W.dtype, [batch_size], [COLUMNS]),),
             rounds=rounds,
             batch_size=batch_size,
             seed=np.uint32(seed),

@@ -140,7 +140,7 @@ def scrub(
             tuple(pairs),
             importance,
             weights,
-            activation=traced(activation, n, dtype),
+            activation=traced(activation, n, dtype, [samples.x.shape[1]], [8]),
             block=samples.block,
             confidence=confidence,
         )

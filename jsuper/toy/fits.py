@@ -27,7 +27,7 @@ QUALITY = (
 IMPROVING, WORSE = "still improving", "worse than the best constant"
 ADVICE = {
     IMPROVING: "train longer (--steps)",
-    WORSE: "try another learning rate or initial scale; some activations cannot fit",
+    WORSE: "train longer, or try another learning rate; some activations cannot fit",
 }
 """Reason -> what to do."""
 

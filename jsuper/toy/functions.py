@@ -27,7 +27,7 @@ from jsuper.spec import SpecError, digest, name_of
 from jsuper.toy.layout import COLUMNS, NARROWEST
 
 Shape = tuple[int, int, str]  # n_features, samples, dtype
-PROBES = 8  # samples at which values and slopes are stored
+PROBES = 8  # samples of a batch whose values and slopes are stored
 TOLERANCE = 1e-5  # of the largest value, between two versions of JAX
 
 
@@ -61,40 +61,64 @@ class Traced:
 
     Two of them are equal if they have one name and compute the same for the same shapes.
 
+    A function may depend on the number of samples, so its identity covers each that is used. One
+    that cannot take another number than the batch's couples the samples.
+
     Attributes:
         label: name@digest, which a run folder calls the function by.
         coupled: whether the output for one sample depends on the other samples.
-        identities: "n_features dtype" -> hash of value and derivative.
-        probes: "n_features dtype" -> values and slopes at fixed points.
+        identities: "n_features samples dtype" -> hash of value and derivative.
+        probes: the same -> values and slopes at the first of fixed points.
     """
 
     def __init__(
-        self, function: Callable, sizes: Iterable[tuple[int, str]], widths: Iterable[int]
+        self,
+        function: Callable,
+        sizes: Iterable[tuple[int, str]],
+        whole: Iterable[int],
+        narrow: Iterable[int] = (),
     ) -> None:
+        """Trace a function.
+
+        Args:
+            function: of z (n_features, samples).
+            sizes: (n_features, dtype) of the models.
+            whole: numbers of samples of whole batches, which it has to take.
+            narrow: numbers of samples that it is called with if it does not couple them.
+
+        Raises:
+            SpecError: it cannot be traced or differentiated for one of the sizes.
+        """
         self.__name__ = name_of(function)
-        self.function = function
         self.forms: dict[Shape, Form] = {}
-        self.identities: dict[str, str] = {}
         self.probes: dict[str, dict[str, list]] = {}
         self.coupled = False
+        whole = sorted(set(whole)) or [NARROWEST]
         for n, dtype in sizes:
             with in_dtype(dtype), jax.ensure_compile_time_eval():  # also while others are traced
-                for width in sorted({1, PROBES, NARROWEST, *widths}):
+                for width in whole:
                     self.forms[n, width, dtype] = form_of(function, n, width, dtype)
-                key = f"{n} {dtype}"
-                self.identities[key] = digest(self.forms[n, NARROWEST, dtype].digest, 32)
-                self.probes[key] = self._probe(n, dtype)
+                    self.probes[key_of(n, width, dtype)] = self._probe(n, width, dtype)
+                for width in sorted({1, NARROWEST, *narrow}.difference(whole)):
+                    try:
+                        self.forms[n, width, dtype] = form_of(function, n, width, dtype)
+                    except SpecError:
+                        self.coupled = True
                 self.coupled |= self._couples(n, dtype)
-        self.content = digest(sorted((*k, form.digest) for k, form in self.forms.items()), 32)
+        self.identities = {key_of(*k): digest(f.digest, 32) for k, f in self.forms.items()}
         self.label = f"{self.__name__}@{digest(self.identities, 12)}"
 
     def __call__(self, z: Array) -> Array:
-        """f(z); a shape that was not asked for at the start is traced now."""
+        """f(z), for a shape that was traced."""
         n, width = z.shape
-        shape = n, width, z.dtype.name
-        if shape not in self.forms:
-            self.forms[shape] = form_of(self.function, *shape)
-        return self.forms[shape].function(z)
+        form = self.forms.get((n, width, z.dtype.name))
+        if form is None:
+            traced = ", ".join(self.identities)
+            raise ValueError(
+                f"activation {self.__name__!r} has no form for z of shape {z.shape}, "
+                f"{z.dtype.name}, but for {traced}"
+            )
+        return form.function(z)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Traced) and self._key == other._key
@@ -103,8 +127,8 @@ class Traced:
         return hash(self._key)
 
     @property
-    def _key(self) -> tuple[str, str, str]:
-        return self.__name__, self.content, self.label
+    def _key(self) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+        return self.__name__, self.label, tuple(self.identities.items())
 
     def labelled(self, label: str) -> Traced:
         """The same function under the label that a run folder knows it by."""
@@ -125,11 +149,11 @@ class Traced:
         """What a manifest keeps, so that a later process can tell whether it has this function."""
         return {"jax": jax.__version__, "identities": self.identities, "probes": self.probes}
 
-    def _probe(self, n: int, dtype: str) -> dict[str, list]:
-        form = self.forms[n, PROBES, dtype]
-        z, g = probe_points(n, dtype)
+    def _probe(self, n: int, width: int, dtype: str) -> dict[str, list]:
+        form = self.forms[n, width, dtype]
+        z, g = probe_points(n, dtype, width)
         value, slope = jaxpr_as_fun(form.value)(z)[0], jaxpr_as_fun(form.slope)(z, g)[0]
-        return {"values": as_lists(value), "slopes": as_lists(slope)}
+        return {"values": as_lists(value[:, :PROBES]), "slopes": as_lists(slope[:, :PROBES])}
 
     def _couples(self, n: int, dtype: str) -> bool:
         """Whether a column's output differs between any two of the traced widths."""
@@ -160,10 +184,9 @@ def form_of(function: Callable, n: int, width: int, dtype: str) -> Form:
     try:  # a new lambda each time: JAX keeps what it has traced for a function, whatever it reads
         value = jax.make_jaxpr(lambda z: function(z))(z)
     except Exception as error:
-        raise SpecError(
-            f"{about}: {_first_line(error)}; write it with jax.numpy, for (n_features, samples) "
-            "with any number of samples"
-        ) from error
+        of_jax = isinstance(error, jax.errors.JAXTypeError)
+        hint = "; write it with jax.numpy alone, without if on values" if of_jax else ""
+        raise SpecError(f"{about}: {_first_line(error)}{hint}") from error
     found = [(v.shape, v.dtype.name) for v in value.out_avals]
     if found != [(z.shape, dtype)]:
         words = ", ".join(f"{shape} {kind}" for shape, kind in found) or "nothing"
@@ -188,7 +211,12 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0][:200]}"
 
 
-def probe_points(n: int, dtype: str, width: int = PROBES) -> tuple[Array, Array]:
+def key_of(n: int, width: int, dtype: str) -> str:
+    """A shape as the key of JSON."""
+    return f"{n} {width} {dtype}"
+
+
+def probe_points(n: int, dtype: str, width: int) -> tuple[Array, Array]:
     """Fixed points z in [-6, 6] and cotangents g, (n, width); the first column of z is zero.
 
     Fewer samples are the first of more.
@@ -218,31 +246,38 @@ def same_at_probes(mine: Mapping[str, list], theirs: Mapping[str, list]) -> bool
     return True
 
 
-def traced(activation: Any, n_features: int, dtype: Any = "float32") -> Any:
+def traced(
+    activation: Any,
+    n_features: int,
+    dtype: Any = "float32",
+    whole: Iterable[int] = (),
+    narrow: Iterable[int] = (),
+) -> Any:
     """An activation for programs: a name as it is, a function of the user's as `Traced`.
 
     A compiled program that is kept for a function would not notice that it changes; it is kept for
-    what was traced instead.
+    what was traced instead. `whole` and `narrow` are as in `Traced`.
     """
     if isinstance(activation, str) or not callable(activation) or isinstance(activation, Traced):
         return activation
-    return Traced(activation, [(n_features, np.dtype(dtype).name)], ())
+    return Traced(activation, [(n_features, np.dtype(dtype).name)], whole, narrow)
 
 
 def trace_sweep(sweep: Any) -> Any:
     """A sweep with its functions traced for all sizes, dtypes and batches that it has."""
     sizes = [(n, d) for n in sweep.values("n_features") for d in sweep.values("dtype")]
-    widths = widths_of(sweep.values("batch_size"))
+    whole = sweep.values("batch_size")
+    narrow = widths_of(whole)
     activations = tuple(
-        Traced(a, sizes, widths) if callable(a) and not isinstance(a, Traced) else a
+        Traced(a, sizes, whole, narrow) if callable(a) and not isinstance(a, Traced) else a
         for a in sweep.values("activation")
     )
     return dataclasses.replace(sweep, activation=activations)
 
 
 def widths_of(batch_sizes: Iterable[int]) -> set[int]:
-    """Numbers of samples that training and evaluation of models use, narrow batches included."""
-    widths = {COLUMNS, *batch_sizes}
+    """Numbers of samples of narrow batches, and of the final loss."""
+    widths = {COLUMNS}
     narrow = NARROWEST
     while narrow < max(batch_sizes):
         widths.add(narrow)

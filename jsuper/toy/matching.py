@@ -65,12 +65,12 @@ def is_same(function: Traced, manifest: Manifest, folder: Path) -> bool:
     try:
         identities, probes = record["identities"], record["probes"]  # type: ignore[index]
         common = function.identities.keys() & identities.keys()
-        if common:
-            if all(identities[k] == function.identities[k] for k in common):
-                return True
-            if record["jax"] == jax.__version__:  # type: ignore[index]
-                return False
-            return all(same_at_probes(function.probes[k], probes[k]) for k in common)
+        if common and all(identities[k] == function.identities[k] for k in common):
+            return True
+        if common and record["jax"] == jax.__version__:  # type: ignore[index]
+            return False
+        if probed := function.probes.keys() & probes.keys():
+            return all(same_at_probes(function.probes[k], probes[k]) for k in probed)
     except (TypeError, KeyError, ValueError, AttributeError):
         pass  # a manifest without it, or with a damaged one
     return all(_reproduces(function, *found) for found in _trained(function, manifest, folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from jsuper.spec import (
 from jsuper.toy import limits
 from jsuper.toy.names import ACTIVATIONS, GATED, canonical_activation
 
+FUNCTION = re.compile(r"\w{1,100}@[0-9a-f]{12}")  # how a run folder names a function
 WATCHED = ("unit_error", "unit_bias", "unit_gradient", "unit_peak")
 SPARSITIES = (0.0, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
 
@@ -36,10 +38,17 @@ def check_activation(name: str, value: Any) -> str | Callable:
     """A registered name, with its parameter if it has one, or a named function of z."""
     if callable(value):
         if not name_of(value).isidentifier():
-            raise SpecError(f"{name}={value!r} has no name; define it with def")
+            raise SpecError(
+                f"{name}={value!r} has no name; define it with def, or set its __name__"
+            )
         return value
     if not isinstance(value, str):
         raise SpecError(f"{name}={value!r} is not a name or a function; try 'relu'")
+    if FUNCTION.fullmatch(value):
+        raise SpecError(
+            f"{name}={value!r} is a Python function, by its name and a digest, which no file or "
+            "command line holds; give the function to jsuper.run in Python"
+        )
     try:
         return canonical_activation(value)
     except ValueError as error:
