@@ -1,14 +1,17 @@
-"""JAX on the CPU, figures off the screen, no compiled programs in the user's home; fault counts."""
+"""JAX on the CPU, figures off the screen, compiled programs in the tests' own folder; fault counts."""
 
 import json
 import os
 import signal
 import sys
+import tempfile
 
 import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ["JSUPER_CACHE"] = "off"
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers and commands share the programs
+    CACHE = tempfile.TemporaryDirectory(prefix="jsuper-tests-", ignore_cleanup_errors=True)
+    os.environ["JSUPER_CACHE"] = CACHE.name
 os.environ["MPLBACKEND"] = "Agg"
 
 

@@ -282,6 +282,7 @@ def few(monkeypatch):
     return claims
 
 
+@pytest.mark.slow
 def test_the_command_trains_decides_and_writes_and_trains_nothing_again(few, tmp_path, capsys):
     flags = [
         "claims",

@@ -172,6 +172,7 @@ def test_the_least_linear_loss_is_that_of_its_solution():
     np.testing.assert_allclose(found, dropout.least_linear_loss(4, 2, RATE, 0.4))
 
 
+@pytest.mark.slow
 def test_trained_linear_model_reaches_the_least_loss_under_dropout():
     sweep = jsuper.Sweep(
         activation="identity",

@@ -56,7 +56,13 @@ def test_order_of_axes_and_company_do_not_matter(reference):
     agree(ds.sel(common), reference.sel(common))
 
 
-@pytest.mark.parametrize("batching", plan.BATCHINGS)
+@pytest.mark.parametrize(
+    "batching",
+    [
+        pytest.param(b, marks=pytest.mark.slow) if b in ("sequential", *plan.AT_ONCE) else b
+        for b in plan.BATCHINGS
+    ],
+)
 def test_every_plan_gives_the_same_models(reference, batching):
     used = plan.make_plan("cpu", batching=batching)
     agree(jsuper.run(SWEEP, plan=used, progress=False), reference)

@@ -169,6 +169,7 @@ def test_weights_that_stand_still_do_not_improve():
     assert (abs(ds.improvement) < 1e-6).all() and (ds.improvement_stderr < 1e-6).all()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.* models are not finite:RuntimeWarning")
 def test_a_model_that_diverged_has_no_improvement_and_spoils_no_other():
     rates = (1e-3, 1e30, 2e-3)
@@ -182,6 +183,7 @@ def test_a_model_that_diverged_has_no_improvement_and_spoils_no_other():
     assert not any(models.where(~fine, False).any() for models in fits.failed_fits(ds).values())
 
 
+@pytest.mark.slow
 def test_switched_off_nothing_else_changes():
     on, off = run(unpaired=True), run(unpaired=True, check_fit=False)
     assert {"improvement", "improvement_stderr"} == set(on) - set(off)

@@ -274,7 +274,7 @@ def test_a_function_that_cannot_be_trained_is_refused_by_name(tmp_path, function
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def test_what_was_traced_has_the_function_s_value_and_derivative(dtype):
     with jax.enable_x64(dtype == "float64"):
         z = jnp.asarray(np.random.default_rng(1).normal(size=(6, 40)), dtype)
@@ -288,6 +288,7 @@ def test_what_was_traced_has_the_function_s_value_and_derivative(dtype):
                 assert np.allclose(a, b, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_function_that_needs_a_whole_batch_gets_one():
     fixed = named(lambda z: z + np.ones((6, 48), np.float32), "fixed")
     assert (jsuper.run(jsuper.Sweep(activation=fixed, **SMALL), progress=False).status == 1).all()
@@ -300,6 +301,7 @@ def test_a_function_that_couples_samples_is_seen_to():
     assert wide.coupled  # the widths that training uses are tried
 
 
+@pytest.mark.slow
 def test_a_function_with_the_name_of_a_registered_activation_is_not_taken_for_it():
     sweep = jsuper.Sweep(activation=named(lambda z: jnp.maximum(z, 0) ** 2, "relu"), **SMALL)
     ds = jsuper.analyze(jsuper.run(sweep, progress=False))
@@ -357,6 +359,7 @@ def test_a_folder_knows_its_function(trained, monkeypatch, tried, record, same, 
     )
 
 
+@pytest.mark.slow
 def test_a_folder_of_version_0_1_goes_on_with_its_function(tmp_path):
     """Made by 0.1 with Leaky(0.1).act, which it identified by its source text."""
     shutil.copytree(Path(__file__).parent / "data" / "run-0.1-function", tmp_path / "run")

@@ -67,7 +67,7 @@ def test_draws_have_the_mean_and_the_variance_of_their_gate(activation):
     assert np.asarray(resolve(activation)(jnp.float32(Z))) == pytest.approx(mean, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["gelu", "silu"])
+@pytest.mark.parametrize("name", ["gelu", pytest.param("silu", marks=pytest.mark.slow)])
 def test_the_slope_is_the_mask_or_that_of_the_mean(name):
     values, slopes = drawn(f"{name}_stochastic", Z, 100)
     inner = Z != 0  # there a draw does not show its mask
@@ -103,6 +103,7 @@ def test_random_and_gated_members_change_no_other():
     assert ds.V.sel(activation=["relu", "mish", *RANDOM]).isnull().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batching", ["auto", "vmapped"])
 def test_every_plan_trains_them_alike(batching):
     sweep = jsuper.Sweep(
@@ -171,7 +172,7 @@ def test_forward_is_the_gate_times_a_linear_map(name):
     assert np.asarray(got) == pytest.approx(gate(z) * v, abs=1e-6)
 
 
-@pytest.mark.parametrize("sparsity", [0.5, 0.99])
+@pytest.mark.parametrize("sparsity", [0.5, pytest.param(0.99, marks=pytest.mark.slow)])
 def test_gradients_are_those_of_the_plain_loss(sparsity):
     """Single models and rows, whole and narrow batches, with dropout and without."""
     settings = [

@@ -113,6 +113,7 @@ def test_what_is_no_number_is_refused_as_what_it_is(name, given, said):
         Sweep(**{name: given})
 
 
+@pytest.mark.slow
 def test_a_run_of_negative_zero_can_be_read_and_extended(tmp_path):
     tiny = dict(activation="relu", seeds=1, steps=2, n_features=3, n_hidden=2, batch_size=8)
     first = jsuper.run(Sweep(sparsity=(-0.0, 0.5), **tiny), tmp_path, progress=False)

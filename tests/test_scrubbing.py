@@ -525,6 +525,7 @@ def test_what_cannot_be_scrubbed_has_no_value_and_spoils_none(ds):
     assert of_sweeps.left_out(ds) == ["softmax_batch", "own_function"]
 
 
+@pytest.mark.slow
 def test_untied_models_are_read_by_their_own_decoder():
     tied = {"activation": "relu", "sparsity": 0.9, "n_features": 5, "n_hidden": 3, "steps": 50}
     trained = jsuper.run(jsuper.Sweep(**tied, tied=(True, False), seeds=1), progress=False)

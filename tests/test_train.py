@@ -293,6 +293,7 @@ def test_float64_follows_float32():
     assert 0 < abs(single - double).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_an_optimizers_own_learning_rate_takes_the_place_of_the_sweeps():
     sweep = jsuper.Sweep(activation="relu", sparsity=0.5, seeds=1, steps=50, batch_size=64)
     own = jsuper.run(dataclasses.replace(sweep, optimizer=("sgd(0.25)", "adam")), progress=False)

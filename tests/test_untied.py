@@ -254,6 +254,7 @@ def test_tied_and_untied_models_stand_beside_each_other(ds):
     assert (ds.W.sel(tied=True) == alone.W).all() and "W_dec" not in alone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batching", ["reference", "vmapped"])
 def test_every_plan_trains_them_alike(batching, ds):
     """In `ds` two activations share a row, and a batch is narrow at sparsity .99."""
