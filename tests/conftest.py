@@ -1,4 +1,4 @@
-"""JAX on the CPU, figures off the screen, compiled programs in the tests' own folder; fault counts."""
+"""JAX on the CPU, figures off screen, compiled programs in the tests' own folder; fault counts."""
 
 import json
 import os
