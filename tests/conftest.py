@@ -1,17 +1,14 @@
-"""JAX on the CPU, figures off screen, compiled programs in the tests' own folder; fault counts."""
+"""JAX on the CPU, figures off the screen, no compiled programs in the user's home; fault counts."""
 
 import json
 import os
 import signal
 import sys
-import tempfile
 
 import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-if "PYTEST_XDIST_WORKER" not in os.environ:  # workers and commands share the programs
-    CACHE = tempfile.TemporaryDirectory(prefix="jsuper-tests-", ignore_cleanup_errors=True)
-    os.environ["JSUPER_CACHE"] = CACHE.name
+os.environ["JSUPER_CACHE"] = "off"
 os.environ["MPLBACKEND"] = "Agg"
 
 
