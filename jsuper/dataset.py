@@ -17,7 +17,7 @@ from jsuper.consistency import number_of_seeds
 from jsuper.expecting import expect, expect_folder
 from jsuper.grid import Chunk, Setting
 from jsuper.manifest import Manifest, manifest_of, seeds_of
-from jsuper.spec import SpecError, plain
+from jsuper.spec import DamagedWarning, SpecError, plain
 from jsuper.suggestions import not_one_of
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def load(path: str | Path, only: Collection[str] | None = None) -> xarray.Datase
             f"{len(damaged)} of {len(manifest.chunks)} chunks are damaged: their "
             f"{sum(c.n_models for c in damaged)} models count as missing; `jsuper verify {folder}` "
             "names them, and the sweep's command trains them again",
+            DamagedWarning,
             stacklevel=2,
         )
     ds.attrs["sessions"] = json.dumps(sharing.sessions_of(folder, manifest))

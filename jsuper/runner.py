@@ -21,7 +21,7 @@ from jsuper.diverged import describe
 from jsuper.expecting import expect, expect_folder
 from jsuper.grid import Chunk, Setting, missing
 from jsuper.manifest import check_extends, read_manifest, rebuilt, write_manifest
-from jsuper.spec import BaseSweep, Omitted, SpecError, plain
+from jsuper.spec import BaseSweep, NonFiniteWarning, Omitted, SpecError, SweepWarning, plain
 from jsuper.stopping import Stop
 
 if TYPE_CHECKING:
@@ -317,7 +317,7 @@ def run(
         The Dataset that `jsuper.load(out)` gives; `attrs["timing"]` says where the time went.
 
     Warns:
-        UserWarning: what the command line prints as notes, such as a sparsity that is hardly drawn.
+        SweepWarning: what the command line prints as notes, such as a coarse sparsity.
 
     Raises:
         TypeError: an argument is of another type; says what is expected.
@@ -327,7 +327,7 @@ def run(
         OSError: results could not be written.
 
     Warns:
-        RuntimeWarning: some models are not finite: how many of which, and from which step on.
+        NonFiniteWarning: some models are not finite: how many of which, and from which step on.
     """
     example = "jsuper.run(jsuper.Sweep(activation='relu', sparsity=0.9))"
     expect("sweep", sweep, BaseSweep, "a Sweep", example)
@@ -346,7 +346,7 @@ def run(
         plan = make_plan(platform, workers, plan or "auto")
     job = prepare(sweep, Path(out) if out is not None else None, plan)
     for note in (*job.notes, *job.sweep.notes()):
-        warnings.warn(note, stacklevel=2)
+        warnings.warn(note, SweepWarning, stacklevel=2)
     counters, stop = Progress(), Stop()
     with reporter(job.todo, counters, quiet=not progress) as tick:
         if job.folder is None:
@@ -356,7 +356,7 @@ def run(
             ds = load(job.folder)
     ds.attrs["timing"] = json.dumps(counters.timing(time.perf_counter() - began, plan.workers))
     if text := describe(ds, job.sweep):
-        warnings.warn(text, RuntimeWarning, stacklevel=2)
+        warnings.warn(text, NonFiniteWarning, stacklevel=2)
     return ds
 
 

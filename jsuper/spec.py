@@ -39,6 +39,18 @@ class SpecError(ValueError):
     """A sweep that cannot be run as written: the field, its value, what is allowed, what to do."""
 
 
+class NonFiniteWarning(RuntimeWarning):
+    """Models of a run are not finite: how many of which, and since when."""
+
+
+class DamagedWarning(UserWarning):
+    """Chunks of a run folder are damaged, and their models count as missing."""
+
+
+class SweepWarning(UserWarning):
+    """A note on a sweep that is allowed but surprising, such as a sparsity that is hardly drawn."""
+
+
 class Omitted(tuple):
     """The values of a field that was left out, and may depend on other fields.
 
