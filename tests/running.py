@@ -6,10 +6,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import jsuper
 
 REPO = Path(__file__).parents[1]
+
+
+def slow(*values):
+    """A row of a test's table that `pytest -m slow` runs."""
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def started(*arguments, **variables):

@@ -102,6 +102,7 @@ def test_a_single_model_is_analysed_and_a_part_of_one_is_not(ds):
         jsuper.best(ds.isel(seed=[]))
 
 
+@pytest.mark.slow
 def test_three_hidden_units_have_no_z():
     sweep = jsuper.Sweep(activation="relu", sparsity=0.0, n_features=6, n_hidden=3, steps=2)
     found = jsuper.analyze(jsuper.run(sweep, progress=False))

@@ -221,6 +221,7 @@ def test_shuffled_labels_support_no_directional_claim_in_more_than_one_of_twenty
     assert false <= 0.05 * 200
 
 
+@pytest.mark.slow
 def test_claims_of_the_other_protocol_can_be_asked_of_its_sweep():
     made = SWEEPS["protocol"](1)
     ds = made_up.study(activations=made.activation, sparsity=made.sparsity)

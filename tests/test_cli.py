@@ -338,6 +338,7 @@ def test_a_finished_run_gets_the_page_that_it_lacks_once(sweep, finished):
     assert page.stat().st_mtime_ns == written
 
 
+@pytest.mark.slow
 def test_an_extended_run_keeps_no_page_of_fewer_models(sweep, finished):
     (finished / "report.html").write_text("of 8 models")
     assert sweep(*TINY, "--seeds", 3, "--out", finished)[0] == 0
@@ -565,6 +566,7 @@ def test_what_is_left_may_be_a_single_activation(sweep, tmp_path):
     assert_same_content(run, "whole")
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_run_and_leaves_whole_chunks(sweep, tried, whole, finished):
     """No file can grow beyond 10 kB: the chunks that are there are smaller, the new ones larger."""
     more = [*TINY, "--seeds", 40, "--out", finished]

@@ -150,6 +150,7 @@ def trained(*chunks):
     )
 
 
+@pytest.mark.slow
 def test_blocks_may_lack_models_of_others(reference):
     """Slots that stay empty: in the first row, in a later one, a whole row."""
     group = expand(SWEEP)[0]
@@ -208,6 +209,7 @@ def compiles(ds):
     return json.loads(ds.attrs["timing"])["compiles"]
 
 
+@pytest.mark.slow
 def test_one_compile_serves_every_block(monkeypatch):
     monkeypatch.setattr(plan, "max_models", lambda *_: 2)
     sweep = jsuper.Sweep(
@@ -420,6 +422,7 @@ def test_a_jax_that_is_configured_otherwise_does_not_change_a_result(reference):
     agree(ds, reference.sel(activation=["relu"]))
 
 
+@pytest.mark.slow
 def test_a_function_can_be_an_activation(reference):
     def my_gelu(z):
         return jax.nn.gelu(z, approximate=False)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from running import slow
 from scipy.special import log_softmax, rel_entr, softmax
 
 import jsuper
@@ -142,7 +143,7 @@ def test_a_mixture_is_a_distribution_and_its_pairs_are_singular():
     assert np.asarray(itself.strengths) == pytest.approx(values[:2])
 
 
-@pytest.mark.parametrize(("K", "d"), [(3, 8), (8, 8), (11, 8), (1, 1)])
+@pytest.mark.parametrize(("K", "d"), [slow(3, 8), slow(8, 8), (11, 8), (1, 1)])
 def test_a_balanced_start_is_balanced(K, d):
     key = keys.stream(jsuper.seed_key(5), keys.INIT)
     params = model.init_params(key, K, d, 0.1, "balanced", "float64")
@@ -195,6 +196,7 @@ work = [threading.Thread(target=lambda: [jax.block_until_ready(program(x, x)) fo
 """
 
 
+@pytest.mark.slow
 def test_factorizations_of_two_workers_do_not_wait_for_each_other():
     """Batches of LAPACK calls did, without end, on jax 0.10 with as many threads as cores."""
     subprocess.run([sys.executable, "-c", TWO_WORKERS], check=True, timeout=100)
@@ -246,7 +248,7 @@ def numpy_training(static, point, seed):
     return *theta, losses
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "sgdw", "adam", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", *map(slow, ("sgdw", "adam"))])
 def test_training_is_that_of_plain_numpy(optimizer):
     momentum = 0.5 if optimizer.startswith("sgd") else 0.0
     static = dataclasses.replace(SMALL, optimizer=optimizer, dtype="float64", momentum=momentum)
@@ -274,7 +276,7 @@ def ratio_of_errors(found, flow):
     return errors[0] / errors[1]
 
 
-@pytest.mark.parametrize(("rank", "pairs"), [(1, 1), (3, 2), (2, 4)])
+@pytest.mark.parametrize(("rank", "pairs"), [(3, 2), slow(1, 1), slow(2, 4)])
 def test_training_converges_to_the_balanced_flow_at_first_order(rank, pairs):
     static = dataclasses.replace(FLOW, rank=rank, pairs=pairs, init="balanced")
     point = {"init_scale": 0.2, "strength_ratio": 0.6}
@@ -288,6 +290,7 @@ def test_training_converges_to_the_balanced_flow_at_first_order(rank, pairs):
     assert ratio == pytest.approx(2, rel=0.1)
 
 
+@pytest.mark.slow
 def test_training_one_pair_from_any_start_converges_to_its_flow_with_decay():
     point = {"init_scale": 0.3, "weight_decay": 0.2, "strength": 1.3}
     A, B, target = start_of(FLOW, 2, **point)
@@ -308,6 +311,7 @@ def test_training_one_pair_from_any_start_converges_to_its_flow_with_decay():
         assert ratio == pytest.approx(2, rel=0.1)
 
 
+@pytest.mark.slow
 def test_the_difference_of_gram_matrices_is_conserved_and_decays_with_decay():
     static = dataclasses.replace(FLOW, pairs=2, steps=6000, records=2)
     for decay in (0.0, 0.3):
@@ -329,6 +333,7 @@ def test_stretching_time_and_target_changes_nothing_else():
     assert other["loss_over_zero"] == pytest.approx(one["loss_over_zero"])
 
 
+@pytest.mark.slow
 def test_cross_entropy_at_small_logits_is_the_squared_error_in_rescaled_time():
     static = Static(rank=2, pairs=2, size=40, steps=200, records=10, dtype="float64")
     both = [
@@ -343,7 +348,7 @@ def test_cross_entropy_at_small_logits_is_the_squared_error_in_rescaled_time():
     assert both[1]["zero_loss"] == pytest.approx(both[0]["zero_loss"] / 40**2, rel=0.1)
 
 
-@pytest.mark.parametrize("probabilities", ["softmax", "itself"])
+@pytest.mark.parametrize("probabilities", [slow("softmax"), "itself"])
 def test_cross_entropy_learns_its_distribution(probabilities):
     static = Static(
         rank=2,
@@ -406,7 +411,7 @@ def test_a_sweep_is_stored_extended_and_a_diverged_model_spoils_no_other(tmp_pat
 
 @pytest.mark.parametrize(
     ("size", "rank", "pairs", "objective"),
-    [(1, 1, 1, "squared"), (3, 3, 5, "squared"), (1, 1, 2, "cross_entropy")],
+    [(1, 1, 1, "squared"), slow(3, 3, 5, "squared"), (1, 1, 2, "cross_entropy")],
 )
 def test_the_smallest_sizes_train(size, rank, pairs, objective):
     static = Static(size=size, rank=rank, pairs=pairs, objective=objective, steps=9)
@@ -453,6 +458,7 @@ def test_notes_say_what_is_out_of_reach_or_no_flow():
     assert Sweep(optimizer="adam", strength=1000.0).notes() == []
 
 
+@pytest.mark.slow
 def test_a_target_that_is_learned_from_the_start_has_no_measures_and_spoils_none():
     """A distribution over one entry is 1: the loss of Z = 0 is 0."""
     sweep = Sweep(size=(1, 6), objective="cross_entropy", steps=20, seeds=2)
@@ -461,6 +467,7 @@ def test_a_target_that_is_learned_from_the_start_has_no_measures_and_spoils_none
     assert np.isnan(ds["bumps"].sel(size=1)).all() and np.isfinite(ds["bumps"].sel(size=6)).all()
 
 
+@pytest.mark.slow
 def test_half_of_a_loss_is_not_reached_by_rounding():
     """One pair learns one of two equal components: the loss ends at exactly half."""
     sweep = Sweep(rank=2, pairs=1, size=8, steps=2000, learning_rate=0.02, seeds=4)

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 import reliability
 from killed import AFTER, BEFORE, CHUNK, OTHER
-from running import REPO, assert_same_content, chunk_files, ended, started, state
+from running import REPO, assert_same_content, chunk_files, ended, slow, started, state
 
 import jsuper
 from jsuper import cli, runner, store
@@ -102,7 +102,7 @@ def size(tmp_path_factory):
 SHARES = (0, 0.001, 0.01, 0.2, 0.5, 0.8, 0.95, 0.999)  # of the bytes that are written
 
 
-@pytest.mark.parametrize("older", [False, True], ids=["no older file", "an older file"])
+@pytest.mark.parametrize("older", [slow(False), True], ids=["no older file", "an older file"])
 @pytest.mark.parametrize(
     "point, share",
     [("write", s) for s in SHARES] + [(p, 0) for p in (*BEFORE, *AFTER) if p != "write"],
@@ -137,7 +137,7 @@ def test_a_chunk_is_whole_or_absent_wherever_its_writer_is_killed(
     )
 
 
-@pytest.mark.parametrize("older", [False, True], ids=["no older run", "an older run"])
+@pytest.mark.parametrize("older", [False, slow(True)], ids=["no older run", "an older run"])
 @pytest.mark.parametrize("point", [*BEFORE, *AFTER])
 @pytest.mark.parametrize("file", ["manifest.json", "sweep.toml"])
 def test_a_manifest_is_old_or_new_wherever_its_writer_is_killed(

@@ -178,6 +178,7 @@ def test_z_is_the_distance_from_the_mean_of_the_rotations():
     assert found.z != kurtosis.against_rotations(kurtosis.alignment, W, rotations=120, seed=8).z
 
 
+@pytest.mark.slow
 def test_rotations_are_the_same_in_jax_and_only_a_broken_model_is_nan():
     W = np.random.default_rng(6).normal(size=(3, 5, 7)).astype("float32")
     W[1, 2, 3] = np.nan

@@ -11,6 +11,7 @@ import shutil
 import numpy as np
 import pytest
 from one_chunk import CHUNK, SWEEP
+from running import slow
 
 import jsuper
 from jsuper import RunError, Sweep, cli, store
@@ -390,7 +391,7 @@ def test_a_lost_manifest_is_put_together_from_the_chunks(tmp_path, tried, whole,
     )
 
 
-@pytest.mark.parametrize("toml", [True, False])
+@pytest.mark.parametrize("toml", [slow(True), False])
 def test_a_lost_manifest_of_half_a_run_goes_on(tmp_path, tried, whole, toml):
     """Without sweep.toml the sweep is the least that has the chunks' points."""
     run = shutil.copytree(whole, tmp_path / "run")

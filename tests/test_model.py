@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from running import slow
 
 import jsuper
 from jsuper.toy import model
@@ -55,7 +56,11 @@ def test_forward_refuses_shapes_that_do_not_fit(x):
 
 @pytest.mark.parametrize(
     ("n", "m", "instances", "xavier", "notebook"),
-    [(5, 2, 10, 0.5345, 0.2582), (100, 20, 20, 0.1291, 0.02887), (200, 20, 20, 0.09535, 0.02132)],
+    [
+        (5, 2, 10, 0.5345, 0.2582),
+        slow(100, 20, 20, 0.1291, 0.02887),
+        slow(200, 20, 20, 0.09535, 0.02132),
+    ],
 )
 def test_initial_scale_is_xavier_or_the_notebooks(n, m, instances, xavier, notebook):
     assert model.init_std("xavier", n, m, 1.0, instances) == pytest.approx(xavier, rel=1e-3)

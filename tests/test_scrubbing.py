@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from running import slow
 from scipy.linalg import block_diag
 from scipy.special import erf
 
@@ -483,7 +484,7 @@ def ds(run):
     return jsuper.scrub_all(several)
 
 
-@pytest.mark.parametrize("activation", ["relu", "softmax", "geglu"])
+@pytest.mark.parametrize("activation", ["relu", *map(slow, ("softmax", "geglu"))])
 def test_a_sweep_has_what_scrub_finds_of_each_model(ds, activation):
     one = ds.sel(activation=activation, sparsity=0.9, seed=1)
     gate = {k: one[k].values for k in ("V", "c") if activation == "geglu"}
@@ -543,6 +544,7 @@ def test_untied_models_are_read_by_their_own_decoder():
     assert abs(mine - scrub(weights, bias, "relu", samples, tried, importance).recovered) > 0.01
 
 
+@pytest.mark.slow
 def test_models_of_several_shapes(ds):
     """A smaller model has no values beyond its own features, and the larger one is its own."""
     small = ds.isel(activation=[0]).drop_vars([*of_sweeps.VARIABLES, "hypothesis", "V", "c"])

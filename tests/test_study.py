@@ -164,6 +164,7 @@ def test_the_chance_of_recovery_is_that_of_the_sweep():
     assert tables[0].rows == (("relu", "0/6", "0/6", "0/6"), gelu)
 
 
+@pytest.mark.slow
 def test_what_dead_units_let_through_is_nothing_for_relu_alone():
     answer = _revival.earlier_layers()
     relu = [r.value for r in answer.rows if r.case.startswith("relu")]
@@ -211,6 +212,7 @@ def test_an_effect_of_the_gate_is_found_where_there_is_one(effect, words):
     assert same.finding.startswith("In 0 of 12 cases.")
 
 
+@pytest.mark.slow
 def test_what_is_not_normal_is_found_so():
     """One feature that is on in one of ten samples, against a sum of many."""
     coords = {"activation": list(_normality.ACTIVATIONS), "sparsity": [0.9], "dropout": [0.0]}
@@ -266,7 +268,7 @@ def test_a_sweeps_page_has_the_figures_that_its_axes_call_for():
     push = jsuper.Sweep(activation="geglu", sparsity=0.5, push=(0, 1), watch=True, **tiny)
     drawn += families.figures(jsuper.analyze(jsuper.run(push, progress=False)))
     assert [caption for caption, _ in drawn] == [
-        "Along dropout: activation relu.",
+        "Along dropout, without failed fits: activation relu.",
         "Units pushed below zero: sparsity 0.5.",
         "Crosstalk of gate and value: push 0.0.",
         "Crosstalk of gate and value: push 1.0.",

@@ -201,6 +201,7 @@ def test_the_loss_is_that_of_a_large_plain_sample():
             assert abs(losses.mean() - float(cell.loss)) < 5 * error, (name, sparsity)
 
 
+@pytest.mark.slow
 def test_dropout_is_off_when_the_loss_is_measured():
     sweep = jsuper.Sweep(
         activation="relu", sparsity=0.5, dropout=(0.0, 0.5), seeds=2, steps=60, **SMALL
@@ -269,6 +270,7 @@ def of_equal_functions():
     return jsuper.run(sweep, progress=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("one", "other"), EQUAL)
 def test_equal_functions_give_equal_models(of_equal_functions, one, other):
     a, b = (of_equal_functions.sel(activation=name) for name in (one, other))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
+from running import slow
 
 import jsuper
 from jsuper import flags, keys, plots
@@ -98,8 +99,8 @@ STUDY = {"init": "normal", "init_bias_scale": 1.0, "optimizer": "rmsprop"}
     "options",
     [
         {"tied": False},
-        {"reduction": "sum", **STUDY},
-        {"shared_mask": True},
+        slow({"reduction": "sum", **STUDY}),
+        slow({"shared_mask": True}),
         {"tied": False, "reduction": "sum", "shared_mask": True, **STUDY},
     ],
     ids=["untied", "sum", "shared", "all"],
@@ -142,7 +143,7 @@ def test_forward_reads_with_the_decoders_own_matrix():
             function(W, b, "relu", x, W_dec=W_dec.T)
 
 
-@pytest.mark.parametrize("gated", [False, True], ids=["", "gated"])
+@pytest.mark.parametrize("gated", [slow(False), True], ids=["", "gated"])
 def test_gradients_of_untied_models_are_those_of_the_plain_loss(gated):
     """Single models and rows, whole and narrow batches, with dropout and without."""
     names = ("geglu",) if gated else ("relu", "softmin")

@@ -65,6 +65,7 @@ def test_what_is_watched_is_that_of_the_batch_of_the_step(fresh):
     assert float(at.unit_gradient) == pytest.approx(gradient, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_push_may_come_later():
     late = jsuper.run(dataclasses.replace(SWEEP, push_step=(0, 33)), progress=False)
     bias = late.unit_bias.sel(activation="relu", sparsity=0.5, push=50.0)

@@ -82,7 +82,7 @@ def heatmap(
     title = f"{variable}: {what} over {taken.seeds}\n{taken.said}{mark}"
     if failed.any():
         use = "" if variable in QUALITY else " left out"
-        title += f"; {int(failed.sum()):,} failed fits{use} (hatched: half of a cell or more)"
+        title += f"; {int(failed.sum()):,} failed fits{use} (hatched cells: at least half)"
     ax.set_title(title, fontsize=TITLE)
     return ax
 

@@ -31,23 +31,31 @@ RELATIVE_ERROR = 0.005
 
 
 class Measured(NamedTuple):
-    """The final loss of one model."""
+    """The final loss of one model, and how much of an earlier loss the rest of training took."""
 
     loss: Array
     stderr: Array
-    rounds: Array  # losses of the first COMPARED_ROUNDS; (0,) where nothing is compared
+    improvement: Array  # as in `improvement`; NaN where no earlier loss is measured
+    improvement_stderr: Array
 
 
 def make_evaluate(static: Static, per_model: Callable) -> Callable[..., Measured]:
-    """Build evaluate(params, setting, key, wanted) -> the final loss of one model.
+    """Build evaluate(params, earlier, setting, key, wanted) -> the final loss of one model.
 
     Rounds are independent samples; their mean is the loss and their spread its standard error. A
     model stops taking rounds when its own error is small enough, whatever its neighbours need.
+
+    Where `static.check_fit`, `earlier` are the weights at an earlier step. The loop first takes
+    them through COMPARED_ROUNDS rounds, and then the final weights through the same rounds and on.
+    One loop compiles the round once.
     """
     coupled = any(couples_batch(a, static.n_features) for a in static.activations)
     round_loss = per_model(make_round_loss(static))
+    compared = COMPARED_ROUNDS * static.check_fit
 
-    def evaluate(params: model.Params, setting: Setting, key: Array, wanted: Array) -> Measured:
+    def evaluate(
+        params: model.Params, earlier: Any, setting: Setting, key: Array, wanted: Array
+    ) -> Measured:
         zero = jnp.zeros((), static.dtype)
 
         def unfinished(count: Array, mean: Array, squares: Array) -> Array:
@@ -57,56 +65,53 @@ def make_evaluate(static: Static, per_model: Callable) -> Callable[..., Measured
 
         def condition(carry: tuple) -> Array:
             i, moments, _ = carry
-            return (i < MAX_ROUNDS) & anywhere(unfinished(*moments))
+            return (i < compared + MAX_ROUNDS) & anywhere(unfinished(*moments))
 
         def body(carry: tuple) -> tuple:
             i, (count, mean, squares), rounds = carry
-            draws = evaluation_draws(key, i, static.n_features, static.batch_size * coupled)
+            final = i >= compared
+            number = jnp.where(final, i - compared, i)
+            draws = evaluation_draws(key, number, static.n_features, static.batch_size * coupled)
             more = unfinished(count, mean, squares)
-            loss = round_loss(params, setting, draws, more)
+            weights = params
+            if compared:
+                weights = jax.tree.map(lambda a, b: jnp.where(final, a, b), params, earlier)
+            loss = round_loss(weights, setting, draws, more)
             delta = loss - mean  # Welford's update: no difference of large sums
             new_mean = mean + delta / (count + 1)
             new = (count + 1, new_mean, squares + delta * (loss - new_mean))
-            kept = jax.tree.map(lambda a, b: jnp.where(more, a, b), new, (count, mean, squares))
-            rounds = rounds.at[i].set(loss, mode="drop") if static.check_fit else rounds
+            kept = jax.tree.map(
+                lambda a, b: jnp.where(more & final, a, b), new, (count, mean, squares)
+            )
+            rounds = rounds.at[i].set(loss, mode="drop") if compared else rounds
             return i + 1, kept, rounds
 
         moments = (jnp.zeros((), jnp.int32), zero, zero)
-        rounds = jnp.zeros(COMPARED_ROUNDS * static.check_fit, static.dtype)
-        carry = (jnp.int32(0), moments, rounds)
+        carry = (jnp.int32(0), moments, jnp.zeros(2 * compared, static.dtype))
         _, (count, mean, squares), rounds = jax.lax.while_loop(condition, body, carry)
         stderr = jnp.sqrt(squares / jnp.maximum(count * (count - 1), 1))
-        return Measured(mean, stderr, rounds)
+        if not compared:
+            return Measured(mean, stderr, zero * jnp.nan, zero * jnp.nan)
+        return Measured(mean, stderr, *improvement(rounds[:compared], rounds[compared:]))
 
     return evaluate
 
 
-def make_improvement(static: Static, per_model: Callable) -> Callable[..., tuple[Array, Array]]:
-    """Build improvement(earlier, rounds, setting, key, wanted) -> (1 - L/L_earlier, its error).
+def improvement(before: Array, after: Array) -> tuple[Array, Array]:
+    """By how much the loss fell, 1 - L/L_earlier, and the standard error of that number.
 
-    `earlier` are the weights of the same model at an earlier step, `rounds` the losses of its final
-    weights in the first rounds. The earlier loss is measured on the same rounds, so that most of
-    the sampling error cancels. With L = mean(a), L_earlier = mean(b) and r = L / L_earlier, the
-    standard error is that of mean(a - r b) over L_earlier (the delta method for a ratio).
+    Both were measured on the same rounds, so that most of the sampling error cancels. With L =
+    mean(after), L_earlier = mean(before) and r = L / L_earlier, the standard error is that of
+    mean(after - r before) over L_earlier (the delta method for a ratio).
+
+    Args:
+        before, after: (rounds,) the losses of the earlier and of the final weights.
     """
-    coupled = any(couples_batch(a, static.n_features) for a in static.activations)
-    round_loss = per_model(make_round_loss(static))
-
-    def improvement(
-        earlier: model.Params, rounds: Array, setting: Setting, key: Array, wanted: Array
-    ) -> tuple[Array, Array]:
-        def measured(i: Array) -> Array:
-            draws = evaluation_draws(key, i, static.n_features, static.batch_size * coupled)
-            return round_loss(earlier, setting, draws, wanted)
-
-        before = jax.lax.map(measured, jnp.arange(COMPARED_ROUNDS, dtype=jnp.int32))
-        reference = jnp.mean(before)
-        ratio = jnp.mean(rounds) / reference
-        squares = jnp.sum((rounds - ratio * before) ** 2)
-        stderr = jnp.sqrt(squares / (COMPARED_ROUNDS * (COMPARED_ROUNDS - 1))) / reference
-        return 1 - ratio, stderr
-
-    return improvement
+    count = len(before)
+    reference = jnp.mean(before)
+    ratio = jnp.mean(after) / reference
+    squares = jnp.sum((after - ratio * before) ** 2)
+    return 1 - ratio, jnp.sqrt(squares / (count * (count - 1))) / reference
 
 
 def evaluation_draws(key: Array, i: Array, n_features: int, batch_size: int) -> tuple[Any, Any]:

@@ -24,7 +24,7 @@ from jsuper.expecting import expect
 from jsuper.optimizer_names import split_optimizer
 from jsuper.toy import model
 from jsuper.toy.draws import make_draws
-from jsuper.toy.evaluation import make_evaluate, make_improvement
+from jsuper.toy.evaluation import make_evaluate
 from jsuper.toy.features import constant_loss
 from jsuper.toy.gradient import make_batch_loss
 from jsuper.toy.model import Params
@@ -169,30 +169,27 @@ def make_finish(static: Static, per_model: Callable) -> Callable[..., dict[str, 
         per_model: wraps the heavy parts, e.g. `sequential_vmap`.
     """
     evaluate = make_evaluate(static, per_model)
-    improvement = make_improvement(static, per_model)
 
     def finish(state: State, setting: Setting, key: Array) -> dict[str, Array]:
         state = keep_snapshot(static, state, jnp.int32(static.steps))
         fine = state.first_bad_step < 0
-        loss, stderr, rounds = evaluate(state.params, setting, key, fine)
-        first_bad = jnp.where(fine & ~jnp.isfinite(loss), static.steps, state.first_bad_step)
-        if static.check_fit:
-            fall = improvement(state.earlier, rounds, setting, key, fine)
+        found = evaluate(state.params, state.earlier, setting, key, fine)
+        first_bad = jnp.where(fine & ~jnp.isfinite(found.loss), static.steps, state.first_bad_step)
         fine = first_bad < 0
+        found = jax.tree.map(lambda number: jnp.where(fine, number, jnp.nan), found)
         result = {
             "W": state.params.W,
             "b": state.params.b,
-            "loss": jnp.where(fine, loss, jnp.nan),
-            "loss_stderr": jnp.where(fine, stderr, jnp.nan),
-            "loss_over_constant": jnp.where(fine, loss, jnp.nan)
-            / constant_loss(setting.density, setting.importance),
+            "loss": found.loss,
+            "loss_stderr": found.stderr,
+            "loss_over_constant": found.loss / constant_loss(setting.density, setting.importance),
             "loss_curve": state.loss_curve,
             "status": jnp.where(fine, OK, NON_FINITE).astype(jnp.int8),
             "first_bad_step": first_bad,
         }
         if static.check_fit:
-            names = ("improvement", "improvement_stderr")
-            result |= {k: jnp.where(fine, v, jnp.nan) for k, v in zip(names, fall, strict=True)}
+            result["improvement"] = found.improvement
+            result["improvement_stderr"] = found.improvement_stderr
         if static.gated:
             result |= {"V": state.params.V, "c": state.params.c}
         if not static.tied:
