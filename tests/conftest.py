@@ -1,5 +1,6 @@
 """JAX on the CPU, figures off the screen, no compiled programs in the user's home; fault counts."""
 
+import importlib.metadata
 import json
 import os
 import signal
@@ -10,6 +11,10 @@ import pytest
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["JSUPER_CACHE"] = "off"
 os.environ["MPLBACKEND"] = "Agg"
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    # Most of the tests' time is compilation, and without these emitters, which newer versions
+    # cannot leave out, it takes two thirds. Set XLA_FLAGS to test what users get: CI does in part.
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
 
 @pytest.fixture(autouse=True)

@@ -509,6 +509,7 @@ def uninterrupted(script, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_compiled_programs_are_kept_in_a_folder_of_the_user(script, uninterrupted):
     assert any(p.is_file() for p in (script.caches / "jsuper").rglob("*"))
 
