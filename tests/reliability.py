@@ -15,6 +15,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import jsuper
+from jsuper.files import write_text
 
 REPO = Path(__file__).parents[1]
 HEAD = """# What was tried against a run, and how often
@@ -80,8 +81,8 @@ def main():
         "faults": summed(lines),
     }
     text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
-    files.write_text(REPO / "docs" / "reliability.json", text)
-    files.write_text(REPO / "docs" / "reliability.md", page(data))
+    write_text(REPO / "docs" / "reliability.json", text)
+    write_text(REPO / "docs" / "reliability.md", page(data))
     return 0
 
 
