@@ -19,9 +19,9 @@ import jax.numpy as jnp
 import tyro
 from timing import describe_machine, write_json
 
-from jsuper.programs import compile_for
-from jsuper.toy.gradient import error_of
-from jsuper.toy.names import ACTIVATIONS
+from jsuper.engine.programs import compile_for
+from jsuper.models.toy.activations.names import ACTIVATIONS
+from jsuper.models.toy.gradient import error_of
 
 RESULTS = Path(__file__).parent / "results"
 REPEATS = 9  # of the last column, as in a batch without its empty columns

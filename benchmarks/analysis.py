@@ -21,7 +21,7 @@ from timing import describe_machine, write_json
 
 import jsuper
 from jsuper import report
-from jsuper.toy import measures
+from jsuper.analysis.metrics import toy
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -47,12 +47,12 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def random_models(count: int) -> measures.Models:
+def random_models(count: int) -> toy.Models:
     """Models of the default shape, with weights of the size that training gives."""
     rng = np.random.default_rng(0)
     W = rng.normal(0, 0.5, (count, 5, 20)).astype(np.float32)
     ones = np.ones((count, 20), np.float32)
-    return measures.Models(
+    return toy.Models(
         W=W,
         b=0 * ones,
         V=None,
@@ -87,7 +87,7 @@ def main() -> None:
     """Time, print and write."""
     options = tyro.cli(Options)
     models = random_models(options.models)
-    weight_only = measures.in_chunks(measures.of_weights)
+    weight_only = toy.in_chunks(toy.of_weights)
     rounds = [seconds(lambda: weight_only(models)) for _ in range(options.rounds)]
     found: dict[str, object] = {
         "machine": describe_machine("cpu"),

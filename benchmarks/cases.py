@@ -200,7 +200,7 @@ def train_jsuper(
         # The default density of the loss curve, also where a benchmark's run is short.
         records=max(1, work.steps // 100),
     )
-    plan = importlib.import_module("jsuper.plan").make_plan(batching=batching)
+    plan = importlib.import_module("jsuper.engine.devices").make_plan(batching=batching)
     ds = jsuper.run(sweep, progress=False, plan=plan)
     models = ("activation", "sparsity", "seed")
     W = ds["W"].transpose(*models, "hidden", "feature").to_numpy()

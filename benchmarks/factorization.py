@@ -36,9 +36,10 @@ from throughput import BUSY, use_platform
 from timing import best_ratios, describe_machine, device_name, measure, write_json
 
 import jsuper
-from jsuper import programs
-from jsuper.factorization import Sweep, train
-from jsuper.grid import expand
+from jsuper.core.grid import expand
+from jsuper.engine import programs
+from jsuper.factorization import Sweep
+from jsuper.models.factorization import train
 
 RESULTS = Path(__file__).parent / "results"
 SHAPE: dict[str, Any] = {"rank": 4, "pairs": 8, "size": 100}

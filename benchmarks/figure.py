@@ -12,7 +12,7 @@ from cases import WAYS
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from jsuper import files
+from jsuper.core import files
 
 # Colours of Okabe and Ito, told apart with any colour vision; the markers tell them apart too.
 STYLES = {

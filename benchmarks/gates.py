@@ -15,7 +15,7 @@ import tyro
 from timing import describe_machine, write_json
 
 import jsuper
-from jsuper.toy.names import ACTIVATIONS, GATED, STOCHASTIC
+from jsuper.models.toy.activations.names import ACTIVATIONS, GATED, STOCHASTIC
 
 RESULTS = Path(__file__).parent / "results"
 RANDOM = tuple(f"{a}(0.5)" if a == "relu_stochastic" else a for a in STOCHASTIC)

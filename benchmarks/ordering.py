@@ -3,8 +3,9 @@
     taskset -c 0 python benchmarks/ordering.py
 
 A seed's models with ReLU are trained with whole batches and with narrow ones, one after another, at
-several sizes, numbers of models and sparsities, and `jsuper.toy.static.ordering_pays`, by which the
-plan chooses, is compared with what was faster. Writes results/ordering.json. Pin it to one core.
+several sizes, numbers of models and sparsities, and `jsuper.models.toy.config.ordering_pays`, by
+which the plan chooses, is compared with what was faster. Writes results/ordering.json. Pin it to
+one core.
 """
 
 import itertools
@@ -20,12 +21,12 @@ import numpy as np
 import tyro
 from timing import describe_machine, write_json
 
-from jsuper import programs
-from jsuper.grid import expand
-from jsuper.keys import seed_key
-from jsuper.toy.spec import Sweep
-from jsuper.toy.static import GATHERING_COST, ORDERING_COST, ordering_pays, width_of
-from jsuper.toy.train import make_setting, make_static, make_train
+from jsuper.core.grid import expand
+from jsuper.engine import programs
+from jsuper.models.toy.config import GATHERING_COST, ORDERING_COST, ordering_pays, width_of
+from jsuper.models.toy.spec import Sweep
+from jsuper.models.toy.train import make_setting, make_static, make_train
+from jsuper.training.keys import seed_key
 
 RESULTS = Path(__file__).parent / "results"
 SHAPES = ((5, 2), (10, 5), (20, 5), (50, 10))

@@ -23,11 +23,12 @@ import tyro
 from timing import describe_machine, write_json
 
 import jsuper
-from jsuper import families, programs
-from jsuper.checked_cache import CheckedCache
-from jsuper.grid import expand
-from jsuper.jax_config import shielded
-from jsuper.plan import make_plan
+from jsuper.core import families
+from jsuper.core.grid import expand
+from jsuper.engine import programs
+from jsuper.engine.checked_cache import CheckedCache
+from jsuper.engine.devices import make_plan
+from jsuper.training.jax_config import shielded
 
 RESULTS = Path(__file__).parent / "results"
 CALLS = 2000

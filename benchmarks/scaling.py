@@ -22,7 +22,7 @@ import tyro
 from matplotlib.ticker import LogLocator
 from timing import describe_machine, device_name, write_json
 
-from jsuper import files
+from jsuper.core import files
 
 RESULTS = Path(__file__).parent / "results"
 RELU = {"activation": "relu", "seeds": 16, "steps": 200}
@@ -76,9 +76,10 @@ START = """
 import sys, time
 began = float(sys.argv[1])
 import jsuper
-from jsuper import counters, plan, programs, runner, stopping
+from jsuper.engine import counters, devices, programs, stopping
+from jsuper.jobs import runner
 programs.use_compilation_cache()
-used = plan.make_plan("cpu")
+used = devices.make_plan("cpu")
 job = runner.prepare(jsuper.Sweep(), None, used)
 progress, stop = counters.Progress(), stopping.Stop()
 def tick():

@@ -21,14 +21,14 @@ import numpy as np
 import tyro
 from timing import describe_machine, device_name, write_json
 
-from jsuper import programs
-from jsuper.grid import expand
-from jsuper.keys import seed_key
-from jsuper.toy.draws import Draws, make_draws
-from jsuper.toy.rows import row_gradient_at
-from jsuper.toy.spec import Sweep
-from jsuper.toy.static import Setting, Static, arrange, make_setting, make_static
-from jsuper.toy.train import apply_gradient, make_train
+from jsuper.core.grid import expand
+from jsuper.engine import programs
+from jsuper.models.toy.config import Setting, Static, arrange, make_setting, make_static
+from jsuper.models.toy.draws import Draws, make_draws
+from jsuper.models.toy.rows import row_gradient_at
+from jsuper.models.toy.spec import Sweep
+from jsuper.models.toy.train import apply_gradient, make_train
+from jsuper.training.keys import seed_key
 
 RESULTS = Path(__file__).parent / "results"
 

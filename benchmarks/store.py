@@ -25,9 +25,11 @@ import tyro
 from timing import describe_machine, write_json
 
 import jsuper
-from jsuper import families, runner, store
-from jsuper.grid import Chunk, expand
-from jsuper.manifest import write_manifest
+from jsuper.core import families
+from jsuper.core.grid import Chunk, expand
+from jsuper.jobs import runner
+from jsuper.store import chunk_files
+from jsuper.store.manifest import write_manifest
 
 RESULTS = Path(__file__).parent / "results"
 SETTINGS = 10
@@ -102,7 +104,7 @@ def scanned(chunks: int, folder: Path) -> dict[str, Any]:
     arrays = {k: np.ones(lead + shape, np.float32) for k, (_, shape) in layout.items()}
     arrays |= {"status": np.ones(lead, np.int8), "first_bad_step": np.full(lead, -1, np.int32)}
     for chunk in parts:
-        store.write_chunk(folder, chunk, arrays)
+        chunk_files.write_chunk(folder, chunk, arrays)
     write_manifest(folder, sweep, parts, [])
     seconds = []
     for _ in range(ROUNDS):

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 from cases import Case
 
-from jsuper import files
+from jsuper.core import files
 
 STAT = Path("/proc/stat")
 PACKAGES = ("jsuper", "jax", "jaxlib", "optax", "torch", "numpy")

@@ -10,6 +10,8 @@ Importing jsuper imports no jax. The names below, and the modules `jsuper.plots`
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from jsuper.core.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from jsuper import analysis as analysis
     from jsuper import factorization as factorization
@@ -18,36 +20,35 @@ if TYPE_CHECKING:
     from jsuper.analysis.sweep import analyze as analyze
     from jsuper.analysis.sweep import best as best
     from jsuper.analysis.sweep import scrub_all as scrub_all
-    from jsuper.dataset import load as load
-    from jsuper.exporting import export as export
-    from jsuper.files import RunError as RunError
-    from jsuper.keys import seed_key as seed_key
-    from jsuper.runner import run as run
-    from jsuper.spec import SpecError as SpecError
-    from jsuper.toy.features import sample as sample
-    from jsuper.toy.model import forward as forward
-    from jsuper.toy.spec import Sweep as Sweep
-    from jsuper.toy.train import make_train as make_train
+    from jsuper.core.files import RunError as RunError
+    from jsuper.core.sweep import SpecError as SpecError
+    from jsuper.jobs.runner import run as run
+    from jsuper.models.toy.inputs.features import sample as sample
+    from jsuper.models.toy.model import forward as forward
+    from jsuper.models.toy.spec import Sweep as Sweep
+    from jsuper.models.toy.train import make_train as make_train
+    from jsuper.store.dataset import load as load
+    from jsuper.store.export import export as export
+    from jsuper.training.keys import seed_key as seed_key
 
 _WHERE = {
-    "Sweep": "jsuper.toy.spec",
-    "SpecError": "jsuper.spec",
-    "RunError": "jsuper.files",
-    "run": "jsuper.runner",
-    "load": "jsuper.dataset",
-    "export": "jsuper.exporting",
+    "Sweep": "jsuper.models.toy.spec",
+    "SpecError": "jsuper.core.sweep",
+    "RunError": "jsuper.core.files",
+    "run": "jsuper.jobs.runner",
+    "load": "jsuper.store.dataset",
+    "export": "jsuper.store.export",
     "analyze": "jsuper.analysis.sweep",
     "best": "jsuper.analysis.sweep",
     "scrub_all": "jsuper.analysis.sweep",
-    "forward": "jsuper.toy.model",
-    "sample": "jsuper.toy.features",
-    "seed_key": "jsuper.keys",
-    "make_train": "jsuper.toy.train",
+    "forward": "jsuper.models.toy.model",
+    "sample": "jsuper.models.toy.inputs.features",
+    "seed_key": "jsuper.training.keys",
+    "make_train": "jsuper.models.toy.train",
 }
 _MODULES = ("analysis", "factorization", "plots", "report")
 __all__ = ["Sweep", "SpecError", "RunError", "run", "load", "export", "forward", "sample"]
 __all__ += ["seed_key", "make_train", "analyze", "best", "scrub_all"]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 import sys
 
-from jsuper.cli import main
+from jsuper.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

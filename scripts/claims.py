@@ -2,7 +2,7 @@
 
 import sys
 
-from jsuper.claims.command import claims
+from jsuper.cli.claims import claims
 
 if __name__ == "__main__":
     sys.exit(claims())

@@ -2,7 +2,7 @@
 
 import sys
 
-from jsuper.commands import report
+from jsuper.cli.commands import report
 
 if __name__ == "__main__":
     sys.exit(report())

@@ -2,7 +2,7 @@
 
 import sys
 
-from jsuper.commands import scrub
+from jsuper.cli.commands import scrub
 
 if __name__ == "__main__":
     sys.exit(scrub())

@@ -2,7 +2,7 @@
 
 import sys
 
-from jsuper.commands import study
+from jsuper.cli.commands import study
 
 if __name__ == "__main__":
     sys.exit(study())

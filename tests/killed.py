@@ -13,9 +13,11 @@ from pathlib import Path
 
 from one_chunk import arrays_of
 
-from jsuper import Sweep, files, store
-from jsuper.grid import Chunk, expand
-from jsuper.manifest import write_manifest
+from jsuper import Sweep
+from jsuper.core import files
+from jsuper.core.grid import Chunk, expand
+from jsuper.store import chunk_files
+from jsuper.store.manifest import write_manifest
 
 BEFORE = (
     "open",
@@ -95,6 +97,6 @@ if __name__ == "__main__":
     folder, file, point = Path(sys.argv[1]), *sys.argv[2:4]
     kill_at(f"{CHUNK.name}.npz" if file == "chunk" else file, point, int(sys.argv[4]))
     if file == "chunk":
-        store.write_chunk(folder, CHUNK, arrays_of(CHUNK, 1))
+        chunk_files.write_chunk(folder, CHUNK, arrays_of(CHUNK, 1))
     else:
         write_manifest(folder, SWEEP, [CHUNK, OTHER], [])

@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import xarray as xr
 
-from jsuper.factorization import exact, measures
+from jsuper.analysis.lowrank import exact
+from jsuper.analysis.metrics import factorization
 
 SEEDS = 20
 TIME = np.linspace(0, 25, 201)
@@ -36,7 +37,7 @@ def sweep(axes, curves, time=TIME):
     ds = xr.Dataset(coords=axes)
     ds["status"] = (dims, np.ones(shape, np.int8))
     ds = ds.assign({k: ((*dims, *v), found[k]) for k, v in inner.items()})
-    return ds.assign(measures.measure(ds))
+    return ds.assign(factorization.measure(ds))
 
 
 def model(aligned, outside, time):

@@ -3,8 +3,8 @@
 import numpy as np
 
 from jsuper import Sweep
-from jsuper.families import spec_of
-from jsuper.grid import Chunk, expand
+from jsuper.core.families import spec_of
+from jsuper.core.grid import Chunk, expand
 
 SWEEP = Sweep(
     activation=("relu", "gelu"),

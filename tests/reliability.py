@@ -15,7 +15,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import jsuper
-from jsuper.files import write_text
+from jsuper.core.files import write_text
 
 REPO = Path(__file__).parents[1]
 HEAD = """# What was tried against a run, and how often
@@ -59,7 +59,7 @@ def page(data):
 
 
 def main():
-    files = [p for p in sorted(REPO.glob("tests/test_*.py")) if "tried" in p.read_text()]
+    files = [p for p in sorted(REPO.glob("tests/**/test_*.py")) if "tried" in p.read_text()]
     with tempfile.TemporaryDirectory() as folder:
         counts, report = Path(folder) / "counts", Path(folder) / "report.xml"
         options = ["-m", "", "--counts", str(counts), "--junitxml", str(report)]

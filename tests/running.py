@@ -1,6 +1,9 @@
 """Run folders, and the command in processes of its own: for several files of tests."""
 
+import base64
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +14,35 @@ import pytest
 import jsuper
 
 REPO = Path(__file__).parents[1]
+DATA = REPO / "tests" / "data"
 
 
 def slow(*values):
     """A row of a test's table that `pytest -m slow` runs."""
     return pytest.param(*values, marks=pytest.mark.slow)
+
+
+def mutated(content, rng):
+    """Bytes with a few changes of the kinds that disks, transfers and people make."""
+    content = bytearray(content)
+    for _ in range(rng.choice((1, 1, 1, 2, 8))):
+        at, kind = rng.randrange(len(content)), rng.randrange(6)
+        length = rng.choice((1, 4, 64))
+        if kind == 0:
+            content[at] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            content[at] = rng.choice((0, 255, rng.randrange(256)))
+        elif kind == 2:
+            content = content[: max(at, 1)]
+        elif kind == 3:
+            content[at:at] = rng.randbytes(length)
+        elif kind == 4:
+            del content[at : min(at + length, at + len(content) - 1)]
+            content = content or bytearray(b"P")
+        else:
+            to = rng.randrange(len(content))
+            content[to : to + length] = content[at : at + length]
+    return bytes(content)
 
 
 def started(*arguments, **variables):
@@ -56,3 +83,13 @@ def same_models(one, other):
     one, other = jsuper.load(one), jsuper.load(other)
     assert (one.status == 1).all() and (other.status == 1).all()
     np.testing.assert_allclose(one.W, other.W, atol=1e-5)
+
+
+def data_of(page):
+    """The data that a page embeds."""
+    return json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
+
+
+def array(text, dtype="<f4"):
+    """An array of it."""
+    return np.frombuffer(base64.b64decode(text), dtype)

@@ -1,21 +1,40 @@
 """What the weights show: pure array functions of any W, and `analyze` for whole sweeps.
 
-from jsuper.analysis import superposition
-superposition.dimensionality(W)  # W: (..., n_hidden, n_features), NumPy or JAX
+    from jsuper.analysis import superposition
+    superposition.dimensionality(W)  # W: (..., n_hidden, n_features), NumPy or JAX
+
+Modules are imported when they are first used. Imports `core`, `training` and `models`.
 """
 
-from jsuper.analysis import (
-    evaluation,
-    geometry,
-    hypotheses,
-    kurtosis,
-    samplers,
-    scrubbing,
-    statistics,
-    superposition,
-    theory,
-)
-from jsuper.analysis.sweep import analyze, best, scrub_all
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from jsuper.analysis import evaluation as evaluation
+    from jsuper.analysis import geometry as geometry
+    from jsuper.analysis import hypotheses as hypotheses
+    from jsuper.analysis import kurtosis as kurtosis
+    from jsuper.analysis import samplers as samplers
+    from jsuper.analysis import scrubbing as scrubbing
+    from jsuper.analysis import statistics as statistics
+    from jsuper.analysis import superposition as superposition
+    from jsuper.analysis import theory as theory
+    from jsuper.analysis.sweep import analyze as analyze
+    from jsuper.analysis.sweep import best as best
+    from jsuper.analysis.sweep import scrub_all as scrub_all
+
+_OF_SWEEPS = ("analyze", "best", "scrub_all")
 __all__ = ["analyze", "best", "evaluation", "geometry", "hypotheses", "kurtosis", "samplers"]
 __all__ += ["scrub_all", "scrubbing", "statistics", "superposition", "theory"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _OF_SWEEPS:
+        return getattr(import_module("jsuper.analysis.sweep"), name)
+    if name in __all__:
+        return import_module(f"jsuper.analysis.{name}")
+    raise AttributeError(f"module 'jsuper.analysis' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jsuper.expecting import expect_array
+from jsuper.core.expecting import expect_array
 
 Array = Any  # numpy.ndarray or jax.Array
 

@@ -21,7 +21,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsuper import keys
 from jsuper.analysis.arrays import (
     Array,
     in_range,
@@ -32,12 +31,13 @@ from jsuper.analysis.arrays import (
     whole_number,
 )
 from jsuper.analysis.superposition import directions
-from jsuper.jax_config import shielded
-from jsuper.toy.activations import is_gated, resolve
-from jsuper.toy.features import nonzero_draws, nonzero_features
-from jsuper.toy.functions import traced
-from jsuper.toy.model import Params, check_decoder, dropout_mask, preactivation
-from jsuper.toy.static import couples_batch
+from jsuper.models.toy.activations.registry import is_gated, resolve
+from jsuper.models.toy.config import couples_batch
+from jsuper.models.toy.functions import traced
+from jsuper.models.toy.inputs.features import nonzero_draws, nonzero_features
+from jsuper.models.toy.model import Params, check_decoder, dropout_mask, preactivation
+from jsuper.training import keys
+from jsuper.training.jax_config import shielded
 
 USED = 0.1  # of a feature's length, above which a unit is one of its own
 LOST = 0.01  # share of a feature's squared length that may be dropped: USED squared

@@ -20,7 +20,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jsuper import keys
 from jsuper.analysis.arrays import (
     Array,
     floating,
@@ -30,13 +29,14 @@ from jsuper.analysis.arrays import (
     whole_number,
 )
 from jsuper.analysis.theory import constant_loss, top_features_loss, zero_loss
-from jsuper.jax_config import shielded
-from jsuper.toy.activations import resolve
-from jsuper.toy.evaluation import evaluation_draws, make_round_errors
-from jsuper.toy.functions import traced
-from jsuper.toy.layout import COLUMNS
-from jsuper.toy.model import Params, check_decoder, check_gate, preactivation
-from jsuper.toy.static import couples_batch
+from jsuper.models.toy.activations.registry import resolve
+from jsuper.models.toy.config import couples_batch
+from jsuper.models.toy.evaluation import evaluation_draws, make_round_errors
+from jsuper.models.toy.functions import traced
+from jsuper.models.toy.layout import COLUMNS
+from jsuper.models.toy.model import Params, check_decoder, check_gate, preactivation
+from jsuper.training import keys
+from jsuper.training.jax_config import shielded
 
 Activation = str | Callable[[Any], Any]
 

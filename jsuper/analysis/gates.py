@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from jsuper.analysis.arrays import Array, floating, matmul, per_feature, weights
 from jsuper.analysis.scalar import Activation, derivatives
-from jsuper.jax_config import shielded
+from jsuper.training.jax_config import shielded
 
 
 class Gate(NamedTuple):

@@ -38,8 +38,8 @@ from jsuper.analysis.scalar import (
     normal_nodes,
     sign_changes,
 )
-from jsuper.jax_config import shielded
-from jsuper.toy.names import ACTIVATIONS, EXTRA_ACTIVATIONS, canonical_activation
+from jsuper.models.toy.activations.names import ACTIVATIONS, EXTRA_ACTIVATIONS, canonical_activation
+from jsuper.training.jax_config import shielded
 
 if TYPE_CHECKING:
     import xarray

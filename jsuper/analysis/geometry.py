@@ -19,7 +19,7 @@ from jsuper.analysis.superposition import (
     directions,
     feature_norms,
 )
-from jsuper.jax_config import shielded
+from jsuper.training.jax_config import shielded
 
 FIGURES = {
     "alone": (1, 1.0),

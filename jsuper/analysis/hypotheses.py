@@ -19,7 +19,7 @@ import numpy as np
 from jsuper.analysis.arrays import Array, in_range, matmul, namespace, weights, whole_number
 from jsuper.analysis.geometry import cosines, geometry
 from jsuper.analysis.superposition import REPRESENTED
-from jsuper.jax_config import shielded
+from jsuper.training.jax_config import shielded
 
 NAMES = ("all", "self", "antipodal", "cluster", "random", "none")
 OVERLAP = 0.1  # least |cosine| that joins two features

@@ -40,8 +40,8 @@ from jsuper.analysis.arrays import (
     whole_number,
 )
 from jsuper.analysis.superposition import directions
-from jsuper.expecting import described
-from jsuper.jax_config import shielded
+from jsuper.core.expecting import described
+from jsuper.training.jax_config import shielded
 
 UNINFORMATIVE = 3  # hidden units or fewer
 TOGETHER = 25  # rotations computed at once, in JAX

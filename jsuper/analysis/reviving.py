@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,15 @@ from numpy.typing import ArrayLike
 from jsuper.analysis.arrays import Array, floating, in_range, whole_number
 from jsuper.analysis.gating import profile
 from jsuper.analysis.scalar import Activation, elementwise
-from jsuper.jax_config import shielded
+from jsuper.core.status import OK
+from jsuper.training.jax_config import shielded
+
+if TYPE_CHECKING:
+    import xarray
+
+RECOVERED = 2.0  # times the healthy model's error, below which a unit has recovered
+HEALTHY = 10  # last recorded steps whose median is the healthy error
+SMOOTH = 5  # recorded steps whose median is the error at a step: single batches are noisy
 
 
 @shielded()
@@ -204,3 +212,22 @@ def _norms(f: Callable, W1: Array, W2: Array, x: Array, dead: Array, B: float) -
         back(jnp.where(dead[:, None], delta, 0)),
         over(dead, (z < 0).mean(axis=1)),
     )
+
+
+def recovery(ds: xarray.Dataset) -> xarray.DataArray:
+    """Steps after the push from which on a unit's error stays below RECOVERED times the healthy.
+
+    The healthy error is the median of the last HEALTHY records of the same model left alone
+    (push 0). NaN for models without a push or that diverged, inf for those that do not recover by
+    the last step. Over (activation, optimizer, push_step, push, seed).
+    """
+    dims = ("activation", "optimizer", "push_step", "push", "seed", "step")
+    error = ds["unit_error"].transpose(*dims, ...).astype(float)
+    error = error.where((ds["status"] == OK) & np.isfinite(error)).transpose(*dims, ...)
+    error = error.isel(sparsity=0)
+    error = error.rolling(step=SMOOTH, center=True, min_periods=1).median()
+    healthy = error.sel(push=[0.0]).isel(step=slice(-HEALTHY, None)).median("step")
+    start = error["push_step"].values[:, None, None]
+    steps = steps_to_recovery(error, RECOVERED * healthy, error["step"], start)
+    found = error.isel(step=0, drop=True).copy(data=steps)
+    return found.sel(push=found["push"] > 0)

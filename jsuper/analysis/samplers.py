@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsuper import keys
 from jsuper.analysis.arrays import Array, floating, in_range, whole_number
-from jsuper.jax_config import shielded
-from jsuper.toy.features import nonzero_draws, nonzero_features
+from jsuper.models.toy.inputs.features import nonzero_draws, nonzero_features
+from jsuper.training import keys
+from jsuper.training.jax_config import shielded
 
 BLOCK = 512
 

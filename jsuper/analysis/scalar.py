@@ -16,8 +16,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from jsuper.jax_config import shielded
-from jsuper.toy.activations import is_gated, is_stochastic, resolve
+from jsuper.models.toy.activations.registry import is_gated, is_stochastic, resolve
+from jsuper.training.jax_config import shielded
 
 Activation = str | Callable[[Any], Any]
 Derivatives = Callable[..., np.ndarray]  # (z, order) -> the derivative of an order, 0 to 2, at z

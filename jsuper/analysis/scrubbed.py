@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jsuper.jax_config import shielded
-from jsuper.toy.activations import is_gated, resolve
-from jsuper.toy.model import Params
+from jsuper.models.toy.activations.registry import is_gated, resolve
+from jsuper.models.toy.model import Params
+from jsuper.training.jax_config import shielded
 
 CONSTANT = 1e-8  # of the largest mean x_j²: outputs of less variance are constant
 ROUNDING = 100  # units in the last place of an output: as much is no variance either

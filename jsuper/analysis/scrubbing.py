@@ -38,11 +38,11 @@ from jsuper.analysis.evaluation import Activation, model_of, precision
 from jsuper.analysis.hypotheses import Subspaces
 from jsuper.analysis.samplers import Samples, samples_of
 from jsuper.analysis.scrubbed import Hypothesis
-from jsuper.jax_config import shielded
-from jsuper.toy.activations import is_gated, resolve
-from jsuper.toy.functions import traced
-from jsuper.toy.model import Params, check_gate
-from jsuper.toy.static import couples_batch
+from jsuper.models.toy.activations.registry import is_gated, resolve
+from jsuper.models.toy.config import couples_batch
+from jsuper.models.toy.functions import traced
+from jsuper.models.toy.model import Params, check_gate
+from jsuper.training.jax_config import shielded
 
 
 class Scrubbed(NamedTuple):

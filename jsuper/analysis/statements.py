@@ -14,7 +14,7 @@ from jsuper.analysis import source_000, source_001
 from jsuper.analysis.gating import profile
 from jsuper.analysis.judging import On, Statement, Verdict
 from jsuper.analysis.scalar import Activation, derivatives
-from jsuper.jax_config import shielded
+from jsuper.training.jax_config import shielded
 
 __all__ = ["Statement", "Verdict", "statements"]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from jsuper.expecting import expect_array
+from jsuper.core.expecting import expect_array
 
 EXACT = 1e-12  # of the largest value: differences that agree to this are rounding
 BLOCK = 2**22  # numbers that resampling holds at once

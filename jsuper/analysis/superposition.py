@@ -12,7 +12,7 @@ Source, where none is named: Elhage et al., "Toy Models of Superposition" (2022)
 from __future__ import annotations
 
 from jsuper.analysis.arrays import Array, in_range, matmul, per_feature, scaled, weights
-from jsuper.jax_config import shielded
+from jsuper.training.jax_config import shielded
 
 ZERO = 1e-12  # of the longest column
 REPRESENTED = 0.5

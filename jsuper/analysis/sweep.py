@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jsuper import families
-from jsuper.expecting import expect_dataset
-from jsuper.store import OK
-from jsuper.suggestions import not_one_of
+from jsuper.core import families
+from jsuper.core.expecting import expect_dataset
+from jsuper.core.status import OK
+from jsuper.core.suggestions import not_one_of
 
 if TYPE_CHECKING:
     import xarray

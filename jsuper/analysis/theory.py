@@ -30,12 +30,12 @@ from jsuper.analysis.arrays import (
     whole_number,
 )
 from jsuper.analysis.superposition import gram
-from jsuper.jax_config import shielded
-from jsuper.toy import features
-from jsuper.toy.activations import resolve
-from jsuper.toy.model import forward
-from jsuper.toy.names import canonical_activation
-from jsuper.toy.static import couples_batch
+from jsuper.models.toy.activations.names import canonical_activation
+from jsuper.models.toy.activations.registry import resolve
+from jsuper.models.toy.config import couples_batch
+from jsuper.models.toy.inputs import features
+from jsuper.models.toy.model import forward
+from jsuper.training.jax_config import shielded
 
 
 def _features(density: Array, importance: Array) -> tuple[Array, Array]:

@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from jsuper.claims.claim import Claim, Runs
 from jsuper.claims.rules import Above, Below, Exactly
 from jsuper.claims.values import at, index, sparser, table
-from jsuper.toy.names import ACTIVATIONS
+from jsuper.models.toy.activations.names import ACTIVATIONS
 
 X = "excess"  # features represented beyond the hidden units
 LOSS = "loss_over_constant"  # comparable between sparsities

@@ -10,7 +10,7 @@ import numpy as np
 from jsuper.claims.claim import Claim, Runs
 from jsuper.claims.rules import Above, Below, Between
 from jsuper.claims.values import Where, at, everywhere, index, sparser, table
-from jsuper.toy.names import ACTIVATIONS
+from jsuper.models.toy.activations.names import ACTIVATIONS
 
 X = "excess"  # features represented beyond the hidden units
 LOSS = "loss_over_constant"  # comparable between sparsities

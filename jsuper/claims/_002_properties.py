@@ -8,7 +8,7 @@ from scipy.stats import rankdata
 from jsuper.claims.claim import Claim, Runs
 from jsuper.claims.rules import Above, Below, Between, Exactly
 from jsuper.claims.values import at, difference, index, sparser, table
-from jsuper.toy.names import ACTIVATIONS
+from jsuper.models.toy.activations.names import ACTIVATIONS
 
 X = "excess"  # features represented beyond the hidden units
 SOME = 0.25  # features, the least difference in X that counts

@@ -22,7 +22,7 @@ from jsuper.claims.values import (
     of,
     table,
 )
-from jsuper.store import NON_FINITE, OK
+from jsuper.core.status import NON_FINITE, OK
 
 if TYPE_CHECKING:
     import xarray

@@ -13,7 +13,7 @@ import jinja2
 
 from jsuper.claims.claim import Claim, Judged, Runs
 from jsuper.claims.judging import judge
-from jsuper.files import write_atomically, write_text
+from jsuper.core.files import write_atomically, write_text
 from jsuper.studies.page import about, cell
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def figure_of(claims: Sequence[Mapping[str, Any]]) -> Figure | None:
     """A panel for every claim that took a sweep; None where none did."""
     import matplotlib.pyplot as plt
 
-    from jsuper.plots.claims import parts
+    from jsuper.plots.claims import drawable, parts
 
     shown = [c for c in claims if trained(c)]
     if not shown:
@@ -152,16 +152,6 @@ def figure_of(claims: Sequence[Mapping[str, Any]]) -> Figure | None:
     for ax, claim in zip(axes.ravel(), shown, strict=False):
         parts(drawable(claim), claim["unit"], title=f"{claim['name']}: {claim['verdict']}", ax=ax)
     return figure
-
-
-def drawable(claim: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The parts of a claim as `jsuper.plots.claims.parts` takes them."""
-    infinite = (-math.inf, math.inf)
-    found = []
-    for part in claim["parts"]:
-        margins = [i if m is None else m for m, i in zip(part["margins"], infinite, strict=True)]
-        found.append(part | {"margins": margins})
-    return found
 
 
 def render(table: Sequence[Mapping[str, Any]], drawn: Sequence[str], sweeps: Sequence[Any]) -> str:

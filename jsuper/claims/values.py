@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jsuper.claims.claim import Runs
-from jsuper.store import OK
+from jsuper.core.status import OK
 
 if TYPE_CHECKING:
     import xarray

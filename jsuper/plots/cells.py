@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jsuper.analysis.metrics.toy_fits import QUALITY
 from jsuper.plots.reading import Taken, take
 from jsuper.plots.style import SMALL, TITLE, WIDE, number, own, ticks, wide
-from jsuper.toy.fits import QUALITY
 
 if TYPE_CHECKING:
     import xarray

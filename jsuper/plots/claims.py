@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,3 +81,13 @@ def _broken(label: str) -> str:
             lines.append("")
         lines[-1] += f" {word}" if lines[-1] else word
     return "\n".join(verbatim(line[: 2 * LONG]) for line in lines[:MOST_LINES])
+
+
+def drawable(claim: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The parts of a claim of claims.json as `parts` takes them."""
+    infinite = (-math.inf, math.inf)
+    found = []
+    for part in claim["parts"]:
+        margins = [i if m is None else m for m, i in zip(part["margins"], infinite, strict=True)]
+        found.append(part | {"margins": margins})
+    return found

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsuper.expecting import expect_array
+from jsuper.core.expecting import expect_array
 from jsuper.plots.style import GUIDE, SMALL, TITLE, own
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsuper.expecting import expect_array
+from jsuper.core.expecting import expect_array
 from jsuper.plots.reading import check, padded_with_zeros, said
 from jsuper.plots.style import (
     TITLE,

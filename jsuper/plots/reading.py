@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from jsuper.expecting import expect, expect_dataset
+from jsuper.core.expecting import expect, expect_dataset
+from jsuper.core.suggestions import not_one_of
 from jsuper.plots.style import activation_order
-from jsuper.suggestions import not_one_of
 
 if TYPE_CHECKING:
     import xarray

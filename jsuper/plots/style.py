@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsuper.expecting import expect
-from jsuper.text import printable
-from jsuper.toy.names import KNOWN, parse_activation
+from jsuper.core.expecting import expect
+from jsuper.core.text import printable
+from jsuper.models.toy.activations.names import KNOWN, parse_activation
 
 if TYPE_CHECKING:
     import xarray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jsuper.text import shown
+from jsuper.core.text import shown
 
 VERDICTS = ("supported", "contradicted", "undecided", "not testable")
 MOST_CLAIMS, MOST_PARTS, MOST_SEEDS = 1000, 100, 10**6

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsuper.store import OK
+from jsuper.core.status import OK
 
 if TYPE_CHECKING:
     import xarray

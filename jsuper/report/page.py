@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import numpy as np
 
-from jsuper import families
-from jsuper.dataset import load
-from jsuper.expecting import expect_folder
-from jsuper.files import RunError, check_file, write_text
-from jsuper.reading import CLAIMS_JSON, json_limit, parse_json, read_text
+from jsuper.core import families
+from jsuper.core.expecting import expect_folder
+from jsuper.core.files import RunError, check_file, write_text
+from jsuper.core.reading import CLAIMS_JSON, json_limit, parse_json, read_text
+from jsuper.core.status import FAILED, NON_FINITE, OK
+from jsuper.core.text import printable
 from jsuper.report.claims import checked
 from jsuper.report.data import embedded
-from jsuper.store import FAILED, NON_FINITE, OK
-from jsuper.text import printable
+from jsuper.store.dataset import load
 
 if TYPE_CHECKING:
     import xarray
@@ -115,14 +115,13 @@ def render(ds: xarray.Dataset, title: str, claims: Sequence[dict[str, Any]] = ()
         data=embedded(ds, family, spec.Sweep.main_axes, fits),
         style=(here / "page.css").read_text(encoding="utf-8"),
         script=(here / "page.js").read_text(encoding="utf-8"),
-        family_script=Path(str(family.__file__)).with_name("page.js").read_text(encoding="utf-8"),
+        family_script=families.page_of(sweep["model"]),
     )
 
 
 def claim_figure(claim: dict[str, Any]) -> Figure:
     """The numbers that a claim rests on."""
-    from jsuper.claims.page import drawable
-    from jsuper.plots.claims import parts
+    from jsuper.plots.claims import drawable, parts
 
     figure = parts(drawable(claim), claim["unit"]).figure
     assert figure is not None

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from jsuper.analysis import statistics
-from jsuper.store import OK
+from jsuper.core.status import OK
 from jsuper.studies.answer import Row, figure
 
 if TYPE_CHECKING:

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jsuper.analysis.reviving import gradient_reaching, separatrix, steps_to_recovery
+from jsuper.analysis.reviving import RECOVERED, gradient_reaching, recovery, separatrix
 from jsuper.studies._paired import adjusted, clear, models, row, said, take
 from jsuper.studies.answer import Answer, Row, Table
 
 if TYPE_CHECKING:
     import xarray
 
-RECOVERED = 2.0  # times the healthy model's error, below which a unit has recovered
-HEALTHY = 10  # last recorded steps whose median is the healthy error
-SMOOTH = 5  # recorded steps whose median is the error at a step: single batches are noisy
 CASE = ("optimizer", "push_step")
 FAR, SHOWN = 2.0, (0.5, 1.0, 3.0)  # pushes that answers speak of
 REACHING = ("relu", "leaky_relu", "gelu", "silu", "mish", "elu", "softplus")
@@ -33,23 +30,6 @@ def answers(ds: xarray.Dataset) -> list[Answer]:
         gradient_at_bias(ds),
         earlier_layers(),
     ]
-
-
-def recovery(ds: xarray.Dataset) -> xarray.DataArray:
-    """Steps after the push from which on a unit's error stays below RECOVERED times the healthy.
-
-    The healthy error is the median of the last HEALTHY records of the same model left alone
-    (push 0). NaN for models without a push or that diverged, inf for those that do not recover by
-    the last step. Over (activation, optimizer, push_step, push, seed).
-    """
-    dims = ("activation", *CASE, "push", "seed", "step")
-    error = take(ds, "unit_error", *dims).isel(sparsity=0)
-    error = error.rolling(step=SMOOTH, center=True, min_periods=1).median()
-    healthy = error.sel(push=[0.0]).isel(step=slice(-HEALTHY, None)).median("step")
-    start = error["push_step"].values[:, None, None]
-    steps = steps_to_recovery(error, RECOVERED * healthy, error["step"], start)
-    found = error.isel(step=0, drop=True).copy(data=steps)
-    return found.sel(push=found["push"] > 0)
 
 
 def recovered(found: xarray.DataArray) -> xarray.DataArray:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jsuper.analysis import curves
-from jsuper.factorization import exact
+from jsuper.analysis.lowrank import exact
 from jsuper.studies._paired import adjusted, counted, models, row, said, take
 from jsuper.studies.answer import Answer, Row, figure
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from jsuper.files import write_atomically, write_text
-from jsuper.spec import SpecError
-from jsuper.store import OK
+from jsuper.core.files import write_atomically, write_text
+from jsuper.core.status import OK
+from jsuper.core.suggestions import not_one_of
+from jsuper.core.sweep import SpecError
 from jsuper.studies.answer import Row, as_data, figure
-from jsuper.suggestions import not_one_of
 
 if TYPE_CHECKING:
     import xarray

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jsuper.spec import BaseSweep, integer, real, setting, static
+from jsuper.core.sweep import BaseSweep, integer, real, setting, static
 
 
 @dataclass(frozen=True, kw_only=True)

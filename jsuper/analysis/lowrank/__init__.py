@@ -1,0 +1,5 @@
+"""Closed-form solutions of the training of low-rank factorizations."""
+
+from jsuper.analysis.lowrank import exact, riccati
+
+__all__ = ["exact", "riccati"]

@@ -1,0 +1,152 @@
+"""The commands that read finished runs, or train several: report, scrub, study, export."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+import jsuper
+from jsuper.cli import main
+from jsuper.cli.options import RunOptions, check_platform
+from jsuper.cli.values import FLOAT, INT, read
+from jsuper.core import families
+from jsuper.core.sweep import integer, real
+from jsuper.core.text import printable
+from jsuper.store.manifest import manifest_of
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportOptions:
+    """Write RUN/report.html: a whole sweep on one page, finished or not, for any browser."""
+
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+    """run folder"""
+
+
+def report(argv: list[str] | None = None) -> int:
+    """`jsuper report RUN`, also `python scripts/report.py RUN`."""
+
+    def write() -> int:
+        options = read(ReportOptions, argv, "jsuper report")
+        manifest_of(options.run)
+        done = main.concluded(lambda: main.write_report(Path(options.run), RunOptions()))
+        return main.DONE if done else main.STOPPED
+
+    return main.reported(write)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScrubOptions:
+    """Causal scrubbing of every model of a run: how much of what the models do is explained by the
+    hypotheses all, self, antipodal, cluster, subspaces, random and none about the inputs of every
+    output. Writes RUN/scrubbing.npz, prints tables, and writes RUN/report.html anew."""
+
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+    """run folder"""
+    overlap: Annotated[float, FLOAT] = 0.1
+    """least |cosine| that joins two features in a cluster, in (0, 1]"""
+    no_report: bool = False
+    """do not write the run folder's report.html anew"""
+
+
+def scrub(argv: list[str] | None = None) -> int:
+    """`jsuper scrub RUN`, also `python scripts/scrub.py RUN`."""
+
+    def write() -> int:
+        options = read(ScrubOptions, argv, "jsuper scrub")
+        overlap = real(0, 1, closed="right", hint="try 0.1")("overlap", options.overlap)
+        options = dataclasses.replace(options, overlap=overlap)
+        families.scrubbing_of(manifest_of(options.run).sweep["model"])
+        return main.DONE if main.concluded(lambda: _scrub(options)) else main.STOPPED
+
+    return main.reported(write)
+
+
+def _scrub(options: ScrubOptions) -> None:
+    main.start_analysis()
+    from jsuper.cli import scrub
+
+    folder = Path(options.run)
+    ds = scrub.kept_or_new(folder, options.overlap)
+    scrub.show(ds)
+    print(f"scrubbed {printable(folder / 'scrubbing.npz')}")
+    if not options.no_report:
+        main.write_report(folder, RunOptions())
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyOptions:
+    """Train a study's presets, what is missing of them, and write its page, figures and numbers."""
+
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+    """dropout, gelu or scurves"""
+    runs: str = "runs"
+    """folder of the run folders, one per preset"""
+    out: str = "docs"
+    """folder of the page NAME.md, NAME.json and NAME-*.png"""
+    seeds: Annotated[int | None, INT] = None
+    """number of seeds; the presets' own by default, and run folders of their own otherwise"""
+    platform: str = "auto"
+    """auto, cpu, gpu or tpu"""
+
+
+def study(argv: list[str] | None = None) -> int:
+    """`jsuper study NAME`, also `python scripts/study.py NAME`."""
+
+    def write() -> int:
+        options = read(StudyOptions, argv, "jsuper study")
+        from jsuper.studies import page
+
+        presets = page.study_of(options.name).PRESETS
+        check_platform(options.platform)
+        if options.seeds is not None:
+            integer(1)("seeds", options.seeds)
+        ending = "" if options.seeds is None else f"-{options.seeds}-seeds"
+        folders = {p: Path(options.runs) / f"{p}{ending}" for p in presets}
+        main.check_writable(Path(options.out))
+        for preset, folder in folders.items():
+            seeds = [] if options.seeds is None else ["--seeds", str(options.seeds)]
+            flags = ["--preset", preset, "--out", str(folder), "--platform", options.platform]
+            code = main.sweep([*flags, *seeds, "--no-report"])
+            if code != main.DONE:
+                return code
+        done = main.concluded(lambda: _write_study(options, folders))
+        return main.DONE if done else main.STOPPED
+
+    return main.reported(write)
+
+
+def _write_study(options: StudyOptions, folders: dict[str, Path]) -> None:
+    main.start_analysis()
+    from jsuper.studies import page
+
+    print("measuring every model for the study ...", file=sys.stderr, flush=True)
+    runs = {preset: jsuper.analyze(jsuper.load(folder)) for preset, folder in folders.items()}
+    print(f"study    {page.write(options.name, runs, options.out)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportOptions:
+    """Write a run's results for other programs: netcdf has all, csv and parquet a row per model."""
+
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+    """run folder"""
+    format: str = "csv"
+    """csv, netcdf or parquet"""
+    force: bool = False
+    """replace the results file if it exists"""
+
+
+def export(argv: list[str] | None = None) -> int:
+    """`jsuper export RUN --format csv|netcdf|parquet [--force]`."""
+
+    def write() -> int:
+        options = read(ExportOptions, argv, "jsuper export")
+        print(printable(jsuper.export(options.run, options.format, options.force)))
+        return main.DONE
+
+    return main.reported(write)

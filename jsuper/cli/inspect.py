@@ -1,0 +1,62 @@
+"""The commands that look at a run folder and change nothing: `jsuper status`, `jsuper verify`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Annotated
+
+import tyro
+
+from jsuper.cli import main
+from jsuper.cli.values import read
+from jsuper.core.text import printable
+from jsuper.store.status import problems, status_of, words
+
+
+@dataclasses.dataclass(frozen=True)
+class StatusOptions:
+    """Show how far a run is, from any terminal while it is running: done, missing, failed and
+    diverged models, rate and time left."""
+
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+    """run folder"""
+    json: bool = False
+    """as JSON"""
+
+
+def status(argv: list[str]) -> int:
+    """`jsuper status RUN`."""
+    return main.reported(lambda: _show(read(StatusOptions, argv, "jsuper status")))
+
+
+def _show(options: StatusOptions) -> int:
+    found = status_of(options.run)
+    more = {"missing": found.missing, "seconds_left": found.seconds_left}
+    print(json.dumps(dataclasses.asdict(found) | more) if options.json else words(found))
+    return main.DONE
+
+
+@dataclasses.dataclass(frozen=True)
+class VerifyOptions:
+    """Read every byte of a run's chunks and name those that are damaged; exit code 1 if any is."""
+
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+    """run folder"""
+
+
+def verify(argv: list[str]) -> int:
+    """`jsuper verify RUN`."""
+    return main.reported(lambda: _check(read(VerifyOptions, argv, "jsuper verify").run))
+
+
+def _check(run: str) -> int:
+    found = list(problems(run))
+    for line in found:
+        print(printable(line))
+    done = status_of(run)
+    print(
+        f"{done.chunks_done} of {done.chunks} chunks are there; {len(found) or 'no'} "
+        f"problem{'' if len(found) == 1 else 's'}"
+    )
+    return main.ERROR if found else main.DONE

@@ -1,0 +1,321 @@
+"""The command line: `jsuper COMMAND`, and the command `sweep`.
+
+Thin: it reads TOML and flags into a sweep, checks the folder, and calls the runner. Neither
+`--help` nor bad input nor a finished run imports jax.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import jsuper
+from jsuper.cli.options import RunOptions, default_folder, parse
+from jsuper.core import files
+from jsuper.core.files import RunError
+from jsuper.core.grid import n_models
+from jsuper.core.suggestions import not_one_of
+from jsuper.core.sweep import BaseSweep, SpecError
+from jsuper.core.text import printable
+from jsuper.engine.stopping import Stop
+from jsuper.jobs import runner
+from jsuper.store import sharing
+
+DONE, ERROR, BAD_INPUT, SOME_NON_FINITE, STOPPED, STOPPED_AT_ONCE = 0, 1, 2, 3, 75, 130
+SAME_REQUEST_SECONDS = 0.5
+# Command -> the module that has it, under its name, and what it does.
+COMMANDS = {
+    "sweep": (
+        "jsuper.cli.main",
+        "train a sweep, or resume or extend it: --preset, --config or --model",
+    ),
+    "status": ("jsuper.cli.inspect", "show how far a run is, also while it is running"),
+    "verify": ("jsuper.cli.inspect", "read every byte of a run and name the damaged files"),
+    "report": ("jsuper.cli.commands", "write a run's page, report.html"),
+    "export": ("jsuper.cli.commands", "write a run's results as csv, netcdf or parquet"),
+    "scrub": ("jsuper.cli.commands", "causal scrubbing: which inputs explain a run's outputs"),
+    "study": ("jsuper.cli.commands", "train the presets of a study and write its page"),
+    "claims": ("jsuper.cli.claims", "train what the published claims need and decide them"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`jsuper COMMAND ...`, also `python -m jsuper COMMAND ...`."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] in COMMANDS:
+        command = getattr(import_module(COMMANDS[argv[0]][0]), argv[0])
+        return command(argv[1:])
+    parser = argparse.ArgumentParser(
+        "jsuper",
+        description="A sweep engine for toy models of superposition.",
+        epilog="jsuper COMMAND --help describes a command. In Python: import jsuper.",
+    )
+    parser.add_argument("--version", action="version", version=f"jsuper {jsuper.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, (_, help) in COMMANDS.items():
+        commands.add_parser(name, help=help, add_help=False)
+    if not argv:
+        parser.print_help(sys.stderr)
+        return BAD_INPUT
+    if not argv[0].startswith("-"):
+        subject = f"command {argv[0]!r} is not known"
+        message = not_one_of(subject, argv[0], COMMANDS, "the commands are")
+        print(f"error: {message}", file=sys.stderr)
+        return BAD_INPUT
+    parser.parse_args(argv[:1])
+    return BAD_INPUT
+
+
+def sweep(argv: list[str] | None = None) -> int:
+    """Train a sweep: `python scripts/sweep.py [--preset NAME | --config FILE] [flags]`."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        asked, options, name = parse(argv)
+        folder = default_folder(asked, name) if options.out is None else Path(options.out)
+        with plain_warnings():
+            return run_sweep(asked, options, folder)
+    except SpecError as error:
+        print(f"error: {printable(error)}", file=sys.stderr)
+        return BAD_INPUT
+    except (RunError, OSError) as error:
+        print(f"error: {printable(error)}", file=sys.stderr)
+        return ERROR
+
+
+@contextlib.contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Print warnings as one line, without the line of code that gave them."""
+
+    def show(message: Warning | str, *where: Any, **more: Any) -> None:
+        del where, more
+        print(f"warning: {printable(message)}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def check_writable(folder: Path) -> None:
+    """Raise SpecError unless files can be made in the folder; what this makes, it removes.
+
+    A folder that is not there yet is made below another, since processes may start together on it.
+    """
+    try:
+        whole, there = Path(os.path.abspath(folder)), sharing.nearest(folder)
+        if there == whole:
+            with tempfile.TemporaryFile(dir=whole):
+                return
+        with tempfile.TemporaryDirectory(prefix=".jsuper-", dir=there) as place:
+            (Path(place) / whole.relative_to(there)).mkdir(parents=True)
+    except OSError as error:
+        raise SpecError(
+            f"out={str(folder)!r} cannot be written ({error.strerror}); give another folder"
+        ) from error
+
+
+def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
+    """Resume or start a sweep in its folder, and show what came out."""
+    from jsuper.cli import summary
+
+    options = options.checked()
+    shard = None if options.shard is None else sharing.shard_of(options.shard)
+    job = runner.held(asked, folder)
+    if job.lost_manifest:
+        print(f"manifest.json is lost: put together from {len(job.chunks)} chunks", file=sys.stderr)
+    if runner.all_points(job):
+        for note in job.notes:
+            print(f"note     {note}")
+        if job.lost_manifest and not options.dry_run:
+            runner.restore_manifest(job)
+        lost = runner.count_non_finite(job)
+        words = f", {lost} of them diverged or failed" if lost else ""
+        print(f"All {n_models(job.sweep)} models are done{words}: {printable(folder)}")
+        if not (options.dry_run or concluded(lambda: write_report(folder, options, anew=False))):
+            return STOPPED
+        return _exit_code(options, lost)
+    check_writable(folder)
+    sharing.check_places(folder)
+    plan, train = _cluster(options) if options.engine == "ray" else _machine(options)
+    job = runner.prepare(asked, folder, plan, shard)
+    print(summary.plan_text(job, plan), flush=True)
+    if options.dry_run:
+        return DONE
+    if options.engine == "ray":
+        from jsuper.jobs.ray_driver import check_shared
+
+        check_shared(folder, plan.platform)
+    stop = Stop()
+    _on_signal(lambda: _ask_to_stop(stop, options.grace))
+    files.remove(folder / "report.html")  # of fewer models than there will be
+    if not _execute(job, plan, train, options, stop) or stop.is_set():
+        print(
+            f"Stopped. What is finished is in {printable(folder)}; run again to continue.",
+            file=sys.stderr,
+        )
+        return STOPPED
+    if shard is not None:  # by now others may have done theirs
+        job = runner.held(asked, folder)
+        if not runner.all_points(job):
+            left = len(job.chunks) - len(job.done)
+            where = printable(folder)
+            print(f"share {options.shard} is done; {left} chunks of others are left in {where}")
+            return _exit_code(options, runner.count_non_finite(job))
+
+    def conclude() -> None:
+        summary.show(job)
+        write_report(folder, options)
+
+    if not concluded(conclude):
+        return STOPPED
+    return _exit_code(options, runner.count_non_finite(job))
+
+
+def _machine(options: RunOptions) -> tuple[Any, runner.Train]:
+    """The plan of this machine's devices, and what trains on them."""
+    if options.address is not None:
+        raise SpecError(f"address={options.address!r} is of a Ray cluster: add --engine ray")
+    if options.platform == "cpu":
+        os.environ["JAX_PLATFORMS"] = "cpu"  # leaves an accelerator and its memory alone
+    print(f"jsuper {jsuper.__version__}: starting JAX ...", file=sys.stderr, flush=True)
+    from jsuper.engine.devices import make_plan
+
+    return make_plan(options.platform, options.workers, options.plan), runner.here
+
+
+def _cluster(options: RunOptions) -> tuple[Any, runner.Train]:
+    """The plan of a Ray cluster, and what trains on it; this process needs no accelerator."""
+    if options.shard is not None:
+        raise SpecError(f"shard={options.shard!r} is not for --engine ray, which takes all chunks")
+    print(f"jsuper {jsuper.__version__}: connecting to Ray ...", file=sys.stderr, flush=True)
+    from jsuper.jobs import ray_driver
+
+    ray_driver.connect(options.address, options.workers)
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    cache = not options.no_cache
+    plan = ray_driver.make_cluster_plan(options.platform, options.workers, options.plan, cache)
+    return plan, ray_driver.train
+
+
+def _execute(
+    job: runner.Job, plan: Any, train: runner.Train, options: RunOptions, stop: Stop
+) -> bool:
+    """Whether the job came to its end."""
+    from jsuper.engine.counters import Progress
+    from jsuper.engine.programs import use_compilation_cache
+    from jsuper.jobs.progress_bar import reporter
+
+    if not options.no_cache:
+        use_compilation_cache()
+    progress = Progress()
+    mine = {c.name for c in job.share}
+    for chunk in job.damaged:
+        by = "run again" if chunk.name in mine else "left to another share"
+        print(f"chunk {chunk.name} is damaged: set aside and {by}", file=sys.stderr)
+    try:
+        with reporter(job.todo, progress) as tick:
+            runner.execute(job, plan, progress, stop, tick, train)
+    except runner.StoppedError:
+        return False
+    return True
+
+
+def _on_signal(act: Callable[[], None]) -> None:
+    """The first SIGINT, SIGTERM or SIGUSR1 acts, another one stops at once.
+
+    What follows the first within an instant is the same request: `timeout` and some schedulers
+    signal the process and then its group.
+    """
+    first: list[float] = []
+
+    def handle(number: int, frame: Any) -> None:
+        del number, frame
+        now = time.monotonic()
+        if not first:
+            first.append(now)
+            act()
+        elif now - first[0] > SAME_REQUEST_SECONDS:
+            os._exit(STOPPED_AT_ONCE)
+
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):  # the last is not on Windows
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), handle)
+
+
+def _ask_to_stop(stop: Stop, grace: float) -> None:
+    print(
+        f"\nstopping: what ends within {grace:g} s is finished; once more to stop at once",
+        file=sys.stderr,
+        flush=True,
+    )
+    stop.set(grace)
+
+
+def concluded(work: Callable[[], None]) -> bool:
+    """Do what follows the training; False where a signal stopped it."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    _on_signal(interrupt)
+    try:
+        work()
+    except KeyboardInterrupt:
+        print("Stopped. The models are all there; run again for the report.", file=sys.stderr)
+        return False
+    return True
+
+
+def start_analysis(cache: bool = True) -> None:
+    """Start JAX for measuring models: on the CPU, unless it runs or the user chose otherwise.
+
+    Args:
+        cache: keep compiled programs.
+
+    Raises:
+        SpecError: the user chose a platform that this machine does not have.
+    """
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # an accelerator is of no use here
+    from jsuper.engine.programs import use_compilation_cache
+    from jsuper.training.jax_config import check_devices
+
+    check_devices()
+    if cache:
+        use_compilation_cache()
+
+
+def write_report(folder: Path, options: RunOptions, anew: bool = True) -> None:
+    """Write the page, if it is wanted and `anew` or not there."""
+    if options.no_report or not anew and (folder / "report.html").is_file():
+        return
+    start_analysis(not options.no_cache)
+    from jsuper.report import write
+
+    print("measuring every model for the report ...", file=sys.stderr, flush=True)
+    print(f"report   {printable(write(folder))}")
+
+
+def _exit_code(options: RunOptions, non_finite: int) -> int:
+    return SOME_NON_FINITE if options.fail_on_nonfinite and non_finite else DONE
+
+
+def reported(command: Callable[[], int]) -> int:
+    """A command's exit code; what it cannot use becomes one line on standard error."""
+    try:
+        with plain_warnings():
+            return command()
+    except (SpecError, FileNotFoundError) as error:
+        print(f"error: {printable(error)}", file=sys.stderr)
+        return BAD_INPUT
+    except (RunError, OSError) as error:
+        print(f"error: {printable(error)}", file=sys.stderr)
+        return ERROR

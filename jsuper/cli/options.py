@@ -1,0 +1,246 @@
+"""From a command line to a sweep: a preset, a file or a family, and flags on top of its values."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from jsuper.cli.values import FLOAT, INT, as_flag, flag_name, number, read, refuse_commas, truth
+from jsuper.core import families
+from jsuper.core.suggestions import did_you_mean, not_one_of
+from jsuper.core.sweep import (
+    BaseSweep,
+    Omitted,
+    SpecError,
+    choice,
+    flag,
+    integer,
+    metavar,
+    read_toml,
+    real,
+)
+from jsuper.store import sharing
+
+PRESETS = Path(__file__).parents[1] / "presets"
+DEFAULT_PRESET = "activations"
+PLATFORMS = ("auto", "cpu", "gpu", "tpu")
+BATCHINGS = ("auto", "reference", "sequential", "rows", "vmapped", "fused")  # as in plan.py
+ENGINES = ("local", "ray")
+
+
+def _names(options: tuple[str, ...]) -> Any:
+    return tyro.conf.arg(metavar="{" + ",".join(options) + "}")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """How and where to run; none of it changes a result."""
+
+    out: str | None = None
+    """run folder; runs/<preset>, with a hash where flags change the preset, by default"""
+    platform: str = "auto"
+    """auto, cpu, gpu or tpu; fails where it is not there"""
+    workers: Annotated[int | None, INT] = None
+    """threads on a CPU; one per core by default"""
+    plan: Annotated[str, _names(BATCHINGS)] = "auto"
+    """how models are batched; reference: whole batches, one model after another; vmapped and fused
+    are for accelerators, slow and large on a CPU"""
+    engine: Annotated[str, _names(ENGINES)] = "local"
+    """where chunks are trained: here, or by the tasks of a Ray cluster (needs jsuper[cluster])"""
+    address: str | None = None
+    """of the Ray cluster, or auto; a new one of this machine alone by default"""
+    shard: str | None = None
+    """i/N: train the i-th (from 1) of N shares of the chunks, and leave the others to others"""
+    grace: Annotated[float, FLOAT] = 30.0
+    """seconds in which blocks that are nearly done are finished after SIGTERM, SIGINT or SIGUSR1"""
+    dry_run: bool = False
+    """print the plan and end"""
+    fail_on_nonfinite: bool = False
+    """exit with 3 where a model has diverged"""
+    no_report: bool = False
+    """do not write the run folder's report.html at the end"""
+    no_cache: bool = False
+    """do not keep compiled programs in a per-user folder"""
+
+    def checked(self) -> RunOptions:
+        """The options with numbers in place of text.
+
+        Raises:
+            SpecError: one of them is not allowed.
+        """
+        check_platform(self.platform)
+        choice(*BATCHINGS)("plan", self.plan)
+        choice(*ENGINES)("engine", self.engine)
+        workers = None if self.workers is None else check_workers("workers", self.workers)
+        if self.shard is not None:
+            sharing.shard_of(self.shard)
+        return dataclasses.replace(self, workers=workers, grace=check_grace("grace", self.grace))
+
+
+check_workers = integer(1, hint="leave it out for one a core")
+check_grace = real(0, hint="it is a number of seconds; try 30")
+
+
+def check_platform(platform: str) -> None:
+    """Raise SpecError unless this is the name of a platform."""
+    if platform not in PLATFORMS:
+        hint = did_you_mean(platform, PLATFORMS)
+        raise SpecError(f"platform={platform!r} is not one of {', '.join(PLATFORMS)}{hint}")
+
+
+def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
+    """The sweep and the options that a command line asks for, and the name of what it started from.
+
+    First the preset or file, which names the family; then flags on top of its values.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    group = first.add_mutually_exclusive_group()
+    group.add_argument("--preset")
+    group.add_argument("--config")
+    group.add_argument("--model")
+    first.error = _refuse  # type: ignore[method-assign]
+    known, rest = first.parse_known_args(argv)
+    data, name = _start(known.preset, known.config, known.model)
+    start = families.sweep_from_dict(data)
+    _refuse_others(rest, start)
+    fields = [_flag(f, getattr(start, f.name)) for f in dataclasses.fields(start)]
+    flags = dataclasses.make_dataclass("Flags", fields, frozen=True, kw_only=True)
+    command = dataclasses.make_dataclass(
+        "Command",
+        [
+            ("run", tyro.conf.OmitArgPrefixes[RunOptions], dataclasses.field(default=RunOptions())),
+            ("sweep", tyro.conf.OmitArgPrefixes[flags], dataclasses.field(default=flags())),
+        ],
+    )
+    parsed: Any = read(command, rest, "jsuper sweep", _all_flags(start), _description(type(start)))
+    given = {flag_name(word) for word in rest if word.startswith("--")}
+    changed = {
+        f.name: _value(f, getattr(parsed.sweep, f.name))
+        for f in dataclasses.fields(start)
+        if f.name in given
+    }
+    return families.sweep_from_dict(data | changed), parsed.run, name
+
+
+def _all_flags(start: BaseSweep) -> list[str]:
+    options = [f.name for f in (*dataclasses.fields(start), *dataclasses.fields(RunOptions))]
+    return [*options, "preset", "config", "model"]
+
+
+def _refuse_others(words: list[str], start: BaseSweep) -> None:
+    """Raise SpecError where a flag is a field of another family alone, and say of which."""
+    own = set(_all_flags(start))
+    for word in words:
+        name = flag_name(word)
+        if word.startswith("--") and name not in own and (model := families.model_with(name)):
+            raise SpecError(
+                f"{as_flag(name)} is a field of the model {model!r}, and this is {start.model!r}: "
+                f"begin with --model {model}, or with a preset of it"
+            )
+
+
+def _refuse(message: str) -> None:
+    raise SpecError(message)
+
+
+def _start(preset: str | None, config: str | None, model: str | None) -> tuple[dict[str, Any], str]:
+    """The fields of a preset, a file or a family's defaults, and its name."""
+    if model is not None:
+        return {"model": model}, model
+    if config is not None:
+        data = read_toml(config)
+        options = [f.name for f in dataclasses.fields(RunOptions)]
+        for key in [k for k in data if k in options]:
+            raise SpecError(
+                f"{key!r} in {config} says how to run, not what: leave it out of the file, and "
+                f"give the flag {as_flag(key)}"
+            )
+        return data, Path(config).stem
+    name = preset or DEFAULT_PRESET
+    if name not in _presets():
+        subject = f"preset={name!r} is not known"
+        raise SpecError(not_one_of(subject, name, _presets(), "the presets are"))
+    return read_toml(PRESETS / f"{name}.toml"), name
+
+
+def _flag(f: dataclasses.Field, value: Any) -> tuple[str, Any, Any]:
+    """A field of a sweep as a tyro argument: several values are a space-separated list.
+
+    Values are text here; `_value` says what they mean.
+    """
+    if isinstance(value, Omitted):
+        value = None  # so that its default is told from the same value, given
+    shown = "INT" if f.name == "seeds" else metavar(f.metadata["check"]).removesuffix(" ...")
+    if not _is_list(f) and f.metadata["check"] is not flag:
+        return f.name, _annotated(str, f, shown), dataclasses.field(default=str(value))
+    # without a value `--watch` is true
+    shown = f"{shown} ..." if _is_list(f) else f"[{shown}]"
+    values = value if isinstance(value, tuple) else () if value is None else (value,)
+    words = tuple(str(v).lower() if isinstance(v, bool) else str(v) for v in values)
+    return f.name, _annotated(tuple[str, ...], f, shown), dataclasses.field(default=words)
+
+
+def _is_list(f: dataclasses.Field) -> bool:
+    """Whether a flag takes several values."""
+    return f.name == "seeds" or f.metadata["axis"] or metavar(f.metadata["check"]).endswith("...")
+
+
+def _value(f: dataclasses.Field, given: Any) -> Any:
+    """What the words after a flag say of its field, for the field's own check.
+
+    Raises:
+        SpecError: commas separate them, or there are too many.
+    """
+    check = f.metadata["check"]
+    kind = metavar(check).split()[0]
+    meaning = number if kind in ("INT", "FLOAT") or f.name == "seeds" else str
+    meaning = truth if check is flag else meaning
+    if isinstance(given, str):
+        return meaning(given)
+    if check is flag and not f.metadata["axis"]:
+        if len(given) > 1:
+            raise SpecError(f"{f.name} takes one value, true or false, and not {len(given)}")
+        return truth(given[0]) if given else True
+    refuse_commas(f.name, given)
+    values = tuple(meaning(word) for word in given)
+    return values[0] if f.name == "seeds" and len(values) == 1 else values  # one is a count
+
+
+def _annotated(kind: Any, f: dataclasses.Field, shown: str | None) -> Any:
+    return Annotated[kind, tyro.conf.arg(help=f.metadata["help"], metavar=shown)]
+
+
+def _description(cls: type[BaseSweep]) -> str:
+    return (
+        f"Train a whole grid of models ({cls.model}) and keep every weight.\n\n"
+        f"Start from --preset NAME ({', '.join(_presets())}; default {DEFAULT_PRESET}), "
+        f"--config FILE.toml or --model NAME ({', '.join(families.FAMILIES)}); flags go on top. "
+        "Lists are space-separated: --activation relu gelu --sparsity 0 0.9. "
+        "The same command again resumes, or says that all is done."
+    )
+
+
+def _presets() -> list[str]:
+    return sorted(p.stem for p in PRESETS.glob("*.toml"))
+
+
+def default_folder(asked: BaseSweep, name: str) -> Path:
+    """runs/<preset> for a preset as it is, else runs/<name>-<hash of the sweep>."""
+    preset = PRESETS / f"{name}.toml"
+    if preset.exists() and families.sweep_from_dict(read_toml(preset)) == asked:
+        return Path("runs") / name
+    for older in _older_meanings(asked):
+        if (folder := Path("runs") / f"{name}-{older.folder_hash}").exists():
+            return folder
+    return Path("runs") / f"{name}-{asked.folder_hash}"
+
+
+def _older_meanings(asked: BaseSweep) -> list[BaseSweep]:
+    """What the sweep meant to older versions, whose folders are named by it."""
+    if isinstance(getattr(asked, "weight_decay", None), Omitted):
+        return [dataclasses.replace(asked, weight_decay=0.01)]  # the default of every optimizer
+    return []

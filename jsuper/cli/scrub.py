@@ -1,0 +1,67 @@
+"""Causal scrubbing of a run folder: kept beside its chunks, and made anew when these change."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsuper.analysis import scrub_all
+from jsuper.cli import scrub_tables
+from jsuper.core import families, files
+from jsuper.core.status import OK
+from jsuper.core.version import __version__
+from jsuper.store import derived
+from jsuper.store.dataset import load
+from jsuper.store.manifest import manifest_of
+
+if TYPE_CHECKING:
+    import xarray
+
+NAME = "scrubbing"
+
+
+def kept_or_new(folder: Path, overlap: float) -> xarray.Dataset:
+    """The run's Dataset with its scrubbing, from RUN/scrubbing.npz where that is of these chunks.
+
+    Raises:
+        FileNotFoundError: there is no run folder.
+        RunError: its manifest cannot be read, or RUN/scrubbing.npz is not a file.
+        OSError: the file cannot be written.
+    """
+    path = derived.path_of(folder, NAME)
+    files.check_file(path)  # before the work
+    manifest = manifest_of(folder)
+    family = families.scrubbing_of(manifest.sweep["model"])
+    about = {"overlap": overlap, "blocks": family.BLOCKS, "jsuper": __version__}
+    made_from = derived.fingerprint(folder, manifest)  # before the chunks are read
+    with warnings.catch_warnings():  # what is stale is made anew here
+        warnings.simplefilter("ignore", UserWarning)
+        ds = load(folder)
+    kept = derived.read(folder, NAME, made_from, ds, about)
+    if kept is not None and kept.data_vars.keys() == family.VARIABLES.keys():
+        return ds.assign(kept.data_vars)
+    if path.exists():
+        print("the scrubbing that is there is of other chunks or settings", file=sys.stderr)
+    print(f"scrubbing {ds['status'].size:,} models ...", file=sys.stderr, flush=True)
+    start = time.monotonic()
+    ds = scrub_all(ds, overlap)
+    derived.write(folder, NAME, ds[list(family.VARIABLES)], made_from, about)
+    print(f"... in {time.monotonic() - start:.0f} s", file=sys.stderr)
+    return ds
+
+
+def show(ds: xarray.Dataset) -> None:
+    """Print the tables, and what they leave out."""
+    model = json.loads(ds.attrs["sweep"])["model"]
+    family = families.scrubbing_of(model)
+    scrub_tables.show(ds, family, families.spec_of(model).Sweep.main_axes)
+    left = int((ds["status"] != OK).sum())
+    if left:
+        print(f"left out: {left:,} of {ds['status'].size:,} models, missing or not finite")
+    names = family.left_out(ds)
+    if names:
+        print(f"not scrubbed: {', '.join(names)}; an output must be a function of its sample alone")

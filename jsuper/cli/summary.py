@@ -1,0 +1,255 @@
+"""What the command line says before a run and shows after it: plan, table, heatmap."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jsuper.core import families
+from jsuper.core.files import write_atomically
+from jsuper.core.grid import Chunk
+from jsuper.core.text import printable
+
+if TYPE_CHECKING:
+    import xarray
+    from rich.table import Table
+
+    from jsuper.engine.devices import Plan
+    from jsuper.jobs.runner import Job
+
+PROCESS_BYTES = 850e6  # Python, JAX and its compiler, before any model
+WORKING_ARRAYS = 12  # of the size of a batch, that a worker holds at once
+MOST_TABLES = 4
+MOST_ROWS = 16  # that name failed fits, of a reason
+
+
+def plan_text(job: Job, plan: Plan) -> str:
+    """The plan: models, shares, devices, chunks, expected memory and time, folder.
+
+    Memory, time and chunks are those of this process's share; the results are those of all.
+    """
+    from jsuper.engine.devices import expected_seconds
+
+    sweep, todo = job.sweep, job.todo
+    axes = " x ".join(f"{len(v)} {k}" for k, v in sweep.axes.items())
+    steps = sorted({c.static["steps"] for c in job.chunks})
+    memory = f"about {memory_bytes(todo, plan) / 2**30:.1f} GiB{plan.memory_of}"
+    lines = [
+        f"model    {sweep.model}: {axes} x {sweep.seed_count} seeds = "
+        f"{_models(job.chunks):,} models, {' and '.join(f'{s:,}' for s in steps)} steps each"
+        + _done_text(job, job.chunks, "already"),
+        *([share_text(job)] if job.shard else []),
+        f"device   {plan.describe()}",
+        f"chunks   {chunks_text(job)}",
+        f"memory   {memory}, results {size_text(job.chunks)}",
+        f"time     {time_text(expected_seconds(plan, todo)) if todo else 'nothing to train'}",
+        f"folder   {printable(job.folder)}",
+    ]
+    return "\n".join([*(f"note     {n}" for n in (*job.notes, *sweep.notes())), *lines])
+
+
+def share_text(job: Job) -> str:
+    """How many models this share and the others have, and how many of them are done."""
+    assert job.shard is not None
+    mine = {c.name for c in job.share}
+    others = [c for c in job.chunks if c.name not in mine]
+    number, count = job.shard
+    return (
+        f"share    {number}/{count}: {_models(job.share):,} models"
+        f"{_done_text(job, job.share)}; the other shares: {_models(others):,} models"
+        f"{_done_text(job, others)}"
+    )
+
+
+def chunks_text(job: Job) -> str:
+    """How many chunks are to do, how large they are, and how many are damaged."""
+    todo = job.todo
+    if not todo:
+        return "none to do"
+    damaged = len({c.name for c in job.damaged} & {c.name for c in todo})
+    return (
+        f"{len(todo)} to do{f' ({damaged} of them damaged)' if damaged else ''}, of up to "
+        f"{max(c.n_models for c in todo)} models; a finished one is never run again"
+    )
+
+
+def _models(chunks: list[Chunk]) -> int:
+    return sum(c.n_models for c in chunks)
+
+
+def _done_text(job: Job, chunks: list[Chunk], when: str = "") -> str:
+    """', 4 done' for the models of finished chunks; nothing where there are none."""
+    done = _models([c for c in chunks if c.name in job.done])
+    return f", {done:,} done {when}".rstrip() if done else ""
+
+
+def memory_bytes(chunks: list[Chunk], plan: Plan) -> float:
+    """Rough peak of a process: the program itself, batches and chunks in work."""
+    batch = max((8.0 * families.spec_of(c.model).work(c.static)[1] for c in chunks), default=0)
+    results = max((result_bytes([c]) for c in chunks), default=0.0)
+    return PROCESS_BYTES + plan.threads * (WORKING_ARRAYS * batch / 8 + 2 * results)
+
+
+def result_bytes(chunks: list[Chunk]) -> float:
+    """Bytes of the results."""
+    total = 0.0
+    for chunk in chunks:
+        layout = families.spec_of(chunk.model).layout(chunk.static, chunk.settings)
+        numbers = sum(math.prod(shape) for _, shape in layout.values())
+        total += chunk.n_models * numbers * (8 if chunk.static["dtype"] == "float64" else 4)
+    return total
+
+
+def size_text(chunks: list[Chunk]) -> str:
+    """The results' size in words."""
+    return f"{max(result_bytes(chunks) / 1e6, 0.1):,.1f} MB"
+
+
+def time_text(seconds: float) -> str:
+    """'about 3 min' for a number of seconds; says so where it is not known."""
+    if math.isnan(seconds):
+        return "not known before the first block has run"
+    if seconds < 90:
+        return f"about {max(seconds, 1):.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
+
+
+def show(job: Job) -> None:
+    """Print the summary table, draw the heatmap, and say where everything is."""
+    from jsuper.store.dataset import load
+
+    assert job.folder is not None
+    spec, fits = families.spec_of(job.sweep.model), families.fits_of(job.sweep.model)
+    layouts = (spec.layout(c.static, c.settings) for c in job.chunks)
+    held = {name for layout in layouts for name in layout}
+    ds = load(job.folder, {spec.SUMMARY, *(held.intersection(fits.NEEDS) if fits else ())})
+    reasons = fits.failed_fits(ds) if fits else {}
+    if reasons:
+        ds["failed_fit"] = sum(reasons.values())
+    print_tables(ds, spec.SUMMARY, job.sweep.main_axes)
+    if fits:
+        print(
+            "".join(f"{line}\n" for line in failed_text(reasons, fits.ADVICE, job.sweep.main_axes))
+        )
+    for path in draw(ds, spec.SUMMARY, job.sweep.main_axes, job.folder / "figures"):
+        print(f"figure   {printable(path)}")
+    print(f"results  {printable(job.folder)}")
+
+
+def slices(ds: xarray.Dataset, main_axes: tuple[str, ...]) -> Iterator[tuple[str, xarray.Dataset]]:
+    """The Dataset at every combination of the further axes, with that combination in words."""
+    further = [str(d) for d in ds["status"].dims if d not in (*main_axes, "seed")]
+    for values in itertools.product(*(ds[d].values for d in further)):
+        point = dict(zip(further, values, strict=True))
+        yield ", ".join(f"{k} {v}" for k, v in point.items()), ds.sel(point)
+
+
+def print_tables(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...]) -> None:
+    """The median over seeds of `variable`, first main axis down, second across.
+
+    A star marks a cell with a failed fit, where `ds` has the variable failed_fit.
+    """
+    from rich.console import Console
+
+    tables = list(slices(ds, main_axes))
+    seeds = ds.sizes["seed"]
+    console = Console(width=max(100, 16 + 9 * ds.sizes[main_axes[1]]), highlight=False)
+    for title, part in tables[:MOST_TABLES]:
+        over = f"{seeds} seed{'s' * (seeds > 1)}" + (f"; {title}" if title else "")
+        print(f"\n{variable}, median over {over}")
+        console.print(_table(part, variable, *main_axes))
+    if len(tables) > MOST_TABLES:
+        print(f"... and {len(tables) - MOST_TABLES} more tables: jsuper.load has all")
+    print()
+
+
+def failed_text(
+    reasons: dict[str, xarray.DataArray], advice: dict[str, str], main_axes: tuple[str, ...]
+) -> Iterator[str]:
+    """How many fits failed, why, in which cells, and what to do; nothing where none did.
+
+    Args:
+        reasons: reason -> models, which no two reasons share.
+        advice: reason -> what to do.
+        main_axes: the cells are named by.
+    """
+    down, across = main_axes
+    total = next(iter(reasons.values())).size
+    number_failed = sum(int(models.sum()) for models in reasons.values())
+    if number_failed:
+        yield (
+            f"* {number_failed:,} of {total:,} fits failed: their weights are not results; the "
+            "medians above include their losses"
+        )
+    for reason, models in reasons.items():
+        if not models.any():
+            continue
+        yield f"  {int(models.sum()):,} {reason}; {advice[reason]}"
+        counts = models.sum([d for d in models.dims if d not in main_axes]).transpose(down, across)
+        rows = counts[counts.any(across)]
+        for row in rows[:MOST_ROWS]:
+            where = " ".join(str(v) for v in row[across].values[row.values > 0])
+            yield f"    {row[down].item()}: {int(row.sum())}, {across} {where}"
+        if len(rows) > MOST_ROWS:
+            yield f"    and {len(rows) - MOST_ROWS} more; the page names all"
+
+
+def _table(part: xarray.Dataset, variable: str, rows: str, columns: str) -> Table:
+    from rich.table import Table
+
+    fine = part["status"] == 1
+    median = part[variable].where(fine).median("seed").transpose(rows, columns)
+    failed = part.get("failed_fit", part["status"] < 0).any("seed").transpose(rows, columns)
+    table = Table(box=None, pad_edge=False)
+    table.add_column(rows)
+    for i, value in enumerate(part[columns].values):
+        table.add_column(f"{columns} {value}" if i == 0 else str(value), justify="right")
+    table.add_column("left out", justify="right")
+    for name in part[rows].values:
+        left_out = int((~fine).sel({rows: name}).sum())
+        values, starred = median.sel({rows: name}).values, failed.sel({rows: name}).values
+        cells = [number(v) + "*" * bool(s) for v, s in zip(values, starred, strict=True)]
+        table.add_row(str(name), *cells, str(left_out or "-"))
+    return table
+
+
+def number(value: float) -> str:
+    """Three significant digits; '-' for none."""
+    if not np.isfinite(value):
+        return "-"
+    return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 else f"{value:.1e}"
+
+
+def draw(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...], folder: Path) -> list[Path]:
+    """Heatmaps of `variable`, one file for each combination of the further axes."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from jsuper.plots import heatmap
+
+    down, across = main_axes
+    paths = []
+    for title, part in itertools.islice(slices(ds, main_axes), MOST_TABLES):
+        figure, ax = plt.subplots(
+            figsize=(2.5 + 0.75 * part.sizes[main_axes[1]], 1.6 + 0.27 * part.sizes[main_axes[0]]),
+            layout="constrained",
+        )
+        heatmap(part, variable, axes=(down, across), ax=ax)
+        if title:
+            ax.set_title(f"{ax.get_title()}\n{title}", fontsize=9)
+        suffix = "".join(c if c.isalnum() or c in ".-" else "_" for c in title)
+        paths.append(folder / f"{variable}{'-' * bool(suffix)}{suffix}.png")
+        write_atomically(
+            paths[-1],
+            lambda f, d=figure: d.savefig(f, format="png", dpi=150),
+            root=folder.parent,
+        )
+        plt.close(figure)
+    return paths

@@ -1,0 +1,128 @@
+"""What floating-point numbers do to a sweep's values, for every family. Imports no jax.
+
+`check_*` raise SpecError where a new sweep would silently train something else than it says;
+`*_notes` say what is allowed but surprising.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from jsuper.core.optimizer_names import split_optimizer
+from jsuper.core.sweep import BaseSweep, SpecError
+
+LEAST_MOTION = 1e-6  # learning rate times steps below which weights stay as they were drawn
+
+
+def check_representable(name: str, value: float, dtype: str, *, drawn: bool = False) -> None:
+    """Raise SpecError where a number that is not 0 becomes 0, or infinite, in a dtype.
+
+    Numbers below the smallest normal one count as 0: compiled programs flush them.
+
+    Args:
+        name: of the field.
+        value: the number.
+        dtype: of the model, or of draws.
+        drawn: the dtype is that of draws, which the sweep's dtype does not change.
+    """
+    info = np.finfo(dtype)
+    if value != 0 and not float(info.tiny) <= abs(value) <= float(info.max):
+        becomes = "0" if abs(value) < 1 else "infinite"
+        larger = "" if dtype == "float64" or drawn else ", or take dtype=float64"
+        raise SpecError(
+            f"{name}={value:g} is {becomes} in {dtype}, whose numbers are {info.tiny:.3g} to "
+            f"{info.max:.3g} in size; give one of these{larger}"
+        )
+
+
+def check_training(sweep: Any) -> None:
+    """Raise SpecError for a learning rate, momentum or weight decay with which nothing is learned.
+
+    A large learning rate is not one of them: models that diverge are found and reported.
+
+    Args:
+        sweep: one with the fields optimizer, learning_rate, weight_decay, momentum and dtype.
+    """
+    decays, momentum = sweep.weight_decay, sweep.momentum
+    for decay in decays:  # none where they are omitted, and a folder may fill them in
+        if decay < 0:
+            raise SpecError(
+                f"weight_decay={decay:g} is below 0: every step makes the weights larger, without "
+                "bound; give 0 or more"
+            )
+    for dtype in sweep.values("dtype"):
+        check_representable("momentum", momentum, dtype)
+        if np.dtype(dtype).type(momentum) >= 1:
+            raise SpecError(
+                f"momentum={momentum!r} is 1 in {dtype}: steps would add up without bound; give "
+                "0.99, for example"
+            )
+        for decay in decays:
+            check_representable("weight_decay", decay, dtype)
+    for name, rate in rates(sweep):
+        for dtype in sweep.values("dtype"):
+            check_representable(name, rate, dtype)
+
+
+def rates(sweep: BaseSweep) -> Iterator[tuple[str, float]]:
+    """(field, learning rate) for every learning rate of a sweep."""
+    for rate in sweep.values("learning_rate"):
+        yield "learning_rate", rate
+    for text in sweep.values("optimizer"):
+        own = split_optimizer(text)[1]
+        if own is not None:
+            yield f"optimizer={text!r}: its learning rate", float(own)
+
+
+def training_notes(sweep: BaseSweep) -> list[str]:
+    """Learning rates so small that nothing moves."""
+    steps, notes = max(sweep.values("steps")), []
+    for name, rate in rates(sweep):
+        if rate * steps < LEAST_MOTION:
+            notes.append(
+                f"{name}={rate:g} times steps={steps:,} is {rate * steps:.1g}: the weights hardly "
+                "leave their start"
+            )
+    return list(dict.fromkeys(notes))
+
+
+def rounding_notes(sweep: BaseSweep, name: str, stored: Callable[[float], float]) -> list[str]:
+    """Values of an axis that are the same number in a model, or look like rounded ones.
+
+    Args:
+        sweep: the sweep.
+        name: of a field of numbers.
+        stored: the number that is rounded to the model's dtype, such as a density.
+    """
+    values, notes = sweep.values(name), []
+    for dtype in sweep.values("dtype"):
+        seen: dict[float, float] = {}
+        for value in values:
+            first = seen.setdefault(float(np.dtype(dtype).type(stored(value))), value)
+            if first != value:
+                notes.append(
+                    f"{name}={first!r} and {value!r} are the same in {dtype}: the same models are "
+                    "trained twice"
+                )
+    return notes + [note for value in values if (note := _short_in_float32(name, value))]
+
+
+def _short_in_float32(name: str, value: float) -> str:
+    """A note on a number that is a short decimal in float32 and a long one in float64."""
+    with np.errstate(over="ignore"):
+        single = np.float32(value)
+    short = str(single)
+    if float(single) != value or len(short) > 8 or float(short) == value:
+        return ""
+    return (
+        f"{name}={value!r} is the float32 number that prints as {short}, and is selected as "
+        f"{value!r}; give {short} as a Python float for exactly that"
+    )
+
+
+def settings_of_numbers(sweep: BaseSweep) -> list[str]:
+    """The fields that have a number for each model."""
+    return [n for n in sweep.names("setting") if isinstance(sweep.values(n)[0], float)]

@@ -1,0 +1,176 @@
+"""Blocks: the settings x seeds of a chunk that one call trains, and the arrays that they fill."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jsuper.core import families
+from jsuper.core.grid import Chunk, Setting
+from jsuper.core.status import FAILED
+from jsuper.core.sweep import digest, plain
+from jsuper.engine.devices import Plan
+from jsuper.training import jax_config
+from jsuper.training.keys import seed_key, unpaired_key
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Settings x seeds that one call trains, and the rows of the chunk that they fill."""
+
+    chunk: Chunk
+    static: Any
+    settings: tuple[Setting, ...]
+    seeds: tuple[int, ...]
+    shape: tuple[int, int]  # (settings, seeds) of the compiled program: the rest is padding
+
+    @property
+    def n_models(self) -> int:
+        """Number of models, without padding."""
+        return len(self.settings) * len(self.seeds)
+
+
+@jax_config.shielded()
+def split(plan: Plan, chunks: list[Chunk], company: list[Chunk]) -> list[Block]:
+    """The blocks of chunks: a chunk itself on a CPU, a block for each branch on an accelerator.
+
+    The program of a block is made for the settings of its whole company, and for one shape, to
+    which smaller blocks are padded; a block of less than half of it gets a shape of its own.
+    """
+    groups: dict[Any, list[Chunk]] = {}
+    for chunk in company:
+        groups.setdefault(_group(plan, chunk), []).append(chunk)
+    made: dict[Any, Any] = {}
+    blocks = []
+    for chunk in chunks:
+        name = _group(plan, chunk)
+        for branch, mine in _branches(plan, chunk).items():
+            if (name, branch) not in made:
+                parts = [_branches(plan, c).get(branch, ()) for c in groups[name]]
+                made[name, branch] = _program_of(plan, groups[name], [p for p in parts if p])
+            static, shape = made[name, branch]
+            if 2 * len(mine) < shape[0]:
+                shape = (len(mine), shape[1])
+            if 2 * len(chunk.seeds) < shape[1]:
+                shape = (shape[0], len(chunk.seeds))
+            blocks.append(Block(chunk, static, mine, chunk.seeds, shape))
+    return blocks
+
+
+def _group(plan: Plan, chunk: Chunk) -> Any:
+    """What chunks share whose blocks may run by one program: static values, and its branches."""
+    name = families.spec_of(chunk.model).Sweep.branch
+    branches = None
+    if plan.sequential and name is not None:
+        branches = frozenset(s[name] for s in chunk.settings)
+    return digest({k: plain(v) for k, v in chunk.static.items()}), branches
+
+
+def _branches(plan: Plan, chunk: Chunk) -> dict[Any, tuple[Setting, ...]]:
+    """The settings of a chunk by the branch of the program that they need, as the family says."""
+    branch_of = families.program_of(chunk.model).branch_of
+    branches: dict[Any, list[Setting]] = {}
+    for setting in chunk.settings:
+        branches.setdefault(branch_of(setting, not plan.sequential), []).append(setting)
+    return {branch: tuple(settings) for branch, settings in branches.items()}
+
+
+def _program_of(
+    plan: Plan, group: list[Chunk], parts: list[tuple[Setting, ...]]
+) -> tuple[Any, tuple[int, int]]:
+    """What to compile for a branch of a group: its static values and the shape of a block.
+
+    `parts` are the settings of that branch, chunk by chunk.
+    """
+    family = families.program_of(group[0].model)
+    static = family.make_static(group[0].static, parts, plan.batching)
+    rows = max(len(family.arrange(static, part)) for part in parts)
+    return static, (rows, max(len(c.seeds) for c in group))
+
+
+def tiles(block: Block) -> list[Block]:
+    """A block cut into blocks of at most its program's shape."""
+    rows, columns = block.shape
+    return [
+        dataclasses.replace(
+            block, settings=block.settings[i : i + rows], seeds=block.seeds[j : j + columns]
+        )
+        for i in range(0, len(block.settings), rows)
+        for j in range(0, len(block.seeds), columns)
+    ]
+
+
+def fill(arrays: Arrays, block: Block, result: Arrays) -> None:
+    """Write a block's results into the rows and columns of its chunk's arrays."""
+    chunk = block.chunk
+    row_of = {id(s): row for row, s in enumerate(chunk.settings)}
+    rows = [row_of[id(s)] for s in block.settings]
+    column_of = {seed: column for column, seed in enumerate(chunk.seeds)}
+    columns = [column_of[s] for s in block.seeds]
+    for name, value in result.items():
+        shape = (len(chunk.settings), len(chunk.seeds), *value.shape[2:])
+        empty = np.nan if value.dtype.kind == "f" else 0  # where a block has no such variable
+        whole = arrays.setdefault(name, np.full(shape, empty, value.dtype))
+        whole[np.ix_(rows, columns)] = value
+
+
+def places(block: Block) -> tuple[int, ...]:
+    """Which of its settings each row of a block's program trains: as the family arranges them.
+
+    A block that was cut smaller has them one after another. ~i repeats setting i as padding.
+    """
+    family = families.program_of(block.chunk.model)
+    arranged = family.arrange(block.static, block.settings)
+    if len(arranged) == block.shape[0]:
+        return arranged
+    there = tuple(range(len(block.settings)))
+    return there + (~there[-1],) * (block.shape[0] - len(there))
+
+
+def inputs(block: Block) -> tuple[Any, Any]:
+    """(settings, keys) of a block: settings in their places, seeds padded by repeating the last."""
+    family = families.program_of(block.chunk.model)
+    columns = block.shape[1]
+    points = [block.settings[max(i, ~i)] for i in places(block)]
+    seeds = [*block.seeds, *[block.seeds[-1]] * (columns - len(block.seeds))]
+    made = [family.make_setting(block.static, p) for p in points]
+    settings = jax.tree.map(lambda *leaves: np.stack(leaves), *made)
+    if not block.chunk.static["unpaired"]:
+        return settings, jax.vmap(seed_key)(np.array(seeds, np.uint32))
+    identity = families.spec_of(block.chunk.model).Sweep.identity
+    identities = [identity(block.chunk.static | p) for p in points]
+    keys = [jnp.stack([unpaired_key(seed, i) for i in identities]) for seed in seeds]
+    return settings, jnp.stack(keys)
+
+
+def halve(block: Block) -> list[Block]:
+    """The two halves of a block, by seeds while there are several; none of a single model."""
+    rows, columns = block.shape
+    if columns > 1:
+        shape = (rows, -(-columns // 2))
+    elif rows > 1:
+        shape = (-(-rows // 2), columns)
+    else:
+        return []
+    return tiles(dataclasses.replace(block, shape=shape))
+
+
+def failed(chunk: Chunk) -> Arrays:
+    """The arrays of models that could not be trained at all: NaN, and status 3."""
+    spec = families.spec_of(chunk.model)
+    lead = (len(chunk.settings), len(chunk.seeds))
+    arrays = {
+        name: np.full(lead + shape, np.nan, chunk.static["dtype"])
+        for name, (_, shape) in spec.layout(chunk.static, chunk.settings).items()
+    }
+    return arrays | {
+        "status": np.full(lead, FAILED, np.int8),
+        "first_bad_step": np.full(lead, -1, np.int32),
+    }

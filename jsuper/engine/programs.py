@@ -1,0 +1,266 @@
+"""Compiled programs of a block: one per static values, shape and device, kept for the process."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jsuper.core import families
+from jsuper.engine import checked_cache
+from jsuper.engine.blocks import Block
+from jsuper.engine.devices import Device, Plan
+from jsuper.training import jax_config
+from jsuper.training.keys import seed_key
+
+if TYPE_CHECKING:
+    from jsuper.engine.counters import Progress
+
+MEMORY_SHARE = 0.7  # of the device's free memory that a block may plan for
+FIRST_SEGMENT = 5  # steps, before the speed is known
+
+
+@dataclass
+class Program:
+    """The compiled parts of a block's training, with the speed that was last seen."""
+
+    init: Callable
+    advance: Callable
+    finish: Callable
+    steps: int
+    stops: tuple[int, ...]
+    fixed: int | None  # steps of every call, where the program was compiled for so many
+    memory: int  # bytes: arguments, results and temporaries of `advance`
+    seconds_per_step: float | None = None
+
+    def observe(self, seconds_per_step: float) -> None:
+        """Remember how long a step of the block takes."""
+        self.seconds_per_step = seconds_per_step
+
+    def steps_in(self, seconds: float) -> int:
+        """About how many steps take so long."""
+        if self.seconds_per_step is None:
+            return FIRST_SEGMENT
+        return int(seconds / max(self.seconds_per_step, 1e-9))
+
+    def seconds_of(self, steps: int) -> float:
+        """About how long so many steps take; infinite as long as none has been timed."""
+        return math.inf if self.seconds_per_step is None else steps * self.seconds_per_step
+
+
+_programs: dict[Any, Program] = {}
+_locks: dict[Any, threading.Lock] = {}
+_guard = threading.Lock()
+_compilers = ThreadPoolExecutor(max_workers=3, thread_name_prefix="jsuper-compiler")
+
+
+@contextlib.contextmanager
+def context(static: Any, device: Device) -> Iterator[None]:
+    """JAX as every program here expects it, in this thread only, whatever the user configured."""
+    with (
+        jax_config.shielded(),
+        jax.enable_x64(static.dtype == "float64"),
+        jax.default_device(device),
+    ):
+        yield
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a compiled program depends on."""
+
+    model: str
+    static: Any
+    sequential: bool
+    paired: bool
+    shape: tuple[int, int]  # settings, seeds
+    device: Device
+
+
+def key_of(block: Block, plan: Plan, device: Device) -> Key:
+    """What the compiled program of a block depends on."""
+    paired = not block.chunk.static["unpaired"]
+    return Key(block.chunk.model, block.static, plan.sequential, paired, block.shape, device)
+
+
+def compiled(key: Key, progress: Progress) -> Program:
+    """The program of a key: compiled by the first thread that needs it, then kept."""
+    with _guard:
+        lock = _locks.setdefault(key, threading.Lock())
+    with lock, context(key.static, key.device):
+        if key not in _programs:
+            began = time.perf_counter()
+            progress.add(compiling=1)
+            family = families.program_of(key.model)
+            functions = batched(family.make_train(key.static, key.sequential), key.paired)
+            arguments = example_arguments(family, key.static, key.shape, key.paired)
+            _programs[key] = compile_program(functions, arguments, key)
+            seconds = time.perf_counter() - began
+            progress.add(compiling=-1, compiles=1, compile_s=seconds)
+        return _programs[key]
+
+
+@dataclass(frozen=True)
+class Batched:
+    """init, advance and finish over (seeds, settings), and the train that they come from."""
+
+    init: Callable
+    advance: Callable
+    finish: Callable
+    train: Any
+
+
+def batched(train: Any, paired: bool) -> Batched:
+    """Add the axes over models: seeds outermost, settings within, a seed's key shared by them."""
+    key = None if paired else 0
+
+    def over(function: Callable, inner: tuple, outer: tuple) -> Callable:
+        return jax.vmap(jax.vmap(function, inner), outer)
+
+    return Batched(
+        init=over(train.init, (0, key), (None, 0)),
+        advance=over(train.advance, (0, 0, key, None, None), (0, None, 0, None, None)),
+        finish=over(train.finish, (0, 0, key), (0, None, 0)),
+        train=train,
+    )
+
+
+def compile_program(functions: Batched, arguments: tuple, key: Key) -> Program:
+    """Compile a block's functions; `finish` while the training runs, waited for when called."""
+    settings, keys = arguments
+    train = functions.train
+    state = jax.eval_shape(functions.init, settings, keys)
+    fixed = fixed_steps(train, key.sequential)
+
+    def background(lower: Callable) -> Future:
+        def compile_there() -> Any:
+            with context(key.static, key.device):
+                return compile_for(key.device, lower())
+
+        return _compilers.submit(compile_there)
+
+    advancing = background(lambda: lower_advance(functions, state, settings, keys, fixed))
+    starting = background(lambda: jax.jit(functions.init).lower(settings, keys))
+    init, advance = starting.result(), advancing.result()
+    finishing = background(lambda: jax.jit(functions.finish).lower(state, settings, keys))
+    usage = advance.memory_analysis()
+    memory = 0
+    if usage is not None:
+        memory = usage.temp_size_in_bytes + usage.argument_size_in_bytes
+        memory += usage.output_size_in_bytes - usage.alias_size_in_bytes
+    return Program(
+        init=init,
+        advance=advance if fixed is None else lambda s, p, k, start, n: advance(s, p, k, start),
+        finish=lambda *args: finishing.result()(*args),
+        steps=train.steps,
+        stops=train.stops,
+        fixed=fixed,
+        memory=memory,
+    )
+
+
+def compile_for(device: Device, lowered: Any) -> Any:
+    """Compile; for a CPU with vectors of 512 bits where it has them (XLA prefers 256)."""
+    if device.platform != "cpu":
+        return lowered.compile()
+    try:
+        return lowered.compile(compiler_options={"xla_cpu_prefer_vector_width": 512})
+    except jax.errors.JaxRuntimeError as error:
+        if "No such compile option" not in str(error):  # XLA does not promise to keep it
+            raise
+        return lowered.compile()
+
+
+def lower_advance(functions: Batched, state: Any, settings: Any, keys: Any, fixed: int | None):
+    """`advance`, lowered with a traced number of steps, or with `fixed` of them."""
+    step = jax.ShapeDtypeStruct((), np.int32)
+    if fixed is None:
+        jitted = jax.jit(functions.advance, donate_argnums=0)
+        return jitted.lower(state, settings, keys, step, step)
+    fixed_advance = jax.jit(
+        lambda s, p, k, start: functions.advance(s, p, k, start, fixed), donate_argnums=0
+    )
+    return fixed_advance.lower(state, settings, keys, step)
+
+
+def fixed_steps(train: Any, sequential: bool) -> int | None:
+    """Steps of every call on an accelerator, where a loop of known length needs no host; or None.
+
+    None on a CPU, where calls follow the clock, and where the recorded steps are not evenly spaced.
+    """
+    if sequential:
+        return None
+    gaps = np.diff(train.stops, append=train.steps)
+    even = len(gaps) == 1 or (gaps[:-1] == gaps[0]).all() and gaps[-1] <= gaps[0]
+    return int(gaps[0]) if even else None
+
+
+def example_arguments(
+    family: Any, static: Any, shape: tuple[int, int], paired: bool
+) -> tuple[Any, Any]:
+    """Shapes and dtypes of (settings, keys) of a block."""
+    n_settings, n_seeds = shape
+    one = family.make_setting(static, {})
+    settings = jax.tree.map(
+        lambda a: jax.ShapeDtypeStruct((n_settings, *np.shape(a)), np.asarray(a).dtype), one
+    )
+    lead = (n_seeds,) if paired else (n_seeds, n_settings)
+    keys = jax.eval_shape(lambda: jnp.broadcast_to(seed_key(0), lead))
+    return settings, keys
+
+
+def fitting_key(key: Key, progress: Progress) -> Key:
+    """`key` with its shape cut down until the compiled program fits the device's free memory."""
+    free = free_memory(key.device)
+    while free is not None and key.shape != (1, 1):
+        need = compiled(key, progress).memory
+        if need <= MEMORY_SHARE * free:
+            break
+        rows, columns = key.shape
+        share = MEMORY_SHARE * free / need
+        if columns > 1:
+            shape = (rows, max(1, min(int(columns * share), columns - 1)))
+        else:
+            shape = (max(1, min(int(rows * share), rows - 1)), 1)
+        key = dataclasses.replace(key, shape=shape)
+    return key
+
+
+def free_memory(device: Device) -> int | None:
+    """Bytes of a device that nothing holds, such as a notebook's own arrays; None: no limit."""
+    stats = device.memory_stats() or {}
+    if "bytes_limit" not in stats:
+        return None
+    return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled programs in a per-user folder, unless the user has chosen one or none.
+
+    The folder is $JSUPER_CACHE (`off`: none), else jsuper/ in the user's cache folder. Programs in
+    it have checksums against damage, not against an attacker: it must not be a folder that others
+    can write to.
+    """
+    choice = os.environ.get("JSUPER_CACHE", "")
+    chosen = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    if choice.lower() in ("off", "0", "no") or chosen:
+        return
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = Path(choice or base / "jsuper" / "xla")
+    if not checked_cache.install(folder):
+        return  # programs that cannot be checked are not kept
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+    jax.config.update("jax_persistent_cache_enable_xla_caches", "none")  # they have no checksums

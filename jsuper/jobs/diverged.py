@@ -1,0 +1,73 @@
+"""What to say about models that left the finite numbers: which, when, and the usual reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jsuper.core.status import FAILED, NON_FINITE
+from jsuper.core.sweep import BaseSweep, label
+
+if TYPE_CHECKING:
+    import xarray
+
+MOST_NAMED = 5
+WHERE = (
+    "The loss of {names} is finite at step 0 but its gradient is not. jnp.where also "
+    "differentiates the branch that it does not take: replace the argument of that branch first, "
+    "as in jnp.where(z > 0, jnp.sqrt(jnp.where(z > 0, z, 1.0)), 0.0)"
+)
+
+
+def describe(ds: xarray.Dataset, sweep: BaseSweep) -> str | None:
+    """A warning about the models of a Dataset that are not finite or failed; None where all are.
+
+    Args:
+        ds: of `jsuper.run` or `jsuper.load`.
+        sweep: what was run, its functions traced.
+    """
+    axis = sweep.branch or sweep.main_axes[0]
+    names = [str(v) for v in ds[axis].values]
+    status, first, last = (
+        ds[name].broadcast_like(ds["status"]).transpose(axis, ...).values.reshape(len(names), -1)
+        for name in ("status", "first_bad_step", "steps")
+    )
+    bad = (status == NON_FINITE) | (status == FAILED)
+    if not bad.any():
+        return None
+    found = [
+        f"{axis} {names[i]}: {bad[i].sum()} of {bad[i].size}{_when(first[i], last[i])}"
+        for i in np.flatnonzero(bad.any(axis=1))
+    ]
+    more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    text = (
+        f"{bad.sum()} of {bad.size} models are not finite; their losses are NaN and every table "
+        f"leaves them out ({'; '.join(found[:MOST_NAMED])}{more})."
+    )
+    if failed := int((status == FAILED).sum()):
+        text += f" {failed} of them could not be trained at all (status {FAILED})."
+    at_zero = {names[i] for i in np.flatnonzero(_finite_at_first(ds, axis).any(axis=1))}
+    own = [label(v) for v in sweep.values(axis) if getattr(v, "has_bad_slope", False)]
+    if bad_slopes := [name for name in own if name in at_zero]:
+        text += f" {WHERE.format(names=', '.join(bad_slopes[:MOST_NAMED]))}."
+    return text
+
+
+def _when(first: np.ndarray, last: np.ndarray) -> str:
+    """The first step at which one of the models was not finite; nothing where none was trained."""
+    known = first >= 0
+    if not known.any():
+        return ""
+    return (
+        " in the final loss"
+        if (first >= last)[known].all()
+        else f" from step {first[known].min()} on"
+    )
+
+
+def _finite_at_first(ds: xarray.Dataset, axis: str) -> np.ndarray:
+    """Models whose loss at step 0 is finite and whose update then is not: (axis, models)."""
+    loss = ds["loss_curve"].isel(step=0).transpose(axis, ...).values
+    first = ds["first_bad_step"].transpose(axis, ...).values
+    return (np.isfinite(loss) & (first == 0)).reshape(len(loss), -1)

@@ -1,0 +1,1 @@
+"""Model families as pure functions of one model. Imports `core` and `training`."""

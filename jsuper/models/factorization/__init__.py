@@ -1,0 +1,1 @@
+"""Low-rank factorization of a matrix: its sweep, one model, its training."""

@@ -1,0 +1,242 @@
+"""The fields of a sweep of factorizations and their checks. Imports no jax."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from jsuper.core.limits import (
+    check_representable,
+    check_training,
+    rounding_notes,
+    settings_of_numbers,
+    training_notes,
+)
+from jsuper.core.optimizer_names import DECAY_HELP, check_optimizer, split_optimizer
+from jsuper.core.sweep import (
+    MAX_RECORDS,
+    Axis,
+    BaseSweep,
+    SpecError,
+    choice,
+    integer,
+    real,
+    setting,
+    static,
+)
+
+FASTEST = 0.2  # learning rate times strength above which plain descent is no longer a flow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep(BaseSweep):
+    """A grid of Z = Σ_k a_k b_kᵀ, K learned pairs, toward C = Σ_r s_r u_r v_rᵀ of rank R.
+
+    Fields with several values become axes. Defaults: d = 100, one pair, plain descent on the
+    squared error without weight decay: the setting of Jermyn and Shlegeris, "Multi-Component
+    Learning and S-Curves" (2022), who give no learning rate, scale or number of steps.
+    """
+
+    model: ClassVar[str] = "factorization"
+    main_axes: ClassVar[tuple[str, ...]] = ("rank", "pairs")
+
+    rank: Axis[int] = static(1, "rank R of the target", integer(1), axis=True)
+    pairs: Axis[int] = static(1, "number of learned pairs K", integer(1), axis=True)
+    objective: Axis[str] = static(
+        "squared",
+        "squared: half the sum of squared errors; cross_entropy: all entries of Z as the logits of "
+        "one softmax, its gradient times their number",
+        choice("squared", "cross_entropy"),
+        axis=True,
+    )
+    optimizer: Axis[str] = static(
+        "sgd", "optimizer; adam(0.001) has a learning rate of its own", check_optimizer, axis=True
+    )
+    learning_rate: Axis[float] = setting(5e-3, "learning rate", real(0, closed="neither"))
+    weight_decay: Axis[float] = setting(
+        0.0,
+        f"weight decay λ, {DECAY_HELP}; 0 by default for all of them",
+        real(0),
+    )
+    init_scale: Axis[float] = setting(
+        0.1, "standard deviation of the initial entries", real(0, closed="neither")
+    )
+    strength: Axis[float] = setting(
+        1.0, "strength s of the target's first pair", real(0, closed="neither")
+    )
+    strength_ratio: Axis[float] = setting(
+        1.0,
+        "the target's pair r has strength s ratio^r, r = 0, 1, ...",
+        real(0, 1, closed="right", hint="1 makes all equal"),
+    )
+    size: Axis[int] = static(100, "size d of the d x d target", integer(1), axis=True)
+    steps: Axis[int] = static(5000, "optimizer steps", integer(1), axis=True)
+    dtype: Axis[str] = static(
+        "float32", "precision of weights and arithmetic", choice("float32", "float64"), axis=True
+    )
+    target: str = static(
+        "orthonormal",
+        "orthonormal: random orthonormal u_r and v_r; mixture: C is strength times a mixture of R "
+        "products of random distributions",
+        choice("orthonormal", "mixture"),
+    )
+    probabilities: str = static(
+        "softmax",
+        "of cross_entropy: softmax of C, or C itself where it is a distribution",
+        choice("softmax", "itself"),
+    )
+    init: str = static(
+        "normal",
+        "normal: independent entries; balanced: a and b have the same Gram matrix",
+        choice("normal", "balanced"),
+    )
+    momentum: float = static(0.0, "momentum of sgd and sgdw", real(0, 1, closed="left"))
+    records: int = static(
+        100, "points of the curves, besides the last step", integer(1, MAX_RECORDS)
+    )
+    spacing: str = static("even", "of the recorded steps", choice("even", "log"))
+
+    def check(self) -> None:
+        """The rank fits the matrix, and what the cross-entropy is given is a distribution."""
+        rank, size = max(self.values("rank")), min(self.values("size"))
+        if rank > size:
+            raise SpecError(
+                f"rank={rank} is above size={size}: a matrix of {size} x {size} has rank {size} at "
+                "most; give a smaller rank or a larger size"
+            )
+        if self.probabilities == "itself":
+            self._check_distribution()
+
+    def check_new(self) -> None:
+        """What cannot be represented, and would train toward something else."""
+        check_training(self)
+        for dtype in self.values("dtype"):
+            for name in ("init_scale", "strength", "strength_ratio"):
+                for value in self.values(name):
+                    check_representable(name, value, dtype)
+            for strength in self.values("strength"):
+                check_representable(f"strength={strength:g}: its square", strength**2, dtype)
+                for ratio in self.values("strength_ratio"):
+                    last = strength * ratio ** (max(self.values("rank")) - 1)
+                    check_representable("strength x strength_ratio^(rank - 1)", last, dtype)
+                    if last == 0:
+                        raise SpecError(
+                            f"strength_ratio={ratio:g} makes the target's last pair 0 in {dtype}; "
+                            "give a larger ratio or a smaller rank"
+                        )
+
+    def _check_distribution(self) -> None:
+        if "cross_entropy" not in self.values("objective"):
+            raise SpecError(
+                "probabilities='itself' is of objective=cross_entropy, which is not trained here; "
+                "leave it out, or add --objective cross_entropy"
+            )
+        if self.target != "mixture":
+            raise SpecError(
+                f"probabilities='itself' needs a target that is a distribution, but target="
+                f"{self.target!r} has entries below zero; take target=mixture, or "
+                "probabilities=softmax"
+            )
+        if self.values("strength") != (1.0,):
+            raise SpecError(
+                f"probabilities='itself' needs strength=1, at which a mixture's entries sum to 1, "
+                f"and not {', '.join(f'{s:g}' for s in self.values('strength'))}; or take "
+                "probabilities=softmax"
+            )
+
+    def notes(self) -> list[str]:
+        """Fewer pairs than the rank, a learning rate that is no flow: said, not refused."""
+        notes = [
+            f"pairs={k} < rank={r}: the target is out of reach"
+            for r in self.values("rank")
+            for k in self.values("pairs")
+            if k < r
+        ]
+        rates = [
+            split_optimizer(o)[1] or rate
+            for o in self.values("optimizer")
+            if o.startswith("sgd")
+            for rate in self.values("learning_rate")
+        ]
+        step = max(self.values("strength")) * max(map(float, rates), default=0)
+        if step > FASTEST:
+            notes.append(
+                f"learning rate times strength is {step:g}: plain descent follows the gradient "
+                f"flow below {FASTEST:g}, and diverges above about 1"
+            )
+        for name in settings_of_numbers(self):
+            notes += rounding_notes(self, name, lambda v: v)
+        return notes + training_notes(self)
+
+
+def recorded_steps(static: dict[str, Any]) -> list[int]:
+    """The numbers of steps after which curves are recorded, 0 and the last among them."""
+    steps, records = static["steps"], static["records"]
+    if static["spacing"] == "even":
+        return [*range(0, steps, -(-steps // records)), steps]
+    spaced = np.geomspace(1, steps, records) if records > 1 else [steps]
+    return sorted({0, *np.round(spaced).astype(int).tolist()})
+
+
+def layout(
+    static: dict[str, Any], settings: Iterable[dict[str, Any]]
+) -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
+    """Result variable -> (its dimensions, its shape) for one model of a chunk."""
+    del settings
+    d, R, K = static["size"], static["rank"], static["pairs"]
+    T = len(recorded_steps(static))
+    return {
+        "A": (("pair", "coordinate"), (K, d)),
+        "B": (("pair", "coordinate"), (K, d)),
+        "strengths": (("component",), (R,)),
+        "loss": ((), ()),
+        "zero_loss": ((), ()),
+        "loss_over_zero": ((), ()),
+        "loss_curve": (("step",), (T,)),
+        "time": (("step",), (T,)),
+        "alignment": (("component", "pair", "step"), (R, K, T)),
+        "norm_inside": (("side", "step"), (2, T)),
+        "norm_outside": (("side", "step"), (2, T)),
+        "singular_values": (("mode", "step"), (min(K, d), T)),
+    }
+
+
+def coordinates(static: dict[str, Any]) -> dict[str, list]:
+    """Coordinates of the result's own dimensions, where a position is not enough."""
+    return {"step": recorded_steps(static), "side": ["A", "B"]}
+
+
+ATTRIBUTES = {
+    "A": "learned vectors a_k, a row each; Z = sum over k of a_k b_k^T",
+    "B": "learned vectors b_k, a row each",
+    "strengths": "s_r: singular values of the target, or of the logits that are its distribution",
+    "loss": "after the last step: half the sum of squared errors, or the KL divergence in nats",
+    "zero_loss": "that of Z = 0",
+    "loss_over_zero": "loss / zero_loss",
+    "loss_curve": "loss after so many steps",
+    "time": "steps x learning rate / (1 - momentum): time of the gradient flow for sgd and sgdw, a "
+    "label for others; of cross_entropy it is the flow's time over the number of logits",
+    "alignment": "(unit u_r . a_k)(unit v_r . b_k): the part of pair k in component r; summed over "
+    "k it is u_r^T Z v_r, and s_r where the component is learned",
+    "norm_inside": "sum over k of |a_k|^2 (side A; B: |b_k|^2) within the span of the u_r (v_r)",
+    "norm_outside": "the same outside of it",
+    "singular_values": "of Z, descending",
+}
+SUMMARY = "loss_over_zero"
+FINITE = ("A", "B", "strengths", "loss", "loss_curve")
+
+
+OPERATIONS = 250_000.0  # elements that would take as long as some twenty small operations do
+SOFTMAX = 150.0  # the same for the softmax of a logit, its gradient, and the target's
+
+
+def work(static: dict[str, Any]) -> tuple[float, float]:
+    """(multiply-adds, elementwise passes) of one model-step."""
+    d, R, K = static["size"], static["rank"], static["pairs"]
+    own = OPERATIONS + 12.0 * d * K
+    if static["objective"] == "squared":
+        return 4.0 * d * K * (K + R), own
+    return 3.0 * d * d * K, SOFTMAX * d * d + own

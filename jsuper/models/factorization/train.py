@@ -1,0 +1,254 @@
+"""Training one factorization: `make_train(static) -> train(setting, key)`.
+
+Static values shape the program, `Setting` has one model's numbers, `State` is the loop's carry.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import struct
+from jax import Array
+from jax.custom_batching import sequential_vmap
+
+from jsuper.core.expecting import expect
+from jsuper.core.optimizer_names import split_optimizer
+from jsuper.core.status import NON_FINITE, OK
+from jsuper.models.factorization import model
+from jsuper.models.factorization.model import Params, Target
+from jsuper.models.factorization.spec import Sweep, recorded_steps
+from jsuper.training import keys, optimizers
+from jsuper.training.loop import Train, descend
+
+CURVES = ("loss_curve", "alignment", "norm_inside", "norm_outside", "singular_values")
+
+
+@dataclass(frozen=True)
+class Static:
+    """What changes the shapes or the program: the static fields of `Sweep`."""
+
+    rank: int = 1
+    pairs: int = 1
+    objective: str = "squared"
+    optimizer: str = "sgd"
+    size: int = 100
+    steps: int = 5000
+    dtype: str = "float32"
+    target: str = "orthonormal"
+    probabilities: str = "softmax"
+    init: str = "normal"
+    momentum: float = 0.0
+    records: int = 100
+    spacing: str = "even"
+
+    @property
+    def recorded(self) -> np.ndarray:
+        """The numbers of steps after which curves are recorded."""
+        return np.array(recorded_steps(dataclasses.asdict(self)), np.int32)
+
+
+@struct.dataclass
+class Setting:
+    """The numbers of one model, traced."""
+
+    learning_rate: Any
+    weight_decay: Any
+    init_scale: Any
+    strengths: Any  # (rank,)
+
+
+@struct.dataclass
+class State:
+    """The carry of training: what the next step needs, and what has been recorded."""
+
+    params: Params
+    opt_state: Any
+    target: Target
+    first_bad_step: Array  # -1 while every number is finite
+    curves: dict[str, Array]  # (..., recorded), NaN where not reached
+
+
+def make_static(
+    values: dict[str, Any], parts: Iterable[Sequence[dict[str, Any]]], batching: str = "vmapped"
+) -> Static:
+    """The static part of a group. How models are batched changes nothing in it."""
+    del parts, batching
+    own = {f.name for f in dataclasses.fields(Static)}
+    return Static(**{k: v for k, v in values.items() if k in own})
+
+
+def arrange(static: Static, settings: Sequence[dict[str, Any]]) -> tuple[int, ...]:
+    """The order in which a block trains settings: as they come."""
+    del static
+    return tuple(range(len(settings)))
+
+
+def branch_of(setting: dict[str, Any], at_once: bool) -> None:
+    """Nothing in a setting selects a branch of the program."""
+
+
+def make_setting(static: Static, point: dict[str, Any]) -> Setting:
+    """The traced numbers of a point, as NumPy arrays; fields left out have `Sweep`'s defaults."""
+    default = Sweep()
+    point = {name: default.values(name)[0] for name in default.names("setting")} | point
+    ratios = point["strength_ratio"] ** np.arange(static.rank)
+    if static.target == "mixture":  # its strengths are the weights of its parts
+        ratios = ratios / ratios.sum()
+    as_dtype = np.dtype(static.dtype).type
+    return Setting(
+        learning_rate=as_dtype(point["learning_rate"]),
+        weight_decay=as_dtype(point["weight_decay"]),
+        init_scale=as_dtype(point["init_scale"]),
+        strengths=(point["strength"] * ratios).astype(static.dtype),
+    )
+
+
+def make_train(static: Static, sequential: bool = False) -> Train:
+    """Build the training of one model.
+
+    Args:
+        static: shapes and program.
+        sequential: under `vmap`, run one model after another, all steps between two records at
+            once, so that a model's arrays stay in cache.
+
+    Returns:
+        A `Train`; call it with a setting and a key (`jsuper.seed_key(seed)`).
+
+    Raises:
+        TypeError: `static` is not a Static.
+    """
+    expect("static", static, Static, "a Static of this module", "make_train(Static(rank=4))")
+    stops = static.recorded
+
+    def steps(state: State, setting: Setting, start: Array, n: int | Array, end: Array) -> State:
+        state = record(static, state, start)
+
+        def body(i: Array, state: State) -> State:
+            return one_step(static, state, setting, start + i, start + i < end)
+
+        return jax.lax.fori_loop(0, n, body, state)
+
+    run = sequential_vmap(steps) if sequential else steps
+
+    def advance(
+        state: State, setting: Setting, key: Array, start: Array, n: int | Array, end: Any = None
+    ) -> State:
+        del key  # the start and the target are all that is drawn
+        return run(state, setting, start, n, jnp.int32(static.steps if end is None else end))
+
+    def finish(state: State, setting: Setting, key: Array) -> dict[str, Array]:
+        del key
+        return results(static, record(static, state, jnp.int32(static.steps)), setting)
+
+    return Train(make_init(static), advance, finish, static.steps, tuple(stops[:-1].tolist()))
+
+
+def make_init(static: Static) -> Callable[[Setting, Array], State]:
+    """Build init(setting, key) -> State: the seed's target and start, nothing recorded."""
+    R, K, d, T = static.rank, static.pairs, static.size, len(static.recorded)
+    probabilities = static.probabilities if static.objective == "cross_entropy" else None
+    shapes = ((), (R, K), (2,), (2,), (min(K, d),))
+
+    def init(setting: Setting, key: Array) -> State:
+        params = model.init_params(
+            keys.stream(key, keys.INIT), K, d, setting.init_scale, static.init, static.dtype
+        )
+        target = model.make_target(
+            keys.stream(key, keys.TARGET),
+            R,
+            d,
+            setting.strengths,
+            static.target,
+            probabilities,
+            static.dtype,
+        )
+        curves = {
+            name: jnp.full((*shape, T), jnp.nan, static.dtype)
+            for name, shape in zip(CURVES, shapes, strict=True)
+        }
+        opt_state = optimizer(static, setting).init(params)
+        return State(params, opt_state, target, jnp.int32(-1), curves)
+
+    return init
+
+
+def target_of(seed: int, static: Static | None = None, **point: float) -> Target:
+    """The target of a seed: U and V (R, d) with orthonormal rows, strengths (R,), log_p.
+
+    Args:
+        seed: of the sweep.
+        static: rank, size, target, ...; of the defaults where left out.
+        point: strength and strength_ratio, where they are not the defaults'.
+    """
+    static = Static() if static is None else static
+    state = make_init(static)(make_setting(static, point), keys.seed_key(seed))
+    return jax.tree.map(np.asarray, state.target)
+
+
+def optimizer(static: Static, setting: Setting) -> optax.GradientTransformation:
+    """The optimizer of one model."""
+    name, _ = split_optimizer(static.optimizer)
+    rate = learning_rate(static, setting)
+    return optimizers.REGISTRY[name](rate, setting.weight_decay, static.momentum)
+
+
+def learning_rate(static: Static, setting: Setting) -> Any:
+    """The optimizer's own learning rate, or the setting's."""
+    own_rate = split_optimizer(static.optimizer)[1]
+    return setting.learning_rate if own_rate is None else float(own_rate)
+
+
+def one_step(static: Static, state: State, setting: Setting, step: Array, active: Array) -> State:
+    """One optimizer step; a model that stops being finite is frozen before it, and says when."""
+    grads = model.gradient(state.params, state.target)
+    active = active & (state.first_bad_step < 0)
+    transformation = optimizer(static, setting)
+    params, opt_state, bad = descend(transformation, state.params, state.opt_state, grads, active)
+    first_bad = jnp.where(bad, step, state.first_bad_step)
+    return dataclasses.replace(state, params=params, opt_state=opt_state, first_bad_step=first_bad)
+
+
+def record(static: Static, state: State, step: Array) -> State:
+    """Write the curves' values where `step` is one of the recorded steps."""
+    here = (static.recorded == step) & (state.first_bad_step < 0)
+    params, target = state.params, state.target
+    sides = (model.norms(params.A, target.U), model.norms(params.B, target.V))
+    now = {
+        "loss_curve": model.loss(params, target),
+        "alignment": model.alignment(params, target),
+        "norm_inside": jnp.stack([inside for inside, _ in sides]),
+        "norm_outside": jnp.stack([outside for _, outside in sides]),
+        "singular_values": model.singular_values(params),
+    }
+    curves = {k: jnp.where(here, now[k][..., None], old) for k, old in state.curves.items()}
+    return dataclasses.replace(state, curves=curves)
+
+
+def results(static: Static, state: State, setting: Setting) -> dict[str, Array]:
+    """The result arrays; the loss of a model that is not finite at the end is NaN."""
+    loss = model.loss(state.params, state.target)
+    bad = (state.first_bad_step < 0) & ~jnp.isfinite(loss)
+    first_bad = jnp.where(bad, static.steps, state.first_bad_step)
+    fine = first_bad < 0
+    zero_loss = model.loss(jax.tree.map(jnp.zeros_like, state.params), state.target)
+    loss = jnp.where(fine, loss, jnp.nan)
+    time = learning_rate(static, setting) / (1 - static.momentum) * static.recorded
+    return {
+        "A": state.params.A,
+        "B": state.params.B,
+        "strengths": state.target.strengths,
+        "loss": loss,
+        "zero_loss": zero_loss,
+        "loss_over_zero": loss / zero_loss,
+        "time": jnp.asarray(time, static.dtype),
+        "status": jnp.where(fine, OK, NON_FINITE).astype(jnp.int8),
+        "first_bad_step": first_bad,
+        **state.curves,
+    }

@@ -1,0 +1,1 @@
+"""The activations: their names without jax, and their values and slopes."""

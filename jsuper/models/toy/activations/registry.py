@@ -1,0 +1,135 @@
+"""The activation functions of the toy model, x_hat = act(W^T h + b), by name.
+
+Each takes pre-activations `z` of shape (n_features, batch) and returns the same
+shape and dtype. Definitions and defaults are PyTorch's, derivatives at kinks
+included. NaN in gives NaN out, so that a diverged run stays visible.
+
+Two kinds are apart: random gates (`stochastic.py`), and the gates of a decoder
+with a second matrix, which take z of shape (2 n_features, batch), W^T h + b above
+V^T h + c, and return (n_features, batch).
+
+To add a member: one function in `elementwise.py` or `normalised.py`, its name in `names.py` and in
+`REGISTRY`, its values in `tests/data/activations.json`.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from jsuper.models.toy.activations import elementwise, normalised, stochastic
+from jsuper.models.toy.activations.names import PARAMETERS, STOCHASTIC, parse_activation
+
+REGISTRY: dict[str, Callable[..., Array]] = {
+    "relu": elementwise.relu,
+    "leaky_relu": elementwise.leaky_relu,
+    "selu": elementwise.selu,
+    "celu": elementwise.celu,
+    "gelu": elementwise.gelu,
+    "sigmoid": elementwise.sigmoid,
+    "hardsigmoid": elementwise.hardsigmoid,
+    "silu": elementwise.silu,
+    "hardswish": elementwise.hardswish,
+    "mish": elementwise.mish,
+    "softplus": elementwise.softplus,
+    "tanh": elementwise.tanh,
+    "hardtanh": elementwise.hardtanh,
+    "elu": elementwise.elu,
+    "hardshrink": elementwise.hardshrink,
+    "softmax": normalised.softmax,
+    "solu": normalised.solu,
+    "log_softmax": normalised.log_softmax,
+    "log_sigmoid": elementwise.log_sigmoid,
+    "exp": elementwise.exp,
+    "exp_linear": elementwise.exp_linear,
+    "tanhshrink": elementwise.tanhshrink,
+    "relu6": elementwise.relu6,
+    "relu_squared": elementwise.relu_squared,
+    "softshrink": elementwise.softshrink,
+    "softsign": elementwise.softsign,
+    "softmin": normalised.softmin,
+    "identity": elementwise.identity,
+    "gelu_tanh": elementwise.gelu_tanh,
+    "swish": elementwise.swish,
+    "softmax_batch": normalised.softmax_batch,
+    "softmin_batch": normalised.softmin_batch,
+    "log_softmax_batch": normalised.log_softmax_batch,
+    "solu_batch": normalised.solu_batch,
+}
+
+# x_hat = gate(W^T h + b) * (V^T h + c). Dauphin et al. 2017; Shazeer 2020, equations 3 and 5.
+GATES: dict[str, Callable[..., Array]] = {
+    "glu": elementwise.sigmoid,
+    "reglu": elementwise.relu,
+    "geglu": elementwise.gelu,
+    "swiglu": elementwise.silu,
+    "bilinear": elementwise.identity,
+}
+
+
+def resolve(activation: str | Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """The function of an activation.
+
+    Args:
+        activation: a name, with a parameter or without (`relu`, `elu(0.25)`), or
+            a function from (n_features, batch) to the same shape, returned as is.
+
+    Returns:
+        The function of z alone, one object per member and parameter; of a random
+        gate the mean.
+
+    Raises:
+        ValueError: the name or its parameter is not known; see `names.py`.
+    """
+    if callable(activation):
+        return activation
+    if not isinstance(activation, str):
+        raise ValueError(f"activation={activation!r} is neither a name nor a function; try 'relu'")
+    return _bind(*parse_activation(activation))
+
+
+def in_training(activation: str | Callable[[Array], Array]) -> Callable[[Array, Any], Array]:
+    """The function of z and uniform draws u, of the same shape: a draw of a random gate.
+
+    Of any other activation u is not used, and may be None.
+    """
+    if isinstance(activation, str):
+        name, parameters = parse_activation(activation)
+        if name in STOCHASTIC:
+            return _with(stochastic.REGISTRY[name].draw, name, parameters)
+    function = resolve(activation)
+    return lambda z, u: function(z)
+
+
+def is_stochastic(activation: str | Callable[[Array], Array]) -> bool:
+    """Whether its output in training is random."""
+    return isinstance(activation, str) and parse_activation(activation)[0] in STOCHASTIC
+
+
+def is_gated(activation: str | Callable[[Array], Array]) -> bool:
+    """Whether its decoder has a second matrix."""
+    return isinstance(activation, str) and activation in GATES
+
+
+@functools.cache
+def _bind(name: str, parameters: tuple[float, ...]) -> Callable[[Array], Array]:
+    """The member `name` with its parameter bound, if it has one."""
+    if name in GATES:
+        return functools.partial(_gated, GATES[name])
+    if name in STOCHASTIC:
+        return _with(stochastic.REGISTRY[name].mean, name, parameters)
+    return _with(REGISTRY[name], name, parameters)
+
+
+def _with(function: Callable, name: str, parameters: tuple[float, ...]) -> Callable[..., Array]:
+    if not parameters:
+        return function
+    return functools.partial(function, **{PARAMETERS[name][0]: parameters[0]})
+
+
+def _gated(gate: Callable[[Array], Array], z: Array) -> Array:
+    """gate(z) * v, of both in one array, z above v."""
+    z, v = jnp.split(z, 2)
+    return gate(z) * v

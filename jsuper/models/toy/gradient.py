@@ -1,0 +1,151 @@
+"""Loss and gradient of one model on one batch; columns without an active feature cost nothing.
+
+The columns of a batch are put in an order where, for every density, those with an active feature
+are a prefix, once per seed and step. A narrow batch is that prefix and one zero column, weighted by
+how many there are: the same loss, the same gradient, less work.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jsuper.models.toy import model
+from jsuper.models.toy.activations.registry import in_training
+from jsuper.models.toy.config import Setting, Static, needs_whole_batch
+from jsuper.models.toy.draws import Columns, Draws, threshold
+from jsuper.models.toy.inputs.features import features
+from jsuper.models.toy.model import Params
+
+
+def error_of(activation: str | Callable, repeats: int = 1) -> Callable[..., Array]:
+    """error(z, x, importance, gate): the loss, given z; the last column counts `repeats` times.
+
+    `gate` are the uniform draws of random activations, (n_features, width), or None.
+    """
+    function = in_training(activation)
+
+    def error(z: Array, x: Array, importance: Array, gate: Array | None) -> Array:
+        return model.weighted_error(function(z, gate), x, importance, repeats)
+
+    return error
+
+
+def columns_of(static: Static, draws: Draws, width: int) -> Columns:
+    """The draws of a batch of `width` columns."""
+    if draws.narrow is None or width == static.batch_size:
+        return draws.whole
+    return jax.tree.map(lambda a: a[:, :width], draws.narrow)
+
+
+def batch_of(static: Static, setting: Setting, columns: Columns) -> tuple[Array, Array | None]:
+    """The batch and the dropout mask that draws mean for one setting."""
+    x = features(columns.u, setting.density, static.dtype, columns.support)
+    if columns.dropout is None:
+        return x, None
+    return x, model.dropout_mask(columns.dropout, setting.dropout)
+
+
+def make_batch_loss(static: Static) -> Callable[[Params, Setting, Draws], Array]:
+    """loss(params, setting, draws) of one model on one whole batch: the plain definition."""
+    branches = [error_of(a) for a in static.activations]
+
+    def batch_loss(params: Params, setting: Setting, draws: Draws) -> Array:
+        x, mask = batch_of(static, setting, draws.whole)
+        z = model.preactivation(params, x, mask)
+        gate = draws.whole.gate
+        return jax.lax.switch(setting.activation, branches, z, x, setting.importance, gate)
+
+    return batch_loss
+
+
+def make_gradient(
+    static: Static, per_model: Callable = lambda f: f
+) -> Callable[[Params, Setting, Draws], Params]:
+    """The gradient of `make_batch_loss`, on the narrowest batch that holds the active columns.
+
+    Args:
+        static: shapes and program.
+        per_model: wraps the heavy part, e.g. `sequential_vmap`; the rest stays batched under vmap.
+    """
+    widths = (*static.widths, static.batch_size)
+    at_width = [gradient_at(static, width) for width in widths]
+    whole_only = np.array([needs_whole_batch(a, static.n_features) for a in static.activations])
+    heavy = per_model(lambda index, *args: jax.lax.switch(index, at_width, *args))
+
+    def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
+        index = jnp.int32(len(static.widths))
+        if draws.smallest is not None:
+            narrow = narrowest(static, draws.smallest, setting.density)
+            index = jnp.where(jnp.array(whole_only)[setting.activation], index, narrow)
+        writes, decoder = model.written(params), model.decoder(params).T
+        parts = heavy(index, params.W, writes, decoder, setting, draws)
+        return model.gradient_of(*parts, tied=params.W_dec is None)
+
+    return gradient
+
+
+def narrowest(static: Static, smallest: Array, density: Array) -> Array:
+    """Index into (*widths, batch_size) of the narrowest batch that holds all active columns."""
+    active = jnp.sum(smallest < threshold(static, density))
+    # a narrow batch ends with a zero column, so it is wider than its active ones
+    return jnp.sum(active >= np.array(static.widths), dtype=jnp.int32)
+
+
+def gradient_at(static: Static, width: int) -> Callable[..., tuple[Array, Array]]:
+    """The gradient from the first `width` columns, the last of which stands for all the rest.
+
+    With h1 = [h; 1] the bias is one more weight, z = decoder h1 with decoder = [Wᵀ b], and takes no
+    pass of its own. A gated decoder is [Wᵀ b; Vᵀ c], and all else is the same: z is then z and v.
+    An untied one is [W_decᵀ b].
+    The switch over activations is around ∂L/∂z alone: the matrix products are compiled once, and no
+    branch's residuals are kept.
+
+    Returns:
+        A function of (W, writes, decoder, setting, draws), `writes` being the decoder without its
+        bias, transposed, that returns the two parts of the gradient: (writes ∂L/∂z) xᵀ, what goes
+        through h, (n_hidden, n_features), and h1 (∂L/∂z)ᵀ, what the decoder does at the output,
+        (n_hidden + 1, n_features or twice that).
+    """
+    repeats = static.batch_size - width + 1
+    branches = [jax.grad(error_of(a, repeats)) for a in static.activations]
+    product, over_batch = products(static.fused)
+
+    def gradient(
+        W: Array, writes: Array, decoder: Array, setting: Setting, draws: Draws
+    ) -> tuple[Array, Array]:
+        columns = columns_of(static, draws, width)
+        x, mask = batch_of(static, setting, columns)
+        h = product(W, x)
+        h = h if mask is None else h * mask
+        h1 = jnp.pad(h, ((0, 1), (0, 0)), constant_values=1)
+        z = product(decoder, h1)
+        dz = jax.lax.switch(setting.activation, branches, z, x, setting.importance, columns.gate)
+        dh = product(writes, dz)
+        dh = dh if mask is None else dh * mask
+        return over_batch(dh, x), over_batch(h1, dz)
+
+    return gradient
+
+
+def products(
+    fused: bool,
+) -> tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]:
+    """The functions A B and A Bᵀ of two matrices, in full precision.
+
+    Args:
+        fused: as multiplications and sums, which XLA fuses on a GPU with what comes before and
+            after; a library's product of such small matrices goes through the device's memory.
+    """
+    if fused:
+        return (
+            lambda a, b: jnp.sum(a[:, :, None] * b[None], axis=1),
+            lambda a, b: jnp.sum(a[:, None] * b[None], axis=2),
+        )
+    product = functools.partial(jnp.matmul, precision="highest")
+    return product, lambda a, b: product(a, b.T)

@@ -1,0 +1,1 @@
+"""The sparse features of a batch."""

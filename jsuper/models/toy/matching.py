@@ -1,0 +1,133 @@
+"""Whether a sweep's functions are those that a run folder was trained with.
+
+A folder calls a function by a label, name@digest, and its manifest says what the function computed:
+the hash of its steps, and values and slopes at fixed points. Within one version of JAX the hashes
+decide. Jaxprs differ between versions, so there values and slopes have to agree. A folder that says
+neither, because it is older or its manifest is lost, is asked for a model: the function has to
+reproduce the first part of its training and its final loss.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jsuper.core.existing import Existing
+from jsuper.core.grid import Chunk
+from jsuper.core.status import OK
+from jsuper.core.sweep import SpecError
+from jsuper.models.toy.config import make_setting, make_static
+from jsuper.models.toy.functions import TOLERANCE, Traced, in_dtype, same_at_probes
+from jsuper.models.toy.spec import Sweep, recorded_steps
+from jsuper.models.toy.train import make_train
+from jsuper.training import keys
+
+SAME_CURVE = 1e-4  # of the loss: sums in another order, over some hundred steps
+SAME_LOSS = 1e-3
+
+
+def matched(sweep: Sweep, existing: Existing) -> Sweep:
+    """The sweep with its traced functions under the labels that the folder has for them.
+
+    Raises:
+        SpecError: the folder has another function of one of the names.
+    """
+    activations = tuple(
+        _labelled(a, existing) if isinstance(a, Traced) else a for a in sweep.values("activation")
+    )
+    return dataclasses.replace(sweep, activation=activations)
+
+
+def _labelled(function: Traced, existing: Existing) -> Traced:
+    name = function.__name__
+    for label in existing.sweep["activation"]:
+        if label != name and label.partition("@")[0] == name:
+            mine = function.labelled(label)
+            if label != function.label and not is_same(mine, existing):
+                raise SpecError(
+                    f"out={existing.folder!r} has models of another function {name!r}, which "
+                    "computes something else; give this one another name, or another --out"
+                )
+            return mine
+    return function
+
+
+def is_same(function: Traced, existing: Existing) -> bool:
+    """Whether a function computes what the folder's function of its label does."""
+    record = existing.functions.get(function.label)
+    try:
+        identities, probes = record["identities"], record["probes"]  # type: ignore[index]
+        common = function.identities.keys() & identities.keys()
+        if common and all(identities[k] == function.identities[k] for k in common):
+            return True
+        if common and record["jax"] == jax.__version__:  # type: ignore[index]
+            return False
+        if probed := function.probes.keys() & probes.keys():
+            return all(same_at_probes(function.probes[k], probes[k]) for k in probed)
+    except (TypeError, KeyError, ValueError, AttributeError):
+        pass  # a manifest without it, or with a damaged one
+    return all(_reproduces(function, *found) for found in _trained(function, existing))
+
+
+def _trained(
+    function: Traced, existing: Existing
+) -> Iterator[tuple[Chunk, dict[str, Any], int, dict[str, np.ndarray]]]:
+    """A finished model of the function for each number of features, with its results."""
+    seen = set()
+    for chunk in existing.chunks:
+        size = chunk.static["n_features"]
+        rows = [i for i, s in enumerate(chunk.settings) if s["activation"] == function.label]
+        if not rows or size in seen:
+            continue
+        arrays = existing.read(chunk)
+        fine = [] if arrays is None else np.argwhere(arrays["status"][rows] == OK)
+        if arrays is not None and len(fine):
+            row, column = rows[fine[0][0]], fine[0][1]
+            seen.add(size)
+            yield (
+                chunk,
+                chunk.settings[row],
+                chunk.seeds[column],
+                {k: v[row, column] for k, v in arrays.items()},
+            )
+
+
+def _reproduces(
+    function: Traced, chunk: Chunk, setting: dict[str, Any], seed: int, found: dict[str, np.ndarray]
+) -> bool:
+    """Whether training with the function begins as a stored model's did, and ends at its loss."""
+    identity = Sweep.identity(chunk.static | setting)
+    point = setting | {"activation": function}
+    static = make_static(chunk.static | {"check_fit": False}, [[point]], "reference")
+    train = make_train(static)
+    second = [*recorded_steps(static.steps, static.records), static.steps][1]
+    with in_dtype(static.dtype):
+        key = keys.seed_key(seed)
+        if chunk.static["unpaired"]:
+            key = keys.unpaired_key(seed, identity)
+        numbers = make_setting(static, point)
+        state = jax.jit(train.init)(numbers, key)
+        advance = jax.jit(train.advance)
+        for start, end in itertools.pairwise((*train.stops, static.steps)):
+            if start < second:
+                n = jnp.int32(end - start)
+                state = advance(state, numbers, key, jnp.int32(start), n)
+        curve = np.asarray(advance(state, numbers, key, jnp.int32(second), jnp.int32(0)).loss_curve)
+        finish = jax.jit(train.finish)
+        stored = {k: jnp.asarray(found[k]) for k in ("W", "b", "W_dec") if k in found}
+        last = dataclasses.replace(state, params=state.params._replace(**stored))
+        losses = [finish(last, numbers, key)["loss"]]
+        if second == static.steps:  # a curve of one point says nothing of the slopes
+            losses.append(finish(state, numbers, key)["loss"])
+    known = np.isfinite(found["loss_curve"][:2]) & np.isfinite(curve[:2])
+    return bool(
+        known[0]
+        and np.allclose(curve[:2][known], found["loss_curve"][:2][known], SAME_CURVE, TOLERANCE)
+        and np.allclose(losses, found["loss"], SAME_LOSS)
+    )

@@ -1,0 +1,242 @@
+"""One toy model of superposition: parameters, forward pass, loss. No axis over models anywhere.
+
+    h = W x,   z = Wᵀ h + b,   x̂ = act(z)
+
+W is (n_hidden, n_features) and its column W_i is the embedding of feature i; batches are
+(n_features, batch). Source: Elhage et al., "Toy Models of Superposition" (2022).
+
+A gated decoder has a second matrix and bias of the same shapes, x̂ = gate(Wᵀ h + b) ⊙ (Vᵀ h + c)
+(Shazeer 2020). Its two pre-activations are one array, z above v. An untied model has another matrix
+in the place of Wᵀ, z = W_decᵀ h + b.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jsuper.core.expecting import expect_array
+from jsuper.models.toy.activations.registry import GATES, is_gated, resolve
+from jsuper.training import keys
+from jsuper.training.jax_config import shielded
+
+Activation = Callable[[Array], Array]
+GATED, GATED_BIAS, BIAS, DECODER = 1, 2, 3, 4  # folded into the key of the initial W
+
+
+class Params(NamedTuple):
+    """W (n_hidden, n_features) and b (n_features,); V and c likewise, of a gated decoder.
+
+    W_dec, of W's shape, is the decoder's own matrix; None where the weights are tied.
+    """
+
+    W: Array
+    b: Array
+    V: Any = None
+    c: Any = None
+    W_dec: Any = None
+
+
+def init_params(
+    key: Array,
+    n_hidden: int,
+    n_features: int,
+    std: float,
+    dtype: str,
+    gated: bool = False,
+    *,
+    tied: bool = True,
+    bias_std: float = 0.0,
+) -> Params:
+    """W, V, W_dec ~ N(0, std²), b, c ~ N(0, bias_std²), drawn in float32.
+
+    Each has a key of its own: W is the same with a gate and without, tied and untied.
+    """
+
+    def normal(stream: int | None, scale: float, *shape: int) -> Array:
+        own = key if stream is None else jax.random.fold_in(key, stream)
+        return (scale * keys.normal(own, shape)).astype(dtype) if scale else jnp.zeros(shape, dtype)
+
+    sizes = (n_hidden, n_features)
+    params = Params(W=normal(None, std, *sizes), b=normal(BIAS, bias_std, n_features))
+    if gated:
+        params = params._replace(
+            V=normal(GATED, std, *sizes), c=normal(GATED_BIAS, bias_std, n_features)
+        )
+    return params if tied else params._replace(W_dec=normal(DECODER, std, *sizes))
+
+
+def init_std(init: str, n_features: int, n_hidden: int, scale: float, instances: int) -> float:
+    """Standard deviation of the initial weights.
+
+    xavier: √(2/(n + m)); normal: `scale`; notebook: √(2/(m (n + instances))), which is what
+    PyTorch's xavier_normal_ gives on the notebook's (instances, n, m) tensor.
+    """
+    if init == "xavier":
+        return (2 / (n_features + n_hidden)) ** 0.5
+    if init == "notebook":
+        return (2 / (n_hidden * (n_features + instances))) ** 0.5
+    return scale
+
+
+def preactivation(params: Params, x: Array, mask: Array | None = None) -> Array:
+    """z = Wᵀ (mask · W x) + b, (n_features, batch), in full precision on every device.
+
+    With a gated decoder (2 n_features, batch): v = Vᵀ (mask · W x) + c below z.
+
+    Args:
+        params: the model.
+        x: features, (n_features, batch).
+        mask: factor of every hidden unit, (n_hidden, batch), as dropout makes it; None is 1.
+    """
+    h = jnp.matmul(params.W, x, precision="highest")
+    if mask is not None:
+        h = h * mask
+    z = jnp.matmul(output_matrix(params).T, h, precision="highest") + params.b[:, None]
+    if params.V is None:
+        return z
+    v = jnp.matmul(params.V.T, h, precision="highest") + params.c[:, None]
+    return jnp.concatenate([z, v])
+
+
+def output_matrix(params: Params) -> Array:
+    """W_dec, or W where the weights are tied: column i is what feature i reads from h."""
+    return params.W if params.W_dec is None else params.W_dec
+
+
+def written(params: Params) -> Array:
+    """`decoder` without the biases: (..., n_hidden, n or 2 n features)."""
+    first = output_matrix(params)
+    return first if params.V is None else jnp.concatenate([first, params.V], axis=-1)
+
+
+def decoder(params: Params) -> Array:
+    """What maps [h; 1] to the pre-activations, transposed: (..., n_hidden + 1, n or 2 n features).
+
+    Row k is what hidden unit k writes, the last row the bias.
+    """
+    first = jnp.concatenate([output_matrix(params), params.b[..., None, :]], axis=-2)
+    if params.V is None:
+        return first
+    second = jnp.concatenate([params.V, params.c[..., None, :]], axis=-2)
+    return jnp.concatenate([first, second], axis=-1)
+
+
+def gradient_of(through_h: Array, at_output: Array, tied: bool) -> Params:
+    """The gradient of a model from its parts: at W through h, and at `decoder`."""
+    parts = from_decoder(at_output, through_h.shape[-1])
+    if tied:
+        return parts._replace(W=through_h + parts.W)
+    return parts._replace(W=through_h, W_dec=parts.W)
+
+
+def from_decoder(written: Array, n_features: int) -> Params:
+    """`decoder` of a tied model undone."""
+    W, b = written[..., :-1, :n_features], written[..., -1, :n_features]
+    if written.shape[-1] == n_features:
+        return Params(W, b)
+    return Params(W, b, written[..., :-1, n_features:], written[..., -1, n_features:])
+
+
+def dropout_mask(u: Array, rate: Array) -> Array:
+    """Inverted dropout: 0 where u < rate, else 1/(1 - rate); u uniform, (n_hidden, batch)."""
+    return jnp.where(u < rate.astype(u.dtype), 0, 1 / (1 - rate))
+
+
+@shielded()
+def forward(
+    W: Array,
+    b: Array,
+    activation: str | Activation,
+    x: Array,
+    V: Array | None = None,
+    c: Array | None = None,
+    W_dec: Array | None = None,
+) -> Array:
+    """x̂ = act(Wᵀ W x + b) of any stored model; with V and c, gate(Wᵀ h + b) ⊙ (Vᵀ h + c).
+
+    With W_dec the weights are untied, x̂ = act(W_decᵀ W x + b).
+
+    Args:
+        W: weights, (n_hidden, n_features).
+        b: output bias, (n_features,).
+        activation: a registered name (`elu(0.25)` too) or a function of z (n_features, batch).
+        x: features, (n_features, batch), or (n_features,) for a single sample.
+        V, c: of a gated decoder (`geglu`), shaped as W and b; None for other activations.
+        W_dec: of an untied model, shaped as W; None for a tied one.
+
+    Returns:
+        x̂, the shape of x.
+
+    Raises:
+        TypeError: W, b or x is not an array.
+        ValueError: the activation is not known, the shapes do not fit, or V and c are missing.
+    """
+    for name, given in (("W", W), ("b", b), ("x", x)):
+        expect_array(name, given, "jsuper.forward(one.W.values, one.b.values, 'relu', x)")
+    W, b, x = jnp.asarray(W), jnp.asarray(b), jnp.asarray(x)
+    check_gate(activation, W, b, V, c)
+    check_decoder(W, W_dec)
+    if W.ndim != 2 or b.shape != W.shape[1:] or x.ndim not in (1, 2) or x.shape[:1] != b.shape:
+        turned = x.ndim == 2 and x.shape[1:] == b.shape == W.shape[1:]
+        raise ValueError(
+            f"W {W.shape}, b {b.shape} and x {x.shape} do not fit; they are (n_hidden, n_features),"
+            " (n_features,) and (n_features, batch) or (n_features,), of one model"
+            + ("; x has a sample in each row: give x.T" if turned else "")
+        )
+    columns = x[:, None] if x.ndim == 1 else x
+    params = Params(W, b, *(None if a is None else jnp.asarray(a) for a in (V, c, W_dec)))
+    return resolve(activation)(preactivation(params, columns)).reshape(x.shape)
+
+
+def check_gate(activation: str | Activation, W: Any, b: Any, V: Any, c: Any) -> None:
+    """V and c are there, shaped as W and b, where the activation is a gate, and nowhere else.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if not is_gated(activation):
+        if V is not None or c is not None:
+            raise ValueError(
+                f"V and c are given but {activation!r} is no gate; leave them out, or take one of "
+                f"{', '.join(GATES)}"
+            )
+    elif np.shape(V) != np.shape(W) or np.shape(c) != np.shape(b):
+        raise ValueError(
+            f"activation={activation!r} is a gate: it needs V and c, shaped as W {np.shape(W)} and "
+            f"b {np.shape(b)}; they are {np.shape(V)} and {np.shape(c)}"
+        )
+
+
+def check_decoder(W: Any, W_dec: Any) -> None:
+    """W_dec has W's shape, where it is given.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if W_dec is not None and np.shape(W_dec) != np.shape(W):
+        raise ValueError(
+            f"W_dec has shape {np.shape(W_dec)} but W {np.shape(W)}; both are (n_hidden, "
+            "n_features), and tied weights need no W_dec"
+        )
+
+
+def weighted_error(x_hat: Array, x: Array, importance: Array, repeats: int = 1) -> Array:
+    """mean over batch and features of I_i (x_i - x̂_i)²: the notebook's loss of one instance.
+
+    Args:
+        x_hat, x: (n_features, batch).
+        importance: (n_features,).
+        repeats: how many columns of the batch the last column stands for.
+    """
+    error = importance[:, None] * (x_hat - x) ** 2
+    if repeats == 1:
+        return jnp.mean(error)
+    columns = x.shape[1]
+    weights = jnp.where(jnp.arange(columns) == columns - 1, repeats, 1).astype(error.dtype)
+    return jnp.sum(weights * error) / (x.shape[0] * (columns - 1 + repeats))

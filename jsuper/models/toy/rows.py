@@ -1,0 +1,168 @@
+"""The gradient of a step, of one model or of a whole block: models share draws, batch and products.
+
+The models of a row have one density, so their batch is the same: h = W x is one product for all of
+them, and so is (W ∂L/∂z) xᵀ. Each activation stands in its own slots, known when the program is
+compiled, so that nothing is selected and no branch runs in vain. Models go through in *teams* whose
+arrays stay in a core's cache.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.custom_batching import custom_vmap, sequential_vmap
+
+from jsuper.models.toy import model
+from jsuper.models.toy.config import Setting, Static
+from jsuper.models.toy.draws import Draws, make_draws
+from jsuper.models.toy.gradient import columns_of, error_of, make_gradient, narrowest
+from jsuper.models.toy.inputs.features import features
+from jsuper.models.toy.model import Params
+
+TEAM = 6  # models that go through together: of more z leaves the cache, fewer make small products
+
+Gradient = Callable[[Params, Setting, Draws], Params]
+StepGradient = Callable[[Params, Setting, Array, Array], Params]
+
+
+def step_gradient(static: Static, sequential: bool) -> StepGradient:
+    """Build gradient(params, setting, key, step) of one model, on the batch of a seed's step.
+
+    Args:
+        static: shapes and program.
+        sequential: under vmap over settings and seeds, one seed after another: its draws are made
+            once for all of its models, and are still in cache when those are trained, row by row
+            or one after another. A model whose key is its own is trained by itself.
+    """
+
+    def of_model(gradient: Gradient) -> StepGradient:
+        def of_step(params: Params, setting: Setting, key: Array, step: Array) -> Params:
+            return gradient(params, setting, make_draws(static, key, step, setting.density))
+
+        return of_step
+
+    if not sequential:
+        return of_model(make_gradient(static))
+    of_settings = jax.vmap(make_gradient(static, sequential_vmap), (0, 0, None))
+    of_rows = gradient_of_rows(static) if static.slots else of_settings
+    one_by_one, row_by_row = (sequential_vmap(of_model(g)) for g in (of_settings, of_rows))
+    by_itself = sequential_vmap(of_model(make_gradient(static)))
+    whole_batches = dataclasses.replace(static, widths=())  # quicker to trace, and rarely run
+    of_one = custom_vmap(of_model(make_gradient(whole_batches)))
+
+    @of_one.def_vmap
+    def of_block(axis_size, in_batched, params, setting, key, step):  # noqa: ANN001, ANN202 - jax's
+        def whole(value: Array, batched: bool) -> Array:
+            return value if batched else jnp.broadcast_to(value, (axis_size, *value.shape))
+
+        params, setting = jax.tree.map(whole, (params, setting), tuple(in_batched[:2]))
+        if in_batched[2]:
+            gradients = jax.vmap(by_itself, (0, 0, 0, None))(params, setting, key, step)
+        elif axis_size == static.rows * len(static.slots):
+            gradients = row_by_row(params, setting, key, step)
+        else:
+            gradients = one_by_one(params, setting, key, step)
+        return gradients, jax.tree.map(lambda _: True, gradients)
+
+    return of_one
+
+
+def gradient_of_rows(static: Static) -> Gradient:
+    """The gradients of all models of a seed, with a leading axis of rows x slots, row by row."""
+    widths = (*static.widths, static.batch_size)
+    at_width = [row_gradient_at(static, width) for width in widths]
+    shape = (static.rows, len(static.slots))
+
+    def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
+        def of_row(row: tuple[Params, Setting]) -> Params:
+            if draws.smallest is None:
+                return at_width[-1](*row, draws)
+            index = narrowest(static, draws.smallest, row[1].density[0])
+            return jax.lax.switch(index, at_width, *row, draws)
+
+        rows = jax.tree.map(lambda a: a.reshape(*shape, *a.shape[1:]), (params, setting))
+        return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), jax.lax.map(of_row, rows))
+
+    return gradient
+
+
+def row_gradient_at(static: Static, width: int) -> Gradient:
+    """The gradients of a row's models from the first `width` columns of their batch.
+
+    The same products as those of one model (see `gradient.gradient_at`), with an axis of models in
+    front: W (models, n_hidden, n_features), z (models, n_features, width).
+    """
+    repeats = static.batch_size - width + 1
+    product = functools.partial(jnp.matmul, precision="highest")
+    teams = [slice(i, i + TEAM) for i in range(0, len(static.slots), TEAM)]
+
+    def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
+        W, decoder = params.W, transposed(model.decoder(params))
+        writes = model.written(params)
+        columns = columns_of(static, draws, width)
+        x = features(columns.u, setting.density[0], static.dtype, columns.support)
+        mask = jnp.ones((), static.dtype)
+        if columns.dropout is not None:
+            masks = jax.vmap(model.dropout_mask, (None, 0))
+            mask = masks(columns.dropout, setting.dropout)
+        h = product(W.reshape(-1, static.n_features), x).reshape(*W.shape[:2], width) * mask
+        h1 = jnp.pad(h, ((0, 0), (0, 1), (0, 0)), constant_values=1)
+        through_h, at_output = [], []
+        for team in teams:
+            z = product(decoder[team], h1[team])
+            slopes = slopes_of(static, static.slots[team], repeats)
+            dz = slopes(z, x, setting.importance[team], columns.gate)
+            through_h.append(product(writes[team], dz))
+            at_output.append(product(h1[team], dz.swapaxes(1, 2)))
+        dh = jnp.concatenate(through_h) * mask
+        at_hidden = product(dh.reshape(-1, width), x.T).reshape(W.shape)
+        tied = params.W_dec is None
+        return model.gradient_of(at_hidden, jnp.concatenate(at_output), tied)
+
+    return gradient
+
+
+def transposed(decoders: Array) -> Array:
+    """Matrices (models, a, b) as (models, b, a), in memory.
+
+    A transposition inside the product would keep it from XLA's fast kernels on a CPU.
+    """
+    return jax.lax.optimization_barrier(decoders.swapaxes(1, 2))
+
+
+def slopes_of(static: Static, slots: tuple[int, ...], repeats: int) -> Callable[..., Array]:
+    """∂L/∂z of the models in `slots`: a function of z (models, n, width), x, importance, gate."""
+
+    def slopes(z: Array, x: Array, importance: Array, gate: Array | None) -> Array:
+        parts = []
+        for activation, first, count in runs_of(slots):
+            slope = jax.grad(error_of(static.activations[activation], repeats))
+            if count == 1:  # XLA's code for a leading axis of 1 is half as fast
+                parts.append(slope(z[first], x, importance[first], gate)[None])
+            else:
+                mine = slice(first, first + count)
+                slope_of_all = jax.vmap(slope, (0, None, 0, None))
+                parts.append(slope_of_all(z[mine], x, importance[mine], gate))
+        return jnp.concatenate(parts)
+
+    return slopes
+
+
+def runs_of(slots: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """(activation, first slot, number) of the neighbours that have one activation.
+
+    At most half a team: XLA (jax 0.10) writes slower code for a loop over a whole array, by half
+    for some activations, than for one over its slice.
+    """
+    runs, first = [], 0
+    for activation, run in itertools.groupby(slots):
+        end = first + len(list(run))
+        runs += [(activation, i, min(TEAM // 2, end - i)) for i in range(first, end, TEAM // 2)]
+        first = end
+    return runs

@@ -1,0 +1,242 @@
+"""Training one toy model: `make_train(static) -> train(setting, key)`, one loop over steps.
+
+Three kinds of value: `Static` (shapes and program, hashable), `Setting` (numbers of one model,
+traced) and `State` (the loop's carry). Nothing here has an axis over models: use `jax.vmap`, or let
+the engine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import struct
+from jax import Array
+from jax.custom_batching import sequential_vmap
+
+from jsuper.core.expecting import expect
+from jsuper.core.optimizer_names import split_optimizer
+from jsuper.core.status import NON_FINITE, OK
+from jsuper.models.toy import model
+from jsuper.models.toy.config import Setting, Static, arrange, branch_of, make_setting, make_static
+from jsuper.models.toy.draws import make_draws
+from jsuper.models.toy.evaluation import make_evaluate
+from jsuper.models.toy.gradient import make_batch_loss
+from jsuper.models.toy.inputs.features import constant_loss
+from jsuper.models.toy.model import Params
+from jsuper.models.toy.rows import step_gradient
+from jsuper.models.toy.spec import WATCHED, earlier_step, recorded_steps
+from jsuper.models.toy.watch import make_watch, push
+from jsuper.training import keys, optimizers
+from jsuper.training.loop import Train, descend
+
+__all__ = [
+    "Setting",
+    "State",
+    "Static",
+    "Train",
+    "arrange",
+    "branch_of",
+    "make_setting",
+    "make_static",
+    "make_train",
+]
+
+
+@struct.dataclass
+class State:
+    """The carry of training: what the next step needs, and what has been recorded."""
+
+    params: Params
+    opt_state: Any
+    first_bad_step: Array  # -1 while every number is finite
+    loss_curve: Array  # (records,), NaN where not reached
+    watched: Array  # (len(WATCHED), records), or (0, records) where nothing is watched
+    W_snapshots: Array  # (snapshots, n_hidden, n_features)
+    earlier: Params | None  # the weights after `earlier_step`; None where they are not compared
+
+
+def make_train(static: Static, sequential: bool = False) -> Train:
+    """Build the training of one model.
+
+    Args:
+        static: shapes and program.
+        sequential: under `vmap`, run the heavy part of a step one model after another, or one row
+            of models after another where `static` has rows, instead of batched; `lax.switch` then
+            executes one activation, and the arrays of a model or a team stay in cache.
+
+    Returns:
+        A `Train`; call it with a setting and a key (`jsuper.seed_key(seed)`).
+
+    Raises:
+        TypeError: `static` is not a Static.
+    """
+    example = "jsuper.make_train(Static(activations=('relu',), n_features=5, n_hidden=2))"
+    expect("static", static, Static, "a jsuper.models.toy.train.Static", example)
+    per_model = sequential_vmap if sequential else lambda f: f
+    gradient = step_gradient(static, sequential)
+    record = make_record(static, per_model)
+
+    def advance(
+        state: State, setting: Setting, key: Array, start: Array, n: int | Array, end: Any = None
+    ) -> State:
+        end = static.steps if end is None else end
+        state = dataclasses.replace(state, params=push(static, state.params, setting, start))
+        state = record(state, setting, key, start)
+
+        def body(i: Array, state: State) -> State:
+            step = start + i
+            grads = gradient(state.params, setting, key, step)
+            return apply_gradient(static, state, setting, grads, step, step < end)
+
+        earlier = state.earlier  # kept out of the loop, whose program is then the same without it
+        state = jax.lax.fori_loop(0, n, body, dataclasses.replace(state, earlier=None))
+        return dataclasses.replace(state, earlier=earlier)
+
+    snapshots = (s for s in static.snapshots if s < static.steps)
+    pushes = (static.push_step,) if static.pushed else ()
+    compared = (earlier_step(static.steps),) if static.check_fit else ()
+    curve_steps = recorded_steps(static.steps, static.records)
+    stops = tuple(sorted({0, *curve_steps, *snapshots, *pushes, *compared}))
+    return Train(make_init(static), advance, make_finish(static, per_model), static.steps, stops)
+
+
+def make_init(static: Static) -> Callable[[Setting, Array], State]:
+    """Build init(setting, key) -> State: the initial weights, nothing recorded."""
+    std = model.init_std(
+        static.init, static.n_features, static.n_hidden, static.init_scale, static.init_instances
+    )
+    records = len(recorded_steps(static.steps, static.records))
+    watched = len(WATCHED) if static.watch else 0
+
+    def init(setting: Setting, key: Array) -> State:
+        init_key = keys.stream(key, keys.INIT)
+        sizes = (static.n_hidden, static.n_features)
+        params = model.init_params(
+            init_key,
+            *sizes,
+            std,
+            static.dtype,
+            static.gated,
+            tied=static.tied,
+            bias_std=static.init_bias_scale,
+        )
+        return State(
+            params=params,
+            opt_state=optimizer(static, setting, jnp.int32(0)).init(params),
+            first_bad_step=jnp.int32(-1),
+            loss_curve=jnp.full(records, jnp.nan, static.dtype),
+            watched=jnp.full((watched, records), jnp.nan, static.dtype),
+            W_snapshots=jnp.full((len(static.snapshots), *sizes), jnp.nan, static.dtype),
+            earlier=jax.tree.map(jnp.zeros_like, params) if static.check_fit else None,
+        )
+
+    return init
+
+
+def make_record(static: Static, per_model: Callable) -> Callable[..., State]:
+    """Build record(state, setting, key, step) -> State with what is recorded before that step.
+
+    Args:
+        static: shapes and program.
+        per_model: wraps the heavy parts, e.g. `sequential_vmap`.
+    """
+    batch_loss, watch = (per_model(make(static)) for make in (make_batch_loss, make_watch))
+    curve_steps = np.array(recorded_steps(static.steps, static.records))
+
+    def record(state: State, setting: Setting, key: Array, step: Array) -> State:
+        draws = make_draws(static, key, step)
+        here = (curve_steps == step) & (state.first_bad_step < 0)
+        loss = batch_loss(state.params, setting, draws)
+        state = dataclasses.replace(state, loss_curve=jnp.where(here, loss, state.loss_curve))
+        if static.watch:
+            numbers = watch(state.params, setting, draws)[:, None]
+            state = dataclasses.replace(state, watched=jnp.where(here, numbers, state.watched))
+        return keep_earlier(static, keep_snapshot(static, state, step), step)
+
+    return record
+
+
+def make_finish(static: Static, per_model: Callable) -> Callable[..., dict[str, Array]]:
+    """Build finish(state, setting, key) -> the result arrays, with the final loss.
+
+    Args:
+        static: shapes and program.
+        per_model: wraps the heavy parts, e.g. `sequential_vmap`.
+    """
+    evaluate = make_evaluate(static, per_model)
+
+    def finish(state: State, setting: Setting, key: Array) -> dict[str, Array]:
+        state = keep_snapshot(static, state, jnp.int32(static.steps))
+        fine = state.first_bad_step < 0
+        found = evaluate(state.params, state.earlier, setting, key, fine)
+        first_bad = jnp.where(fine & ~jnp.isfinite(found.loss), static.steps, state.first_bad_step)
+        fine = first_bad < 0
+        found = jax.tree.map(lambda number: jnp.where(fine, number, jnp.nan), found)
+        result = {
+            "W": state.params.W,
+            "b": state.params.b,
+            "loss": found.loss,
+            "loss_stderr": found.stderr,
+            "loss_over_constant": found.loss / constant_loss(setting.density, setting.importance),
+            "loss_curve": state.loss_curve,
+            "status": jnp.where(fine, OK, NON_FINITE).astype(jnp.int8),
+            "first_bad_step": first_bad,
+        }
+        if static.check_fit:
+            result["improvement"] = found.improvement
+            result["improvement_stderr"] = found.improvement_stderr
+        if static.gated:
+            result |= {"V": state.params.V, "c": state.params.c}
+        if not static.tied:
+            result["W_dec"] = state.params.W_dec
+        if static.watch:
+            result |= {name: state.watched[i] for i, name in enumerate(WATCHED)}
+        return result | ({"W_snapshots": state.W_snapshots} if static.snapshots else {})
+
+    return finish
+
+
+def optimizer(static: Static, setting: Setting, step: Array) -> optax.GradientTransformation:
+    """The optimizer as it is at one step of one model: its learning rate is a number."""
+    name, own_rate = split_optimizer(static.optimizer)
+    rate = setting.learning_rate if own_rate is None else float(own_rate)
+    rate = rate * optimizers.schedule(static.schedule, step, static.steps)
+    return optimizers.REGISTRY[name](rate, setting.weight_decay, static.momentum)
+
+
+def apply_gradient(
+    static: Static, state: State, setting: Setting, grads: Params, step: Array, active: Array
+) -> State:
+    """One optimizer step; a model that stops being finite is frozen before it, and says when."""
+    if static.reduction == "sum":  # of the loss over batch and features, instead of the mean
+        grads = jax.tree.map(lambda g: static.batch_size * static.n_features * g, grads)
+    active = active & (state.first_bad_step < 0)
+    transformation = optimizer(static, setting, step)
+    params, opt_state, bad = descend(transformation, state.params, state.opt_state, grads, active)
+    first_bad = jnp.where(bad, step, state.first_bad_step)
+    return dataclasses.replace(state, params=params, opt_state=opt_state, first_bad_step=first_bad)
+
+
+def keep_earlier(static: Static, state: State, step: Array) -> State:
+    """Keep the weights where `step` is the one at which the loss is measured too."""
+    if not static.check_fit:
+        return state
+    here = step == earlier_step(static.steps)
+    earlier = jax.tree.map(lambda a, b: jnp.where(here, a, b), state.params, state.earlier)
+    return dataclasses.replace(state, earlier=earlier)
+
+
+def keep_snapshot(static: Static, state: State, step: Array) -> State:
+    """Write W where `step` is one of the snapshot steps."""
+    if not static.snapshots:
+        return state
+    here = (np.array(static.snapshots) == step)[:, None, None]
+    return dataclasses.replace(
+        state, W_snapshots=jnp.where(here, state.params.W, state.W_snapshots)
+    )

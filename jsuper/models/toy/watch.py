@@ -1,0 +1,56 @@
+"""What the output unit of feature 0 does during training, and how it is pushed below zero.
+
+A unit whose bias is pushed far down has only negative pre-activations: ReLU then passes no gradient
+back, smooth activations pass some, of either sign. Whether and when the unit recovers is seen in
+its error, its bias, the bias's gradient and its largest pre-activation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jsuper.models.toy import model
+from jsuper.models.toy.config import Setting, Static
+from jsuper.models.toy.draws import Draws
+from jsuper.models.toy.gradient import batch_of, make_batch_loss
+from jsuper.models.toy.model import Params
+from jsuper.models.toy.spec import WATCHED
+
+
+def make_watch(static: Static) -> Callable[[Params, Setting, Draws], Array]:
+    """Build watch(params, setting, draws) -> the numbers named in WATCHED, on one whole batch.
+
+    unit_error is E (x_0 - x̂_0)² and unit_gradient ∂L/∂b_0 with draws of gates and dropout as in
+    training; unit_peak is max over the batch of z_0.
+    """
+    loss = make_batch_loss(static)
+    gradient = jax.grad(loss)
+
+    def watch(params: Params, setting: Setting, draws: Draws) -> Array:
+        # the loss is a mean over features
+        only_first = jnp.zeros_like(setting.importance).at[0].set(static.n_features)
+        z = model.preactivation(params, *batch_of(static, setting, draws.whole))
+        numbers = {
+            "unit_error": loss(params, dataclasses.replace(setting, importance=only_first), draws),
+            "unit_bias": params.b[0],
+            "unit_gradient": gradient(params, setting, draws).b[0],
+            "unit_peak": jnp.max(z[0]),
+        }
+        return jnp.stack([numbers[name] for name in WATCHED])
+
+    return watch
+
+
+def push(static: Static, params: Params, setting: Setting, step: Array) -> Params:
+    """The model with b_0 = -push, if this is the step for it and push is above 0."""
+    if not static.pushed:
+        return params
+    now = (step == static.push_step) & (setting.push > 0)
+    b: Any = jnp.where(now, params.b.at[0].set(-setting.push), params.b)
+    return params._replace(b=b)

@@ -1,0 +1,163 @@
+"""The files of a run folder: chunks that are whole or absent.
+
+    manifest.json          the sweep and its hash, the partition into chunks; see manifest.py
+    sessions/              who trained when, with what; see sharing.py
+    sweep.toml             the resolved sweep
+    chunks/<hash>.npz      the results: one file per chunk, written under another name and renamed
+    scrubbing.npz          what `jsuper scrub` has found; see derived.py
+    figures/               the heatmap of the summary
+    report.html            the whole sweep on one page
+
+What is done is decided by the chunk files alone. Nothing is pickled. No jax is imported here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from jsuper.core import families
+from jsuper.core.files import RunError, rename, write_atomically
+from jsuper.core.grid import Chunk
+from jsuper.core.status import FAILED, NON_FINITE, OK
+from jsuper.core.sweep import same
+from jsuper.store.npz import UNREADABLE, Arrays, read_arrays
+
+SCHEMA = 1
+FOR_ALL = ("status", "first_bad_step")  # of every family's models
+
+
+# ------------------------------------------------------------------------------------ chunk files
+
+
+def chunk_path(folder: Path, name: str) -> Path:
+    """Where a chunk's file is."""
+    return folder / "chunks" / f"{name}.npz"
+
+
+def write_chunk(folder: Path, chunk: Chunk, arrays: Arrays) -> None:
+    """Write a chunk's arrays (settings, seeds, ...); the file is whole or not there.
+
+    Raises:
+        OSError: the disk is full, say; what was there before is untouched.
+    """
+    meta = np.array(_meta(chunk).encode())
+    write_atomically(
+        chunk_path(folder, chunk.name),
+        lambda f: np.savez(f, allow_pickle=False, meta=meta, **arrays),
+        root=folder,
+    )
+
+
+def _meta(chunk: Chunk) -> str:
+    """What a chunk's file says that it holds: `chunk.to_dict()` and the schema."""
+    return f'{{"schema":{SCHEMA},{chunk.text[1:]}'
+
+
+def read_meta(meta: np.ndarray) -> str:
+    """The JSON in a file: bytes, or text in older ones."""
+    value = meta[()]
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def read_chunk(folder: Path, chunk: Chunk, only: Collection[str] | None = None) -> Arrays | None:
+    """A chunk's arrays; None where there is no file.
+
+    Args:
+        folder: of the run.
+        chunk: which.
+        only: names of the variables to read; status and first_bad_step come with them. None: all.
+
+    Raises:
+        RunError: the file is not what was written: damaged, or of another shape or schema.
+    """
+    path = chunk_path(folder, chunk.name)
+    try:
+        wanted = None if only is None else {*only, "meta", *FOR_ALL}
+        arrays = read_arrays(path, wanted, most_bytes(chunk))
+        meta = read_meta(arrays.pop("meta"))
+        stated = {"schema": SCHEMA} | chunk.to_dict()
+        matches = meta == _meta(chunk) or same(json.loads(meta), stated)
+    except FileNotFoundError:
+        return None
+    except UNREADABLE as error:
+        raise RunError(f"chunk {path.name} cannot be read: {error}") from error
+    if not matches:
+        raise RunError(f"chunk {path.name} holds something else than its name says")
+    for problem in _problems(chunk, arrays, wanted):
+        raise RunError(f"chunk {path.name} has {problem}")
+    return arrays
+
+
+def _problems(chunk: Chunk, arrays: Arrays, wanted: Collection[str] | None) -> Iterator[str]:
+    """What a chunk's arrays have that `write_chunk` was never given."""
+    spec = families.spec_of(chunk.model)
+    layout = spec.layout(chunk.static, chunk.settings)
+    expected = {k: shape for k, (_, shape) in layout.items()} | dict.fromkeys(FOR_ALL, ())
+    lead = (len(chunk.settings), len(chunk.seeds))
+    for name, shape in expected.items():
+        if wanted is not None and name not in wanted:
+            continue
+        if name not in arrays or arrays[name].shape != lead + shape:
+            yield f"no array {name} of shape {lead + shape}"
+        elif not _is_type(arrays[name].dtype, None if name in FOR_ALL else chunk.static["dtype"]):
+            yield f"an array {name} of type {arrays[name].dtype.str[:20]}"
+    if not is_status(arrays["status"]):
+        yield "a status that is none"
+    for name in spec.FINITE:
+        if name in arrays and not np.isfinite(arrays[name][arrays["status"] == OK]).all():
+            yield f"a model of status {OK} whose {name} is not finite"
+
+
+def _is_type(found: np.dtype, wanted: str | None) -> bool:
+    """Whether an array's type is what is written: a float of that name, or any integer for None."""
+    return found == np.dtype(wanted) if wanted else found.kind in "iu" and found.isnative
+
+
+def most_bytes(chunk: Chunk) -> dict[str, int]:
+    """Array of a chunk's file -> the most bytes that it has; known before any is read."""
+    layout = families.spec_of(chunk.model).layout(chunk.static, chunk.settings)
+    shapes = {k: shape for k, (_, shape) in layout.items()} | dict.fromkeys(FOR_ALL, ())
+    meta = 8 * len(_meta(chunk)) + 1000  # older files have four bytes a character, and spaces
+    return {k: 8 * chunk.n_models * math.prod(v) for k, v in shapes.items()} | {"meta": meta}
+
+
+def is_status(status: np.ndarray) -> bool:
+    """Whether an array holds statuses of models that were trained."""
+    known = (OK, NON_FINITE, FAILED)
+    return status.dtype.kind in "iu" and bool(np.isin(status, known).all())
+
+
+def set_aside(folder: Path, chunk: Chunk) -> Path:
+    """Rename a chunk that does not verify to `.corrupt`, so that it is run again."""
+    path = chunk_path(folder, chunk.name)
+    aside = path.with_suffix(".npz.corrupt")
+    rename(path, aside, root=folder)
+    return aside
+
+
+def done(folder: Path, chunks: list[Chunk]) -> tuple[dict[str, int], list[Chunk]]:
+    """The chunks whose files verify, and those whose files are damaged; every byte is read.
+
+    Returns:
+        Name -> number of models that are not finite, of whole chunks, and the damaged ones.
+    """
+    whole, damaged = {}, []
+    for chunk in chunks:
+        try:
+            arrays = read_chunk(folder, chunk)
+        except RunError:
+            damaged.append(chunk)
+        else:
+            if arrays is not None:
+                whole[chunk.name] = lost_models(arrays)
+    return whole, damaged
+
+
+def lost_models(arrays: Arrays) -> int:
+    """How many models of a chunk have diverged or failed."""
+    return int((arrays["status"] != OK).sum())

@@ -1,0 +1,171 @@
+"""Variables computed from a run's chunks and kept beside them: RUN/<name>.npz, nothing pickled.
+
+A file says which chunks it was made from, by a hash of their bytes. Once there are more chunks, or
+others, it is stale: `read` does not return it, `jsuper.load` leaves it out, and the command that
+made it makes it anew. Imports no jax.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jsuper.core import families, files
+from jsuper.core.reading import parse_json
+from jsuper.store import chunk_files, npz
+from jsuper.store.manifest import Manifest
+
+if TYPE_CHECKING:
+    import xarray
+
+SCHEMA = 1
+META_BYTES = 10**6
+FLOATS = (np.dtype("float32"), np.dtype("float64"))
+COMMANDS = {"scrubbing": "jsuper scrub"}  # name -> what makes it
+
+
+def path_of(folder: Path, name: str) -> Path:
+    """Where the variables of that name are kept."""
+    return folder / f"{name}.npz"
+
+
+def fingerprint(folder: Path, manifest: Manifest) -> str:
+    """A hash of a run's sweep and of the bytes of the chunks that are there."""
+    found = hashlib.blake2b(manifest.hash.encode(), digest_size=16)
+    for chunk in manifest.chunks:
+        with (
+            contextlib.suppress(OSError),
+            files.opened(chunk_files.chunk_path(folder, chunk.name)) as file,
+        ):
+            found.update(chunk.name.encode())
+            found.update(hashlib.file_digest(file, "blake2b").digest())  # type: ignore[arg-type]
+    return found.hexdigest()
+
+
+def write(
+    folder: Path, name: str, variables: xarray.Dataset, made_from: str, about: dict[str, Any]
+) -> None:
+    """Keep variables beside the run; the file is whole or not there.
+
+    Args:
+        folder: of the run.
+        name: one of `COMMANDS`.
+        variables: with the sweep's dimensions first; coordinates of other dimensions are kept too.
+        made_from: the `fingerprint` before the chunks were read.
+        about: what else the variables depend on, for JSON.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    described = {
+        str(k): {"dims": list(v.dims), "description": v.attrs.get("description", "")}
+        for k, v in variables.data_vars.items()
+    }
+    own = {d for v in variables.data_vars.values() for d in v.dims} & set(variables.coords)
+    meta = {
+        "schema": SCHEMA,
+        "made_from": made_from,
+        "about": about,
+        "variables": described,
+        "coordinates": {str(d): variables[d].values.tolist() for d in sorted(map(str, own))},
+    }
+    arrays = {str(k): v.values for k, v in variables.data_vars.items()}
+    files.write_atomically(
+        path_of(folder, name),
+        lambda f: np.savez(f, allow_pickle=False, meta=json.dumps(meta), **arrays),
+    )
+
+
+def read(
+    folder: Path,
+    name: str,
+    made_from: str,
+    ds: xarray.Dataset,
+    about: dict[str, Any] | None = None,
+) -> xarray.Dataset | None:
+    """The variables of that name; None where they are missing, damaged or stale.
+
+    Args:
+        folder: of the run.
+        name: one of `COMMANDS`.
+        made_from: the `fingerprint` that they must have.
+        ds: of the run; its sizes say how large they are.
+        about: what else they must depend on; None: anything.
+    """
+    import xarray as xr
+
+    path = path_of(folder, name)
+    try:
+        meta = parse_json(str(npz.read_arrays(path, most={"meta": META_BYTES})["meta"]))
+        if meta["schema"] != SCHEMA or meta["made_from"] != made_from:
+            return None
+        if about is not None and meta["about"] != about:
+            return None
+        shapes = _shapes(name, meta, ds)
+        most = {k: 8 * math.prod(shape) for k, shape in shapes.items()}
+        arrays = npz.read_arrays(path, most=most)
+        for k, shape in shapes.items():
+            if arrays[k].shape != shape or arrays[k].dtype not in FLOATS:
+                raise ValueError(f"{k} is not an array of floats of shape {shape}")
+        data = {
+            k: (tuple(v["dims"]), arrays[k], {"description": str(v["description"]), "units": "1"})
+            for k, v in meta["variables"].items()
+        }
+        return xr.Dataset(data, coords=meta["coordinates"])
+    except npz.UNREADABLE:
+        return None
+
+
+def _shapes(name: str, meta: dict[str, Any], ds: xarray.Dataset) -> dict[str, tuple[int, ...]]:
+    """Variable -> the shape that it has in a run, from what a file says of it.
+
+    Raises:
+        UNREADABLE: it has dimensions or coordinates that the run and its family do not have.
+    """
+    own = families.spec_of(json.loads(ds.attrs["sweep"])["model"]).KEPT[name]
+    known = own | {str(d): ds[d].values.tolist() for d in ds.dims if d in ds.coords}
+    for dim, values in meta["coordinates"].items():
+        if values != list(known[dim]):
+            raise ValueError(f"its coordinate {dim} is not that of the run")
+    sizes = {str(d): n for d, n in ds.sizes.items()} | {d: len(v) for d, v in own.items()}
+    lead = tuple(map(str, ds["status"].dims))
+    shapes = {}
+    for k, described in meta["variables"].items():
+        dims = tuple(described["dims"])
+        if dims[: len(lead)] != lead or len(set(dims)) < len(dims) or len(dims) > len(lead) + 2:
+            raise ValueError(f"its {k} has dimensions of its own")
+        shapes[k] = tuple(sizes[d] for d in dims)
+    return shapes
+
+
+def merged(ds: xarray.Dataset, folder: Path, manifest: Manifest) -> xarray.Dataset:
+    """A run's Dataset with all that is kept beside it and was made from the chunks that it has."""
+    kept = [name for name in COMMANDS if files.kind_of(path_of(folder, name))]
+    if not kept:
+        return ds
+    made_from = fingerprint(folder, manifest)
+    for name in kept:
+        found = read(folder, name, made_from, ds)
+        try:
+            more = {} if found is None else found.data_vars
+            if more.keys() & ds.variables.keys():
+                raise ValueError("they have names of the run's own")
+            together = ds.assign(more)
+        except npz.UNREADABLE:
+            found = None
+        if found is None:
+            warnings.warn(
+                f"{path_of(folder, name)} is damaged or was made from other chunks, and is left "
+                f"out: make it anew with {COMMANDS[name]} {folder}",
+                stacklevel=3,
+            )
+        else:
+            ds = together
+    return ds

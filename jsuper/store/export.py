@@ -1,0 +1,169 @@
+"""A run's Dataset as a file for other programs: RUN/results.csv, .nc or .parquet. No jax.
+
+The file is written under a temporary name, read back, and renamed, so it is whole or absent. HDF5
+crashes the process when the disk is full while it writes. A netCDF file is therefore put together
+in memory, and its bytes are written as those of any other file.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsuper.core import files
+from jsuper.core.expecting import expect_folder
+from jsuper.core.files import RunError
+from jsuper.core.suggestions import did_you_mean
+from jsuper.core.sweep import SpecError
+from jsuper.store import chunk_files
+from jsuper.store.dataset import load
+from jsuper.store.manifest import Manifest, manifest_of
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
+
+SUFFIXES = {"csv": "csv", "netcdf": "nc", "parquet": "parquet"}
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what text begins with that a spreadsheet computes
+NETCDF = "h5netcdf"  # the library that writes it
+
+
+def export(run: str | Path, format: str = "csv", force: bool = False) -> Path:
+    """Write a run's Dataset to RUN/results.csv, results.nc or results.parquet.
+
+    netCDF has all variables; csv and parquet have a row per model, with the variables that are one
+    number per model. The file is whole or absent.
+
+    Args:
+        run: the run folder, finished or not.
+        format: csv, netcdf or parquet.
+        force: replace the file if it exists.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        TypeError: `run` is not a path.
+        FileNotFoundError: there is no run folder at `run`.
+        SpecError: the format is not known, the file exists and `force` is false, or a library that
+            the format needs is not installed.
+        RunError: the manifest cannot be read, or the results do not fit in the free memory.
+        OSError: the file cannot be written; one from before is untouched.
+    """
+    expect_folder("run", run, "jsuper.export('runs/activations', 'csv')")
+    if format not in SUFFIXES:
+        hint = did_you_mean(format, SUFFIXES)
+        raise SpecError(f"format={format!r} is not one of {', '.join(SUFFIXES)}{hint}")
+    folder = Path(run)
+    path = folder / f"results.{SUFFIXES[format]}"
+    manifest = manifest_of(folder)
+    files.check_file(path)
+    if not force and files.kind_of(path):
+        raise SpecError(
+            f"{path} exists and {_age(path, folder, manifest)}; to replace it, give --force "
+            "(force=True in Python)"
+        )
+    ds = load(folder)
+    try:
+        write, check = _netcdf(ds) if format == "netcdf" else _table(ds, format)
+        files.write_atomically(path, write, check=functools.partial(_verify, check))
+    except ImportError as error:
+        raise SpecError(f"format={format!r} needs a library: pip install 'jsuper[io]'") from error
+    return path
+
+
+def _age(path: Path, folder: Path, manifest: Manifest) -> str:
+    """Whether an exported file has the results that the run has now."""
+    if not path.exists():
+        return "is a link to a file that is missing"
+    written = path.lstat().st_mtime
+    chunks = [chunk_files.chunk_path(folder, c.name) for c in manifest.chunks]
+    times = [p.stat().st_mtime for p in chunks if p.is_file()]
+    newer = sum(t > written for t in times)
+    if newer:
+        return f"is older than {newer} of the run's {len(times)} chunks, whose results it lacks"
+    return "is newer than all of the run's chunks"
+
+
+Write = Callable[[Any], Any]  # of a file that is open for bytes
+Check = Callable[[Path], bool]  # whether a file that was written is what it should be
+
+
+def _verify(check: Check, path: Path) -> None:
+    """Raise OSError unless a file that was written can be read, and holds all that it should."""
+    try:
+        if check(path):
+            return
+        why = "it lacks some of the results"
+    except (OSError, ValueError, LookupError, csv.Error) as error:
+        why = str(error)
+    raise OSError(errno.EIO, f"the file does not read back as it was written: {why}")
+
+
+def _netcdf(ds: xarray.Dataset) -> tuple[Write, Check]:
+    import h5netcdf  # noqa: F401  # xarray raises a ValueError where it is missing
+    import psutil
+    import xarray as xr
+
+    free = psutil.virtual_memory().available
+    if ds.nbytes > free:
+        raise RunError(
+            f"a netCDF file of this run needs {ds.nbytes / 1e9:,.1f} GB of memory more, and "
+            f"{free / 1e9:,.1f} GB are free; csv and parquet need less"
+        )
+
+    def check(path: Path) -> bool:
+        with xr.open_dataset(path, engine=NETCDF) as found:
+            return found.sizes == ds.sizes and set(found.variables) == set(ds.variables)
+
+    return lambda file: file.write(ds.to_netcdf(engine=NETCDF)), check
+
+
+def _table(ds: xarray.Dataset, format: str) -> tuple[Write, Check]:
+    """A row per model, with its coordinates and all variables that are one number per model."""
+    lead = ds["status"].dims
+    names = [k for k, v in ds.data_vars.items() if v.dims == lead]
+    table = ds[names].to_dataframe().reset_index()
+    return _csv(table) if format == "csv" else _parquet(table)
+
+
+def _csv(table: pandas.DataFrame) -> tuple[Write, Check]:
+    table = _escaped(table)
+
+    def check(path: Path) -> bool:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = sum(1 for _ in csv.reader(file))
+        with open(path, "rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return rows == 1 + len(table) and file.read() == b"\n"
+
+    return lambda file: table.to_csv(file, index=False), check
+
+
+def _escaped(table: pandas.DataFrame) -> pandas.DataFrame:
+    """A table for spreadsheets: text that they would take for a formula begins with an apostrophe.
+
+    Numbers stay as they are.
+    """
+
+    def plain_text(value: Any) -> Any:
+        formula = isinstance(value, str) and value.startswith(FORMULA)
+        return f"'{value}" if formula else value
+
+    words = table.select_dtypes(exclude=["number", "bool"]).columns
+    return table.assign(**{str(name): table[name].map(plain_text) for name in words})
+
+
+def _parquet(table: pandas.DataFrame) -> tuple[Write, Check]:
+    from pyarrow import parquet
+
+    def check(path: Path) -> bool:
+        footer = parquet.read_metadata(path)
+        return footer.num_rows == len(table)
+
+    return lambda file: table.to_parquet(file, engine="pyarrow", index=False), check

@@ -1,0 +1,181 @@
+"""`jsuper status RUN`, `jsuper verify RUN`: what a run folder holds, from any terminal. No jax."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jsuper.core import files
+from jsuper.core.files import RunError
+from jsuper.core.grid import Chunk
+from jsuper.core.status import FAILED, NON_FINITE, OK
+from jsuper.core.text import printable
+from jsuper.store import chunk_files, sharing
+from jsuper.store.dataset import size_of
+from jsuper.store.manifest import manifest_of
+from jsuper.store.npz import UNREADABLE, read_arrays
+
+LONG, LONG_SECONDS = 10, 600.0  # times what a chunk took, and at least
+AGAIN = "put together from the chunks; the sweep's command makes it anew"
+NAMES = {OK: "ok", NON_FINITE: "diverged", FAILED: "failed"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """What a run folder holds at one time."""
+
+    run: str
+    chunks: int
+    chunks_done: int
+    chunks_damaged: int
+    models: int
+    ok: int
+    diverged: int
+    failed: int
+    seconds_since_last: float | None
+    """since the last chunk was written; None: none was"""
+    models_per_second: float | None
+    """since the latest start, up to its last chunk; None: it has written none, or has ended"""
+    bytes_loaded: int
+    """memory that `jsuper.load` takes"""
+    lost_manifest: bool
+    """whether there is none, and all of this is what the chunks say"""
+
+    @property
+    def missing(self) -> int:
+        """Models that are not trained yet."""
+        return self.models - self.ok - self.diverged - self.failed
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the rate until now; None where that is not known."""
+        return self.missing / self.models_per_second if self.models_per_second else None
+
+
+def status_of(run: str | Path) -> Status:
+    """Read a run folder's state, finished or not; of a chunk only who is finite is read.
+
+    Raises:
+        FileNotFoundError: there is no run folder.
+        RunError: its manifest cannot be read.
+    """
+    folder = Path(run)
+    manifest = manifest_of(folder)
+    chunks = manifest.chunks
+    counts = dict.fromkeys(NAMES, 0)
+    written: list[tuple[float, int]] = []
+    damaged = 0
+    for chunk in chunks:
+        try:
+            status, when = _statuses(folder, chunk)
+        except FileNotFoundError:
+            continue
+        except UNREADABLE:
+            damaged += 1
+            continue
+        written.append((when, chunk.n_models))
+        for value in NAMES:
+            counts[value] += int((status == value).sum())
+    last = max((when for when, _ in written), default=None)
+    return Status(
+        str(run),
+        len(chunks),
+        len(written),
+        damaged,
+        manifest.models,
+        counts[OK],
+        counts[NON_FINITE],
+        counts[FAILED],
+        None if last is None else max(time.time() - last, 0.0),
+        _rate(sharing.sessions_of(folder, manifest), written),
+        size_of(manifest),
+        manifest.lost,
+    )
+
+
+def _statuses(folder: Path, chunk: Chunk) -> tuple[np.ndarray, float]:
+    """A chunk's statuses, and when it was written."""
+    path = chunk_files.chunk_path(folder, chunk.name)
+    status = read_arrays(path, ("status",), chunk_files.most_bytes(chunk))["status"]
+    when = path.stat().st_mtime
+    if status.shape != (len(chunk.settings), len(chunk.seeds)):
+        raise ValueError(f"its statuses have the shape {status.shape}")
+    if not chunk_files.is_status(status):
+        raise ValueError("its statuses are none")
+    return status, when
+
+
+def _rate(sessions: list[dict[str, Any]], written: list[tuple[float, int]]) -> float | None:
+    """Models per second from the start of the latest session to the last chunk since.
+
+    Chunks from the future were written by another clock, or before this one was set back. A session
+    that has not ended, and writes nothing for long, was killed.
+    """
+    now = time.time()
+    try:
+        latest = [s for s in sessions if "ended" not in s][-1]
+        began = datetime.fromisoformat(latest["started"]).timestamp()
+    except (IndexError, KeyError, TypeError, ValueError):
+        return None
+    since = [(when, n) for when, n in written if began < when <= now]
+    if not since:
+        return None
+    took = max(when for when, _ in since) - began
+    if now - began - took > max(LONG_SECONDS, LONG * took / len(since)):
+        return None
+    return sum(n for _, n in since) / took
+
+
+def words(status: Status) -> str:
+    """A status for people."""
+    done, run = status.models - status.missing, printable(status.run)
+    lines = [
+        f"run      {run}",
+        f"done     {done:,} of {status.models:,} models ({done / max(status.models, 1):.0%}), "
+        f"{status.chunks_done:,} of {status.chunks:,} chunks",
+        f"models   {status.ok:,} ok, {status.diverged:,} diverged, {status.failed:,} failed, "
+        f"{status.missing:,} missing",
+    ]
+    lines.append(f"memory   jsuper.load takes {max(status.bytes_loaded / 1e6, 0.1):,.1f} MB")
+    if status.lost_manifest:
+        lines.append(f"lost     manifest.json: {AGAIN}")
+    if status.chunks_damaged:
+        lines.append(f"damaged  {status.chunks_damaged:,} chunks: jsuper verify {run}")
+    if status.seconds_since_last is not None:
+        lines.append(f"last     a chunk {status.seconds_since_last:,.0f} s ago")
+    if status.models_per_second:
+        left = status.seconds_left or 0.0
+        lines.append(f"rate     {status.models_per_second:,.2f} models/s, about {left:,.0f} s left")
+    return "\n".join(lines)
+
+
+def problems(run: str | Path) -> Iterator[str]:
+    """Every file of a run that is not what it should be, one line each; all bytes are read.
+
+    Raises:
+        FileNotFoundError: there is no run folder.
+        RunError: its manifest cannot be read.
+    """
+    folder = Path(run)
+    manifest = manifest_of(folder)
+    chunks = manifest.chunks
+    if manifest.lost:
+        yield f"manifest.json is lost: {AGAIN}"
+    place = folder / "chunks"
+    if (kind := files.kind_of(place)) and not place.is_dir():
+        yield f"{place} is a {kind}, not a directory: move it away"
+    for chunk in chunks:
+        try:
+            chunk_files.read_chunk(folder, chunk)
+        except RunError as error:
+            yield f"{error}; the sweep's command sets it aside and trains it again"
+    known = {chunk_files.chunk_path(folder, c.name).name for c in chunks}
+    for path in sorted((folder / "chunks").glob("*.npz")):
+        if path.name not in known and not path.name.startswith("."):
+            yield f"chunk {path.name!r} is none of the manifest's: it is not read"

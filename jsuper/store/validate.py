@@ -1,0 +1,131 @@
+"""Whether what a run folder says of itself fits together: a stored sweep, chunks of its points.
+
+Folders get passed around: nothing here believes a type, a size or a name. No jax is imported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from typing import Any
+
+from jsuper.core import families
+from jsuper.core.grid import Chunk
+from jsuper.core.sweep import SpecError, plain, same, without_negative_zero
+from jsuper.core.text import shown
+
+
+def values_of(sweep: dict[str, Any]) -> dict[str, list[Any]]:
+    """Field -> the values that models of a stored sweep may have; the sweep's fields are checked.
+
+    Raises:
+        SpecError: a field is not one of the family's, or its value is not allowed.
+    """
+    cls = families.spec_of(sweep["model"]).Sweep
+    own = {f.name: f for f in dataclasses.fields(cls)}
+    values: dict[str, list[Any]] = {}
+    for name, value in (cls.single_defaults() | sweep).items():
+        if name == "model":
+            continue
+        if name not in own:
+            raise SpecError(f"{name!r} is not a field of the model {sweep['model']!r}")
+        several = own[name].metadata["axis"]
+        values[name] = value if several else [value]
+        for single in values[name]:
+            check = own[name].metadata["check"]
+            if getattr(check, "functions", False) and _names_function(single):
+                continue
+            if not same(plain(check(name, single)), single):
+                raise SpecError(f"{name}={shown(single)} is not as a sweep has it")
+        if several and len(set(map(_text, value))) != len(value):
+            raise SpecError(f"{name} has a value twice")
+    if lacking := [n for n, f in own.items() if f.metadata["axis"] and n not in values]:
+        raise SpecError(f"it lacks {', '.join(lacking)}")
+    return values
+
+
+def texts_of(values: dict[str, list[Any]]) -> dict[str, frozenset[str]]:
+    """Field -> its values as text, to look one up; Python takes 0 for false and 8.0 for 8."""
+    return {name: frozenset(map(_text, several)) for name, several in values.items()}
+
+
+def _text(value: Any) -> str:
+    return json.dumps(without_negative_zero(value))
+
+
+def _names_function(value: Any) -> bool:
+    """Whether a value is the stored name of a callable, which no check of a name knows."""
+    return isinstance(value, str) and bool(re.fullmatch(r"\w{1,100}@[0-9a-f]{12}", value))
+
+
+def check_row(row: dict[str, Any], allowed: dict[str, frozenset[str]]) -> None:
+    """Raise ValueError unless a chunk's static values, or a setting, are some of the sweep's.
+
+    Args:
+        row: field -> its value.
+        allowed: field -> the sweep's values, as `texts_of` has them.
+    """
+    for name, value in row.items():
+        if name not in allowed or _text(value) not in allowed[name]:
+            raise ValueError(f"a chunk of it has {name}={shown(value)}, and its sweep has not")
+
+
+def check_complete(chunks: list[Chunk]) -> None:
+    """Raise KeyError where a chunk's static values or settings lack a field that tells its shape.
+
+    Fields that came later, which older chunks do not have, mean their defaults.
+    """
+    for chunk in {id(c.static): c for c in chunks}.values():
+        families.spec_of(chunk.model).coordinates(chunk.static)
+        for name in ("steps", "dtype", "unpaired"):  # of every family
+            chunk.static[name]
+    for chunk in {(id(c.static), id(c.settings)): c for c in chunks}.values():
+        spec = families.spec_of(chunk.model)
+        spec.layout(chunk.static, chunk.settings)
+        needed = set(spec.Sweep.main_axes) - spec.Sweep.single_defaults().keys()
+        for setting in chunk.settings:
+            if lacking := needed - setting.keys():
+                raise KeyError(f"a setting lacks {', '.join(sorted(lacking))}")
+
+
+def seeds_among(given: Any, known: range | frozenset[int]) -> tuple[int, ...]:
+    """A chunk's seeds, which are different ones of the sweep's."""
+    found = tuple(given)
+    if len(set(found)) < len(found) or not all(type(s) is int and s in known for s in found):
+        raise ValueError("a chunk of it has seeds that its sweep has not")
+    return found
+
+
+def known_seeds(seeds: Any) -> range | frozenset[int]:
+    """The seeds of a stored sweep, to look one up; a count is not made into a list."""
+    return range(seeds) if isinstance(seeds, int) else frozenset(seeds)
+
+
+def count(sweep: dict[str, Any], values: dict[str, list[Any]]) -> int:
+    """Number of models of a stored sweep, before any list of them is made."""
+    axes = math.prod(len(v) for k, v in values.items() if k != "seeds")
+    return axes * number_of_seeds(sweep["seeds"])
+
+
+def number_of_seeds(seeds: int | list[int]) -> int:
+    """How many a count or a list of seeds stands for."""
+    return seeds if isinstance(seeds, int) else len(seeds)
+
+
+def tuples(static: dict[str, Any]) -> dict[str, Any]:
+    """JSON's lists as the tuples that the sweep had."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in static.items()}
+
+
+def check_chunks(sweep: dict[str, Any], chunks: list[Chunk]) -> None:
+    """Raise ValueError, or what Python finds, unless a sweep holds all points of chunks."""
+    allowed, seeds = texts_of(values_of(sweep)), known_seeds(sweep["seeds"])
+    for chunk in chunks:
+        if chunk.model != sweep["model"]:
+            raise ValueError("chunks of another family")
+        for row in (chunk.to_dict()["static"], *chunk.to_dict()["settings"]):
+            check_row(row, allowed)
+        seeds_among(chunk.seeds, seeds)
+    check_complete(chunks)

@@ -1,0 +1,72 @@
+"""What the training of one model is, whatever its family, and one step of an optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from jsuper.training.jax_config import shielded
+
+
+@dataclass(frozen=True)
+class Train:
+    """The training of one model, whole (`train(setting, key)`) or in parts for the engine.
+
+    init(setting, key) -> state; advance(state, setting, key, start, n) -> state takes the steps
+    start .. start + n - 1; finish(state, setting, key) -> dict of result arrays. `stops` are the
+    steps at which `advance` has to start, because something is recorded there.
+    """
+
+    init: Callable[[Any, Array], Any]
+    advance: Callable[..., Any]
+    finish: Callable[[Any, Any, Array], dict[str, Array]]
+    steps: int
+    stops: tuple[int, ...]
+
+    @shielded()
+    def __call__(self, setting: Any, key: Array) -> dict[str, Array]:
+        """Train one model from its setting and its seed's key; all steps, then the evaluation."""
+        state = self.init(setting, key)
+        stops = np.array(self.stops, np.int32)
+        longest = int(np.diff(stops, append=self.steps).max())
+        ends = np.append(stops[1:], self.steps).astype(np.int32)
+
+        def segment(state: Any, bounds: tuple[Array, Array]) -> tuple[Any, None]:
+            start, end = bounds
+            return self.advance(state, setting, key, start, longest, end), None
+
+        state, _ = jax.lax.scan(segment, state, (jnp.asarray(stops), jnp.asarray(ends)))
+        return self.finish(state, setting, key)
+
+
+def descend(
+    optimizer: optax.GradientTransformation, params: Any, opt_state: Any, grads: Any, active: Array
+) -> tuple[Any, Any, Array]:
+    """One optimizer step, taken where the model is active and stays finite.
+
+    Returns:
+        Parameters, the optimizer's state, and whether the model has just stopped being finite.
+    """
+    updates, new_state = optimizer.update(grads, opt_state, params)
+    new = (optax.apply_updates(params, updates), new_state)
+    finite = all_finite(new)
+    kept = jax.tree.map(lambda a, b: jnp.where(active & finite, a, b), new, (params, opt_state))
+    return *kept, active & ~finite
+
+
+def all_finite(tree: Any) -> Array:
+    """Whether every number of every floating array is finite, optimizer moments included.
+
+    0 times a number is 0, or NaN where it is not finite. Those are summed by a dot product, because
+    XLA reduces in order otherwise, number by number, which took as long as the optimizer.
+    """
+    leaves = [x.ravel() for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    dots = [jnp.dot(0 * x, jnp.ones_like(x), precision="highest") for x in leaves]
+    return jnp.stack(dots).sum() == 0

@@ -1,0 +1,644 @@
+"""The command line, on tiny sweeps: exit codes, what is said, what is written, going on."""
+
+import dataclasses
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from running import REPO, assert_same_content, chunk_files, state
+
+import jsuper
+from jsuper.cli import main
+from jsuper.store import chunk_files as store
+from jsuper.store import sharing
+from jsuper.store.manifest import manifest_of, read_manifest
+
+SIZE = " --batch-size 64 --n-features 6 --n-hidden 2 --platform cpu --workers 2"
+TINY = ("--activation relu gelu --sparsity 0 0.9 --seeds 2 --steps 30" + SIZE).split()
+WITH_REPORT = list(TINY)
+TINY.append("--no-report")
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch, signals_are_as_before):
+    """Relative folders are below `tmp_path`; signals are as they were afterwards."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def sweep(capsys):
+    """`jsuper sweep` in this process: (exit code, standard output, standard error)."""
+
+    def call(*arguments):
+        try:
+            code = main.sweep([str(a) for a in arguments])
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A finished run of `TINY`: look at it, or copy it."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert main.sweep([*TINY, "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def finished(whole, tmp_path):
+    """One's own copy of a finished run."""
+    return shutil.copytree(whole, tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory):
+    """scripts/sweep.py in a new process, after `code`; it says whether jax was imported.
+
+    Compiled programs are kept as they are by default, but below another home.
+    """
+    caches = tmp_path_factory.mktemp("caches")
+    environment = os.environ | {"XDG_CACHE_HOME": str(caches), "MPLCONFIGDIR": mpl.get_cachedir()}
+    del environment["JSUPER_CACHE"]
+
+    def start(*arguments, code=""):
+        program = (
+            f"{code}\nimport runpy, sys\nscript = sys.argv.pop(1)\n"
+            "try:\n    runpy.run_path(script, run_name='__main__')\n"
+            "finally:\n    print('jax imported:', 'jax' in sys.modules)\n"
+        )
+        command = [sys.executable, "-c", program, REPO / "scripts" / "sweep.py", *arguments]
+        pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen([str(c) for c in command], env=environment, **pipes)
+
+    start.caches = caches
+    return start
+
+
+def end(process):
+    """(exit code, standard output, standard error) of a process, once it has ended."""
+    with process:
+        out, error = process.communicate(timeout=120)
+    return process.returncode, out, error
+
+
+def assert_refused(result, said):
+    """Exit code 2, one or two lines on standard error of which the last says why."""
+    code, _, error = result
+    lines = error.strip().splitlines()
+    assert code == main.BAD_INPUT == 2, error
+    assert 1 <= len(lines) <= 2 and lines[-1].startswith("error: "), error
+    assert re.search(said, lines[-1]), error
+
+
+# ------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    "flags, said",
+    [
+        ("--activation relu geluu", r"activation='geluu' is not known; did you mean 'gelu'"),
+        ("--sparsity 0 1", r"sparsity=1 is not in \[0, 1\).*try 0\.999"),
+        ("--sparsity -0.1", r"sparsity=-0\.1 is not in \[0, 1\)"),
+        ("--sparsity nan", r"sparsity=nan is not in \[0, 1\)"),
+        ("--sparsity 0.5 0.9 0.5", r"sparsity has 0\.5 twice"),
+        ("--activation relu relu", r"activation has 'relu' twice"),
+        ("--sparsity", r"sparsity=\[\] is empty"),
+        ("--seeds 0", r"seeds=0 is not >= 1.*at least one seed"),
+        ("--seeds -2", r"seeds=-2 is not >= 1"),
+        ("--seeds 4 4", r"seeds has 4 twice"),
+        ("--dropout 1", r"dropout=1 is not in \[0, 1\).*try 0\.5"),
+        ("--steps -5", r"steps=-5 is not >= 1"),
+        ("--steps 0", r"steps=0 is not >= 1"),
+        ("--learning-rate inf", r"learning_rate=inf is not a finite number > 0"),
+        ("--weight-decay nan", r"weight_decay=nan is not a finite number"),
+        ("--importance 1 0.5", r"importance has 2 values but n_features is 20; give one value per"),
+        ("--feature-sparsity 0.5", r"feature_sparsity has 1 values but n_features is 20"),
+        ("--optimizer adamx", r"optimizer='adamx' is not known; did you mean 'adam'"),
+        ("--dtype float16", r"dtype='float16' is not known.*float32, float64"),
+        ("--snapshots 5 --steps 3", r"snapshots.* 5.*steps=3"),
+        ("--preset activation", r"preset='activation' is not known.*activations"),
+        ("--preset", r"--preset.*expected one argument"),
+        ("--preset activations --config x.toml", r"--config.*not allowed with.*--preset"),
+        ("--config none.toml", r"config 'none\.toml' cannot be read: No such file"),
+        ("--platform tpu", r"platform='tpu' is not there.*cpu"),
+        ("--platform quantum", r"platform='quantum' is not one of auto, cpu, gpu, tpu"),
+        ("--workers 0", r"workers=0 is not >= 1"),
+        ("--rank 2", r"--rank is a field of the model 'factorization'.*--model factorization"),
+        ("--preset scurves --activation relu", r"--activation is a field of the model 'toy'"),
+        ("--model factorization --rank 0", r"rank=0 is not >= 1"),
+        ("--model factorization --size 3 --rank 4", r"rank=4 is above size=3"),
+    ],
+)
+def test_bad_input_is_refused_and_nothing_written(sweep, tmp_path, flags, said):
+    assert_refused(sweep(*flags.split()), said)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "flags, said",
+    [
+        ("--spasity 0.5", "--spasity"),
+        ("--spars 0.5", "--spars"),
+        ("--steps many", "steps='many' is not a whole number"),
+        ("--steps 10.5", "steps=10.5 is not a whole number"),
+        ("--out", "--out"),
+    ],
+)
+def test_a_flag_that_cannot_be_read_is_refused_and_nothing_written(sweep, tmp_path, flags, said):
+    code, _, error = sweep(*flags.split())
+    assert code == 2 and said in error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("steps = = 3", r"config 'sweep\.toml' is not valid TOML.*line 1"),
+        ("sparsty = 0.5", r"'sparsty' is not a field.*did you mean 'sparsity'"),
+        ("model = 'toi'", r"model='toi' is not known; did you mean 'toy'"),
+        ("activation = 'rellu'", r"activation='rellu' is not known; did you mean 'relu'"),
+        ("activation = 3", r"activation=3 "),
+        ("sparsity = [0.5, 1.0]", r"sparsity=1 is not in \[0, 1\)"),
+        ("sparsity = '0.5'", r"sparsity='0\.5' is not a number"),
+        ("sparsity = []", r"sparsity=\[\] is empty"),
+        ("steps = true", r"steps=True is not a whole number"),
+        ("learning_rate = 1" + 400 * "0", r"learning_rate.* is not a finite number"),
+        ("seeds = []", r"seeds=\[\] is empty"),
+        ("learning_rate = inf", r"learning_rate=inf is not a finite number"),
+        ("n_features = 3\nimportance = [1, 2]", r"importance has 2 values but n_features is 3"),
+    ],
+)
+def test_a_bad_file_is_refused_and_nothing_written(sweep, tmp_path, text, said):
+    path = tmp_path / "sweep.toml"
+    path.write_text(text)
+    assert_refused(sweep("--config", "sweep.toml"), said)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("out", ["file", "file/run", "file/a/b", "/proc/jsuper/run", 300 * "a"])
+def test_a_folder_that_cannot_be_written_is_refused(sweep, tmp_path, out):
+    (tmp_path / "file").write_text("mine")
+    assert_refused(sweep(*TINY, "--out", out), f"out='{out}'")
+    assert (tmp_path / "file").read_text() == "mine"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_of_something_else_is_refused(sweep, tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("mine")
+    before = state(tmp_path)
+    assert_refused(sweep(*TINY, "--out", "notes"), "out='notes'.*is not a run folder")
+    assert state(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "flags, said",
+    [
+        ("--steps 40", r"its steps is \[30\], asked is \[40\]"),
+        ("--sparsity 0", r"its sparsity is \[0\.0, 0\.9\], asked is \[0\.0\]"),
+        ("--seeds 1", r"its seeds is 2, asked is 1"),
+        ("--schedule linear", r"its schedule is constant, asked is linear"),
+    ],
+)
+def test_another_sweep_is_refused_in_a_folder_that_holds_one(sweep, finished, flags, said):
+    before = state(finished)
+    assert_refused(sweep(*TINY, *flags.split(), "--out", finished), said)
+    assert state(finished) == before
+
+
+# --------------------------------------------------------------------------- help, plan, dry run
+
+
+def test_help_names_every_flag_without_jax(script):
+    code, out, _ = end(script("--help"))
+    assert code == 0
+    options = "preset config out platform workers dry-run fail-on-nonfinite unpaired seeds"
+    fields = [f.name.replace("_", "-") for f in dataclasses.fields(jsuper.Sweep)]
+    for flag in [*options.split(), *fields]:
+        assert f"--{flag}" in out, flag
+    assert "relu" in out and "adamw" in out
+    assert out.endswith("jax imported: False\n")
+
+
+def test_bad_input_is_found_without_jax(script):
+    code, out, error = end(script("--sparsity", 1))
+    assert (code, out) == (2, "jax imported: False\n")
+    assert error.startswith("error: sparsity=1 ") and error.count("\n") == 1
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(sweep, tmp_path):
+    code, out, _ = sweep(*TINY, "--n-hidden", 7, "--out", "run", "--dry-run")
+    assert code == 0
+    assert list(tmp_path.iterdir()) == []
+    for said in ("8 models", "30 steps", "2 worker threads", "GiB", "time", "folder   run"):
+        assert said in out, out
+    assert re.search(r"note .*n_hidden=7 > n_features=6", out)
+
+
+def test_a_dry_run_leaves_a_run_as_it_is(sweep, finished):
+    chunk_files(finished)[0].write_bytes(b"damaged")
+    before = state(finished)
+    code, out, _ = sweep(*TINY, "--out", finished, "--dry-run")
+    assert code == 0 and re.search(r"chunks +1 to do", out)
+    assert state(finished) == before
+
+
+@pytest.mark.parametrize(
+    "flags, folder",
+    [
+        ("", "runs/activations"),
+        ("--preset activations", "runs/activations"),
+        ("--steps 10000", "runs/activations"),
+        ("--steps 9", r"runs/activations-[0-9a-f]{8}"),
+        ("--config mine.toml", r"runs/mine-[0-9a-f]{8}"),
+    ],
+)
+def test_the_folder_is_named_after_the_preset_or_file(sweep, tmp_path, flags, folder):
+    (tmp_path / "mine.toml").write_text("steps = 7\n")
+    code, out, _ = sweep(*flags.split(), "--dry-run")
+    assert code == 0
+    assert re.search(rf"^folder +{folder}$", out, re.MULTILINE), out
+
+
+@pytest.mark.parametrize(
+    "config, flags, fields",
+    [
+        ("", "", {}),
+        ("", "--steps 5 10 --sparsity 0.5", dict(steps=(5, 10), sparsity=0.5)),
+        ("", "--seeds 4", dict(seeds=4)),
+        ("", "--seeds 4 9", dict(seeds=(4, 9))),
+        ("", "--unpaired --schedule cosine", dict(unpaired=True, schedule="cosine")),
+        ("steps = 5\nseeds = [4, 9]", "", dict(steps=5, seeds=(4, 9))),
+        ("steps = 5\nseeds = [4, 9]", "--seeds 2 --dropout 0 0.1", dict(steps=5, seeds=2)),
+        ("seeds = [3]", "--seeds 3", dict(seeds=3)),
+        ("n_features = 2\nimportance = [1, 0.5]", "--importance 2 1", dict(importance=(2, 1))),
+        (
+            "n_features = 2\nfeature_sparsity = [0.5, 0.9]",
+            "--feature-sparsity 0.1 0.2",
+            dict(feature_sparsity=(0.1, 0.2)),
+        ),
+    ],
+)
+def test_flags_go_on_top_of_a_file(tmp_path, config, flags, fields):
+    (tmp_path / "c.toml").write_text(config)
+    asked, _, _ = main.parse(["--config", "c.toml", *flags.split()])
+    if "dropout" in flags:
+        fields = fields | dict(dropout=(0, 0.1))
+    if "n_features" in config:
+        fields = fields | dict(n_features=2)
+    assert asked == jsuper.Sweep(**fields)
+
+
+# ---------------------------------------------------------------------- a run, and the same again
+
+
+def test_a_run_shows_plan_table_and_figure_and_fills_its_folder(sweep, tmp_path):
+    code, out, error = sweep(*WITH_REPORT, "--out", "run")
+    assert code == 0, error
+    assert out.index("8 models") < out.index("loss_over_constant, median over 2 seeds")
+    assert re.search(r"^relu +[\d.]+\*? +[\d.]+\*? +-$", out, re.MULTILINE), out
+    assert out.endswith("results  run\nreport   run/report.html\n")
+    run = tmp_path / "run"
+    figures = list((run / "figures").iterdir())
+    assert [p.suffix for p in figures] == [".png"] and figures[0].name in out
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert {c["name"] for c in manifest["chunks"]} == {p.stem for p in chunk_files(run)}
+    assert {"schema", "sweep", "hash", "chunks", "sessions"} <= manifest.keys()
+    (session,) = sharing.sessions_of(run, manifest_of(run))
+    assert {"versions", "devices", "started", "ended"} <= session.keys()
+    files = {"manifest.json", "sweep.toml", "chunks", "figures", "report.html", "sessions", ".lock"}
+    assert {p.name for p in run.iterdir()} == files
+    ds = jsuper.load(run)
+    assert ds.sizes["seed"] == 2 and (ds.status == 1).all() and np.isfinite(ds.W).all()
+
+
+def test_a_plan_can_be_chosen(sweep, tmp_path):
+    code, out, _ = sweep(*TINY, "--plan", "reference", "--out", tmp_path / "run")
+    assert code == 0 and "models one after another, whole batches" in out
+    code, _, error = sweep(*TINY, "--plan", "fastest", "--out", tmp_path / "other")
+    assert code == main.BAD_INPUT and "reference" in error and not (tmp_path / "other").exists()
+
+
+def test_a_finished_run_gets_the_page_that_it_lacks_once(sweep, finished):
+    page = finished / "report.html"
+    assert sweep(*WITH_REPORT, "--out", finished, "--dry-run")[0] == 0 and not page.exists()
+    assert sweep(*WITH_REPORT, "--out", finished)[0] == 0
+    written = page.stat().st_mtime_ns
+    assert sweep(*WITH_REPORT, "--out", finished)[0] == 0
+    assert page.stat().st_mtime_ns == written
+
+
+@pytest.mark.slow
+def test_an_extended_run_keeps_no_page_of_fewer_models(sweep, finished):
+    (finished / "report.html").write_text("of 8 models")
+    assert sweep(*TINY, "--seeds", 3, "--out", finished)[0] == 0
+    assert not (finished / "report.html").exists()
+
+
+@pytest.mark.parametrize("moment", ["jsuper.report.write", "jsuper.cli.summary.show"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_the_training_says_how_to_go_on(
+    sweep, tmp_path, tried, monkeypatch, moment, number
+):
+    def interrupted(*_):
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)  # as `timeout` does: the process, then its group
+
+    monkeypatch.setattr(moment, interrupted)
+    run = tmp_path / "run"
+    code, _, error = sweep(*WITH_REPORT, "--out", run)
+    assert code == main.STOPPED and "run again for the report" in error
+    assert (jsuper.load(run).status == 1).all() and not (run / "report.html").exists()
+    monkeypatch.undo()
+    assert main.sweep([*map(str, WITH_REPORT), "--out", str(run)]) == 0
+    assert (run / "report.html").exists()
+    tried(
+        "A signal",
+        "SIGINT and SIGTERM, twice, before the summary and before the page: exit code 75, all "
+        "models kept, and the same command made the page",
+    )
+
+
+def test_a_second_run_has_nothing_to_do_and_needs_no_jax(script, whole):
+    before = state(whole)
+    code, out, error = end(script(*TINY, "--out", whole))
+    assert (code, error) == (0, "")
+    assert out.splitlines() == [f"All 8 models are done: {whole}", "jax imported: False"]
+    assert state(whole) == before
+
+
+def test_the_resolved_sweep_gives_the_same_run(sweep, finished):
+    code, out, _ = sweep("--config", finished / "sweep.toml", "--out", finished)
+    assert code == 0 and "All 8 models are done" in out
+
+
+@pytest.mark.parametrize(
+    "flags", ["--seeds 3 --workers 1", "--seeds 9 1 0 --workers 1", "--sparsity 0.9 0.5 0"]
+)
+def test_an_extended_run_keeps_what_it_has(sweep, whole, finished, flags):
+    before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in chunk_files(finished)}
+    command = [*TINY, *flags.split(), "--out", finished]
+    code, out, error = sweep(*command)
+    assert code == 0, error
+    assert "= 12 models" in out and "8 done already" in out
+    after = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in chunk_files(finished)}
+    assert before.items() <= after.items() and len(after) > len(before)
+    old, new = jsuper.load(whole), jsuper.load(finished)
+    assert new.status.size == 12 and (new.status == 1).all()
+    part = new.sel(seed=old.seed, sparsity=old.sparsity)
+    assert np.array_equal(part.W, old.W)
+    assert "All 12 models are done" in sweep(*command)[1]
+
+
+def test_the_order_of_values_does_not_matter_to_a_run(sweep, finished):
+    before = state(finished)
+    code, out, _ = sweep(*TINY, "--activation", "gelu", "relu", "--out", finished)
+    assert code == 0 and "All 8 models are done" in out
+    assert state(finished) == before
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "not a zip"])
+def test_a_damaged_chunk_is_set_aside_reported_and_run_again(sweep, tried, whole, finished, damage):
+    path = chunk_files(finished)[0]
+    content = path.read_bytes()
+    with np.load(path) as file:
+        at = content.index(file["W"].tobytes())
+    damaged = {
+        "truncated": content[: len(content) // 2],
+        "flipped": content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :],
+        "empty": b"",
+        "not a zip": b"\x93NUMPY" + content,
+    }[damage]
+    path.write_bytes(damaged)
+    others = {p: p.stat().st_mtime_ns for p in chunk_files(finished)[1:]}
+    code, _, error = sweep(*TINY, "--out", finished)
+    assert code == 0, error
+    assert re.search(rf"{path.stem}.*damaged", error)
+    assert path.with_suffix(".npz.corrupt").read_bytes() == damaged
+    assert {p: p.stat().st_mtime_ns for p in chunk_files(finished)[1:]} == others
+    assert_same_content(finished, whole)
+    assert len(json.loads(jsuper.load(finished).attrs["sessions"])) == 2
+    assert "All 8 models are done" in sweep(*TINY, "--out", finished)[1]
+    tried(
+        "A damaged chunk file",
+        "a file cut in half, with a changed byte, empty, and of another kind: set aside and named, "
+        "trained again to the same content, other files untouched",
+    )
+
+
+def test_a_run_keeps_its_partition_on_another_number_of_workers(sweep, whole, finished):
+    lost = chunk_files(finished)[-1]
+    lost.unlink()
+    code, out, _ = sweep(*TINY, "--workers", 3, "--out", finished)
+    assert code == 0 and "4 done already" in out
+    assert [p.name for p in chunk_files(finished)] == [p.name for p in chunk_files(whole)]
+    assert_same_content(finished, whole)
+
+
+def test_an_unreadable_manifest_is_an_error(sweep, tried, finished, capsys):
+    (finished / "manifest.json").write_text('{"schema": 99}')
+    before = state(finished)
+    code, _, error = sweep(*TINY, "--out", finished)
+    assert code == main.ERROR == 1
+    assert error.startswith("error: ") and "schema 99" in error
+    commands = ("status", "verify", "export", "report", "scrub")
+    for command in commands:
+        assert main.main([command, str(finished)]) == 1
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and "schema 99; this jsuper reads 1, 2: update" in error
+    with pytest.raises(store.RunError, match="schema 99"):
+        jsuper.load(finished)
+    assert state(finished) == before
+    tried(
+        "A run folder of a newer schema",
+        "`jsuper.load` and the commands sweep, status, verify, export, report and scrub on it: "
+        "exit code 1, a line that names the schema and says to update jsuper, nothing changed",
+        len(commands) + 2,
+    )
+
+
+def test_models_that_diverge_are_data_or_exit_code_3(sweep, tried):
+    rates = ["--sparsity", "0.9", "--learning-rate", "1e-3", "1e30"]
+    command = [*TINY, *rates, "--out", "run"]
+    code, out, error = sweep(*command, "--fail-on-nonfinite")
+    assert code == main.SOME_NON_FINITE == 3, error
+    assert re.search(r"^relu +- +2$", out, re.MULTILINE), out
+    assert sweep(*command)[0] == 0
+    assert sweep(*command, "--fail-on-nonfinite")[0] == 3
+    ds = jsuper.load("run")
+    assert (ds.status.sel(learning_rate=1e-3) == 1).all()
+    assert (ds.first_bad_step.sel(learning_rate=1e-3) == -1).all()
+    assert (ds.status.sel(learning_rate=1e30) == 2).all()
+    assert (ds.first_bad_step.sel(learning_rate=1e30) >= 0).all()
+    tried(
+        "Models that diverge",
+        "half of a run with a learning rate of 1e30: marked with the step, counted in the table, "
+        "exit code 0, or 3 with --fail-on-nonfinite; the other half is fine",
+    )
+
+
+def test_without_the_flag_a_diverged_model_is_no_failure(sweep):
+    rates = ["--sparsity", "0.9", "--learning-rate", "1e29", "1e30"]
+    assert sweep(*TINY, *rates, "--out", "run")[0] == 0
+    assert (jsuper.load("run").status == 2).all()
+
+
+# ------------------------------------------------------------------- interruptions, a full disk
+
+LONG = ("--activation gelu --sparsity 0.9 --seeds 6 --steps 10000" + SIZE).split()
+ONE_BY_ONE = "from jsuper import plan; plan.CPU_MODELS = (1, 1)"  # six chunks, not two
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(script, tmp_path_factory):
+    """A run of six chunks that take some time each."""
+    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
+    code, _, error = end(script(*LONG, "--out", folder, code=ONE_BY_ONE))
+    assert code == 0, error
+    assert len(chunk_files(folder)) == 6
+    return folder
+
+
+@pytest.mark.slow
+def test_compiled_programs_are_kept_in_a_folder_of_the_user(script, uninterrupted):
+    assert any(p.is_file() for p in (script.caches / "jsuper").rglob("*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "number, grace, code",
+    [
+        (signal.SIGTERM, 0, 75),
+        (signal.SIGUSR1, 30, 75),
+        (signal.SIGKILL, 0, -signal.SIGKILL),
+    ],
+)
+def test_an_interrupted_run_goes_on_to_the_same_content(
+    script, tmp_path, tried, uninterrupted, number, grace, code
+):
+    run = tmp_path / "run"
+    flags = (*LONG, "--workers", 1, "--grace", grace)
+    process = script(*flags, "--out", run, code=ONE_BY_ONE)
+    deadline = time.monotonic() + 60
+    while not chunk_files(run) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for _ in range(2):  # as `timeout` does: the process, then its group
+        process.send_signal(number)
+    stopped, _, error = end(process)
+    assert stopped == code, error
+    assert code < 0 or "run again to continue" in error
+    kept = {p: p.stat().st_mtime_ns for p in chunk_files(run)}
+    assert 0 < len(kept) < 6
+    assert (jsuper.load(run).status > 0).sum() == len(kept)
+    code, _, error = end(script(*LONG, "--out", run))
+    assert code == 0, error
+    assert kept.items() <= {p: p.stat().st_mtime_ns for p in chunk_files(run)}.items()
+    assert_same_content(run, uninterrupted)
+    tried(
+        "A signal",
+        "SIGTERM without grace, SIGUSR1 with it and SIGKILL after the first of six chunks: exit "
+        "code 75 where it can be, chunks kept and not written again, and the run went on to the "
+        "content of an uninterrupted one",
+    )
+
+
+@pytest.mark.slow
+def test_what_is_left_may_be_a_single_activation(sweep, tmp_path):
+    """Whatever is left of a run, it is trained by the same program."""
+    command = ("--activation relu gelu --sparsity 0.9 --seeds 1 --steps 200" + SIZE).split()
+    assert sweep(*command, "--out", "whole")[0] == 0
+    run = shutil.copytree("whole", tmp_path / "run")
+    chunks = read_manifest(run).chunks
+    (gelu,) = [c for c in chunks if c.settings[0]["activation"] == "gelu"]
+    assert gelu.n_models == 1
+    store.chunk_path(run, gelu.name).unlink()
+    code, _, error = sweep(*command, "--out", run)
+    assert code == 0, error
+    assert_same_content(run, "whole")
+
+
+@pytest.mark.slow
+def test_a_full_disk_stops_the_run_and_leaves_whole_chunks(sweep, tried, whole, finished):
+    """No file can grow beyond 10 kB: the chunks that are there are smaller, the new ones larger."""
+    more = [*TINY, "--seeds", 40, "--out", finished]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        code, _, error = sweep(*more)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    last = error.strip().splitlines()[-1]
+    assert code == 1 and last.startswith("error: "), error
+    (need,) = re.findall(r"needs about ([\d,]+) bytes", last)
+    assert 20_000 < int(need.replace(",", "")) < 200_000
+    left = {p.name for p in (finished / "chunks").iterdir()}
+    assert left == {p.name for p in chunk_files(whole)}
+    assert (jsuper.load(finished).status == 1).sum() == 8
+    assert sweep(*more)[0] == 0
+    assert (jsuper.load(finished).status == 1).all()
+    tried(
+        "A full disk",
+        "a run that is extended where no file may grow beyond 10 kB: exit code 1, a line with the "
+        "bytes that are needed, no half file, older chunks untouched, and the run went on",
+    )
+
+
+# ------------------------------------------------------------------------- the installed command
+
+
+def test_the_installed_command_dispatches(capsys, whole, tmp_path):
+    assert main.main(["sweep", "--sparsity", "1"]) == 2
+    assert "sparsity=1" in capsys.readouterr().err
+    assert main.main(["sweep", *TINY, "--out", str(whole)]) == 0
+    assert "All 8 models are done" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments, code, said",
+    [
+        (["--version"], 0, jsuper.__version__),
+        (["--help"], 0, "sweep"),
+        ([], 2, "commands"),
+        (["swep"], 2, "swep"),
+        (["export"], 2, "jsuper export --help"),
+    ],
+)
+def test_the_installed_command_explains_itself(capsys, arguments, code, said):
+    try:
+        ended = main.main(arguments)
+    except SystemExit as stop:
+        ended = stop.code
+    assert ended == code
+    out, error = capsys.readouterr()
+    assert said in (error if code else out)
+
+
+def test_export(capsys, finished, monkeypatch):
+    pytest.importorskip("pandas")
+    assert main.main(["export", str(finished)]) == 0
+    assert capsys.readouterr().out.strip() == str(finished / "results.csv")
+    assert len((finished / "results.csv").read_text().splitlines()) == 1 + 8
+    assert main.main(["export", str(finished), "--format", "xls"]) == 2
+    assert "error: format='xls' is not one of csv, netcdf, parquet" in capsys.readouterr().err
+    assert main.main(["export", "nowhere"]) == 2
+    assert "error: nowhere is not a run folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("format, library", [("netcdf", "h5netcdf"), ("parquet", "pyarrow")])
+def test_export_names_the_library_that_it_lacks(capsys, finished, monkeypatch, format, library):
+    monkeypatch.setitem(sys.modules, library, None)
+    assert main.main(["export", str(finished), "--format", format]) == 2
+    assert f"error: format='{format}' needs a library: pip" in capsys.readouterr().err
+    assert os.listdir(finished / "figures")

@@ -1,0 +1,239 @@
+"""The weight decay of a sweep that does not state it: the folder's, else the optimizer's."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import jsuper
+from jsuper import Sweep, factorization
+from jsuper.claims.sweeps import SWEEPS
+from jsuper.cli.options import PRESETS, default_folder, parse
+from jsuper.core.families import sweep_from_dict
+from jsuper.core.grid import Chunk, expand, n_models, partition
+from jsuper.core.optimizer_names import DECAYS, OPTIMIZERS
+from jsuper.core.sweep import Omitted, SpecError, digest, read_toml
+from jsuper.jobs import runner
+from jsuper.models.toy.config import Static, make_setting
+from jsuper.store.manifest import write_manifest
+
+TINY = dict(activation="relu", sparsity=0.5, seeds=1, steps=3, n_features=3, n_hidden=2)
+
+# ------------------------------------------------------------------------------- the convention
+
+
+@pytest.mark.parametrize(
+    "fields, decay",
+    [
+        ({}, (0.01,)),
+        (dict(optimizer="adamw(0.01)"), (0.01,)),
+        (dict(optimizer="adam"), (0.0,)),
+        (dict(optimizer="sgd(1)"), (0.0,)),
+        (dict(optimizer="sgdw"), (0.0,)),
+        (dict(optimizer="rmsprop(0.01)"), (0.0,)),
+        (dict(optimizer=("adam", "sgd", "sgdw(2)", "rmsprop")), (0.0,)),
+        (dict(optimizer=("adamw", "adamw(0.1)")), (0.01,)),
+        (dict(optimizer="adam", weight_decay=0.01), (0.01,)),
+        (dict(optimizer=("adam", "adamw"), weight_decay=0.1), (0.1,)),
+        (dict(optimizer="adam", weight_decay=None), (0.0,)),
+    ],
+    ids=str,
+)
+def test_an_omitted_decay_is_that_of_the_optimizer(fields, decay):
+    sweep = Sweep(**TINY | fields)
+    assert sweep.weight_decay == sweep.values("weight_decay") == decay
+    assert sweep.to_dict()["weight_decay"] == list(decay)
+    assert {s["weight_decay"] for g in expand(sweep) for s in g.settings} == set(decay)
+    assert Sweep.from_dict(json.loads(json.dumps(sweep.to_dict()))) == sweep
+
+
+def test_every_optimizer_has_a_decay():
+    assert tuple(DECAYS) == OPTIMIZERS
+
+
+def test_a_replaced_optimizer_brings_its_own_decay():
+    sweep = Sweep(**TINY)
+    assert dataclasses.replace(sweep, optimizer="adam").weight_decay == (0.0,)
+    assert dataclasses.replace(sweep, optimizer="adam", weight_decay=0.01).weight_decay == (0.01,)
+    stated = dataclasses.replace(sweep, weight_decay=0.01)
+    assert stated == sweep and dataclasses.replace(stated, optimizer="adam").weight_decay == (0.01,)
+
+
+@pytest.mark.parametrize("optimizer, decay", [("adamw", 0.01), ("adam", 0.0), ("sgd(1)", 0.0)])
+def test_a_point_without_a_decay_has_that_of_its_program(optimizer, decay):
+    assert make_setting(Static(optimizer=optimizer), {}).weight_decay == np.float32(decay)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_factorizations_have_no_decay_by_default(optimizer):
+    assert factorization.Sweep(optimizer=optimizer).weight_decay == (0.0,)
+
+
+MIXED = Sweep(**TINY | dict(optimizer=("adam", "adamw")))
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda folder: MIXED.to_dict(),
+        lambda folder: MIXED.axes,
+        lambda folder: n_models(MIXED),
+        lambda folder: runner.held(MIXED, None),
+        lambda folder: runner.held(MIXED, folder / "new"),
+        lambda folder: jsuper.run(MIXED, progress=False),
+        lambda folder: default_folder(parse(["--optimizer", "adam", "adamw"])[0], "activations"),
+    ],
+    ids=["to_dict", "axes", "n_models", "memory", "folder", "run", "default folder"],
+)
+def test_optimizers_of_two_conventions_have_to_state_it(use, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SpecError, match="weight_decay is omitted, and optimizer=adam, adamw"):
+        use(tmp_path)
+
+
+# ------------------------------------------------------------------------------------- folders
+
+
+def folder_of(path, sweep):
+    """A run folder of a sweep, without results."""
+    chunks = [Chunk(sweep.model, g.static, g.settings, g.seeds) for g in expand(sweep)]
+    path.mkdir(parents=True)
+    write_manifest(path, sweep, chunks, [])
+    return path
+
+
+@pytest.mark.parametrize(
+    "optimizer, stored, notes",
+    [
+        ("adam", 0.01, ["the folder's value is used, 0.01; a new run would have 0"]),
+        ("adam", 0.0, []),
+        ("adamw", 0.01, []),
+        ("adamw", (0.0, 0.1), ["the folder's value is used, 0, 0.1; a new run would have 0.01"]),
+        (("adam", "adamw"), 0.01, ["the folder's value is used, 0.01"]),
+    ],
+    ids=str,
+)
+def test_an_omitted_decay_is_that_of_the_folder(tmp_path, optimizer, stored, notes):
+    omitted = Sweep(**TINY | dict(optimizer=optimizer))
+    was = dataclasses.replace(omitted, weight_decay=stored)
+    job = runner.held(omitted, folder_of(tmp_path / "run", was))
+    assert job.sweep == was and len(job.todo) == len(job.chunks)
+    assert [n.removeprefix("weight_decay is omitted: ") for n in job.notes] == notes
+    more = runner.held(dataclasses.replace(omitted, seeds=2), tmp_path / "run")
+    assert more.sweep == dataclasses.replace(was, seeds=2)
+
+
+def test_a_stated_decay_is_not_that_of_the_folder(tmp_path):
+    sweep = Sweep(**TINY | dict(optimizer="adam"))
+    folder = folder_of(tmp_path / "run", dataclasses.replace(sweep, weight_decay=0.01))
+    with pytest.raises(SpecError, match=r"its weight_decay is \[0\.01\], asked is \[0\.0\]"):
+        runner.held(dataclasses.replace(sweep, weight_decay=0.0), folder)
+
+
+@pytest.mark.parametrize(
+    "line, decay",
+    [
+        ("", (0.01,)),
+        ("--optimizer adam", (0.0,)),
+        ("--optimizer adam --weight-decay 0.01", (0.01,)),
+        ("--optimizer adam --weight-decay=0.01", (0.01,)),
+        ("--preset dropout --optimizer sgd(2)", (0.0,)),
+        ("--preset revival --optimizer adamw", (0.0,)),
+        ("--model factorization --optimizer adamw", (0.0,)),
+    ],
+)
+def test_the_command_line_tells_given_from_omitted(line, decay):
+    assert parse(line.split())[0].weight_decay == decay
+
+
+def test_a_folder_that_an_older_version_named_goes_on(tmp_path, monkeypatch):
+    """It was named by a hash in which every optimizer had a decay of 0.01."""
+    monkeypatch.chdir(tmp_path)
+    asked, _, name = parse(["--optimizer", "adam"])
+    new = Path("runs/activations-9d87c56d")
+    assert default_folder(asked, name) == new
+    older = Path("runs/activations-594a82de")
+    older.mkdir(parents=True)
+    assert default_folder(asked, name) == older
+    stated, _, name = parse(["--optimizer", "adam", "--weight-decay", "0"])
+    assert default_folder(stated, name) == new
+
+
+# --------------------------------------------------------------------- what must not have changed
+
+ADDED = {"check_fit"}
+HASHES = {  # preset -> hash of the sweep, first chunk of at most 24 models for two workers
+    "activations": ("1d35590232fbdfec", "77c06f3db2e4b9c6"),
+    "dropout": ("2333cbcf91082744", "786851408855f061"),
+    "dropout_basis": ("0653dbfb341666ea", "9286d5ef04c29dbb"),
+    "gated": ("238b478acb9fef05", "b7d5b5c424295d93"),
+    "revival": ("f326712d8293e0d2", "279164a80e088c33"),
+    "scurves": ("a2ec4f216c7f2c77", "3e99161e567e91bc"),
+    "scurves_adamw": ("4d795b1d7da1fb70", "98a38ac639a6d859"),
+    "scurves_decay": ("95fda26c4d73092a", "e7d2226c19120cc3"),
+    "scurves_softmax": ("9752af1bffd3c6bc", "e870f9f966e09880"),
+    "scurves_softmax_100": ("379c8c70e32b7ad8", "59a093aeb380f9f2"),
+    "scurves_softmax_1000": ("e953eff1e6ec0387", "6117e7e9c76b3d2e"),
+    "stochastic": ("2f85396d964e3328", "e723a4011feeed0a"),
+}
+CLAIMS = {  # sweep of the claims at ten seeds -> the same
+    "study": ("f0fe6ed44645cafd", "88652b0e8b75c936"),
+    "protocol": ("fa8eb71684f030e4", "6b19be7c4b4dbc72"),
+    "double": ("a0acd409bb63d622", "82b56adda4a4c7b4"),
+    "untied": ("de94d447ed61ff19", "d2149210445138a3"),
+    "dropout": ("f7a38b3a0bcfc67d", "84891c23b5d3f469"),
+    "basis": ("ce8250a8b75c5067", "822f63715e66853f"),
+    "low_rank": ("a87355097b95a301", "1a330a0d54af567c"),
+    "low_rank_decay": ("4f427ff0d3ff7c4f", "28894448efe7f2fd"),
+    "low_rank_adamw": ("48a8b3cff0745338", "aa01f1fce9758c53"),
+    "low_rank_softmax": ("dbd8dfb070fda1d0", "d01f8fc461b951cd"),
+}
+STORED = [(sweep_from_dict(read_toml(PRESETS / f"{k}.toml")), *v) for k, v in HASHES.items()]
+STORED += [(SWEEPS[k](10), *v) for k, v in CLAIMS.items()]
+
+
+@pytest.mark.parametrize("sweep, whole, first", STORED, ids=[*HASHES, *CLAIMS])
+def test_presets_and_claims_have_the_names_of_the_folders_that_hold_them(sweep, whole, first):
+    """But for the fields that were added since."""
+
+    def without(data):
+        return {k: v for k, v in data.items() if k not in ADDED}
+
+    assert digest(without(sweep.to_dict())) == whole
+    chunk = partition(sweep, expand(sweep)[0], 24, 2)[0]
+    assert dataclasses.replace(chunk, static=without(chunk.static)).name == first
+    assert all(note.endswith("the target is out of reach") for note in sweep.notes())
+
+
+def test_all_presets_and_claims_are_in_the_table():
+    assert HASHES.keys() == {p.stem for p in PRESETS.glob("*.toml")}
+    assert CLAIMS.keys() == SWEEPS.keys()
+
+
+def test_the_default_preset_states_no_decay():
+    assert isinstance(STORED[0][0].weight_decay, Omitted)
+
+
+# ------------------------------------------------------------------------------ what it is about
+
+
+@pytest.mark.slow
+def test_decay_in_the_gradient_loses_sparse_features():
+    sweep = Sweep(
+        activation="relu",
+        sparsity=0.99,
+        importance_decay=1.0,
+        n_features=8,
+        n_hidden=2,
+        batch_size=256,
+        steps=4000,
+        optimizer=("adam(0.003)", "adamw(0.003)"),
+        weight_decay=(0.0, 0.01),
+        seeds=2,
+    )
+    ds = jsuper.analyze(jsuper.run(sweep, progress=False))
+    features = ds.features_represented.squeeze().transpose("optimizer", "weight_decay", "seed")
+    (plain, coupled), (_, decoupled) = features.values
+    assert (plain >= 4).all() and (decoupled >= 4).all() and (coupled == 0).all()

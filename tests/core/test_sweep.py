@@ -1,0 +1,359 @@
+"""Sweeps: what is refused and how it is said, axes, TOML in and out, identity."""
+
+import dataclasses
+import functools
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import jsuper
+from jsuper import Sweep
+from jsuper.core.families import sweep_from_dict
+from jsuper.core.sweep import SpecError, digest, label, plain, read_toml
+from jsuper.models.toy.activations.names import ACTIVATIONS
+
+NAN, INF = float("nan"), float("inf")
+ONES = (1.0,) * 20
+
+
+def twice_relu(z):
+    """A function of z, for tests."""
+    return 2 * z * (z > 0)
+
+
+def with_name(name):
+    """Another function of z, called `name`."""
+
+    def function(z):
+        return z
+
+    function.__name__ = name
+    return function
+
+
+def scaled(factor, z):
+    """A function with a parameter."""
+    return factor * z
+
+
+# ----------------------------------------------------------------------------------- bad input
+
+BAD = [
+    # a name that is not known: the value, the close match, what is known
+    (dict(activation="gelo"), r"activation='gelo' is not known; did you mean 'gelu'\?.*relu"),
+    (dict(activation=("relu", "qqqq")), r"activation='qqqq' is not known.*relu"),
+    (dict(activation="elu(-1)"), r"activation='elu\(-1\)'.*alpha must be finite and >= 0"),
+    (dict(activation="relu(2)"), r"activation='relu\(2\)'.*takes no parameter"),
+    (dict(activation=3), r"activation=3 "),
+    (dict(activation=None), r"activation=None "),
+    (dict(activation=lambda z: z), r"activation=.*has no name; define it with def"),
+    (
+        dict(optimizer="adamx"),
+        r"optimizer='adamx' is not known.*'adam'.*adamw, adam, sgd, sgdw, rms",
+    ),
+    (dict(dtype="float16"), r"dtype='float16' is not known.*float32, float64"),
+    (dict(schedule="cosin"), r"schedule='cosin' is not known; did you mean 'cosine'"),
+    (dict(reduction="total"), r"reduction='total' is not known.*one of mean, sum"),
+    (dict(tied="no"), r"tied='no' is not true or false"),
+    (dict(tied=0), r"tied=0 is not true or false"),
+    (dict(tied=(True, True)), r"tied has True twice"),
+    (dict(shared_mask="true"), r"shared_mask='true' is not true or false"),
+    (dict(init_bias_scale=-1), r"init_bias_scale=-1 is not a finite number >= 0"),
+    (dict(init="xavir"), r"init='xavir' is not known; did you mean 'xavier'"),
+    # out of range
+    (dict(sparsity=1), r"sparsity=1 is not in \[0, 1\).*try 0\.999"),
+    (dict(sparsity=(0.5, 1.5)), r"sparsity=1\.5 is not in \[0, 1\)"),
+    (dict(sparsity=-0.1), r"sparsity=-0\.1 is not in \[0, 1\)"),
+    (dict(dropout=1), r"dropout=1 is not in \[0, 1\).*try 0\.5"),
+    (dict(dropout=-0.5), r"dropout=-0\.5 is not in \[0, 1\)"),
+    (dict(learning_rate=0), r"learning_rate=0 is not a finite number > 0"),
+    (dict(importance_decay=-1), r"importance_decay=-1 is not a finite number > 0"),
+    (dict(momentum=1), r"momentum=1 is not in \[0, 1\)"),
+    (dict(steps=-5), r"steps=-5 is not >= 1"),
+    (dict(steps=0), r"steps=0 is not >= 1"),
+    (dict(n_features=0), r"n_features=0 is not >= 1"),
+    (dict(n_hidden=-1), r"n_hidden=-1 is not >= 1"),
+    (dict(batch_size=0), r"batch_size=0 is not >= 1"),
+    (dict(records=0), r"records=0 is not in \[1, 100000\]"),
+    (dict(snapshots=(20,), steps=10), r"snapshots.* 20.*steps=10"),
+    (dict(snapshots=(-1,)), r"snapshots\[0\]=-1 is not >= 0"),
+    # not finite, also where there is no other limit
+    (dict(sparsity=NAN), r"sparsity=nan is not in \[0, 1\)"),
+    (dict(learning_rate=INF), r"learning_rate=inf is not a finite number > 0"),
+    (dict(weight_decay=NAN), r"weight_decay=nan is not a finite number"),
+    (dict(weight_decay=-INF), r"weight_decay=-inf is not a finite number"),
+    (dict(steps=INF), r"steps=inf is not a whole number"),
+    (dict(learning_rate=10**400), r"learning_rate.* is not a finite number"),
+    (dict(steps=10**400), r"steps.* is not "),
+    # another type
+    (dict(sparsity=True), r"sparsity=True is not a number"),
+    (dict(sparsity="0.5"), r"sparsity='0\.5' is not a number"),
+    (dict(sparsity=None), r"sparsity=None is not a number"),
+    (dict(sparsity=((0.5,),)), r"sparsity=\(0\.5,\) is not a number"),
+    (dict(steps=True), r"steps=True is not a whole number"),
+    (dict(steps="100"), r"steps='100' is not a whole number"),
+    (dict(steps=2.5), r"steps=2\.5 is not a whole number"),
+    (dict(unpaired=1), r"unpaired=1 is not true or false"),
+    # empty, or the same value twice (also when it is written in two ways)
+    (dict(sparsity=()), r"sparsity=\[\] is empty; give at least one value"),
+    (dict(activation=[]), r"activation=\[\] is empty"),
+    (dict(sparsity=(0.5, 0.9, 0.5)), r"sparsity has 0\.5 twice"),
+    (dict(steps=(10, 10.0)), r"steps has 10 twice"),
+    (dict(activation=("relu", "gelu", "relu")), r"activation has 'relu' twice"),
+    (dict(activation=("elu(0.25)", "elu( .250 )")), r"activation has 'elu\(0\.25\)' twice"),
+    (dict(activation=(twice_relu, with_name("twice_relu"))), r"activation has 'twice_relu' twice"),
+    (dict(activation=("relu", with_name("relu"))), r"activation has 'relu' twice"),
+    # seeds
+    (dict(seeds=0), r"seeds=0 is not >= 1.*at least one seed"),
+    (dict(seeds=-3), r"seeds=-3 is not >= 1"),
+    (dict(seeds=[]), r"seeds=\[\] is empty.*at least one seed"),
+    (dict(seeds=[4, 4]), r"seeds has 4 twice"),
+    (dict(seeds=[-1]), r"seeds\[0\]=-1 is not in \[0, 4294967295\]"),
+    (dict(seeds=[2**32]), r"seeds\[0\]=4294967296 is not in \[0, 4294967295\]"),
+    (dict(seeds=1.5), r"seeds=1\.5 is not a whole number"),
+    (dict(seeds=True), r"seeds=True is not a whole number"),
+    (dict(seeds="3"), r"seeds='3' is not"),
+    # one value per feature
+    (dict(importance=(1, 0.5)), r"importance has 2 values but n_features is 20; give one"),
+    (dict(importance=ONES, n_features=(20, 30)), r"importance has 20 values.*20, 30"),
+    (dict(importance=ONES, importance_decay=0.5), r"importance and importance_decay are both"),
+    (dict(importance=(-1.0, *ONES[1:])), r"importance\[0\]=-1 is not a finite number >= 0"),
+    (dict(importance=(1.0, NAN, *ONES[2:])), r"importance\[1\]=nan is not a finite number"),
+    (dict(importance=(0.0,) * 20), r"importance is zero for every feature"),
+    (dict(importance=0.5), r"importance=0\.5 is not a list"),
+    (dict(feature_sparsity=(0.5,) * 3), r"feature_sparsity has 3 values but n_features is 20"),
+    (dict(feature_sparsity=ONES), r"feature_sparsity\[0\]=1 is not in \[0, 1\)"),
+    (
+        dict(feature_sparsity=(0.5,) * 20, sparsity=0.9),
+        r"feature_sparsity and sparsity are both given",
+    ),
+]
+
+
+@pytest.mark.parametrize("fields, said", BAD, ids=[str(fields)[1:40] for fields, _ in BAD])
+def test_bad_input_is_refused_and_named(fields, said):
+    with pytest.raises(SpecError, match=said) as caught:
+        Sweep(**fields)
+    assert len(str(caught.value).splitlines()) <= 2
+
+
+@pytest.mark.parametrize(
+    "data, said",
+    [
+        ({"sparsty": 0.5}, r"'sparsty' is not a field of the model 'toy'; did you mean 'sparsity'"),
+        ({"n_feature": 3}, r"did you mean 'n_features'.*fields are .*n_hidden"),
+        ({"zzz": 1}, r"'zzz' is not a field.*fields are "),
+        ({"model": "toi"}, r"model='toi' is not known; did you mean 'toy'"),
+        ({"model": 3}, r"model=3 is not known.*one of toy"),
+        ({"model": ["toy"]}, r"model=\['toy'\] is not known"),
+        ({"sparsity": {"low": 0}}, r"sparsity="),
+    ],
+)
+def test_bad_keys_and_models_are_refused(data, said):
+    with pytest.raises(SpecError, match=said):
+        sweep_from_dict(data)
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (b"steps = = 3\n", r"config '.*bad\.toml' is not valid TOML.*line 1"),
+        (b"steps = 3\nsteps = 4\n", r"is not valid TOML"),
+        (b"steps = 3 \xff\n", r"is not valid TOML"),
+        (None, r"config '.*bad\.toml' cannot be read: No such file"),
+    ],
+)
+def test_toml_that_cannot_be_read(tmp_path, content, said):
+    path = tmp_path / "bad.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SpecError, match=said):
+        read_toml(path)
+
+
+def test_a_sweep_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Sweep().steps = 5
+
+
+# ---------------------------------------------------------------------------------------- axes
+
+
+def test_scalars_become_axes_of_one_value():
+    sweep = Sweep(activation="relu", sparsity=0, steps=7.0, optimizer="sgd")
+    assert (sweep.activation, sweep.sparsity, sweep.steps) == (("relu",), (0.0,), (7,))
+    assert isinstance(sweep.sparsity[0], float) and isinstance(sweep.steps[0], int)
+    assert sweep == Sweep(activation=["relu"], sparsity=(0.0,), steps=[7], optimizer=("sgd",))
+
+
+def test_axes_are_those_with_several_values_and_the_main_ones():
+    sweep = Sweep(activation="relu", sparsity=0.5, n_hidden=(5, 2), dropout=(0.0, 0.1))
+    assert sweep.axes == {
+        "activation": ("relu",),
+        "sparsity": (0.5,),
+        "dropout": (0.0, 0.1),
+        "n_hidden": (5, 2),
+    }
+    assert list(sweep.axes) == ["activation", "sparsity", "dropout", "n_hidden"]
+
+
+@pytest.mark.parametrize("seeds, values", [(3, (0, 1, 2)), ([7, 2], (7, 2)), ([5], (5,))])
+def test_seeds_are_a_count_or_a_list(seeds, values):
+    assert Sweep(seeds=seeds).seed_values == values
+
+
+def test_the_default_is_the_study():
+    sweep = Sweep()
+    assert sweep.activation == ACTIVATIONS and len(ACTIVATIONS) == 27
+    assert sweep.sparsity == (0.0, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
+    assert (sweep.n_features, sweep.n_hidden, sweep.seeds) == ((20,), (5,), 3)
+    assert (sweep.steps, sweep.batch_size, sweep.optimizer) == ((10_000,), (1024,), ("adamw",))
+    assert (sweep.learning_rate, sweep.weight_decay) == ((1e-3,), (0.01,))
+    preset = Path(jsuper.__file__).parent / "presets" / "activations.toml"
+    assert sweep_from_dict(read_toml(preset)) == sweep
+
+
+def test_more_hidden_units_than_features_are_allowed_and_noted():
+    sweep = Sweep(n_features=(3, 9), n_hidden=(2, 5))
+    (note,) = sweep.notes()
+    assert "n_hidden=5" in note and "n_features=3" in note
+    assert Sweep().notes() == []
+
+
+# ----------------------------------------------------------------------------- TOML and identity
+
+SWEEPS = {
+    "default": Sweep(),
+    "one of each": Sweep(activation="elu(0.25)", sparsity=0.5, seeds=1, steps=10),
+    "importance list": Sweep(n_features=3, importance=(1.0, 0.1, 1e-7)),
+    "sparsity list": Sweep(n_features=3, feature_sparsity=(0.1, 0.2, 0.7)),
+    "seeds list": Sweep(seeds=[11, 3]),
+    "extreme numbers": Sweep(learning_rate=(1e30, 1e-30, 0.1), weight_decay=1e-5),
+    "every axis": Sweep(
+        dropout=(0, 0.5), n_features=(5, 6), batch_size=(8, 16), dtype=("float32", "float64")
+    ),
+    "tied and untied": Sweep(tied=(True, False), reduction="sum", shared_mask=True),
+    "the rest": Sweep(unpaired=True, snapshots=(0, 5), steps=(5, 9), schedule="cosine", records=3),
+}
+
+
+@pytest.mark.parametrize("sweep", SWEEPS.values(), ids=SWEEPS)
+def test_toml_and_json_give_the_same_sweep_back(sweep):
+    assert Sweep.from_dict(tomllib.loads(sweep.to_toml())) == sweep
+    assert sweep_from_dict(json.loads(json.dumps(sweep.to_dict()))) == sweep
+
+
+CHANGED = dict(
+    seeds=4,
+    unpaired=True,
+    activation="relu",
+    sparsity=0.5,
+    dropout=0.1,
+    push=0.5,
+    push_step=5,
+    watch=True,
+    learning_rate=1e-2,
+    weight_decay=0,
+    importance_decay=0.9,
+    n_features=21,
+    n_hidden=6,
+    batch_size=512,
+    steps=9_999,
+    optimizer="adam",
+    dtype="float64",
+    schedule="linear",
+    momentum=0.8,
+    init="normal",
+    init_scale=2,
+    init_instances=11,
+    init_bias_scale=1,
+    tied=False,
+    reduction="sum",
+    shared_mask=True,
+    importance=ONES,
+    feature_sparsity=(0.5,) * 20,
+    records=50,
+    check_fit=False,
+    snapshots=(10,),
+)
+
+
+def test_every_field_is_part_of_the_identity():
+    assert CHANGED.keys() == {f.name for f in dataclasses.fields(Sweep)}, "add the new field above"
+    digests = {name: digest(Sweep(**{name: value}).to_dict()) for name, value in CHANGED.items()}
+    assert len({digest(Sweep().to_dict()), *digests.values()}) == len(CHANGED) + 1, digests
+
+
+def python(code, *arguments):
+    """The output of `code` in a fresh interpreter."""
+    command = [sys.executable, "-W", "error", "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_identity_is_the_same_in_another_process():
+    code = (
+        "import jsuper; from jsuper.core.sweep import digest; "
+        "print(digest(jsuper.Sweep().to_dict()))"
+    )
+    assert python(code) == digest(Sweep().to_dict())
+
+
+def test_specs_and_the_command_line_import_no_jax():
+    modules = "core.sweep core.grid core.families models.toy.spec models.toy.activations.names "
+    modules += "store.chunk_files store.dataset jobs.runner cli.summary cli.main plots"
+    code = "import sys, jsuper; jsuper.Sweep(); "
+    code += "".join(f"import jsuper.{m}; " for m in modules.split())
+    code += "print([m for m in ('jax', 'jaxlib', 'optax', 'flax') if m in sys.modules])"
+    assert python(code) == "[]"
+
+
+# ----------------------------------------------------------------------------------- callables
+
+
+class Named:
+    """A callable without a __name__."""
+
+    def __call__(self, z):
+        return z
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (twice_relu, "twice_relu"),
+        (functools.partial(scaled, 2), "scaled"),
+        (functools.partial(functools.partial(scaled), 2), "scaled"),
+        (Named(), "Named"),
+    ],
+)
+def test_a_callable_has_a_name_and_until_it_is_traced_no_digest(function, name):
+    sweep = Sweep(activation=function)
+    assert label(function) == plain(function) == name
+    assert sweep.to_dict()["activation"] == [name]
+    assert re.fullmatch(rf"{name}@[0-9a-f]{{12}}", plain(sweep.traced().activation[0]))
+
+
+@pytest.mark.parametrize(
+    ("given", "canonical"),
+    [
+        ("sgd", "sgd"),
+        ("sgd(2)", "sgd(2)"),
+        (" sgd ( 2.0 )", "sgd(2)"),
+        ("adam(1e-3)", "adam(0.001)"),
+    ],
+)
+def test_an_optimizer_may_have_a_learning_rate_of_its_own(given, canonical):
+    assert jsuper.Sweep(optimizer=given).optimizer == (canonical,)
+
+
+@pytest.mark.parametrize("given", ["sgd(0)", "sgd(-1)", "sgd(fast)", "sgd()", "sgd(nan)", "sgd(1"])
+def test_a_bad_learning_rate_of_an_optimizer_is_refused(given):
+    with pytest.raises(SpecError, match="write for example sgd"):
+        jsuper.Sweep(optimizer=given)
