@@ -23,7 +23,7 @@ import tyro
 from timing import describe_machine, write_json
 
 import jsuper
-from jsuper.core import families
+from jsuper.core.family import family_of
 from jsuper.core.grid import expand
 from jsuper.engine import programs
 from jsuper.engine.checked_cache import CheckedCache
@@ -73,10 +73,10 @@ def finishing(check_fit: bool) -> Callable[[], float]:
     """CPU seconds of the final losses of one seed of the default preset."""
     sweep = jsuper.Sweep(seeds=1, check_fit=check_fit, steps=200)
     (group,) = expand(sweep)
-    family = families.program_of(sweep.model)
+    family = family_of(sweep.model).train
     plan = make_plan("cpu", 1)
     static = family.make_static(group.static, [group.settings], plan.batching)
-    order = family.arrange(static, group.settings)
+    order = family_of(sweep.model).arrange(static, group.settings)
     points = [group.settings[max(i, ~i)] for i in order]
     settings = jax.tree.map(
         lambda *leaves: np.stack(leaves), *[family.make_setting(static, p) for p in points]

@@ -25,7 +25,7 @@ import tyro
 from timing import describe_machine, write_json
 
 import jsuper
-from jsuper.core import families
+from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk, expand
 from jsuper.jobs import runner
 from jsuper.store import chunk_files
@@ -100,7 +100,7 @@ def scanned(chunks: int, folder: Path) -> dict[str, Any]:
         for i in range(0, len(group.seeds), each)
     ]
     lead = (SETTINGS, each)
-    layout = families.spec_of("toy").layout(group.static, group.settings)
+    layout = family_of("toy").spec.layout(group.static, group.settings)
     arrays = {k: np.ones(lead + shape, np.float32) for k, (_, shape) in layout.items()}
     arrays |= {"status": np.ones(lead, np.int8), "first_bad_step": np.full(lead, -1, np.int32)}
     for chunk in parts:

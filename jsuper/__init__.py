@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from jsuper.analysis.sweep import analyze as analyze
     from jsuper.analysis.sweep import best as best
     from jsuper.analysis.sweep import scrub_all as scrub_all
+    from jsuper.core.family import Family as Family
+    from jsuper.core.family import register_family as register_family
     from jsuper.core.files import RunError as RunError
     from jsuper.core.sweep import SpecError as SpecError
     from jsuper.jobs.runner import run as run
@@ -35,6 +37,8 @@ _WHERE = {
     "Sweep": "jsuper.models.toy.spec",
     "SpecError": "jsuper.core.sweep",
     "RunError": "jsuper.core.files",
+    "Family": "jsuper.core.family",
+    "register_family": "jsuper.core.family",
     "run": "jsuper.jobs.runner",
     "load": "jsuper.store.dataset",
     "export": "jsuper.store.export",
@@ -48,7 +52,7 @@ _WHERE = {
 }
 _MODULES = ("analysis", "factorization", "plots", "report")
 __all__ = ["Sweep", "SpecError", "RunError", "run", "load", "export", "forward", "sample"]
-__all__ += ["seed_key", "make_train", "analyze", "best", "scrub_all"]
+__all__ += ["seed_key", "make_train", "analyze", "best", "scrub_all", "Family", "register_family"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jsuper import Sweep
-from jsuper.core.families import spec_of
+from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk, expand
 
 SWEEP = Sweep(
@@ -23,7 +23,7 @@ def arrays_of(chunk, seed=0):
     """Random results of the right shapes."""
     rng = np.random.default_rng(seed)
     lead = (len(chunk.settings), len(chunk.seeds))
-    layout = spec_of(chunk.model).layout(chunk.static, chunk.settings)
+    layout = family_of(chunk.model).spec.layout(chunk.static, chunk.settings)
     arrays = {k: rng.normal(size=lead + shape).astype("f4") for k, (_, shape) in layout.items()}
     return arrays | {"status": np.ones(lead, "i1"), "first_bad_step": np.full(lead, -1, "i4")}
 

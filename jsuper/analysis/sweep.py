@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsuper.core import families
 from jsuper.core.expecting import expect_dataset
+from jsuper.core.family import Described, family_of
 from jsuper.core.status import OK
 from jsuper.core.suggestions import not_one_of
 
@@ -31,7 +32,7 @@ def analyze(ds: xarray.Dataset) -> xarray.Dataset:
         ValueError: ds does not come from a sweep, or lacks variables that the metrics need.
     """
     expect_dataset(ds, "jsuper.analyze(jsuper.load('runs/activations'))")
-    family = families.measures_of(_model(ds))
+    family = family_of(_model(ds)).measures
     _check(ds, ("status", *family.NEEDS))
     whole = ds.assign(family.measure(ds))
     return _described(whole, family.MEASURES, family.COORDINATES)
@@ -54,8 +55,8 @@ def scrub_all(ds: xarray.Dataset, overlap: float = 0.1) -> xarray.Dataset:
             variables, or overlap is out of range.
     """
     expect_dataset(ds, "jsuper.scrub_all(jsuper.load('runs/activations'))")
-    family = families.scrubbing_of(_model(ds))
-    _check(ds, ("status", *families.measures_of(_model(ds)).NEEDS))
+    family = family_of(_model(ds)).scrubbing
+    _check(ds, ("status", *family_of(_model(ds)).measures.NEEDS))
     whole = ds.assign(family.measure(ds, overlap=overlap))
     return _described(whole, family.VARIABLES, family.COORDINATES)
 
@@ -102,7 +103,9 @@ def _check(ds: xarray.Dataset, needed: tuple[str, ...]) -> None:
         )
 
 
-def _described(whole: xarray.Dataset, variables: dict, coordinates: dict) -> xarray.Dataset:
+def _described(
+    whole: xarray.Dataset, variables: Described, coordinates: Mapping[str, Any]
+) -> xarray.Dataset:
     for name, (_, text) in variables.items():
         whole[name].attrs.update(description=text, units="1")
     return whole.assign_coords(coordinates)

@@ -13,7 +13,7 @@ import jsuper
 from jsuper.cli import main
 from jsuper.cli.options import RunOptions, check_platform
 from jsuper.cli.values import FLOAT, INT, read
-from jsuper.core import families
+from jsuper.core.family import family_of
 from jsuper.core.sweep import integer, real
 from jsuper.core.text import printable
 from jsuper.store.manifest import manifest_of
@@ -60,7 +60,7 @@ def scrub(argv: list[str] | None = None) -> int:
         options = read(ScrubOptions, argv, "jsuper scrub")
         overlap = real(0, 1, closed="right", hint="try 0.1")("overlap", options.overlap)
         options = dataclasses.replace(options, overlap=overlap)
-        families.scrubbing_of(manifest_of(options.run).sweep["model"])
+        _ = family_of(manifest_of(options.run).sweep["model"]).scrubbing  # or it is refused
         return main.DONE if main.concluded(lambda: _scrub(options)) else main.STOPPED
 
     return main.reported(write)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from jsuper.cli.values import FLOAT, INT, as_flag, flag_name, number, read, refuse_commas, truth
-from jsuper.core import families
+from jsuper.core.family import known_families, model_with, sweep_from_dict
 from jsuper.core.suggestions import did_you_mean, not_one_of
 from jsuper.core.sweep import (
     BaseSweep,
@@ -105,7 +105,7 @@ def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
     first.error = _refuse  # type: ignore[method-assign]
     known, rest = first.parse_known_args(argv)
     data, name = _start(known.preset, known.config, known.model)
-    start = families.sweep_from_dict(data)
+    start = sweep_from_dict(data)
     _refuse_others(rest, start)
     fields = [_flag(f, getattr(start, f.name)) for f in dataclasses.fields(start)]
     flags = dataclasses.make_dataclass("Flags", fields, frozen=True, kw_only=True)
@@ -123,7 +123,7 @@ def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
         for f in dataclasses.fields(start)
         if f.name in given
     }
-    return families.sweep_from_dict(data | changed), parsed.run, name
+    return sweep_from_dict(data | changed), parsed.run, name
 
 
 def _all_flags(start: BaseSweep) -> list[str]:
@@ -136,7 +136,7 @@ def _refuse_others(words: list[str], start: BaseSweep) -> None:
     own = set(_all_flags(start))
     for word in words:
         name = flag_name(word)
-        if word.startswith("--") and name not in own and (model := families.model_with(name)):
+        if word.startswith("--") and name not in own and (model := model_with(name)):
             raise SpecError(
                 f"{as_flag(name)} is a field of the model {model!r}, and this is {start.model!r}: "
                 f"begin with --model {model}, or with a preset of it"
@@ -218,7 +218,7 @@ def _description(cls: type[BaseSweep]) -> str:
     return (
         f"Train a whole grid of models ({cls.model}) and keep every weight.\n\n"
         f"Start from --preset NAME ({', '.join(_presets())}; default {DEFAULT_PRESET}), "
-        f"--config FILE.toml or --model NAME ({', '.join(families.FAMILIES)}); flags go on top. "
+        f"--config FILE.toml or --model NAME ({', '.join(known_families())}); flags go on top. "
         "Lists are space-separated: --activation relu gelu --sparsity 0 0.9. "
         "The same command again resumes, or says that all is done."
     )
@@ -231,7 +231,7 @@ def _presets() -> list[str]:
 def default_folder(asked: BaseSweep, name: str) -> Path:
     """runs/<preset> for a preset as it is, else runs/<name>-<hash of the sweep>."""
     preset = PRESETS / f"{name}.toml"
-    if preset.exists() and families.sweep_from_dict(read_toml(preset)) == asked:
+    if preset.exists() and sweep_from_dict(read_toml(preset)) == asked:
         return Path("runs") / name
     for older in _older_meanings(asked):
         if (folder := Path("runs") / f"{name}-{older.folder_hash}").exists():

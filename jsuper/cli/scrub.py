@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from jsuper.analysis import scrub_all
 from jsuper.cli import scrub_tables
-from jsuper.core import families, files
+from jsuper.core import files
+from jsuper.core.family import family_of
 from jsuper.core.status import OK
 from jsuper.core.version import __version__
 from jsuper.store import derived
@@ -35,7 +36,7 @@ def kept_or_new(folder: Path, overlap: float) -> xarray.Dataset:
     path = derived.path_of(folder, NAME)
     files.check_file(path)  # before the work
     manifest = manifest_of(folder)
-    family = families.scrubbing_of(manifest.sweep["model"])
+    family = family_of(manifest.sweep["model"]).scrubbing
     about = {"overlap": overlap, "blocks": family.BLOCKS, "jsuper": __version__}
     made_from = derived.fingerprint(folder, manifest)  # before the chunks are read
     with warnings.catch_warnings():  # what is stale is made anew here
@@ -57,8 +58,8 @@ def kept_or_new(folder: Path, overlap: float) -> xarray.Dataset:
 def show(ds: xarray.Dataset) -> None:
     """Print the tables, and what they leave out."""
     model = json.loads(ds.attrs["sweep"])["model"]
-    family = families.scrubbing_of(model)
-    scrub_tables.show(ds, family, families.spec_of(model).Sweep.main_axes)
+    family = family_of(model).scrubbing
+    scrub_tables.show(ds, family, family_of(model).spec.Sweep.main_axes)
     left = int((ds["status"] != OK).sum())
     if left:
         print(f"left out: {left:,} of {ds['status'].size:,} models, missing or not finite")

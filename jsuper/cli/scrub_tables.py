@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jsuper.cli.summary import MOST_TABLES, print_tables, slices
+from jsuper.core.family import Scrubbing
 from jsuper.core.status import OK
 
 if TYPE_CHECKING:
@@ -12,12 +13,12 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def show(ds: xarray.Dataset, family: Any, axes: tuple[str, str]) -> None:
+def show(ds: xarray.Dataset, family: Scrubbing, axes: tuple[str, ...]) -> None:
     """Print what every hypothesis recovers, and where which one is needed.
 
     Args:
         ds: of `jsuper.scrub_all`.
-        family: its `scrubbing` module.
+        family: its `scrubbing`.
         axes: rows and columns of the tables.
     """
     from rich.console import Console

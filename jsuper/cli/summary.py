@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jsuper.core import families
+from jsuper.core.family import family_of
 from jsuper.core.files import write_atomically
 from jsuper.core.grid import Chunk
 from jsuper.core.text import printable
@@ -90,7 +90,7 @@ def _done_text(job: Job, chunks: list[Chunk], when: str = "") -> str:
 
 def memory_bytes(chunks: list[Chunk], plan: Plan) -> float:
     """Rough peak of a process: the program itself, batches and chunks in work."""
-    batch = max((8.0 * families.spec_of(c.model).work(c.static)[1] for c in chunks), default=0)
+    batch = max((8.0 * family_of(c.model).spec.work(c.static)[1] for c in chunks), default=0)
     results = max((result_bytes([c]) for c in chunks), default=0.0)
     return PROCESS_BYTES + plan.threads * (WORKING_ARRAYS * batch / 8 + 2 * results)
 
@@ -99,7 +99,7 @@ def result_bytes(chunks: list[Chunk]) -> float:
     """Bytes of the results."""
     total = 0.0
     for chunk in chunks:
-        layout = families.spec_of(chunk.model).layout(chunk.static, chunk.settings)
+        layout = family_of(chunk.model).spec.layout(chunk.static, chunk.settings)
         numbers = sum(math.prod(shape) for _, shape in layout.values())
         total += chunk.n_models * numbers * (8 if chunk.static["dtype"] == "float64" else 4)
     return total
@@ -124,7 +124,7 @@ def show(job: Job) -> None:
     from jsuper.store.dataset import load
 
     assert job.folder is not None
-    spec, fits = families.spec_of(job.sweep.model), families.fits_of(job.sweep.model)
+    spec, fits = family_of(job.sweep.model).spec, family_of(job.sweep.model).fits
     layouts = (spec.layout(c.static, c.settings) for c in job.chunks)
     held = {name for layout in layouts for name in layout}
     ds = load(job.folder, {spec.SUMMARY, *(held.intersection(fits.NEEDS) if fits else ())})
@@ -169,7 +169,7 @@ def print_tables(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...]) 
 
 
 def failed_text(
-    reasons: dict[str, xarray.DataArray], advice: dict[str, str], main_axes: tuple[str, ...]
+    reasons: dict[str, xarray.DataArray], advice: Mapping[str, str], main_axes: tuple[str, ...]
 ) -> Iterator[str]:
     """How many fits failed, why, in which cells, and what to do; nothing where none did.
 

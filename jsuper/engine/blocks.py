@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsuper.core import families
+from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk, Setting
 from jsuper.core.status import FAILED
 from jsuper.core.sweep import digest, plain
@@ -66,7 +66,7 @@ def split(plan: Plan, chunks: list[Chunk], company: list[Chunk]) -> list[Block]:
 
 def _group(plan: Plan, chunk: Chunk) -> Any:
     """What chunks share whose blocks may run by one program: static values, and its branches."""
-    name = families.spec_of(chunk.model).Sweep.branch
+    name = family_of(chunk.model).spec.Sweep.branch
     branches = None
     if plan.sequential and name is not None:
         branches = frozenset(s[name] for s in chunk.settings)
@@ -75,7 +75,7 @@ def _group(plan: Plan, chunk: Chunk) -> Any:
 
 def _branches(plan: Plan, chunk: Chunk) -> dict[Any, tuple[Setting, ...]]:
     """The settings of a chunk by the branch of the program that they need, as the family says."""
-    branch_of = families.program_of(chunk.model).branch_of
+    branch_of = family_of(chunk.model).branch_of
     branches: dict[Any, list[Setting]] = {}
     for setting in chunk.settings:
         branches.setdefault(branch_of(setting, not plan.sequential), []).append(setting)
@@ -89,8 +89,8 @@ def _program_of(
 
     `parts` are the settings of that branch, chunk by chunk.
     """
-    family = families.program_of(group[0].model)
-    static = family.make_static(group[0].static, parts, plan.batching)
+    family = family_of(group[0].model)
+    static = family.train.make_static(group[0].static, parts, plan.batching)
     rows = max(len(family.arrange(static, part)) for part in parts)
     return static, (rows, max(len(c.seeds) for c in group))
 
@@ -126,7 +126,7 @@ def places(block: Block) -> tuple[int, ...]:
 
     A block that was cut smaller has them one after another. ~i repeats setting i as padding.
     """
-    family = families.program_of(block.chunk.model)
+    family = family_of(block.chunk.model)
     arranged = family.arrange(block.static, block.settings)
     if len(arranged) == block.shape[0]:
         return arranged
@@ -136,7 +136,7 @@ def places(block: Block) -> tuple[int, ...]:
 
 def inputs(block: Block) -> tuple[Any, Any]:
     """(settings, keys) of a block: settings in their places, seeds padded by repeating the last."""
-    family = families.program_of(block.chunk.model)
+    family = family_of(block.chunk.model).train
     columns = block.shape[1]
     points = [block.settings[max(i, ~i)] for i in places(block)]
     seeds = [*block.seeds, *[block.seeds[-1]] * (columns - len(block.seeds))]
@@ -144,7 +144,7 @@ def inputs(block: Block) -> tuple[Any, Any]:
     settings = jax.tree.map(lambda *leaves: np.stack(leaves), *made)
     if not block.chunk.static["unpaired"]:
         return settings, jax.vmap(seed_key)(np.array(seeds, np.uint32))
-    identity = families.spec_of(block.chunk.model).Sweep.identity
+    identity = family_of(block.chunk.model).spec.Sweep.identity
     identities = [identity(block.chunk.static | p) for p in points]
     keys = [jnp.stack([unpaired_key(seed, i) for i in identities]) for seed in seeds]
     return settings, jnp.stack(keys)
@@ -164,7 +164,7 @@ def halve(block: Block) -> list[Block]:
 
 def failed(chunk: Chunk) -> Arrays:
     """The arrays of models that could not be trained at all: NaN, and status 3."""
-    spec = families.spec_of(chunk.model)
+    spec = family_of(chunk.model).spec
     lead = (len(chunk.settings), len(chunk.seeds))
     arrays = {
         name: np.full(lead + shape, np.nan, chunk.static["dtype"])

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import jax
 
-from jsuper.core import families
+from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk, Group, partition
 from jsuper.core.reading import free_bytes
 from jsuper.core.suggestions import did_you_mean
@@ -127,7 +127,7 @@ def cores() -> int:
 
 def seconds_per_model(model: str, static: dict[str, Any]) -> float:
     """Rough seconds that one CPU core needs for one model: for the plan, not a promise."""
-    multiply_adds, elements = families.spec_of(model).work(static)
+    multiply_adds, elements = family_of(model).spec.work(static)
     per_operation, per_multiply_add, per_element = CPU_COST
     microseconds = per_operation + per_multiply_add * multiply_adds + per_element * elements
     return 1e-6 * microseconds * static["steps"]
@@ -151,7 +151,7 @@ def _check_fits(plan: Plan, sweep: BaseSweep, group: Group) -> None:
     """
     if not plan.trains_here:
         return
-    spec, free = families.spec_of(sweep.model), free_bytes()
+    spec, free = family_of(sweep.model).spec, free_bytes()
     layout = spec.layout(group.static, group.settings)
     numbers = sum(math.prod(shape) for _, shape in layout.values())
     if plan.platform == "cpu":

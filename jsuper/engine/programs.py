@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsuper.core import families
+from jsuper.core.family import family_of
 from jsuper.engine import checked_cache
 from jsuper.engine.blocks import Block
 from jsuper.engine.devices import Device, Plan
@@ -103,7 +103,7 @@ def compiled(key: Key, progress: Progress) -> Program:
         if key not in _programs:
             began = time.perf_counter()
             progress.add(compiling=1)
-            family = families.program_of(key.model)
+            family = family_of(key.model).train
             functions = batched(family.make_train(key.static, key.sequential), key.paired)
             arguments = example_arguments(family, key.static, key.shape, key.paired)
             _programs[key] = compile_program(functions, arguments, key)

@@ -3,7 +3,7 @@
 A *block* is some settings times some seeds of one program: a chunk, or the part of it that one call
 can hold. On a CPU a thread per core calls the same compiled program on different blocks, and inside
 a block models run one after another; on accelerators a thread per device runs thousands at once.
-The engine knows a model family by its protocol alone (`jsuper.core.families`).
+The engine knows a model family by its protocol alone (`jsuper.core.family`).
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jsuper.core import families
 from jsuper.core.expecting import expect, expect_folder
+from jsuper.core.family import matched
 from jsuper.core.grid import Chunk, Setting, missing
 from jsuper.core.sweep import BaseSweep, NonFiniteWarning, Omitted, SpecError, SweepWarning, plain
 from jsuper.engine.stopping import Stop
@@ -91,7 +91,7 @@ def held(sweep: BaseSweep, folder: Path | None) -> Job:
             )
         sweep.to_dict()  # refuses fields without a value
         return Job(sweep, folder, [], {}, [])
-    sweep = families.matched(sweep, existing(manifest, folder))
+    sweep = matched(sweep, existing(manifest, folder))
     filled = sweep.with_stored(manifest.sweep)
     check_extends(filled, manifest, folder)
     chunks = _with_callables(manifest.chunks, filled)

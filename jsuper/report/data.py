@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-from types import ModuleType
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jsuper.core.family import Fits, Measures
 from jsuper.core.status import OK
 
 if TYPE_CHECKING:
@@ -18,9 +19,9 @@ PICTURE_BYTES = 12_000_000  # of weights in a page; 16 MB as base64
 
 def embedded(
     ds: xarray.Dataset,
-    family: ModuleType,
+    family: Measures,
     main_axes: tuple[str, ...],
-    fits: ModuleType | None = None,
+    fits: Fits | None = None,
 ) -> dict[str, Any]:
     """The page's data: axes, the family's headlines of every model, three models of every cell.
 
@@ -29,9 +30,9 @@ def embedded(
 
     Args:
         ds: of `jsuper.analyze`.
-        family: its `measures` module.
+        family: its `measures`.
         main_axes: the dimension down the heatmaps and the one across.
-        fits: its `fits` module; None: its fits cannot fail.
+        fits: None: its fits cannot fail.
     """
     further = [str(d) for d in ds["status"].dims if d not in (*main_axes, "seed")]
     order = (*further, *main_axes, "seed")
@@ -55,7 +56,7 @@ def embedded(
     } | pictures(ds, values[family.RANK].transpose(*order).values, family.PICTURES)
 
 
-def pictures(ds: xarray.Dataset, rank: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
+def pictures(ds: xarray.Dataset, rank: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
     """Arrays of the best, the median and the worst seed of every cell, unless they are too large.
 
     Args:

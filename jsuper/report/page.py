@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import numpy as np
 
-from jsuper.core import families
 from jsuper.core.expecting import expect_folder
+from jsuper.core.family import family_of
 from jsuper.core.files import RunError, check_file, write_text
 from jsuper.core.reading import CLAIMS_JSON, json_limit, parse_json, read_text
 from jsuper.core.status import FAILED, NON_FINITE, OK
@@ -91,14 +91,14 @@ def render(ds: xarray.Dataset, title: str, claims: Sequence[dict[str, Any]] = ()
         claims: verdicts of `jsuper.claims.page.decided`.
     """
     sweep = json.loads(ds.attrs["sweep"])
-    spec, family = families.spec_of(sweep["model"]), families.measures_of(sweep["model"])
+    spec, family = family_of(sweep["model"]).spec, family_of(sweep["model"]).measures
     here = files("jsuper.report")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    status, fits = ds["status"].values, families.fits_of(sweep["model"])
+    status, fits = ds["status"].values, family_of(sweep["model"]).fits
     failed = list(fits.failed_fits(ds).items()) if fits else []
-    drawn = families.figures_of(sweep["model"]).figures(ds)
+    drawn = family_of(sweep["model"]).figures(ds)
     return environment.from_string((here / "page.html").read_text(encoding="utf-8")).render(
         title=title,
         counts={word: int((status == k).sum()) for k, word in WORDS.items()},
@@ -115,7 +115,7 @@ def render(ds: xarray.Dataset, title: str, claims: Sequence[dict[str, Any]] = ()
         data=embedded(ds, family, spec.Sweep.main_axes, fits),
         style=(here / "page.css").read_text(encoding="utf-8"),
         script=(here / "page.js").read_text(encoding="utf-8"),
-        family_script=families.page_of(sweep["model"]),
+        family_script=family_of(sweep["model"]).page_script(),
     )
 
 

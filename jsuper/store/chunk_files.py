@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jsuper.core import families
+from jsuper.core.family import family_of
 from jsuper.core.files import RunError, rename, write_atomically
 from jsuper.core.grid import Chunk
 from jsuper.core.status import FAILED, NON_FINITE, OK
@@ -95,7 +95,7 @@ def read_chunk(folder: Path, chunk: Chunk, only: Collection[str] | None = None) 
 
 def _problems(chunk: Chunk, arrays: Arrays, wanted: Collection[str] | None) -> Iterator[str]:
     """What a chunk's arrays have that `write_chunk` was never given."""
-    spec = families.spec_of(chunk.model)
+    spec = family_of(chunk.model).spec
     layout = spec.layout(chunk.static, chunk.settings)
     expected = {k: shape for k, (_, shape) in layout.items()} | dict.fromkeys(FOR_ALL, ())
     lead = (len(chunk.settings), len(chunk.seeds))
@@ -120,7 +120,7 @@ def _is_type(found: np.dtype, wanted: str | None) -> bool:
 
 def most_bytes(chunk: Chunk) -> dict[str, int]:
     """Array of a chunk's file -> the most bytes that it has; known before any is read."""
-    layout = families.spec_of(chunk.model).layout(chunk.static, chunk.settings)
+    layout = family_of(chunk.model).spec.layout(chunk.static, chunk.settings)
     shapes = {k: shape for k, (_, shape) in layout.items()} | dict.fromkeys(FOR_ALL, ())
     meta = 8 * len(_meta(chunk)) + 1000  # older files have four bytes a character, and spaces
     return {k: 8 * chunk.n_models * math.prod(v) for k, v in shapes.items()} | {"meta": meta}

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsuper.core import families
 from jsuper.core.expecting import expect, expect_folder
+from jsuper.core.family import Family, Spec, family_of
 from jsuper.core.files import RunError
 from jsuper.core.grid import Chunk, Setting
 from jsuper.core.suggestions import not_one_of
@@ -96,9 +96,9 @@ def size_of(manifest: Manifest, only: Collection[str] | None = None) -> int:
     Raises:
         SpecError: there is no variable of that name.
     """
-    spec, chunks = families.spec_of(manifest.sweep["model"]), manifest.chunks
-    variables = _variables(spec, chunks, only)
-    sizes = _sizes(spec, chunks, _own_coordinates(spec, chunks))
+    family, chunks = family_of(manifest.sweep["model"]), manifest.chunks
+    variables = _variables(family.spec, chunks, only)
+    sizes = _sizes(family.spec, chunks, _own_coordinates(family, chunks))
     doubles = any(c.static["dtype"] == "float64" for c in chunks)
     numbers = sum(math.prod(sizes[d] for d in dims) for dims in variables.values())
     each = 5 + (8 if doubles else 4) * numbers
@@ -122,11 +122,12 @@ def to_dataset(
     """
     import xarray as xr
 
-    spec = families.spec_of(sweep["model"])
+    family = family_of(sweep["model"])
+    spec = family.spec
     axes, single = axes_of(spec.Sweep, sweep)
     seeds = seeds_of(sweep["seeds"])
     lead = (*axes, "seed")
-    own = _own_coordinates(spec, chunks)
+    own = _own_coordinates(family, chunks)
     sizes = {k: len(v) for k, v in axes.items()} | {"seed": len(seeds)} | _sizes(spec, chunks, own)
     data: dict[str, tuple[tuple[str, ...], Any]] = {
         k: ((*lead, *dims), None) for k, dims in _variables(spec, chunks, only).items()
@@ -134,7 +135,7 @@ def to_dataset(
     cube = tuple(sizes[d] for d in lead)
     data["status"] = (lead, np.zeros(cube, np.int8))
     data["first_bad_step"] = (lead, np.full(cube, -1, np.int32))
-    place = _Places(spec, axes, seeds, own)
+    place = _Places(family, axes, seeds, own)
     for chunk in chunks:
         arrays = read(chunk)
         if arrays is None:
@@ -151,7 +152,7 @@ def to_dataset(
     coords = {k: [_label(v) for v in values] for k, values in axes.items()}
     coords |= {"seed": seeds} | {k: v for k, v in own.items() if k in sizes}
     ds = xr.Dataset(data, coords=coords | single, attrs={"sweep": json.dumps(sweep)})
-    described = spec.ATTRIBUTES | {"status": STATUS, "first_bad_step": "-1: finite to the end"}
+    described = {**spec.ATTRIBUTES, "status": STATUS, "first_bad_step": "-1: finite to the end"}
     for name, text in described.items():
         if name in ds:
             ds[name].attrs.update(description=text, units="1")
@@ -179,7 +180,7 @@ def _label(value: Any) -> Any:
 
 
 def _variables(
-    spec: Any, chunks: list[Chunk], only: Collection[str] | None
+    spec: Spec, chunks: list[Chunk], only: Collection[str] | None
 ) -> dict[str, tuple[str, ...]]:
     layouts = [spec.layout(c.static, c.settings) for c in chunks]
     found = {name: dims for layout in layouts for name, (dims, _) in layout.items()}
@@ -193,16 +194,16 @@ def _variables(
     return {k: dims for k, dims in found.items() if only is None or k in only}
 
 
-def _own_coordinates(spec: Any, chunks: list[Chunk]) -> dict[str, np.ndarray]:
+def _own_coordinates(family: Family, chunks: list[Chunk]) -> dict[str, np.ndarray]:
     """Coordinates of the results' own dimensions: the union over groups."""
     union: dict[str, set] = {}
     for static in {id(c.static): c.static for c in chunks}.values():
-        for dim, values in spec.coordinates(static).items():
+        for dim, values in family.coordinates(static).items():
             union.setdefault(dim, set()).update(values)
     return {dim: np.array(sorted(values)) for dim, values in union.items()}
 
 
-def _sizes(spec: Any, chunks: list[Chunk], own: dict[str, np.ndarray]) -> dict[str, int]:
+def _sizes(spec: Spec, chunks: list[Chunk], own: dict[str, np.ndarray]) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for chunk in chunks:
         for dims, shape in spec.layout(chunk.static, chunk.settings).values():
@@ -215,18 +216,18 @@ class _Places:
     """Where a chunk's settings, seeds and own coordinates belong in the Dataset's arrays."""
 
     def __init__(
-        self, spec: Any, axes: dict[str, list], seeds: list[int], own: dict[str, np.ndarray]
+        self, family: Family, axes: dict[str, list], seeds: list[int], own: dict[str, np.ndarray]
     ) -> None:
-        self.spec, self.axes, self.own = spec, axes, own
+        self.family, self.axes, self.own = family, axes, own
         self.column_of = {seed: column for column, seed in enumerate(seeds)}
-        older = spec.Sweep.single_defaults()  # of fields that an older chunk does not have
+        older = family.spec.Sweep.single_defaults()  # of fields that an older chunk does not have
         self.default = {k: older[k][0] for k in axes if k in older}
 
     def __call__(self, chunk: Chunk, dims: tuple[str, ...], shape: tuple[int, ...]) -> tuple:
         """The index of an array (settings, seeds, ...) of a chunk in one of these dimensions."""
         cells = zip(*(self._cell(chunk, row) for row in chunk.settings), strict=True)
         columns = np.array([self.column_of[s] for s in chunk.seeds])
-        coordinates = self.spec.coordinates(chunk.static)
+        coordinates = self.family.coordinates(chunk.static)
         inner = [
             np.searchsorted(self.own[d], coordinates[d]) if d in self.own else np.arange(size)
             for d, size in zip(dims[len(self.axes) + 1 :], shape[2:], strict=True)

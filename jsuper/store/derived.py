@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsuper.core import families, files
+from jsuper.core import files
+from jsuper.core.family import family_of
 from jsuper.core.reading import parse_json
 from jsuper.store import chunk_files, npz
 from jsuper.store.manifest import Manifest
@@ -129,8 +130,8 @@ def _shapes(name: str, meta: dict[str, Any], ds: xarray.Dataset) -> dict[str, tu
     Raises:
         UNREADABLE: it has dimensions or coordinates that the run and its family do not have.
     """
-    own = families.spec_of(json.loads(ds.attrs["sweep"])["model"]).KEPT[name]
-    known = own | {str(d): ds[d].values.tolist() for d in ds.dims if d in ds.coords}
+    own = family_of(json.loads(ds.attrs["sweep"])["model"]).kept(name)
+    known = {**own} | {str(d): ds[d].values.tolist() for d in ds.dims if d in ds.coords}
     for dim, values in meta["coordinates"].items():
         if values != list(known[dim]):
             raise ValueError(f"its coordinate {dim} is not that of the run")

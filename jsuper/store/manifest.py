@@ -11,12 +11,14 @@ from __future__ import annotations
 import errno
 import functools
 import json
+import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from jsuper.core import files
 from jsuper.core.existing import Existing
+from jsuper.core.family import family_of, known_families
 from jsuper.core.files import RunError
 from jsuper.core.grid import Chunk, Setting
 from jsuper.core.reading import check_depth, json_limit, parse_json, read_text
@@ -91,6 +93,8 @@ def write_manifest(
     }
     if functions := sweep.functions():
         manifest["functions"] = functions
+    if package := family_of(sweep.model).package:
+        manifest["package"] = package  # to name it where it is not installed
     text = json.dumps(manifest, indent=1)
     try:
         _checked(json.loads(text))
@@ -152,12 +156,28 @@ def read_manifest(folder: str | Path) -> Manifest | None:
         )
     if lacking := KEYS - data.keys():
         raise _unusable(path, f"it lacks {', '.join(sorted(lacking))}")
+    _check_family(path, data)
     try:
         return _checked(data)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise _unusable(path, said(error)) from error
     except RecursionError as error:
         raise _unusable(path, "it is too deep") from error
+
+
+def _check_family(path: Path, data: dict[str, Any]) -> None:
+    """Raise RunError for a run of a family that is not installed, and name its package."""
+    model = data["sweep"].get("model") if isinstance(data["sweep"], dict) else None
+    if not isinstance(model, str) or model in known_families():
+        return
+    package, known = data.get("package"), ", ".join(known_families())
+    if not (isinstance(package, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,100}", package)):
+        package = None
+    advice = f"install the package {package}" if package else "install the package that has it"
+    raise RunError(
+        f"{path} is of the model family {shown(model)}, which is not installed ({known} are): "
+        f"{advice}"
+    )
 
 
 def said(error: Exception) -> str:

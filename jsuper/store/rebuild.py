@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jsuper.core import families
+from jsuper.core.family import family_of
 from jsuper.core.files import RunError
 from jsuper.core.grid import Chunk
 from jsuper.core.reading import LARGEST_TOML, parse_json, parse_toml, read_text
@@ -38,7 +38,7 @@ def sweep_and_chunks(folder: Path) -> tuple[dict[str, Any], list[Chunk]] | None:
         return None
     try:
         stated = parse_toml(read_text(folder / "sweep.toml", LARGEST_TOML))
-        sweep = families.spec_of(stated["model"]).Sweep.stored(stated).to_dict()
+        sweep = family_of(stated["model"]).spec.Sweep.stored(stated).to_dict()
         check_chunks(sweep, chunks)
     except (OSError, RecursionError, *NO_SWEEP):
         sweep = _least(chunks)
@@ -65,7 +65,7 @@ def _stated(path: Path) -> Chunk | None:
 
 def _least(chunks: list[Chunk]) -> dict[str, Any]:
     """The least sweep, as plain data, that holds all points of chunks."""
-    cls = families.spec_of(chunks[0].model).Sweep
+    cls = family_of(chunks[0].model).spec.Sweep
     axes = {f.name: f.metadata["axis"] for f in dataclasses.fields(cls)}
     found: dict[str, dict[str, Any]] = {}
     for chunk in chunks:

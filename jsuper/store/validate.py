@@ -11,7 +11,7 @@ import math
 import re
 from typing import Any
 
-from jsuper.core import families
+from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk
 from jsuper.core.sweep import SpecError, plain, same, without_negative_zero
 from jsuper.core.text import shown
@@ -23,7 +23,7 @@ def values_of(sweep: dict[str, Any]) -> dict[str, list[Any]]:
     Raises:
         SpecError: a field is not one of the family's, or its value is not allowed.
     """
-    cls = families.spec_of(sweep["model"]).Sweep
+    cls = family_of(sweep["model"]).spec.Sweep
     own = {f.name: f for f in dataclasses.fields(cls)}
     values: dict[str, list[Any]] = {}
     for name, value in (cls.single_defaults() | sweep).items():
@@ -78,11 +78,11 @@ def check_complete(chunks: list[Chunk]) -> None:
     Fields that came later, which older chunks do not have, mean their defaults.
     """
     for chunk in {id(c.static): c for c in chunks}.values():
-        families.spec_of(chunk.model).coordinates(chunk.static)
+        family_of(chunk.model).coordinates(chunk.static)
         for name in ("steps", "dtype", "unpaired"):  # of every family
             chunk.static[name]
     for chunk in {(id(c.static), id(c.settings)): c for c in chunks}.values():
-        spec = families.spec_of(chunk.model)
+        spec = family_of(chunk.model).spec
         spec.layout(chunk.static, chunk.settings)
         needed = set(spec.Sweep.main_axes) - spec.Sweep.single_defaults().keys()
         for setting in chunk.settings:

@@ -28,7 +28,7 @@ class Train:
     advance: Callable[..., Any]
     finish: Callable[[Any, Any, Array], dict[str, Array]]
     steps: int
-    stops: tuple[int, ...]
+    stops: tuple[int, ...] = (0,)
 
     @shielded()
     def __call__(self, setting: Any, key: Array) -> dict[str, Array]:

@@ -19,7 +19,7 @@ from jsuper.analysis.metrics import toy_scrubbing as of_sweeps
 from jsuper.analysis.samplers import Samples
 from jsuper.analysis.scrubbing import scrub
 from jsuper.cli import commands, main
-from jsuper.core.families import figures_of, scrubbing_of
+from jsuper.core.family import family_of
 from jsuper.plots.scrubbing import missed
 from jsuper.store import chunk_files, derived
 from jsuper.store.manifest import manifest_of
@@ -588,7 +588,7 @@ def test_words_by_hand(ds):
 
 
 def test_the_page_shows_it(ds):
-    found = figures_of("toy").figures(ds.drop_vars(["V", "c"]))
+    found = family_of("toy").figures(ds.drop_vars(["V", "c"]))
     assert [caption[:16] for caption, _ in found] == ["Causal scrubbing"]
     axes = found[0][1].axes
     assert [ax.get_title() for ax in axes[:2]] == ["relu\n1 of 4 models left out", "softmax"]
@@ -647,4 +647,4 @@ def test_the_command_refuses(tmp_path, run, capsys):
     assert commands.scrub([str(run), "--overlap", "2"]) == 2
     assert "overlap=2 is not in (0, 1]: try 0.1" in capsys.readouterr().err
     with pytest.raises(ValueError, match="nothing to scrub"):
-        scrubbing_of("factorization")
+        _ = family_of("factorization").scrubbing

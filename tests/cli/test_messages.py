@@ -22,7 +22,7 @@ from jsuper.analysis import hypotheses, kurtosis, statistics, superposition
 from jsuper.cli import main, summary
 from jsuper.cli import options as flags
 from jsuper.core import suggestions
-from jsuper.core.families import FAMILIES, spec_of, sweep_from_dict
+from jsuper.core.family import FAMILIES, family_of, sweep_from_dict
 from jsuper.core.sweep import SpecError
 from jsuper.engine import devices
 from jsuper.factorization import Sweep as Factorization
@@ -346,10 +346,10 @@ def test_a_value_from_elsewhere_has_a_suggestion(value, options, name):
 def test_the_table_of_names_suggests_only_what_there_is():
     """Every name that is suggested is a field, an option or a value of some family."""
     names = {*TOY, *(f.name for f in dataclasses.fields(flags.RunOptions)), *KNOWN, *FAMILIES}
-    names |= {f.name for m in FAMILIES for f in dataclasses.fields(spec_of(m).Sweep)}
+    names |= {f.name for m in FAMILIES for f in dataclasses.fields(family_of(m).spec.Sweep)}
     names |= {*flags.PLATFORMS, "csv", "netcdf", "parquet", "sgd"}
     for model in FAMILIES:
-        for f in dataclasses.fields(spec_of(model).Sweep):
+        for f in dataclasses.fields(family_of(model).spec.Sweep):
             names |= set(getattr(f.metadata["check"], "metavar", "").strip("{}").split(","))
     assert suggestions._ELSEWHERE.keys() <= names
     for word in suggestions._ELSEWHERE["n_hidden"].split():

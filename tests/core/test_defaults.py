@@ -11,7 +11,7 @@ import jsuper
 from jsuper import Sweep, factorization
 from jsuper.claims.sweeps import SWEEPS
 from jsuper.cli.options import PRESETS, default_folder, parse
-from jsuper.core.families import sweep_from_dict
+from jsuper.core.family import sweep_from_dict
 from jsuper.core.grid import Chunk, expand, n_models, partition
 from jsuper.core.optimizer_names import DECAYS, OPTIMIZERS
 from jsuper.core.sweep import Omitted, SpecError, digest, read_toml

@@ -8,13 +8,13 @@ from second_family.spec import Sweep
 
 import jsuper
 from jsuper.cli import main
-from jsuper.core import families
+from jsuper.core.family import FAMILIES
 from jsuper.engine.devices import Plan
 
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch):
-    monkeypatch.setitem(families.FAMILIES, "decay", second_family.FAMILY)
+    monkeypatch.setitem(FAMILIES, "decay", second_family.FAMILY)
 
 
 @pytest.mark.parametrize("batching", ["auto", "vmapped"])

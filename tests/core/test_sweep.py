@@ -13,7 +13,7 @@ import pytest
 
 import jsuper
 from jsuper import Sweep
-from jsuper.core.families import sweep_from_dict
+from jsuper.core.family import sweep_from_dict
 from jsuper.core.sweep import SpecError, digest, label, plain, read_toml
 from jsuper.models.toy.activations.names import ACTIVATIONS
 
@@ -306,7 +306,7 @@ def test_identity_is_the_same_in_another_process():
 
 
 def test_specs_and_the_command_line_import_no_jax():
-    modules = "core.sweep core.grid core.families models.toy.spec models.toy.activations.names "
+    modules = "core.sweep core.grid core.family models.toy.spec models.toy.activations.names "
     modules += "store.chunk_files store.dataset jobs.runner cli.summary cli.main plots"
     code = "import sys, jsuper; jsuper.Sweep(); "
     code += "".join(f"import jsuper.{m}; " for m in modules.split())

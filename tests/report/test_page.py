@@ -14,7 +14,7 @@ from jsuper import factorization, report
 from jsuper.analysis.metrics import toy
 from jsuper.analysis.metrics.factorization import HEADLINES as OF_FACTORIZATIONS
 from jsuper.cli import commands
-from jsuper.core import families
+from jsuper.core.family import FAMILIES
 from jsuper.report.data import best_median_worst, embedded
 
 HOSTILE = '</script><img src=x onerror="document.title=1">'
@@ -128,7 +128,7 @@ def test_what_is_no_run_folder_has_no_page(tmp_path, capsys):
 
 
 def test_a_family_without_activations_or_sparsity_has_a_page(tmp_path, monkeypatch):
-    monkeypatch.setitem(families.FAMILIES, "decay", second_family.FAMILY)
+    monkeypatch.setitem(FAMILIES, "decay", second_family.FAMILY)
     jsuper.run(Decay(rate=(0.1, 0.5), seeds=2), out=tmp_path / "run", progress=False)
     page = report.write(tmp_path / "run").read_text(encoding="utf-8")
     assert "final.length" in page and "WᵀW" not in page

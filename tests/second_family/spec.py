@@ -22,10 +22,6 @@ def layout(static, settings):
     return {"final": (("coordinate",), (static["length"],)), "size": ((), ())}
 
 
-def coordinates(static):
-    return {}
-
-
 ATTRIBUTES = {"final": "x after the last step", "size": "its norm"}
 SUMMARY = "size"
 FINITE = ("final", "size")

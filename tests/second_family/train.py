@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from jsuper.training.loop import Train
+
 
 @dataclass(frozen=True)
 class Static:
@@ -21,25 +23,8 @@ class Setting:
     scale: jax.Array
 
 
-@dataclass(frozen=True)
-class Train:
-    init: object
-    advance: object
-    finish: object
-    steps: int
-    stops: tuple[int, ...] = (0,)
-
-
 def make_static(values, parts, batching="vmapped"):
     return Static(values["length"], values["steps"], values["dtype"])
-
-
-def arrange(static, settings):
-    return tuple(range(len(settings)))
-
-
-def branch_of(setting, at_once):
-    return None
 
 
 def make_setting(static, point):

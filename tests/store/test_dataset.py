@@ -10,7 +10,7 @@ import pytest
 
 import jsuper
 from jsuper import RunError, SpecError, Sweep
-from jsuper.core.families import spec_of
+from jsuper.core.family import family_of
 from jsuper.core.grid import expand, partition
 from jsuper.store import chunk_files
 from jsuper.store.manifest import write_manifest
@@ -27,8 +27,8 @@ def code(point, seed):
 
 def result(chunk, variable, point, seed):
     """What stands for the result `variable` of one model: its code, and its own coordinates."""
-    dims, shape = spec_of(chunk.model).layout(chunk.static, chunk.settings)[variable]
-    own = spec_of(chunk.model).coordinates(chunk.static)
+    dims, shape = family_of(chunk.model).spec.layout(chunk.static, chunk.settings)[variable]
+    own = family_of(chunk.model).coordinates(chunk.static)
     along = [np.array(own.get(d, range(size))) for d, size in zip(dims, shape, strict=True)]
     inner = sum(
         (100.0 ** (len(dims) - 1 - i) * v for i, v in enumerate(np.ix_(*along))), np.zeros(shape)
@@ -47,7 +47,7 @@ def arrays_of(chunk):
 
     arrays = {
         name: stack([result(chunk, name, *p) for p in points], chunk.static["dtype"])
-        for name in spec_of(chunk.model).layout(chunk.static, chunk.settings)
+        for name in family_of(chunk.model).spec.layout(chunk.static, chunk.settings)
     }
     codes = np.array([code(*p) for p in points])
     arrays["status"] = stack(1 + codes % 2, "i1")
@@ -102,9 +102,9 @@ def test_every_number_lands_at_its_coordinates(tmp_path, fields, leave_out):
             bad = code(point, seed) % 2
             assert model.status == 1 + bad
             assert model.first_bad_step == (code(point, seed) if bad else -1)
-            layout = spec_of("toy").layout(chunk.static, chunk.settings)
+            layout = family_of("toy").spec.layout(chunk.static, chunk.settings)
             for name, (dims, shape) in layout.items():
-                own = spec_of("toy").coordinates(chunk.static)
+                own = family_of("toy").coordinates(chunk.static)
                 inner = {d: own.get(d, range(s)) for d, s in zip(dims, shape, strict=True)}
                 values = model[name].sel({d: list(v) for d, v in inner.items()})
                 expected = result(chunk, name, point, seed).astype(values.dtype)

@@ -13,6 +13,7 @@ import jsuper
 from jsuper.analysis.reviving import steps_to_recovery
 from jsuper.analysis.superposition import crosstalk
 from jsuper.cli import main
+from jsuper.core.family import family_of
 from jsuper.core.sweep import SpecError
 from jsuper.studies import _gated, _normality, _paired, _revival, _stochastic, page
 from jsuper.studies import gelu as gelu_study
@@ -260,13 +261,13 @@ def test_gated_models_are_compared_at_equal_size():
 @pytest.mark.slow
 def test_a_sweeps_page_has_the_figures_that_its_axes_call_for():
     tiny = dict(n_features=6, n_hidden=2, batch_size=64, steps=40, records=8, seeds=2)
-    families = jsuper.core.families.figures_of("toy")
+    family = family_of("toy")
     dropout = jsuper.Sweep(activation="relu", sparsity=(0.5, 0.9), dropout=(0.0, 0.1, 0.2), **tiny)
     ds = jsuper.analyze(jsuper.run(dropout, progress=False))
-    assert families.figures(ds.isel(dropout=0)) == []
-    drawn = families.figures(ds)
+    assert family.figures(ds.isel(dropout=0)) == []
+    drawn = family.figures(ds)
     push = jsuper.Sweep(activation="geglu", sparsity=0.5, push=(0, 1), watch=True, **tiny)
-    drawn += families.figures(jsuper.analyze(jsuper.run(push, progress=False)))
+    drawn += family.figures(jsuper.analyze(jsuper.run(push, progress=False)))
     assert [caption for caption, _ in drawn] == [
         "Along dropout, without failed fits: activation relu.",
         "Units pushed below zero: sparsity 0.5.",

@@ -16,7 +16,7 @@ from jsuper.analysis.evaluation import failed_fit, still_improves
 from jsuper.analysis.metrics import toy as measures
 from jsuper.analysis.metrics import toy_fits
 from jsuper.cli import options, summary
-from jsuper.core import families
+from jsuper.core.family import family_of, sweep_from_dict
 from jsuper.models.toy.evaluation import COLUMNS, COMPARED_ROUNDS
 from jsuper.models.toy.inputs.features import importance, nonzero_draws, nonzero_features
 from jsuper.models.toy.spec import earlier_step
@@ -257,7 +257,7 @@ def test_the_table_has_a_star_at_failed_fits_and_names_them(folder, ds, capsys, 
 
     from jsuper.store.manifest import manifest_of
 
-    sweep = families.sweep_from_dict(manifest_of(folder).sweep)
+    sweep = sweep_from_dict(manifest_of(folder).sweep)
     job = SimpleNamespace(folder=folder, sweep=sweep, chunks=manifest_of(folder).chunks)
     summary.show(job)
     printed = capsys.readouterr().out
@@ -362,4 +362,4 @@ def test_the_page_names_failed_fits_and_marks_them(ds):
 
 
 def test_a_family_whose_fits_cannot_fail_has_no_rule():
-    assert families.fits_of("factorization") is None and families.fits_of("toy") is toy_fits
+    assert family_of("factorization").fits is None and family_of("toy").fits is toy_fits

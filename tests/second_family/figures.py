@@ -1,5 +1,0 @@
-"""The figures of its page: none."""
-
-
-def figures(ds):
-    return []
