@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from jsuper.core.expecting import expect_array
+from jsuper.core.expecting import expect, expect_array
+
+if TYPE_CHECKING:
+    import xarray
 
 EXACT = 1e-12  # of the largest value: differences that agree to this are rounding
 BLOCK = 2**22  # numbers that resampling holds at once
@@ -30,6 +33,7 @@ class Comparison(NamedTuple):
     high: float
     p: float
     effect: float
+    smallest_p: float
 
 
 class Equivalence(NamedTuple):
@@ -73,14 +77,15 @@ def compare(
     """The mean difference a - b, its interval, and the chance of one so large if only the sign is.
 
     difference = mean(a_s - b_s) over the seeds s. p in (0, 1] is that of the two-sided sign-flip
-    test, over all 2^pairs flips where these are at most `resamples`, else over random ones; its
-    smallest value is 2^(1 - pairs), or 2 / (resamples + 1). low and high are the bias-corrected
-    accelerated bootstrap's, or the percentile bootstrap's where that is not defined. effect is
-    Cohen's d_z, the mean over the standard deviation of the differences: infinite where all are
-    alike, NaN where all are 0, and then p = 1.
+    test, over all 2^pairs flips where these are at most `resamples`, else over random ones. The
+    smallest value that it can have with so many pairs is smallest_p: 2^(1 - pairs), or
+    2 / (resamples + 1). low and high are the bias-corrected accelerated bootstrap's, or the
+    percentile bootstrap's where that is not defined. effect is Cohen's d_z, the mean over the
+    standard deviation of the differences: infinite where all are alike, NaN where all are 0, and
+    then p = 1.
 
     Args:
-        a, b: (seeds,), paired.
+        a, b: (seeds,), paired; axes of length one are left out.
         resamples: flips and bootstrap samples, at least 99.
         confidence: of the interval, in (0, 1).
         seed: of the resampling.
@@ -100,7 +105,62 @@ def compare(
         low, high = _bootstrap_mean(difference, resamples, confidence, seed)
         effect = mean / spread
     _, p = _permutation(difference, _mean, "samples", resamples, seed)
-    return Comparison(len(difference), dropped, mean, low, high, p, float(effect))
+    pairs = len(difference)
+    smallest = 2.0 ** (1 - pairs) if 2**pairs <= resamples else 2 / (resamples + 1)
+    return Comparison(pairs, dropped, mean, low, high, p, float(effect), smallest)
+
+
+def summarize(
+    values: xarray.DataArray, over: str = "seed", *, confidence: float = 0.95, seed: int = 0
+) -> xarray.Dataset:
+    """Mean, median and the mean's confidence interval of every cell, without the dimension `over`.
+
+    Values that are NaN, such as those of diverged models, are left out and counted. low and high
+    are the ends of the bias-corrected accelerated bootstrap interval of the mean, or of the
+    percentile bootstrap's where that is not defined; NaN for cells with fewer than two values.
+
+    Args:
+        values: a variable with a value per model, e.g. `ds.loss`.
+        over: the dimension of the replicates.
+        confidence: of the interval, in (0, 1).
+        seed: of the resampling.
+
+    Returns:
+        mean, median, low, high and count (of the values that are not NaN).
+
+    Raises:
+        TypeError: `values` is not a DataArray.
+        ValueError: it lacks the dimension, holds an infinite value, or confidence is not in (0, 1).
+
+    Source: Efron 1987, "Better bootstrap confidence intervals".
+    """
+    import xarray as xr
+
+    example = "statistics.summarize(ds.loss, 'seed')"
+    expect("values", values, xr.DataArray, "a variable of a Dataset", example)
+    if over not in values.dims:
+        dims = ", ".join(map(str, values.dims))
+        raise ValueError(f"over={over!r} is not a dimension of values; it has {dims}")
+    _check_between("confidence", confidence, 0, 1)
+    _refuse_infinite("values", values.values)
+
+    def cell(row: np.ndarray) -> tuple[float, ...]:
+        known = row[~np.isnan(row)].astype(float)
+        if not known.size:
+            return np.nan, np.nan, np.nan, np.nan, 0
+        mean, median = known.mean(), np.median(known)
+        if known.size < 2:
+            return mean, median, np.nan, np.nan, 1
+        if np.ptp(known) == 0:
+            return mean, median, mean, mean, known.size
+        return mean, median, *_bootstrap_mean(known, 9999, confidence, seed), known.size
+
+    found = xr.apply_ufunc(
+        cell, values, input_core_dims=[[over]], output_core_dims=[[]] * 5, vectorize=True
+    )
+    names = ("mean", "median", "low", "high", "count")
+    ds = xr.Dataset(dict(zip(names, found, strict=True)))
+    return ds.assign(count=ds["count"].astype(int))
 
 
 def equivalent(
@@ -230,7 +290,7 @@ def _pairs(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, np.ndarray, int]:
     example = "a = ds.loss.sel(activation='relu', sparsity=0.9).values"
     expect_array("a", a, example)
     expect_array("b", b, example)
-    a, b = np.asarray(a, float), np.asarray(b, float)
+    a, b = _squeezed(a), _squeezed(b)
     if a.ndim != 1 or a.shape != b.shape:
         raise ValueError(f"a has shape {a.shape} and b {b.shape}; give one value per seed, paired")
     _refuse_infinite("a", a)
@@ -242,6 +302,12 @@ def _pairs(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, np.ndarray, int]:
             "run more seeds, or leave this comparison out"
         )
     return a[kept], b[kept], int((~kept).sum())
+
+
+def _squeezed(values: ArrayLike) -> np.ndarray:
+    """As floats without axes of length one, but not without the last axis."""
+    array = np.asarray(values, float)
+    return array.reshape([n for n in array.shape if n != 1] or [1]) if array.ndim > 1 else array
 
 
 def _differences(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, int]:

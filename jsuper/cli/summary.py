@@ -241,7 +241,7 @@ def draw(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...], folder: 
             figsize=(2.5 + 0.75 * part.sizes[main_axes[1]], 1.6 + 0.27 * part.sizes[main_axes[0]]),
             layout="constrained",
         )
-        heatmap(part, variable, axes=(down, across), ax=ax)
+        heatmap(part, variable, dims=(down, across), ax=ax)
         if title:
             ax.set_title(f"{ax.get_title()}\n{title}", fontsize=9)
         suffix = "".join(c if c.isalnum() or c in ".-" else "_" for c in title)

@@ -387,8 +387,10 @@ class BaseSweep:
 
     def functions(self) -> dict[str, Any]:
         """Label -> what a manifest keeps of each traced callable of the sweep."""
-        every = [v for f in fields(self) if f.metadata["axis"] for v in self.values(f.name)]
-        return {v.label: v.record() for v in every if callable(v) and hasattr(v, "record")}
+        every: list[Any] = [
+            v for f in fields(self) if f.metadata["axis"] for v in self.values(f.name)
+        ]
+        return {v.label: v.record() for v in every if hasattr(v, "record")}
 
     def to_dict(self) -> dict[str, Any]:
         """The sweep as plain data (JSON), with its model; callables by their label."""

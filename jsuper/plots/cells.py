@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,12 +24,13 @@ def heatmap(
     ds: xarray.Dataset,
     variable: str,
     *,
-    axes: tuple[str, str] = ("activation", "sparsity"),
+    dims: tuple[str, str] = ("activation", "sparsity"),
     spread: bool = False,
     log: bool | None = None,
     ax: Axes | None = None,
+    axes: tuple[str, str] | None = None,
 ) -> Axes:
-    """A variable's median over seeds, or its spread, in a cell for every pair of two axes.
+    """A variable's median over seeds, or its spread, in a cell for every pair of two dimensions.
 
     A cell with a corner lacks a model, a grey one all. Where `ds` has failed_fit, as after
     `jsuper.analyze`, a cell is hatched if at least half of its models are failed fits. Failed fits
@@ -41,13 +43,14 @@ def heatmap(
 
     Args:
         ds: of `jsuper.run`, `jsuper.load` or `jsuper.analyze`, with no dimensions of several
-            values but `axes` and seed.
+            values but `dims` and seed.
         variable: one value per model, e.g. "loss_over_constant".
-        axes: the dimension down and the one across.
+        dims: the dimension down and the one across.
         spread: the interquartile range over seeds instead of the median; a cell needs two models.
         log: a logarithmic colour scale; by default where all cells are positive and the largest
             is more than 30 times the smallest.
         ax: where to draw; a new figure by default.
+        axes: the former name of `dims`, which works for one more release.
 
     Returns:
         The Axes; the title says how many models are left out.
@@ -56,12 +59,15 @@ def heatmap(
         ValueError: a name is not there, `ds` has further dimensions, a spread is asked of one
             seed, or a logarithmic scale of numbers that are not positive.
     """
-    if len(axes) != 2 or axes[0] == axes[1] or "seed" in axes:
-        raise ValueError(f"axes={axes!r} is not two different dimensions other than seed")
-    taken = take(ds, variable, axes)
-    numbers = [d for d in axes if taken.values[d].dtype.kind in "iuf"]
+    if axes is not None:
+        warnings.warn("heatmap(axes=...) is now dims=...", DeprecationWarning, stacklevel=2)
+        dims = axes
+    if len(dims) != 2 or dims[0] == dims[1] or "seed" in dims:
+        raise ValueError(f"dims={dims!r} is not two different dimensions other than seed")
+    taken = take(ds, variable, dims)
+    numbers = [d for d in dims if taken.values[d].dtype.kind in "iuf"]
     taken = Taken(*(a.sortby(numbers) for a in taken))
-    failed = _failed(ds, taken, axes, numbers)
+    failed = _failed(ds, taken, dims, numbers)
     if variable not in QUALITY:
         taken = taken._replace(values=taken.values.where(~failed))
     values = _spread(taken) if spread else taken.values.median("seed").values
@@ -76,7 +82,7 @@ def heatmap(
     rows, columns = values.shape
     ax = own(ax, 2.5 + 0.75 * columns, 1.6 + 0.27 * rows)
     _draw(ax, values, hatched, *_scale(shown, wide(shown) if log is None else log))
-    _name(ax, taken, axes)
+    _name(ax, taken, dims)
     what = "interquartile range" if spread else "median"
     mark = f" ({CORNER_TEXT})" if taken.left_out.any() else ""
     title = f"{variable}: {what} over {taken.seeds}\n{taken.said}{mark}"

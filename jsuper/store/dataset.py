@@ -16,6 +16,7 @@ from jsuper.core.expecting import expect, expect_folder
 from jsuper.core.family import Family, Spec, family_of
 from jsuper.core.files import RunError
 from jsuper.core.grid import Chunk, Setting
+from jsuper.core.status import Status
 from jsuper.core.suggestions import not_one_of
 from jsuper.core.sweep import DamagedWarning, SpecError, plain
 from jsuper.store import chunk_files, derived, sharing
@@ -25,11 +26,17 @@ from jsuper.store.validate import number_of_seeds
 if TYPE_CHECKING:
     import xarray
 
+MEANINGS = " ".join(s.name.lower() for s in Status)
 STATUS = "0 missing, 1 ok, 2 non-finite, 3 failed"
 SEED_BYTES = 150  # a number in a list, in a table and in a coordinate
 
 
-def load(path: str | Path, only: Collection[str] | None = None) -> xarray.Dataset:
+def load(
+    path: str | Path,
+    variables: Collection[str] | None = None,
+    *,
+    only: Collection[str] | None = None,
+) -> xarray.Dataset:
     """A run folder, finished or not, as an `xarray.Dataset`.
 
     Dimensions: activation, sparsity, seed and any other axis with several values; hidden, feature,
@@ -40,19 +47,24 @@ def load(path: str | Path, only: Collection[str] | None = None) -> xarray.Datase
 
     Args:
         path: the run folder. `jsuper status` says how much memory all of it takes.
-        only: names of the variables that are wanted, for runs that are large; status and
+        variables: names of the variables that are wanted, for runs that are large; status and
             first_bad_step come with them. None: all.
+        only: the former name of `variables`, which works for one more release.
 
     Raises:
         TypeError: an argument is of another type; says what is expected.
         FileNotFoundError: there is no run folder at `path`.
         RunError: its manifest cannot be read, or it is larger than the memory that is free. A chunk
             that cannot be read counts as missing.
-        SpecError: `only` names a variable that the run does not have.
+        SpecError: `variables` names a variable that the run does not have.
     """
     expect_folder("path", path, "jsuper.load('runs/activations')")
-    folder, only = Path(path), [only] if isinstance(only, str) else only
-    expect("only", only, (Collection, type(None)), "names", "jsuper.load(run, only=['loss', 'W'])")
+    if only is not None:
+        warnings.warn("load(only=...) is now variables=...", DeprecationWarning, stacklevel=2)
+        variables = only
+    folder, only = Path(path), [variables] if isinstance(variables, str) else variables
+    example = "jsuper.load(run, variables=['loss', 'W'])"
+    expect("variables", only, (Collection, type(None)), "names", example)
     manifest = manifest_of(folder)
     _check_room(manifest, only, folder)
 
@@ -156,6 +168,8 @@ def to_dataset(
     for name, text in described.items():
         if name in ds:
             ds[name].attrs.update(description=text, units="1")
+    flags = {"flag_values": np.array(list(Status), np.int8), "flag_meanings": MEANINGS}
+    ds["status"].attrs.update(flags)  # as the CF conventions have them
     return ds
 
 
@@ -187,7 +201,7 @@ def _variables(
     for name in only or ():
         if name not in found and name not in chunk_files.FOR_ALL:
             subject, names = (
-                f"only={name!r} is no variable of this run",
+                f"variables={name!r} is not a variable of this run",
                 (*found, *chunk_files.FOR_ALL),
             )
             raise SpecError(not_one_of(subject, name, names, "its variables are"))

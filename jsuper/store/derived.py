@@ -154,14 +154,13 @@ def merged(ds: xarray.Dataset, folder: Path, manifest: Manifest) -> xarray.Datas
     made_from = fingerprint(folder, manifest)
     for name in kept:
         found = read(folder, name, made_from, ds)
+        if found is not None and found.data_vars.keys() & ds.variables.keys():
+            found = None  # it has names of the run's own
         try:
-            more = {} if found is None else found.data_vars
-            if more.keys() & ds.variables.keys():
-                raise ValueError("they have names of the run's own")
-            together = ds.assign(more)
+            together = None if found is None else ds.assign(found.data_vars)
         except npz.UNREADABLE:
-            found = None
-        if found is None:
+            together = None
+        if together is None:
             warnings.warn(
                 f"{path_of(folder, name)} is damaged or was made from other chunks, and is left "
                 f"out: make it anew with {COMMANDS[name]} {folder}",

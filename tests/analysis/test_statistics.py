@@ -5,9 +5,17 @@ import math
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import stats
 
-from jsuper.analysis.statistics import compare, concordance, equivalent, holm, rank_agreement
+from jsuper.analysis.statistics import (
+    compare,
+    concordance,
+    equivalent,
+    holm,
+    rank_agreement,
+    summarize,
+)
 
 A = np.array([3.1, 2.4, 5.0, 4.2, 3.9])
 B = np.array([2.0, 2.6, 3.5, 4.0, 2.2])
@@ -260,3 +268,56 @@ def test_rows_with_a_nan_are_dropped_and_counted():
 def test_arguments_out_of_range_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# ---- in cells ----
+
+
+def test_cells_are_summarized_like_single_ones():
+    rng = np.random.default_rng(4)
+    values = xr.DataArray(rng.normal(size=(2, 3, 9)), dims=("activation", "seed", "sparsity"))
+    values[0, 1, 4] = np.nan
+    found = summarize(values, "seed")
+    assert found["mean"].dims == ("activation", "sparsity")
+    one = values[1, :, 2].values
+    cell = found.isel(activation=1, sparsity=2)
+    assert float(cell["mean"]) == pytest.approx(one.mean())
+    assert float(cell["median"]) == pytest.approx(np.median(one))
+    alone = compare(one, np.zeros(3))
+    assert (float(cell.low), float(cell.high)) == pytest.approx((alone.low, alone.high))
+    assert int(found["count"][0, 4]) == 2 and int(found["count"].sum()) == 2 * 27 - 1
+
+
+def test_a_cell_of_one_value_or_none_has_no_interval():
+    values = xr.DataArray([[1.0, np.nan], [np.nan, np.nan], [2.0, 2.0]], dims=("cell", "seed"))
+    found = summarize(values)
+    assert found["count"].values.tolist() == [1, 0, 2]
+    np.testing.assert_array_equal(found["mean"], [1, np.nan, 2])
+    np.testing.assert_array_equal(found.low, [np.nan, np.nan, 2])
+    np.testing.assert_array_equal(found.high, [np.nan, np.nan, 2])
+
+
+@pytest.mark.parametrize(
+    "call, error, words",
+    [
+        (lambda v: summarize(v.values), TypeError, "a variable of a Dataset"),
+        (lambda v: summarize(v, "run"), ValueError, "over='run' is not a dimension.* seed"),
+        (lambda v: summarize(v, confidence=1), ValueError, "confidence=1"),
+        (lambda v: summarize(v / 0), ValueError, "infinite"),
+    ],
+)
+def test_what_cannot_be_summarized_is_refused(call, error, words):
+    with np.errstate(divide="ignore"), pytest.raises(error, match=words):
+        call(xr.DataArray([1.0, 2.0], dims="seed"))
+
+
+def test_dimensions_of_length_one_are_left_out_and_the_smallest_p_is_said():
+    a, b = np.random.default_rng(5).normal(size=(2, 1, 5))
+    assert compare(a, b) == compare(a[0], b[0])
+    assert compare(a, b).smallest_p == 2**-4
+    everywhere = compare(a[0] + 10, b[0])
+    assert everywhere.p == pytest.approx(everywhere.smallest_p)
+    many = compare(np.arange(30) + 1.0, np.zeros(30), resamples=999)
+    assert many.p == pytest.approx(many.smallest_p) and many.smallest_p == 2 / 1000
+    with pytest.raises(ValueError, match=r"shape \(2, 5\)"):
+        compare(np.ones((2, 5)), np.ones((2, 5)))

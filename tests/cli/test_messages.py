@@ -391,7 +391,7 @@ CALLS = [
     # folders and Datasets
     (lambda: jsuper.load(MODEL), TypeError, r"path is a Dataset", r"jsuper\.load\('runs/act"),
     (lambda: jsuper.load(3), TypeError, r"path is 3, not the path of a run folder"),
-    (lambda: jsuper.load("nowhere", only=3), TypeError, r"only is 3", r"only=\['loss', 'W'\]"),
+    (lambda: jsuper.load("nowhere", 3), TypeError, r"variables is 3", r"variables=\['loss', 'W'\]"),
     (lambda: jsuper.load("nowhere"), FileNotFoundError, r"nowhere is not a run folder"),
     (lambda: jsuper.export(MODEL), TypeError, r"run is a Dataset", r"jsuper\.export\('runs/act"),
     (lambda: jsuper.export("x", "xls"), SpecError, r"did you mean 'csv'"),

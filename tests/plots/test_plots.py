@@ -204,7 +204,7 @@ def test_names_that_are_not_there_are_said(ds):
     ):
         heatmap(ds, "los")
     with pytest.raises(ValueError, match="no dimension 'rate', .* it has activation, sparsity"):
-        heatmap(ds, "loss", axes=("activation", "rate"))
+        heatmap(ds, "loss", dims=("activation", "rate"))
     with pytest.raises(TypeError, match="ds is an array, not the Dataset"):
         curve(ds.loss.values, "loss")
     with pytest.raises(ValueError, match="across='seed' cannot be the x axis"):
@@ -232,17 +232,17 @@ def test_a_heatmap_shows_the_medians(ds):
 
 
 def test_the_axes_of_a_heatmap_can_be_turned(ds):
-    ax = heatmap(ds, "loss", axes=("sparsity", "activation"))
+    ax = heatmap(ds, "loss", dims=("sparsity", "activation"))
     assert [t.get_text() for t in ax.get_xticklabels()] == TABLE
     assert numbers(ax)[1, 1] == "17"
     for axes in [("seed", "sparsity"), ("sparsity", "sparsity"), ("sparsity",)]:
         with pytest.raises(ValueError, match="two different dimensions other than seed"):
-            heatmap(ds, "loss", axes=axes)
+            heatmap(ds, "loss", dims=axes)
 
 
 def test_a_heatmap_of_a_family_without_activations(ds):
     other = ds.rename(activation="rate", sparsity="scale").assign_coords(rate=[3.0, 1.0, 2.0])
-    ax = heatmap(other, "loss", axes=("rate", "scale"))
+    ax = heatmap(other, "loss", dims=("rate", "scale"))
     assert [t.get_text() for t in ax.get_yticklabels()] == ["1", "2", "3"]
     assert ax.images[0].get_array().tolist() == [[8, 11], [14, 17], [2, 5]]
 
@@ -389,3 +389,9 @@ def test_a_legend_names_what_is_drawn_twice_once(ds):
 def test_importing_the_figures_imports_no_matplotlib():
     code = "import jsuper.plots, sys; sys.exit(any(m in sys.modules for m in ('matplotlib','jax')))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_former_name_of_the_dimensions_works_with_a_warning(ds):
+    with pytest.warns(DeprecationWarning, match="dims="):
+        ax = heatmap(ds, "loss", axes=("sparsity", "activation"))
+    assert ax.get_xlabel() == heatmap(ds, "loss", dims=("sparsity", "activation")).get_xlabel()

@@ -281,3 +281,12 @@ def test_export_to_another_format_is_refused(run):
 def test_export_of_what_is_no_run_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no manifest\.json"):
         jsuper.export(tmp_path, "csv")
+
+
+def test_statuses_have_flags_and_the_former_name_of_variables_works(tmp_path):
+    write_run(tmp_path, Sweep(**BASE))
+    ds = jsuper.load(tmp_path, variables=["loss"])
+    assert ds.status.flag_values.tolist() == [0, 1, 2, 3]
+    assert ds.status.flag_meanings == "missing ok non_finite failed"
+    with pytest.warns(DeprecationWarning, match="variables="):
+        assert set(jsuper.load(tmp_path, only=["loss"])) == set(ds)

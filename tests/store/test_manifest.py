@@ -218,7 +218,6 @@ def chunk(manifest):
         (lambda m: m["sweep"].update(sparsity=[0.0, "<b>"]), "is not a number"),
         (lambda m: m["sweep"].update(activation=["relu", "<b>"]), "<b>"),
         (lambda m: m["sweep"].update(activation=["relu", "<b>@0123456789ab"]), "<b>"),
-        (lambda m: m["sweep"].update(model="other"), "model='other' is not known"),
         (lambda m: m["sweep"].update(model=["toy"]), "is not known"),
     ],
 )
@@ -232,6 +231,14 @@ def test_a_manifest_that_does_not_fit_together_is_refused(tmp_path, tried, whole
         read_manifest(tmp_path)
     assert said in str(found.value)
     tried("A damaged manifest", "its parts changed so that they do not fit together: refused")
+
+
+def test_a_family_that_is_not_installed_is_named(tmp_path, whole):
+    manifest = json.loads((whole / "manifest.json").read_text())
+    manifest["sweep"]["model"] = "other"
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(RunError, match="family 'other', which is not installed .toy, fact"):
+        read_manifest(tmp_path)
 
 
 def test_a_sweep_with_another_hash_is_refused(tmp_path, whole):
@@ -302,7 +309,9 @@ def test_one_variable_may_be_named_alone(whole):
     ds = jsuper.load(whole, "loss")
     assert set(ds.data_vars) == {"loss", "status", "first_bad_step"}
     np.testing.assert_array_equal(ds.loss, jsuper.load(whole).loss)
-    with pytest.raises(SpecError, match="only='los' is no variable of this run; did you mean"):
+    with pytest.raises(
+        SpecError, match="variables='los' is not a variable of this run; did you mean"
+    ):
         jsuper.load(whole, ["los"])
 
 
