@@ -54,7 +54,7 @@ PEAK = """
 import re, sys
 print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1], file=sys.stderr)
 """
-SWEEP = "import sys; from jsuper import cli; assert cli.sweep(sys.argv[1:]) == 0"
+SWEEP = "import sys; from jsuper.cli import main; assert main.sweep(sys.argv[1:]) == 0"
 
 
 def measured(code: str, *arguments: object) -> dict[str, float]:

@@ -498,7 +498,7 @@ def test_without_the_flag_a_diverged_model_is_no_failure(sweep):
 # ------------------------------------------------------------------- interruptions, a full disk
 
 LONG = ("--activation gelu --sparsity 0.9 --seeds 6 --steps 10000" + SIZE).split()
-ONE_BY_ONE = "from jsuper import plan; plan.CPU_MODELS = (1, 1)"  # six chunks, not two
+ONE_BY_ONE = "from jsuper.engine import devices; devices.CPU_MODELS = (1, 1)"  # six chunks, not two
 
 
 @pytest.fixture(scope="module")
