@@ -12,8 +12,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["JSUPER_CACHE"] = "off"
 os.environ["MPLBACKEND"] = "Agg"
 if importlib.metadata.version("jaxlib").startswith("0.10."):
-    # Most of the tests' time is compilation, and without these emitters, which newer versions
-    # cannot leave out, it takes two thirds. Set XLA_FLAGS to test what users get: CI does in part.
+    # Most of the tests' time is compilation, which is faster without these emitters. Newer versions
+    # cannot leave them out. Set XLA_FLAGS= to compile what users run, as CI does for slow tests.
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
 

@@ -4,9 +4,9 @@ A `Family` holds the names of its modules, each imported when it is first used, 
 that trains nothing imports no jax. Every module has the names of one protocol below. `spec` and
 `train` are required; without the others nothing is measured, drawn or scrubbed.
 
-Built-in families are in `FAMILIES`. A package of its own announces its family by an entry point of
-the group "jsuper.families", whose name is the family's and whose value is a `Family`; then every
-process finds it. `register_family` does the same in this process alone.
+Built-in families are in `FAMILIES`. Another package declares an entry point in the group
+"jsuper.families", with the family's name as its name and a `Family` as its value; every process
+then finds the family. `register_family` adds one to this process alone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ GROUP = "jsuper.families"
 
 Dimensions = tuple[str, ...]
 Described = Mapping[str, tuple[Dimensions, str]]
-"""Variable -> (dimensions of its own, description)."""
+"""Variable -> (dimensions besides the sweep's, description)."""
 
 
 class Spec(Protocol):

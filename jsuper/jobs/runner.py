@@ -228,9 +228,8 @@ def _fix_partition(job: Job, plan: Plan) -> None:
             now = prepare(job.sweep, folder, plan, job.shard)
             job.sweep, job.chunks = now.sweep, now.chunks
             job.done, job.damaged = now.done, now.damaged
-        for chunk in chunk_files.done(folder, job.damaged)[
-            1
-        ]:  # unless it has been mended meanwhile
+        _, damaged = chunk_files.done(folder, job.damaged)  # some may have been mended meanwhile
+        for chunk in damaged:
             chunk_files.set_aside(folder, chunk)
         there = manifest is not None and (folder / "sweep.toml").exists()  # a kill may leave one
         if not there or names != {c.name for c in job.chunks}:
