@@ -8,8 +8,8 @@ Two kinds are apart: random gates (`stochastic.py`), and the gates of a decoder
 with a second matrix, which take z of shape (2 n_features, batch), W^T h + b above
 V^T h + c, and return (n_features, batch).
 
-To add a member: one function in `elementwise.py` or `normalised.py`, its name in `names.py` and in
-`REGISTRY`, its values in `tests/data/activations.json`.
+To add a member: one function in `elementwise.py` or `normalised.py`, its name in `names.py`; the
+tests ask for its values in `tests/data/activations.json`.
 """
 
 import functools
@@ -20,43 +20,17 @@ import jax.numpy as jnp
 from jax import Array
 
 from jsuper.models.toy.activations import elementwise, normalised, stochastic
-from jsuper.models.toy.activations.names import PARAMETERS, STOCHASTIC, parse_activation
+from jsuper.models.toy.activations.names import (
+    ACTIVATIONS,
+    EXTRA_ACTIVATIONS,
+    PARAMETERS,
+    STOCHASTIC,
+    parse_activation,
+)
 
 REGISTRY: dict[str, Callable[..., Array]] = {
-    "relu": elementwise.relu,
-    "leaky_relu": elementwise.leaky_relu,
-    "selu": elementwise.selu,
-    "celu": elementwise.celu,
-    "gelu": elementwise.gelu,
-    "sigmoid": elementwise.sigmoid,
-    "hardsigmoid": elementwise.hardsigmoid,
-    "silu": elementwise.silu,
-    "hardswish": elementwise.hardswish,
-    "mish": elementwise.mish,
-    "softplus": elementwise.softplus,
-    "tanh": elementwise.tanh,
-    "hardtanh": elementwise.hardtanh,
-    "elu": elementwise.elu,
-    "hardshrink": elementwise.hardshrink,
-    "softmax": normalised.softmax,
-    "solu": normalised.solu,
-    "log_softmax": normalised.log_softmax,
-    "log_sigmoid": elementwise.log_sigmoid,
-    "exp": elementwise.exp,
-    "exp_linear": elementwise.exp_linear,
-    "tanhshrink": elementwise.tanhshrink,
-    "relu6": elementwise.relu6,
-    "relu_squared": elementwise.relu_squared,
-    "softshrink": elementwise.softshrink,
-    "softsign": elementwise.softsign,
-    "softmin": normalised.softmin,
-    "identity": elementwise.identity,
-    "gelu_tanh": elementwise.gelu_tanh,
-    "swish": elementwise.swish,
-    "softmax_batch": normalised.softmax_batch,
-    "softmin_batch": normalised.softmin_batch,
-    "log_softmax_batch": normalised.log_softmax_batch,
-    "solu_batch": normalised.solu_batch,
+    name: getattr(elementwise, name, None) or getattr(normalised, name)
+    for name in (*ACTIVATIONS, *EXTRA_ACTIVATIONS)
 }
 
 # x_hat = gate(W^T h + b) * (V^T h + c). Dauphin et al. 2017; Shazeer 2020, equations 3 and 5.
