@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jsuper.core.family import family_of
-from jsuper.core.files import write_atomically
+from jsuper.core.files import shortened, write_atomically
 from jsuper.core.grid import Chunk
 from jsuper.core.text import printable
 
@@ -245,7 +245,7 @@ def draw(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...], folder: 
         if title:
             ax.set_title(f"{ax.get_title()}\n{title}", fontsize=9)
         suffix = "".join(c if c.isalnum() or c in ".-" else "_" for c in title)
-        paths.append(folder / f"{variable}{'-' * bool(suffix)}{suffix}.png")
+        paths.append(folder / shortened(f"{variable}{'-' * bool(suffix)}{suffix}", ".png"))
         write_atomically(
             paths[-1],
             lambda f, d=figure: d.savefig(f, format="png", dpi=150),

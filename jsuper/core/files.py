@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import socket
 import stat
@@ -33,6 +34,7 @@ KINDS = {
     stat.S_IFCHR: "device",
     stat.S_IFBLK: "device",
 }
+LONGEST_NAME = 150  # bytes; file systems take 255, and temporary names are longer
 # Flags that Windows does not have.
 NO_WAIT, NO_FOLLOW = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_NOFOLLOW", 0)
 
@@ -126,6 +128,15 @@ def write_atomically(
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def shortened(name: str, ending: str) -> str:
+    """A file's name of at most LONGEST_NAME bytes; of a longer one, its start and a hash."""
+    if len((name + ending).encode()) <= LONGEST_NAME:
+        return name + ending
+    tail = "-" + hashlib.sha256(name.encode()).hexdigest()[:12] + ending
+    start = name.encode()[: LONGEST_NAME - len(tail)].decode(errors="ignore")
+    return start + tail
 
 
 def write_text(path: Path, text: str, root: Path | None = None) -> None:

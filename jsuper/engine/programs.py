@@ -61,6 +61,7 @@ class Program:
 
 
 _programs: dict[Any, Program] = {}
+_compiled_in: int | None = None  # the process that has compiled, and has JAX's threads
 _locks: dict[Any, threading.Lock] = {}
 _guard = threading.Lock()
 _compilers = ThreadPoolExecutor(max_workers=3, thread_name_prefix="jsuper-compiler")
@@ -75,6 +76,18 @@ def context(static: Any, device: Device) -> Iterator[None]:
         jax.default_device(device),
     ):
         yield
+
+
+def check_not_forked() -> None:
+    """Raise RuntimeError in a process forked from one that has trained.
+
+    A fork has none of JAX's threads, and would wait for them for ever.
+    """
+    if _compiled_in not in (None, os.getpid()):
+        raise RuntimeError(
+            "this process was forked from one that has trained, and JAX does not work in it; start "
+            "processes with multiprocessing.get_context('spawn')"
+        )
 
 
 @dataclass(frozen=True)
@@ -97,7 +110,9 @@ def key_of(block: Block, plan: Plan, device: Device) -> Key:
 
 def compiled(key: Key, progress: Progress) -> Program:
     """The program of a key: compiled by the first thread that needs it, then kept."""
+    global _compiled_in
     with _guard:
+        _compiled_in = os.getpid()
         lock = _locks.setdefault(key, threading.Lock())
     with lock, context(key.static, key.device):
         if key not in _programs:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsuper.core.expecting import expect, expect_folder
 from jsuper.core.family import matched
+from jsuper.core.files import RunError
 from jsuper.core.grid import Chunk, Setting, missing
 from jsuper.core.sweep import BaseSweep, NonFiniteWarning, Omitted, SpecError, SweepWarning, plain
 from jsuper.engine.stopping import Stop
@@ -186,15 +187,31 @@ def execute(
     assert job.folder is not None
     sharing.check_places(job.folder)
     session = sharing.begin_session(about(plan))
-    _fix_partition(job, plan)
+    try:
+        _fix_partition(job, plan, stop.is_set)
+    except sharing.WaitEndedError as error:
+        raise StoppedError(str(error)) from error
     sharing.write_session(job.folder, session)
     for name, lost in (train or here)(job, plan, progress, stop, tick):
         job.done[name] = lost
+    _check_still_there(job)
     job.done |= chunk_files.done(job.folder, [c for c in job.todo if _there(job, c)])[0]
     session |= {"ended": _now(), "model_steps": progress.model_steps}
     sharing.write_session(job.folder, session)
     if job.todo:
         raise StoppedError(f"{len(job.todo)} of {len(job.chunks)} chunks are left")
+
+
+def _check_still_there(job: Job) -> None:
+    """Raise RunError if what was finished is gone: somebody has deleted it during the run."""
+    assert job.folder is not None
+    gone = [c for c in job.share if c.name in job.done and not _there(job, c)]
+    if gone or not (job.folder / "manifest.json").exists():
+        what = f"{len(gone)} of {len(job.done)} finished chunks" if gone else "its manifest"
+        raise RunError(
+            f"{job.folder} was changed during the run: {what} {'are' if gone else 'is'} gone; run "
+            "again to train what is missing"
+        )
 
 
 def here(
@@ -216,11 +233,11 @@ def _there(job: Job, chunk: Chunk) -> bool:
     return chunk_files.chunk_path(job.folder, chunk.name).exists()
 
 
-def _fix_partition(job: Job, plan: Plan) -> None:
+def _fix_partition(job: Job, plan: Plan, stop: Callable[[], bool]) -> None:
     """Write the job's chunks into the manifest; where another process was first, take its own."""
     folder = job.folder
     assert folder is not None
-    with sharing.locked(folder):
+    with sharing.locked(folder, stop):
         sharing.sweep_stale(folder)
         manifest = read_manifest(folder)
         names = frozenset(c.name for c in manifest.chunks) if manifest else frozenset()
@@ -249,9 +266,12 @@ def write(job: Job, chunk: Chunk, arrays: chunk_files.Arrays) -> None:
     """Write a chunk of a job.
 
     Raises:
+        RunError: the folder is gone.
         OSError: it could not be written; says how many bytes the rest needs.
     """
     assert job.folder is not None
+    if not job.folder.is_dir():
+        raise RunError(f"{job.folder} was deleted during the run; run again to start over")
     try:
         chunk_files.write_chunk(job.folder, chunk, arrays)
     except OSError as error:
@@ -317,7 +337,8 @@ def run(
             give.
 
     Returns:
-        The Dataset that `jsuper.load(out)` gives; `attrs["timing"]` says where the time went.
+        The Dataset that `jsuper.load(out)` gives; `attrs["timing"]` says where the time went. In
+        memory, an interrupted run returns what was finished, with a SweepWarning.
 
     Warns:
         SweepWarning: what the command line prints as notes, such as a coarse sparsity.
@@ -328,6 +349,7 @@ def run(
         RunError: the folder's manifest cannot be read, or the folder has a link where files of the
             run would be written.
         OSError: results could not be written.
+        RuntimeError: this process was forked from one that has trained.
 
     Warns:
         NonFiniteWarning: some models are not finite: how many of which, and from which step on.
@@ -338,10 +360,11 @@ def run(
         expect_folder("out", out, "jsuper.run(sweep, out='runs/mine')")
     from jsuper.engine.counters import Progress
     from jsuper.engine.devices import Plan, make_plan
-    from jsuper.engine.programs import use_compilation_cache
+    from jsuper.engine.programs import check_not_forked, use_compilation_cache
     from jsuper.jobs.progress_bar import reporter
     from jsuper.store.dataset import load
 
+    check_not_forked()
     expect("plan", plan, (str, Plan, type(None)), "a name", "jsuper.run(sweep, plan='reference')")
     use_compilation_cache()
     began = time.perf_counter()
@@ -369,9 +392,20 @@ def _in_memory(
     from jsuper.engine.workers import train_chunks
     from jsuper.store.dataset import to_dataset
 
-    trained = train_chunks(plan, job.chunks, job.chunks, progress, stop, tick)
-    arrays = {chunk.name: found for chunk, found in trained}
-    return to_dataset(job.sweep.to_dict(), job.chunks, lambda chunk: arrays.pop(chunk.name))
+    arrays = {}
+    try:
+        for chunk, found in train_chunks(plan, job.chunks, job.chunks, progress, stop, tick):
+            arrays[chunk.name] = found
+    except KeyboardInterrupt:
+        if not arrays:
+            raise
+        warnings.warn(
+            f"interrupted: {len(arrays)} of {len(job.chunks)} chunks are finished; the models of "
+            "the others have status 0",
+            SweepWarning,
+            stacklevel=3,
+        )
+    return to_dataset(job.sweep.to_dict(), job.chunks, lambda chunk: arrays.pop(chunk.name, None))
 
 
 def all_points(job: Job) -> bool:

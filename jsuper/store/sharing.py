@@ -10,8 +10,12 @@ import contextlib
 import json
 import os
 import re
+import socket
+import sys
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +23,12 @@ from jsuper.core import files
 from jsuper.core.grid import Chunk
 from jsuper.core.reading import SMALL_JSON, check_depth, json_limit, parse_json, read_text
 from jsuper.core.sweep import SpecError
+from jsuper.core.text import printable
 from jsuper.store.manifest import Manifest
 
 Shard = tuple[int, int]  # number from 1, and of how many
 LOCK = ".lock"
+PATIENCE_SECONDS = 1.0  # of waiting for the lock without a word
 DIRECTORIES = ("chunks", "sessions", "figures")  # that a run folder has
 MOST_SESSIONS = 100  # of the largest size; a usual one has a thousandth of it
 STALE_SECONDS = 3600.0  # far more than any file of a run takes to be written
@@ -61,22 +67,62 @@ def check_places(folder: Path) -> None:
     files.check_lock(folder / LOCK)
 
 
+class WaitEndedError(RuntimeError):
+    """A stop was asked for while another process held the folder's lock."""
+
+
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
     """Hold the folder's lock; goes on without one where the file system has none.
+
+    Who waits longer than a second says so on standard error, with who holds the lock since when.
+
+    Args:
+        folder: the run folder.
+        stopped: asked several times a second while another process holds the lock.
 
     Raises:
         RunError: RUN/.lock is a link, or not a file.
+        WaitEndedError: `stopped` says so before the lock is free.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with files.open_lock(folder / LOCK) as file:
         try:
             import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)  # freed when the file is closed, also by a kill
-        except (ImportError, OSError):  # Windows; some network file systems
-            pass
+        except ImportError:  # Windows
+            yield
+            return
+        began, said = time.monotonic(), False
+        while True:
+            try:  # freed when the file is closed, also by a kill
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if stopped():
+                    raise WaitEndedError(f"{folder} is locked by {_holder(folder)}") from None
+                if not said and time.monotonic() - began > PATIENCE_SECONDS:
+                    print(f"waiting for {folder}: locked by {_holder(folder)}", file=sys.stderr)
+                    said = True
+                time.sleep(0.05)
+                continue
+            except OSError:  # some network file systems
+                yield
+                return
+            break
+        with contextlib.suppress(OSError):  # a full disk: then it is not known who holds it
+            file.truncate(0)
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            file.write(f"process {os.getpid()} on {socket.gethostname()} since {now}".encode())
+            file.flush()
         yield
+
+
+def _holder(folder: Path) -> str:
+    """Who says in the lock's file that they hold it."""
+    try:
+        text = read_text(folder / LOCK, 1000)
+    except (OSError, ValueError):
+        text = ""
+    return printable(text, 200) or "another process"
 
 
 def nearest(folder: Path) -> Path:
