@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -28,7 +29,7 @@ from jsuper.core.suggestions import not_one_of
 from jsuper.core.sweep import BaseSweep, SpecError
 from jsuper.core.text import printable
 from jsuper.engine.stopping import Stop
-from jsuper.jobs import runner
+from jsuper.jobs import room, runner
 from jsuper.store import sharing
 
 DONE, ERROR, BAD_INPUT, SOME_NON_FINITE, STOPPED, STOPPED_AT_ONCE = 0, 1, 2, 3, 75, 130
@@ -146,10 +147,18 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     check_writable(folder)
     sharing.check_places(folder)
     plan, train = _cluster(options) if options.engine == "ray" else _machine(options)
+    if not (options.yes or options.dry_run):
+        _check_size(job, math.nan)  # before a large run is cut into chunks
     job = runner.prepare(asked, folder, plan, shard)
     print(summary.plan_text(job, plan), flush=True)
     if options.dry_run:
         return DONE
+    if not options.yes:
+        from jsuper.engine.devices import expected_seconds
+
+        _check_size(job, expected_seconds(plan, job.todo))
+    if not options.force:
+        _check_room(job, plan)
     if options.engine == "ray":
         from jsuper.jobs.ray_driver import check_shared
 
@@ -178,6 +187,20 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     if not concluded(conclude):
         return STOPPED
     return _exit_code(options, runner.count_non_finite(job))
+
+
+def _check_size(job: runner.Job, seconds: float) -> None:
+    """Raise SpecError for a run so large that it may be a mistake."""
+    if large := room.unusually_large(job, seconds):
+        raise SpecError(f"{large}; add --yes to train it, or --dry-run to see its plan")
+
+
+def _check_room(job: runner.Job, plan: Any) -> None:
+    """Raise SpecError for a run that has no room here."""
+    try:
+        room.check_room(job, plan)
+    except SpecError as error:
+        raise SpecError(f"{error}; --force trains it all the same") from error
 
 
 def _machine(options: RunOptions) -> tuple[Any, runner.Train]:

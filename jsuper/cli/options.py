@@ -65,6 +65,10 @@ class RunOptions:
     """do not write the run folder's report.html at the end"""
     no_cache: bool = False
     """do not keep compiled programs in a per-user folder"""
+    force: bool = False
+    """train also where the estimated memory or disk space is not free"""
+    yes: bool = False
+    """train more than a million models, or for more than ten days"""
 
     def checked(self) -> RunOptions:
         """The options with numbers in place of text.

@@ -14,6 +14,7 @@ from jsuper.core.family import family_of
 from jsuper.core.files import shortened, write_atomically
 from jsuper.core.grid import Chunk
 from jsuper.core.text import printable
+from jsuper.jobs.room import memory_bytes, result_bytes
 
 if TYPE_CHECKING:
     import xarray
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from jsuper.engine.devices import Plan
     from jsuper.jobs.runner import Job
 
-PROCESS_BYTES = 850e6  # Python, JAX and its compiler, before any model
-WORKING_ARRAYS = 12  # of the size of a batch, that a worker holds at once
 MOST_TABLES = 4
 MOST_ROWS = 16  # that name failed fits, of a reason
 
@@ -86,23 +85,6 @@ def _done_text(job: Job, chunks: list[Chunk], when: str = "") -> str:
     """', 4 done' for the models of finished chunks; nothing where there are none."""
     done = _models([c for c in chunks if c.name in job.done])
     return f", {done:,} done {when}".rstrip() if done else ""
-
-
-def memory_bytes(chunks: list[Chunk], plan: Plan) -> float:
-    """Rough peak of a process: the program itself, batches and chunks in work."""
-    batch = max((8.0 * family_of(c.model).spec.work(c.static)[1] for c in chunks), default=0)
-    results = max((result_bytes([c]) for c in chunks), default=0.0)
-    return PROCESS_BYTES + plan.threads * (WORKING_ARRAYS * batch / 8 + 2 * results)
-
-
-def result_bytes(chunks: list[Chunk]) -> float:
-    """Bytes of the results."""
-    total = 0.0
-    for chunk in chunks:
-        layout = family_of(chunk.model).spec.layout(chunk.static, chunk.settings)
-        numbers = sum(math.prod(shape) for _, shape in layout.values())
-        total += chunk.n_models * numbers * (8 if chunk.static["dtype"] == "float64" else 4)
-    return total
 
 
 def size_text(chunks: list[Chunk]) -> str:

@@ -23,6 +23,7 @@ from jsuper.core.grid import Chunk, Setting, missing
 from jsuper.core.sweep import BaseSweep, NonFiniteWarning, Omitted, SpecError, SweepWarning, plain
 from jsuper.engine.stopping import Stop
 from jsuper.jobs.diverged import describe
+from jsuper.jobs.room import check_room
 from jsuper.store import chunk_files, sharing
 from jsuper.store.manifest import check_extends, existing, read_manifest, rebuilt, write_manifest
 
@@ -323,6 +324,7 @@ def run(
     workers: int | None = None,
     progress: bool = True,
     plan: Plan | str | None = None,
+    force: bool = False,
 ) -> xarray.Dataset:
     """Train every model of a sweep and return all of it as one Dataset.
 
@@ -335,6 +337,7 @@ def run(
         plan: how models run, one of `jsuper.engine.devices.BATCHINGS` ("reference" trains whole
             batches one model after another); or a Plan, instead of what `platform` and `workers`
             give.
+        force: train also where the estimated memory or disk space is not free.
 
     Returns:
         The Dataset that `jsuper.load(out)` gives; `attrs["timing"]` says where the time went. In
@@ -371,6 +374,8 @@ def run(
     if plan is None or isinstance(plan, str):
         plan = make_plan(platform, workers, plan or "auto")
     job = prepare(sweep, Path(out) if out is not None else None, plan)
+    if not force:
+        _check_room(job, plan)
     for note in (*job.notes, *job.sweep.notes()):
         warnings.warn(note, SweepWarning, stacklevel=2)
     counters, stop = Progress(), Stop()
@@ -384,6 +389,13 @@ def run(
     if text := describe(ds, job.sweep):
         warnings.warn(text, NonFiniteWarning, stacklevel=2)
     return ds
+
+
+def _check_room(job: Job, plan: Plan) -> None:
+    try:
+        check_room(job, plan)
+    except SpecError as error:
+        raise SpecError(f"{error}; force=True trains it all the same") from error
 
 
 def _in_memory(

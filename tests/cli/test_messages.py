@@ -26,7 +26,7 @@ from jsuper.core.family import FAMILIES, family_of, sweep_from_dict
 from jsuper.core.sweep import SpecError
 from jsuper.engine import devices
 from jsuper.factorization import Sweep as Factorization
-from jsuper.jobs import runner
+from jsuper.jobs import room, runner
 from jsuper.jobs.ray_driver import ClusterPlan, RemoteDevice
 from jsuper.models.toy.activations.names import KNOWN
 
@@ -583,9 +583,9 @@ def test_memory_and_time_are_those_of_the_share(tmp_path):
     assert (
         devices.expected_seconds(two, part.todo) == devices.expected_seconds(two, part.chunks) / 2
     )
-    assert summary.memory_bytes(job.todo, one) < summary.memory_bytes(job.todo, two)
+    assert room.memory_bytes(job.todo, one) < room.memory_bytes(job.todo, two)
     ray = ClusterPlan("cpu", tuple(RemoteDevice("cpu", i) for i in range(8)), "auto", nodes=2)
-    assert summary.memory_bytes(job.todo, ray) == summary.memory_bytes(job.todo, one)
+    assert room.memory_bytes(job.todo, ray) == room.memory_bytes(job.todo, one)
     found, _ = planned(tmp_path / "run", kind=ray)
     assert_says(found["device"], r"Ray, 2 nodes, 8 tasks")
     assert_says(found["memory"], r"^about 0\.\d GiB a task, results")

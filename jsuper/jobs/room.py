@@ -1,0 +1,98 @@
+"""Whether a run has room: its memory and results against what is free, before it is compiled."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from typing import TYPE_CHECKING
+
+from jsuper.core.family import family_of
+from jsuper.core.grid import Chunk, n_models
+from jsuper.core.reading import free_bytes
+from jsuper.core.sweep import SpecError
+from jsuper.store.sharing import nearest
+
+if TYPE_CHECKING:
+    from jsuper.engine.devices import Plan
+    from jsuper.jobs.runner import Job
+
+PROCESS_BYTES = 850e6  # Python, JAX and its compiler, before any model
+WORKING_ARRAYS = 12  # of the size of a batch, that a worker holds at once
+MANY_MODELS = 1_000_000
+LONG_SECONDS = 10 * 86_400.0
+
+
+def memory_bytes(chunks: list[Chunk], plan: Plan) -> float:
+    """Rough peak of a process: the program itself, batches and chunks in work."""
+    batch = max((8.0 * family_of(c.model).spec.work(c.static)[1] for c in chunks), default=0)
+    results = max((result_bytes([c]) for c in chunks), default=0.0)
+    return PROCESS_BYTES + plan.threads * (WORKING_ARRAYS * batch / 8 + 2 * results)
+
+
+def result_bytes(chunks: list[Chunk]) -> float:
+    """Bytes of the results."""
+    total = 0.0
+    for chunk in chunks:
+        layout = family_of(chunk.model).spec.layout(chunk.static, chunk.settings)
+        numbers = sum(math.prod(shape) for _, shape in layout.values())
+        total += chunk.n_models * numbers * (8 if chunk.static["dtype"] == "float64" else 4)
+    return total
+
+
+def check_room(job: Job, plan: Plan) -> None:
+    """Raise SpecError where the memory or the disk does not hold what this process will train.
+
+    The numbers are estimates. The message has them, and what would fit.
+    """
+    if not job.todo:
+        return
+    if plan.trains_here:
+        _check_memory(job, plan)
+    if job.folder is not None:
+        _check_disk(job)
+
+
+def _check_memory(job: Job, plan: Plan) -> None:
+    fixed = PROCESS_BYTES + (2 * result_bytes(job.chunks) if job.folder is None else 0)
+    each = (memory_bytes(job.todo, plan) - PROCESS_BYTES) / plan.threads
+    needed, free = fixed + plan.threads * each, free_bytes()
+    if needed <= free:
+        return
+    threads = int((free - fixed) / each)
+    fitting = (
+        f"workers={threads} would fit"
+        if threads >= 1
+        else "not even one worker would fit: give fewer seeds or records, or a smaller batch_size"
+    )
+    raise SpecError(
+        f"the run takes about {needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are "
+        f"free; {fitting}"
+    )
+
+
+def _check_disk(job: Job) -> None:
+    assert job.folder is not None
+    needed, free = result_bytes(job.todo), shutil.disk_usage(nearest(job.folder)).free
+    if needed <= free:
+        return
+    models = sum(c.n_models for c in job.todo)
+    raise SpecError(
+        f"the results take about {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free in "
+        f"{nearest(job.folder)}: enough for {int(models * free / needed):,} of {models:,} models; "
+        "give another folder, fewer seeds or fewer records"
+    )
+
+
+def unusually_large(job: Job, seconds: float) -> str | None:
+    """What is unusual about the size of a run, or None: more than MANY_MODELS or LONG_SECONDS.
+
+    Args:
+        job: the run.
+        seconds: that it is expected to take; NaN where that is not known.
+    """
+    models = n_models(job.sweep) - sum(c.n_models for c in job.chunks if c.name in job.done)
+    if models > MANY_MODELS:
+        return f"this is a run of {models:,} models"
+    if not math.isnan(seconds) and seconds > LONG_SECONDS:
+        return f"this run takes about {seconds / 86_400:,.0f} days"
+    return None
