@@ -30,7 +30,8 @@ from jsuper.core.sweep import BaseSweep, SpecError
 from jsuper.core.text import printable
 from jsuper.engine.stopping import Stop
 from jsuper.jobs import room, runner
-from jsuper.store import sharing
+from jsuper.store import derived, sharing
+from jsuper.store.manifest import manifest_of
 
 DONE, ERROR, BAD_INPUT, SOME_NON_FINITE, STOPPED, STOPPED_AT_ONCE = 0, 1, 2, 3, 75, 130
 SAME_REQUEST_SECONDS = 0.5
@@ -141,7 +142,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
         lost = runner.count_non_finite(job)
         words = f", {lost} of them diverged or failed" if lost else ""
         print(f"All {n_models(job.sweep)} models are done{words}: {printable(folder)}")
-        if not (options.dry_run or concluded(lambda: write_report(folder, options, anew=False))):
+        if not (options.dry_run or concluded(lambda: conclude(job, options))):
             return STOPPED
         return _exit_code(options, lost)
     check_writable(folder)
@@ -180,11 +181,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
             print(f"share {options.shard} is done; {left} chunks of others are left in {where}")
             return _exit_code(options, runner.count_non_finite(job))
 
-    def conclude() -> None:
-        summary.show(job)
-        write_report(folder, options)
-
-    if not concluded(conclude):
+    if not concluded(lambda: conclude(job, options)):
         return STOPPED
     return _exit_code(options, runner.count_non_finite(job))
 
@@ -283,6 +280,19 @@ def _ask_to_stop(stop: Stop, grace: float) -> None:
     stop.set(grace)
 
 
+def conclude(job: runner.Job, options: RunOptions) -> None:
+    """Show the summary and write the page of a finished run, where they are not of its chunks."""
+    from jsuper.cli import summary
+
+    assert job.folder is not None
+    made_from = derived.fingerprint(job.folder, manifest_of(job.folder))
+    if not derived.is_current(job.folder, "figures", made_from):
+        summary.show(job)
+        derived.record(job.folder, "figures", made_from)
+    if not derived.is_current(job.folder, "report.html", made_from):
+        write_report(job.folder, options)
+
+
 def concluded(work: Callable[[], None]) -> bool:
     """Do what follows the training; False where a signal stopped it."""
 
@@ -316,9 +326,9 @@ def start_analysis(cache: bool = True) -> None:
         use_compilation_cache()
 
 
-def write_report(folder: Path, options: RunOptions, anew: bool = True) -> None:
-    """Write the page, if it is wanted and `anew` or not there."""
-    if options.no_report or not anew and (folder / "report.html").is_file():
+def write_report(folder: Path, options: RunOptions) -> None:
+    """Write the page, if it is wanted."""
+    if options.no_report:
         return
     start_analysis(not options.no_cache)
     from jsuper.report import write

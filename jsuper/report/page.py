@@ -21,7 +21,9 @@ from jsuper.core.status import FAILED, NON_FINITE, OK
 from jsuper.core.text import printable
 from jsuper.report.claims import checked
 from jsuper.report.data import embedded
+from jsuper.store import derived
 from jsuper.store.dataset import load
+from jsuper.store.manifest import manifest_of
 
 if TYPE_CHECKING:
     import xarray
@@ -50,6 +52,7 @@ def write(run: str | Path) -> Path:
     folder = Path(run)
     path = folder / "report.html"
     check_file(path)  # before the work
+    made_from = derived.fingerprint(folder, manifest_of(folder))  # before the chunks are read
     ds, title, claims = analyze(load(folder)), folder.absolute().name, claims_in(folder)
     try:
         text = render(ds, title, claims)
@@ -57,6 +60,7 @@ def write(run: str | Path) -> Path:
         render(ds, title)  # raises where the claims are not to blame
         raise _bad_claims(folder, error) from error
     write_text(path, text)
+    derived.record(folder, path.name, made_from)
     return path
 
 

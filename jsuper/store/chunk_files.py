@@ -7,6 +7,7 @@
     scrubbing.npz          what `jsuper scrub` has found; see derived.py
     figures/               the heatmap of the summary
     report.html            the whole sweep on one page
+    derived.json           from which chunks these two were made; see derived.py
 
 What is done is decided by the chunk files alone. Nothing is pickled. No jax is imported here.
 """

@@ -19,7 +19,7 @@ import numpy as np
 
 from jsuper.core import files
 from jsuper.core.family import family_of
-from jsuper.core.reading import parse_json
+from jsuper.core.reading import parse_json, read_text
 from jsuper.store import chunk_files, npz
 from jsuper.store.manifest import Manifest
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import xarray
 
 SCHEMA = 1
+RECORD = "derived.json"  # figure or page -> the fingerprint that it was made from
 META_BYTES = 10**6
 FLOATS = (np.dtype("float32"), np.dtype("float64"))
 COMMANDS = {"scrubbing": "jsuper scrub"}  # name -> what makes it
@@ -48,6 +49,40 @@ def fingerprint(folder: Path, manifest: Manifest) -> str:
             found.update(chunk.name.encode())
             found.update(hashlib.file_digest(file, "blake2b").digest())  # type: ignore[arg-type]
     return found.hexdigest()
+
+
+def is_current(folder: Path, name: str, made_from: str) -> bool:
+    """Whether a figure or page was made from the chunks that are there.
+
+    Older folders do not say: there a file that is younger than every chunk counts as current.
+
+    Args:
+        folder: of the run.
+        name: a file or a folder of files beside the chunks.
+        made_from: the `fingerprint` of now.
+    """
+    place = folder / name
+    made = [p for p in (place.glob("*") if place.is_dir() else [place]) if p.is_file()]
+    if not made:
+        return False
+    if name in (known := _made_from(folder)):
+        return known[name] == made_from
+    chunks = [p.stat().st_mtime for p in (folder / "chunks").glob("*.npz")]
+    return min(p.stat().st_mtime for p in made) >= max(chunks, default=0.0)
+
+
+def record(folder: Path, name: str, made_from: str) -> None:
+    """Remember from which chunks a figure or page was made."""
+    text = json.dumps(_made_from(folder) | {name: made_from}, indent=1)
+    files.write_text(folder / RECORD, text)
+
+
+def _made_from(folder: Path) -> dict[str, Any]:
+    try:
+        found = parse_json(read_text(folder / RECORD, META_BYTES))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def write(

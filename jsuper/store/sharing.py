@@ -62,7 +62,7 @@ def check_places(folder: Path) -> None:
     """Raise RunError unless every file of a run can be written without leaving its folder."""
     for name in DIRECTORIES:
         files.check_directory(folder / name, folder)
-    for name in ("manifest.json", "sweep.toml", "report.html"):
+    for name in ("manifest.json", "sweep.toml", "report.html", "derived.json"):
         files.check_file(folder / name)
     files.check_lock(folder / LOCK)
 

@@ -319,7 +319,7 @@ def test_a_run_shows_plan_table_and_figure_and_fills_its_folder(sweep, tmp_path)
     (session,) = sharing.sessions_of(run, manifest_of(run))
     assert {"versions", "devices", "started", "ended"} <= session.keys()
     files = {"manifest.json", "sweep.toml", "chunks", "figures", "report.html", "sessions", ".lock"}
-    assert {p.name for p in run.iterdir()} == files
+    assert {p.name for p in run.iterdir()} == files | {"derived.json"}
     ds = jsuper.load(run)
     assert ds.sizes["seed"] == 2 and (ds.status == 1).all() and np.isfinite(ds.W).all()
 
@@ -338,6 +338,25 @@ def test_a_finished_run_gets_the_page_that_it_lacks_once(sweep, finished):
     written = page.stat().st_mtime_ns
     assert sweep(*WITH_REPORT, "--out", finished)[0] == 0
     assert page.stat().st_mtime_ns == written
+
+
+def test_figures_and_page_are_made_again_where_they_are_of_other_chunks(sweep, finished):
+    assert sweep(*WITH_REPORT, "--out", finished)[0] == 0
+    figure = min((finished / "figures").iterdir())
+    figure.unlink()  # as a kill between the last chunk and the figure leaves it
+    code, out, _ = sweep(*WITH_REPORT, "--out", finished)
+    assert code == 0 and figure.exists() and "figure" in out and "report " not in out
+    record = finished / "derived.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"report.html": "other"}))
+    code, out, _ = sweep(*WITH_REPORT, "--out", finished)
+    assert code == 0 and "report " in out and "figure " not in out
+    made = [p.stat().st_mtime_ns for p in (figure, finished / "report.html")]
+    for text in ("", "[]", "{"):  # as in older folders, or damaged
+        record.write_text(text)
+        assert sweep(*WITH_REPORT, "--out", finished)[0] == 0
+        assert [p.stat().st_mtime_ns for p in (figure, finished / "report.html")] == made
+    os.utime(figure, (0, 0))
+    assert "figure" in sweep(*WITH_REPORT, "--out", finished)[1]
 
 
 @pytest.mark.slow
