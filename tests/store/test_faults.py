@@ -527,7 +527,7 @@ def test_a_disk_that_is_full_at_any_moment_stops_a_run_that_then_goes_on(
     while True:
         ballast = fill(place, full)
         capsys.readouterr()
-        code = main.sweep([*GRID, "--out", str(run)])
+        code = main.sweep([*GRID, "--force", "--out", str(run)])
         lines = capsys.readouterr().err.splitlines()
         if code == 0:
             break
