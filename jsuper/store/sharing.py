@@ -111,8 +111,8 @@ def locked(folder: Path, stopped: Callable[[], bool] = lambda: False) -> Iterato
         with contextlib.suppress(OSError):  # a full disk: then it is not known who holds it
             file.truncate(0)
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            file.write(f"process {os.getpid()} on {socket.gethostname()} since {now}".encode())
-            file.flush()
+            holder = f"process {os.getpid()} on {socket.gethostname()} since {now}"
+            os.write(file.fileno(), holder.encode())  # unbuffered, else closing would raise too
         yield
 
 
