@@ -20,12 +20,18 @@ SAMPLES = 2**17
 def loss_over_constant(activation: str, weights: Weights, work: Work) -> np.ndarray:
     """Loss of each model over that of the constant predictor p/2, on a sample common to all.
 
-    Args:
-        activation: a key of `ACTIVATIONS`.
-        weights: W (models, n_hidden, n_features) and b (models, n_features).
-        work: the models.
+    Parameters
+    ----------
+    activation
+        A key of `ACTIVATIONS`.
+    weights
+        W (models, n_hidden, n_features) and b (models, n_features).
+    work
+        The models.
 
-    Returns:
+    Returns
+    -------
+    np.ndarray
         Shape (models,).
     """
     W, b = weights
@@ -51,19 +57,25 @@ def _ratios(activation: str, W: Array, b: Array, p: Array, importance: Array) ->
 
 
 def compare(losses: dict[str, np.ndarray], reference: str, tolerance: float) -> dict[str, Any]:
-    """Compares the losses of all ways with those of one.
+    """Compare the losses of all ways with those of one.
 
     A cell is an activation with a sparsity. Each way has its median over the seeds of a cell, and
     the ratio to the reference's median; its score is the geometric mean of these ratios. One
     median over all cells together would jump with the few models that lie between two cells.
 
-    Args:
-        losses: way -> loss over constant, shape (activations, sparsities, seeds). The number of
-            seeds may differ.
-        reference: the way that the others are compared with.
-        tolerance: largest relative difference of the score from 1.
+    Parameters
+    ----------
+    losses
+        Way -> loss over constant, shape (activations, sparsities, seeds). The number of
+        seeds may differ.
+    reference
+        The way that the others are compared with.
+    tolerance
+        Largest relative difference of the score from 1.
 
-    Returns:
+    Returns
+    -------
+    dict[str, Any]
         For the JSON: whether the check holds, the medians, and the relative differences by way.
     """
     medians = {way: np.median(values, axis=2) for way, values in losses.items()}

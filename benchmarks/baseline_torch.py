@@ -61,7 +61,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def torch_device(platform: str) -> tuple[torch.device | None, str]:
-    """Returns the torch device for a JAX platform, or None and why there is none."""
+    """Return the torch device for a JAX platform, or None and why there is none."""
     # Plain float32 products on every device, as in the other ways.
     torch.set_float32_matmul_precision("highest")
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -74,14 +74,20 @@ def torch_device(platform: str) -> tuple[torch.device | None, str]:
 
 
 def prepare_torch(activation: str, work: Work, device: torch.device) -> tuple[Run, float]:
-    """The notebook's way, for one activation.
+    """Return the notebook's way, for one activation.
 
-    Args:
-        activation: a key of `ACTIVATIONS`.
-        work: the models to train, stacked as instances.
-        device: where to train.
+    Parameters
+    ----------
+    activation
+        A key of `ACTIVATIONS`.
+    work
+        The models to train, stacked as instances.
+    device
+        Where to train.
 
-    Returns:
+    Returns
+    -------
+    tuple[Run, float]
         The run, and 0.0: eager code compiles nothing.
     """
     draw, loss_fn = _draw_and_loss(activation, work, device)
@@ -99,18 +105,26 @@ def prepare_torch(activation: str, work: Work, device: torch.device) -> tuple[Ru
 
 
 def prepare_compiled(activation: str, work: Work, device: torch.device) -> tuple[Run, float]:
-    """The same under torch.compile: draws, gradient and update are one compiled function.
+    """Return the same under torch.compile: draws, gradient and update are one compiled function.
 
-    Args:
-        activation: a key of `ACTIVATIONS`.
-        work: the models to train, stacked as instances.
-        device: where to train.
+    Parameters
+    ----------
+    activation
+        A key of `ACTIVATIONS`.
+    work
+        The models to train, stacked as instances.
+    device
+        Where to train.
 
-    Returns:
+    Returns
+    -------
+    tuple[Run, float]
         The run, and the seconds of the first step, nearly all of which is compilation.
 
-    Raises:
-        NotMeasuredError: torch.compile does not work here.
+    Raises
+    ------
+    NotMeasuredError
+        torch.compile does not work here.
     """
     # Every activation and size is a variant of one function; beyond the limit they would fail.
     torch._dynamo.config.cache_size_limit = MANY
@@ -137,7 +151,7 @@ def prepare_compiled(activation: str, work: Work, device: torch.device) -> tuple
 
 
 def _one_step(activation: str, work: Work, device: torch.device) -> Callable[..., Any]:
-    """Returns `step(W, b, first and second moments of W and b, t)`, which returns all of them anew.
+    """Return `step(W, b, first and second moments of W and b, t)`, which returns all of them anew.
 
     It is AdamW as in torch.optim, and `t` counts the steps from 1.
     """
@@ -164,7 +178,7 @@ def _one_step(activation: str, work: Work, device: torch.device) -> Callable[...
 def _draw_and_loss(
     activation: str, work: Work, device: torch.device
 ) -> tuple[Callable[[], Tensor], Callable[[Tensor, Tensor, Tensor], Tensor]]:
-    """Returns `draw() -> x`, a fresh batch for every instance, and `loss(W, b, x)`."""
+    """Return `draw() -> x`, a fresh batch for every instance, and `loss(W, b, x)`."""
     act = ACTIVATIONS[activation]
     p = torch.as_tensor(work.probabilities, device=device)[:, None]
     importance = torch.as_tensor(work.importance, device=device)
@@ -185,12 +199,12 @@ def _draw_and_loss(
 
 
 def _fresh(activation: str, work: Work, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Returns initial W and b, after seeding the generator."""
+    """Return initial W and b, after seeding the generator."""
     torch.manual_seed(random_seed(activation))
     W = work.init_std * torch.randn(work.models, work.n_features, work.n_hidden, device=device)
     return W, torch.zeros(work.models, work.n_features, device=device)
 
 
 def _to_host(W: Tensor, b: Tensor) -> Weights:
-    """Returns the weights as the other ways do; copying them waits for the device."""
+    """Return the weights as the other ways do; copying them waits for the device."""
     return W.detach().cpu().numpy().transpose(0, 2, 1), b.detach().cpu().numpy()

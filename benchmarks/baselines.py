@@ -69,13 +69,20 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 class Work:
     """The models of one activation: one for each sparsity and random seed, in that order.
 
-    Attributes:
-        steps: optimizer steps of each model.
-        sparsities: P(feature == 0), each in [0, 1).
-        seeds: number of models for each sparsity.
-        n_features: n.
-        n_hidden: m.
-        batch: samples in a step, drawn afresh for every model and step.
+    Attributes
+    ----------
+    steps
+        Optimizer steps of each model.
+    sparsities
+        P(feature == 0), each in [0, 1).
+    seeds
+        Number of models for each sparsity.
+    n_features
+        n.
+    n_hidden
+        m.
+    batch
+        Samples in a step, drawn afresh for every model and step.
     """
 
     steps: int
@@ -112,18 +119,23 @@ class Work:
 
 
 def random_seed(activation: str) -> int:
-    """Returns a random seed for each activation, so that their models are independent draws."""
+    """Return a random seed for each activation, so that their models are independent draws."""
     return list(ACTIVATIONS).index(activation)
 
 
 def prepare_plain(activation: str, work: Work) -> tuple[Run, float]:
-    """The plain way: compile `jit(vmap(train))` for one activation.
+    """Return the plain way: compile `jit(vmap(train))` for one activation.
 
-    Args:
-        activation: a key of `ACTIVATIONS`.
-        work: the models to train.
+    Parameters
+    ----------
+    activation
+        A key of `ACTIVATIONS`.
+    work
+        The models to train.
 
-    Returns:
+    Returns
+    -------
+    tuple[Run, float]
         The compiled run, and the seconds that compilation took.
     """
     train = jax.vmap(_make_train(ACTIVATIONS[activation], work))
@@ -142,7 +154,7 @@ def prepare_plain(activation: str, work: Work) -> tuple[Run, float]:
 
 
 def _make_train(act: Callable[[Array], Array], work: Work) -> Callable[[Array, Array], Any]:
-    """Returns `train(key, p) -> (W, b)` of one model."""
+    """Return `train(key, p) -> (W, b)` of one model."""
     optimizer = optax.adamw(LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     importance = jnp.asarray(work.importance)
     n, m = work.n_features, work.n_hidden
@@ -172,15 +184,20 @@ def _make_train(act: Callable[[Array], Array], work: Work) -> Callable[[Array, A
 
 
 def prepare_loop(activation: str, work: Work) -> tuple[Run, float]:
-    """The way of the JAX ports: a Python loop over a jitted step of stacked instances.
+    """Return the way of the JAX ports: a Python loop over a jitted step of stacked instances.
 
     The batch is made by separate, unjitted calls before each step, as those ports do.
 
-    Args:
-        activation: a key of `ACTIVATIONS`.
-        work: the models to train.
+    Parameters
+    ----------
+    activation
+        A key of `ACTIVATIONS`.
+    work
+        The models to train.
 
-    Returns:
+    Returns
+    -------
+    tuple[Run, float]
         The run, and the seconds that compiling the step took.
     """
     act = ACTIVATIONS[activation]

@@ -61,13 +61,20 @@ MEMORY_SHARE = 1 / 3
 class Case:
     """One way to train one number of models.
 
-    Attributes:
-        way: a key of `WAYS`.
-        size: the number of models, in the words of that way.
-        activations: all of them are trained in a run.
-        work: the models of one activation.
-        compile_s: seconds that compilation took, all activations together.
-        run: trains everything once and returns the seconds it took, compilation excluded.
+    Attributes
+    ----------
+    way
+        A key of `WAYS`.
+    size
+        The number of models, in the words of that way.
+    activations
+        All of them are trained in a run.
+    work
+        The models of one activation.
+    compile_s
+        Seconds that compilation took, all activations together.
+    run
+        Trains everything once and returns the seconds it took, compilation excluded.
     """
 
     way: str
@@ -89,13 +96,18 @@ class Case:
 
 
 def find_ways(wanted: tuple[str, ...], platform: str) -> tuple[dict[str, Prepare], dict[str, str]]:
-    """Finds the baselines that can run here.
+    """Find the baselines that can run here.
 
-    Args:
-        wanted: keys of `WAYS`.
-        platform: cpu, gpu or tpu.
+    Parameters
+    ----------
+    wanted
+        Keys of `WAYS`.
+    platform
+        Cpu, gpu or tpu.
 
-    Returns:
+    Returns
+    -------
+    tuple[dict[str, Prepare], dict[str, str]]
         The `prepare` function of each baseline that can run, and why the others cannot.
     """
     prepares: dict[str, Prepare] = {"plain": prepare_plain, "loop": prepare_loop}
@@ -120,15 +132,22 @@ def find_ways(wanted: tuple[str, ...], platform: str) -> tuple[dict[str, Prepare
 def baseline_cases(
     way: str, prepare: Prepare, activations: tuple[str, ...], works: dict[str, Work]
 ) -> list[Case]:
-    """Prepares and warms up the cases of a baseline, one activation after another.
+    """Prepare and warms up the cases of a baseline, one activation after another.
 
-    Args:
-        way: the key of the baseline.
-        prepare: its function.
-        activations: names.
-        works: size in words -> the models of one activation.
+    Parameters
+    ----------
+    way
+        The key of the baseline.
+    prepare
+        Its function.
+    activations
+        Names.
+    works
+        Size in words -> the models of one activation.
 
-    Returns:
+    Returns
+    -------
+    list[Case]
         A case for each of `works`.
     """
     cases = []
@@ -142,7 +161,7 @@ def baseline_cases(
 
 
 def _seconds(runs: list[Run]) -> float:
-    """Returns the seconds that the runs take, one after another."""
+    """Return the seconds that the runs take, one after another."""
     started = time.perf_counter()
     for run in runs:
         run()
@@ -157,10 +176,14 @@ def jsuper_cases(
     Its time is that of `jsuper.run` up to the last step of the last worker, less the evaluation of
     models that are done by then, which the others do not have.
 
-    Args:
-        activations: names.
-        works: size in words -> the models of one activation.
-        way: a key of `BATCHINGS`.
+    Parameters
+    ----------
+    activations
+        Names.
+    works
+        Size in words -> the models of one activation.
+    way
+        A key of `BATCHINGS`.
     """
     cases = []
     for size, work in works.items():
@@ -179,12 +202,18 @@ def train_jsuper(
 ) -> tuple[dict[str, Weights], dict[str, Any]]:
     """Trains a grid with jsuper.
 
-    Args:
-        activations: names.
-        work: the models of each activation.
-        batching: of jsuper's plan.
+    Parameters
+    ----------
+    activations
+        Names.
+    work
+        The models of each activation.
+    batching
+        Of jsuper's plan.
 
-    Returns:
+    Returns
+    -------
+    tuple[dict[str, Weights], dict[str, Any]]
         The weights of each activation, models in the order of `work`, and jsuper's own times.
     """
     # Imported here so that the baselines can be measured without it.
@@ -213,14 +242,14 @@ def train_jsuper(
 
 
 def _stack_models(values: np.ndarray) -> np.ndarray:
-    """Returns the (sparsity, seed, ...) array as (models, ...)."""
+    """Return the (sparsity, seed, ...) array as (models, ...)."""
     return values.reshape(-1, *values.shape[2:])
 
 
 def works_by_instances(
     way: str, instances: tuple[int, ...], shape: Work, platform: str
 ) -> dict[str, Work]:
-    """Returns the work of one activation for numbers of stacked instances (PyTorch's sizes).
+    """Return the work of one activation for numbers of stacked instances (PyTorch's sizes).
 
     The instances go through the sparsities of the grid in turn.
     """
@@ -235,7 +264,7 @@ def works_by_instances(
 
 
 def works_by_seeds(way: str, seeds: tuple[int, ...], shape: Work, platform: str) -> dict[str, Work]:
-    """Returns the work of one activation for numbers of random seeds (the sizes in JAX)."""
+    """Return the work of one activation for numbers of random seeds (the sizes in JAX)."""
     share = len(shape.sparsities) / len(GRID_SPARSITIES)
     return {
         f"{count} seed" + "s" * (count > 1): replace(
@@ -246,11 +275,14 @@ def works_by_seeds(way: str, seeds: tuple[int, ...], shape: Work, platform: str)
 
 
 def fitting(works: dict[str, Work], memory: int | None) -> dict[str, Work]:
-    """Returns the works that a device's memory holds.
+    """Return the works that a device's memory holds.
 
-    Args:
-        works: size in words -> the models of one activation.
-        memory: bytes that JAX may use there; None where there is no limit.
+    Parameters
+    ----------
+    works
+        Size in words -> the models of one activation.
+    memory
+        Bytes that JAX may use there; None where there is no limit.
     """
     if memory is None:
         return works
@@ -259,12 +291,12 @@ def fitting(works: dict[str, Work], memory: int | None) -> dict[str, Work]:
 
 
 def _relative_cost(shape: Work) -> float:
-    """Returns about what a model costs, in models with n = 20, m = 5."""
+    """Return about what a model costs, in models with n = 20, m = 5."""
     return min(max(shape.n_features * shape.n_hidden / 100, 0.02), 10.0)
 
 
 def _steps(way: str, cost: float, platform: str) -> int:
-    """Returns fewer steps for more models and for larger ones: `cost` is that of one step."""
+    """Return fewer steps for more models and for larger ones: `cost` is that of one step."""
     fewest = FEWEST_STEPS
     if platform != "cpu":
         fewest = FEWEST_ON_ACCELERATOR.get(way, FEWEST_OF_OTHERS)

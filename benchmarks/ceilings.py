@@ -66,15 +66,22 @@ def shares(peak: Peak, work: Work, model_steps_per_s: float) -> dict[str, float]
 def ceilings(
     device_kind: str, devices: int, work: Work, best: dict[str, float]
 ) -> dict[str, Any] | None:
-    """The shares of every way, for the JSON.
+    """Return the shares of every way, for the JSON.
 
-    Args:
-        device_kind: JAX's name.
-        devices: how many jsuper uses; every other way uses one.
-        work: shape of the models.
-        best: way -> model-steps per second.
+    Parameters
+    ----------
+    device_kind
+        JAX's name.
+    devices
+        How many jsuper uses; every other way uses one.
+    work
+        Shape of the models.
+    best
+        Way -> model-steps per second.
 
-    Returns:
+    Returns
+    -------
+    dict[str, Any] | None
         The peaks of one device, the work of a model-step, and the shares by way; None for a device
         whose peaks are not known here.
     """

@@ -151,7 +151,7 @@ def torch_runs(runs: Runs, optimizer: str, steps: int, torch: Any, threads: int)
 
 
 def looped(way: Way) -> Way:
-    """The same for several runs, one after another."""
+    """Return the same for several runs, one after another."""
 
     def loop(runs: Runs, optimizer: str, steps: int) -> Pair:
         pairs = [way(Runs(*run), optimizer, steps) for run in zip(*runs, strict=True)]
@@ -161,7 +161,7 @@ def looped(way: Way) -> Way:
 
 
 def jsuper_starts(sweep: Sweep) -> Runs:
-    """The start and the target of every seed, as jsuper draws them."""
+    """Return the start and the target of every seed, as jsuper draws them."""
     group = expand(sweep)[0]
     static = train.make_static(group.static, [])
     with programs.context(static, jax.devices()[0]):
@@ -174,7 +174,7 @@ def jsuper_starts(sweep: Sweep) -> Runs:
 
 
 def run_here(sweep: Sweep) -> tuple[Any, float]:
-    """The Dataset of a run into a new folder, and its seconds."""
+    """Return the Dataset of a run into a new folder, and its seconds."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         ds = jsuper.run(sweep, folder, progress=False, platform="cpu")
@@ -211,12 +211,12 @@ def check_answer(ways: dict[str, Way], starts: Runs, ds: Any) -> dict[str, Any]:
 
 
 def make_case(way: str, words: str, steps: int, seeds: int, run: Callable[[], float]) -> Case:
-    """A case of all optimizers, which stand in the place of the helper's activations."""
+    """Return a case of all optimizers, which stand in the place of the helper's activations."""
     return Case(way, f"seeds {seeds}{words}", tuple(RATES), Work(steps, (0.0,), seeds), 0.0, run)
 
 
 def scaled_case(way: str, words: str, trained: Way, runs: Runs, options: Options) -> Case:
-    """A warmed-up case of about so many seconds as wanted, at most of all steps."""
+    """Return a warmed-up case of about so many seconds as wanted, at most of all steps."""
 
     def run(steps: int) -> float:
         began = time.perf_counter()
@@ -230,7 +230,7 @@ def scaled_case(way: str, words: str, trained: Way, runs: Runs, options: Options
 
 
 def run_benchmark(options: Options) -> dict[str, Any]:
-    """Checks the answer and, where it holds, times everything; returns the content of the JSON."""
+    """Check the answer and, where it holds, times everything; returns the content of the JSON."""
     seeds, steps = options.seeds, options.steps
     optimizers = tuple(f"{name}({rate})" for name, rate in RATES.items())
     sweep = Sweep(**SHAPE, optimizer=optimizers, weight_decay=DECAY, seeds=seeds, steps=steps)
@@ -274,7 +274,7 @@ def run_benchmark(options: Options) -> dict[str, Any]:
 
 
 def print_report(report: dict[str, Any]) -> None:
-    """Prints seconds, ratios, bytes and memory."""
+    """Print seconds, ratios, bytes and memory."""
     print(f"\n{device_name(report)}\n{'way':<9}{'at a time':<22}{'sweep, s':>9}{'measured':>10}")
     for row in report["cases"]:
         seconds, share = row["sweep_s"], row["scaled_from"]
@@ -294,7 +294,7 @@ def print_report(report: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Runs the benchmark; returns the exit code, 1 where the ways do not agree."""
+    """Run the benchmark; returns the exit code, 1 where the ways do not agree."""
     options = tyro.cli(Options)
     if options.quick:
         options = replace(options, seeds=12, steps=1000, rounds=2, seconds=1.0)

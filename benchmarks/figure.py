@@ -30,11 +30,16 @@ SMALLEST_GAP = 0.06  # between two labels, as a share of the axis
 def plot_throughput(rows: list[dict[str, Any]], device: str, grid: str, path: Path) -> None:
     """Draws a line for each way, with a bar from its slowest to its fastest round.
 
-    Args:
-        rows: the measured cases, as in the JSON.
-        device: where they ran.
-        grid: what was trained.
-        path: the PNG to write.
+    Parameters
+    ----------
+    rows
+        The measured cases, as in the JSON.
+    device
+        Where they ran.
+    grid
+        What was trained.
+    path
+        The PNG to write.
     """
     figure, axes = plt.subplots(figsize=(6.4, 4.8))
     axes.set(xscale="log", yscale="log")
@@ -67,7 +72,7 @@ def plot_throughput(rows: list[dict[str, Any]], device: str, grid: str, path: Pa
 
 
 def _label(axes: Axes, ends: dict[str, float]) -> None:
-    """Names the lines, to the right of the axes at the height of their ends, kept apart."""
+    """Return names the lines, to the right of the axes at the height of their ends, kept apart."""
     bottom, top = np.log10(axes.get_ylim())
     lowest = 0.0
     for way in sorted(ends, key=ends.__getitem__):

@@ -31,10 +31,14 @@ PARTS = {
 class Options:
     """Time sweeps with and without gates.
 
-    Attributes:
-        steps: of every model.
-        seeds: of every setting.
-        rounds: medians are over so many.
+    Attributes
+    ----------
+    steps
+        Of every model.
+    seeds
+        Of every setting.
+    rounds
+        Medians are over so many.
     """
 
     steps: int = 2000

@@ -48,7 +48,7 @@ class Options:
 
 
 def program(values: dict[str, Any], settings: list[dict], batching: str, steps: int) -> Callable:
-    """Some steps of all models of one seed, compiled and warmed up."""
+    """Return some steps of all models of one seed, compiled and warmed up."""
     static = make_static(values, [settings], batching)
     functions = programs.batched(make_train(static, sequential=True), paired=True)
     made = [make_setting(static, s) for s in settings]

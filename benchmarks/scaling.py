@@ -104,7 +104,7 @@ class Options:
 
 
 def call(program: str, argument: str, cache: str = "off") -> str:
-    """What a fresh process prints."""
+    """Return what a fresh process prints."""
     done = subprocess.run(
         [sys.executable, "-c", program, argument],
         env=os.environ | {"JSUPER_CACHE": cache},
@@ -117,7 +117,7 @@ def call(program: str, argument: str, cache: str = "off") -> str:
 
 
 def measure_panels(quick: bool) -> dict[str, list[dict[str, Any]]]:
-    """The timing of every point of every panel."""
+    """Return the timing of every point of every panel."""
     panels = {}
     for name, (title, values, sweep_at) in PANELS.items():
         panels[name] = []

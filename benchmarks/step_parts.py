@@ -63,7 +63,7 @@ def called(function: Callable, carry: Any) -> Callable[[], Any]:
 
 
 def parts(steps: int) -> tuple[dict[str, Callable[[], Any]], dict[str, int]]:
-    """The parts of a step, and how many model-steps a turn of each stands for."""
+    """Return the parts of a step, and how many model-steps a turn of each stands for."""
     group = expand(Sweep(seeds=1))[0]
     static = make_static(group.static, [group.settings], "auto")
     places = arrange(static, group.settings)
@@ -92,12 +92,12 @@ def parts(steps: int) -> tuple[dict[str, Callable[[], Any]], dict[str, int]]:
 
 
 def touch(draws: Draws) -> jax.Array:
-    """A number for which all draws are needed."""
+    """Return a number for which all draws are needed."""
     return jnp.stack([jnp.sum(leaf) for leaf in jax.tree.leaves(draws)]).sum()
 
 
 def optimizer(static: Static, settings: Setting) -> Callable:
-    """The optimizer's turn, on a gradient that costs nothing."""
+    """Return the optimizer's turn, on a gradient that costs nothing."""
 
     def step(i: jax.Array, state: Any) -> Any:
         grads = jax.tree.map(lambda a: 1e-3 * a, state.params)
@@ -108,7 +108,7 @@ def optimizer(static: Static, settings: Setting) -> Callable:
 
 
 def row(static: Static, settings: Setting, width: int) -> Callable:
-    """A turn of the gradient of a row: the models of the sparsest density."""
+    """Return a turn of the gradient of a row: the models of the sparsest density."""
     count = len(static.slots)
     draws = make_draws(static, seed_key(0), jnp.int32(0), settings.density)
     sparsest = int(np.argmin(settings.density)) // count * count

@@ -72,7 +72,7 @@ def loaded(run: Path, only: str) -> dict[str, float]:
 
 
 def trained(models: int, place: Path) -> dict[str, Any]:
-    """A sweep of so many models, trained; asked for again; loaded."""
+    """Return a sweep of so many models, trained; asked for again; loaded."""
     run = place / f"run-{models}"
     command = [SWEEP, *GRID, "--seeds", models // SETTINGS, "--out", run]
     first, again = measured(*command), measured(*command)
@@ -90,7 +90,7 @@ def trained(models: int, place: Path) -> dict[str, Any]:
 
 
 def scanned(chunks: int, folder: Path) -> dict[str, Any]:
-    """The scan of a folder with so many chunks, which decides what is done."""
+    """Return the scan of a folder with so many chunks, which decides what is done."""
     sparsity = tuple(float(s) for s in np.linspace(0, 0.9, SETTINGS))
     sweep = jsuper.Sweep(activation="relu", sparsity=sparsity, seeds=chunks * PER_CHUNK // SETTINGS)
     (group,) = expand(sweep)

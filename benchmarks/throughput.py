@@ -75,20 +75,31 @@ class Check:
 class Options:
     """Measure model-steps per second of several ways to train toy models of superposition.
 
-    Attributes:
-        platform: where JAX and PyTorch run.
-        quick: few activations, sizes and steps; a rough check of the answer (15 %).
-        shapes: measure other (n, m) too, for ReLU, PyTorch and jsuper only; and, on a CPU, the
-            sparsity .999 alone, with jsuper's whole batches beside its narrow ones.
-        rounds: turns of each case.
-        ways: which to measure; the first stands for jsuper in the check where it is left out. All
-            by default, on a CPU without "compiled".
-        instances: numbers of stacked PyTorch instances; by default 1 to 64, on a GPU to 1024, of
-            which "compiled" takes the largest two.
-        seeds: numbers of random seeds; by default 1 to 8, on an accelerator to 256.
-        activations: names, all by default.
-        check: the grid on which the answer is checked.
-        out: folder of the results.
+    Attributes
+    ----------
+    platform
+        Where JAX and PyTorch run.
+    quick
+        Few activations, sizes and steps; a rough check of the answer (15 %).
+    shapes
+        Measure other (n, m) too, for ReLU, PyTorch and jsuper only; and, on a CPU, the
+        sparsity .999 alone, with jsuper's whole batches beside its narrow ones.
+    rounds
+        Turns of each case.
+    ways
+        Which to measure; the first stands for jsuper in the check where it is left out. All
+        by default, on a CPU without "compiled".
+    instances
+        Numbers of stacked PyTorch instances; by default 1 to 64, on a GPU to 1024, of
+        which "compiled" takes the largest two.
+    seeds
+        Numbers of random seeds; by default 1 to 8, on an accelerator to 256.
+    activations
+        Names, all by default.
+    check
+        The grid on which the answer is checked.
+    out
+        Folder of the results.
     """
 
     platform: Literal["cpu", "gpu", "tpu"] = "cpu"
@@ -104,7 +115,7 @@ class Options:
 
 
 def resolve(options: Options) -> Options:
-    """Fills in the sizes that depend on the platform and on `quick`."""
+    """Fill in the sizes that depend on the platform and on `quick`."""
     large = options.platform != "cpu"
     ways = options.ways or (*TORCH_WAYS[: 1 + large], "plain", "loop", "jsuper")
     # Fewer sizes on an accelerator, where each is compiled for itself.
@@ -119,7 +130,7 @@ def resolve(options: Options) -> Options:
 
 
 def use_platform(platform: str) -> str:
-    """Makes JAX run there, with full float32 products; returns where it runs after all, or ""."""
+    """Make JAX run there, with full float32 products; returns where it runs after all, or ""."""
     # Compile times are only comparable where nobody reads programs of an earlier run.
     os.environ["JSUPER_CACHE"] = "off"
     os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
@@ -140,12 +151,18 @@ def check_answer(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Trains the same grid every way, and compares the losses.
 
-    Args:
-        prepares: the baselines.
-        check: the grid and the tolerance.
-        with_jsuper: whether jsuper is the reference; else the first baseline is.
+    Parameters
+    ----------
+    prepares
+        The baselines.
+    check
+        The grid and the tolerance.
+    with_jsuper
+        Whether jsuper is the reference; else the first baseline is.
 
-    Returns:
+    Returns
+    -------
+    tuple[dict[str, Any], dict[str, str]]
         The result of `compare`, and the ways that turned out not to work here, with the reason.
     """
     work = Work(check.steps, check.sparsities, check.seeds)
@@ -174,7 +191,7 @@ def check_answer(
 
 
 def works_of(way: str, options: Options, shape: Work) -> dict[str, Work]:
-    """The sizes of a way: words -> the models of one activation."""
+    """Return the sizes of a way: words -> the models of one activation."""
     if way in TORCH_WAYS:
         instances = options.instances[-COMPILED_SIZES if way == "compiled" else 0 :]
         return works_by_instances(way, instances, shape, options.platform)
@@ -190,14 +207,22 @@ def measure_grid(
 ) -> dict[str, Any]:
     """Warms up all cases of a grid, then times them in turn.
 
-    Args:
-        options: sizes, rounds and ways.
-        prepares: the baselines to measure.
-        activations: names.
-        shape: n_features, n_hidden, batch and sparsities.
-        plans: the ways of jsuper to measure, where it is measured at all.
+    Parameters
+    ----------
+    options
+        Sizes, rounds and ways.
+    prepares
+        The baselines to measure.
+    activations
+        Names.
+    shape
+        n_features, n_hidden, batch and sparsities.
+    plans
+        The ways of jsuper to measure, where it is measured at all.
 
-    Returns:
+    Returns
+    -------
+    dict[str, Any]
         For the JSON: a row for each case, the ratios of the best cases, and the sizes that the
         device's memory does not hold.
     """
@@ -221,7 +246,7 @@ def measure_grid(
 
 
 def print_table(title: str, result: dict[str, Any]) -> None:
-    """Prints the cases of a grid, and the ratios of the best."""
+    """Print the cases of a grid, and the ratios of the best."""
     print(f"\n{title}")
     print(f"{'way':<38}{'models at a time':>17}{'compile s':>11}{'model-steps/s':>15}")
     for row in result["cases"]:
@@ -238,7 +263,7 @@ def print_table(title: str, result: dict[str, Any]) -> None:
 
 
 def print_ceilings(found: dict[str, Any] | None) -> None:
-    """Prints the best case of each way as shares of the device's ceilings."""
+    """Print the best case of each way as shares of the device's ceilings."""
     if found is None:
         print("\nshares of the ceilings: not known for this device")
         return
@@ -252,7 +277,7 @@ def print_ceilings(found: dict[str, Any] | None) -> None:
 
 
 def run_benchmark(options: Options) -> dict[str, Any]:
-    """Checks the answer and, where it holds, times everything; returns the content of the JSON."""
+    """Check the answer and, where it holds, times everything; returns the content of the JSON."""
     prepares, missing = find_ways(options.ways, options.platform)
     report = {**describe_machine(options.platform), "options": _plain(options)}
     check, failed = check_answer(prepares, options.check, "jsuper" in options.ways)
@@ -283,13 +308,13 @@ def run_benchmark(options: Options) -> dict[str, Any]:
 
 
 def _plain(options: Options) -> dict[str, Any]:
-    """Returns the options as JSON can hold them, without the folder of this machine."""
+    """Return the options as JSON can hold them, without the folder of this machine."""
     values = {**vars(options), "check": vars(options.check)}
     return {name: value for name, value in values.items() if name != "out"}
 
 
 def main() -> int:
-    """Runs the benchmark; returns the exit code, 1 where the ways do not agree."""
+    """Run the benchmark; returns the exit code, 1 where the ways do not agree."""
     options = resolve(tyro.cli(Options))
     found = use_platform(options.platform)
     if found != options.platform:

@@ -21,13 +21,18 @@ PACKAGES = ("jsuper", "jax", "jaxlib", "optax", "torch", "numpy")
 
 
 def measure(cases: list[Case], rounds: int) -> list[dict[str, Any]]:
-    """Times the cases in turn, `rounds` times.
+    """Return times the cases in turn, `rounds` times.
 
-    Args:
-        cases: warmed up.
-        rounds: runs of each case.
+    Parameters
+    ----------
+    cases
+        Warmed up.
+    rounds
+        Runs of each case.
 
-    Returns:
+    Returns
+    -------
+    list[dict[str, Any]]
         For each case what it trained, and by round `seconds` (compilation excluded), `wall_s`
         (everything), `model_steps_per_s`, with its median, and `others` (see `_Neighbours`).
     """
@@ -54,13 +59,13 @@ class _Neighbours:
         self.before = self._read()
 
     def share(self) -> float:
-        """Returns the others' share of all processor time, from 0 to 1."""
+        """Return the others' share of all processor time, from 0 to 1."""
         total, idle, own = (now - then for now, then in zip(self._read(), self.before, strict=True))
         return max(0.0, (total - idle - own) / total) if total else 0.0
 
     @staticmethod
     def _read() -> tuple[float, float, float]:
-        """Returns total, idle and own processor seconds."""
+        """Return total, idle and own processor seconds."""
         if not STAT.exists():
             return 0.0, 0.0, 0.0
         # The first line is user, nice, system, idle, iowait, irq, softirq, steal, in ticks.
@@ -72,7 +77,7 @@ class _Neighbours:
 def _row(
     case: Case, seconds: list[float], walls: list[float], others: list[float]
 ) -> dict[str, Any]:
-    """Returns a case for the JSON."""
+    """Return a case for the JSON."""
     rates = [case.model_steps / s for s in seconds]
     return {
         "way": case.way,
@@ -91,12 +96,16 @@ def _row(
 
 
 def best_ratios(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Compares the best case of jsuper with the best case of every other way, and its own two.
+    """Compare the best case of jsuper with the best case of every other way, and its own two.
 
-    Args:
-        rows: from `measure`.
+    Parameters
+    ----------
+    rows
+        From `measure`.
 
-    Returns:
+    Returns
+    -------
+    dict[str, Any]
         The best case of each way by its median, and the ratios with one value for each round.
     """
     best: dict[str, dict[str, Any]] = {}
@@ -118,12 +127,12 @@ def best_ratios(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def write_json(path: Path, report: dict[str, Any]) -> None:
-    """Writes what was measured; the file is whole, or the older one."""
+    """Write what was measured; the file is whole, or the older one."""
     files.write_text(path, json.dumps(report, indent=1) + "\n")
 
 
 def describe_machine(platform: str) -> dict[str, Any]:
-    """Returns the date, the device, and the versions of everything measured."""
+    """Return the date, the device, and the versions of everything measured."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
@@ -141,14 +150,14 @@ def describe_machine(platform: str) -> dict[str, Any]:
 
 
 def device_name(report: dict[str, Any]) -> str:
-    """Returns the device in words, for a title."""
+    """Return the device in words, for a title."""
     if report["platform"] != "cpu":
         return f"{report['devices']} x {report['device_kind']}"
     return f"{report['cpu_model']}, {report['cpu_cores'] or report['cpu_count']} cores"
 
 
 def _version(package: str) -> str | None:
-    """Returns the version installed, or None."""
+    """Return the version installed, or None."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -156,7 +165,7 @@ def _version(package: str) -> str | None:
 
 
 def _cpu_model() -> str:
-    """Returns the processor's name; Linux keeps the useful one in a file."""
+    """Return the processor's name; Linux keeps the useful one in a file."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text(encoding="utf-8").splitlines():
@@ -166,7 +175,7 @@ def _cpu_model() -> str:
 
 
 def _commit() -> str | None:
-    """Returns the commit of the checkout, with a plus sign where files have changed since."""
+    """Return the commit of the checkout, with a plus sign where files have changed since."""
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
     try:
         described = subprocess.run(git, capture_output=True, text=True, check=True)

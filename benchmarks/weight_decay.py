@@ -41,7 +41,7 @@ class Options:
 
 
 def represented(options: Options, **fields: Any) -> list[int]:
-    """Number of represented features of each seed."""
+    """Return the number of represented features of each seed."""
     sweep = jsuper.Sweep(activation="relu", seeds=options.seeds, steps=options.steps, **fields)
     ds = jsuper.analyze(jsuper.run(sweep, progress=False))
     return ds.features_represented.values.astype(int).ravel().tolist()

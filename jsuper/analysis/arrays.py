@@ -58,7 +58,7 @@ def in_range(name: str, values: Array, allowed: str) -> Array:
 
 
 def whole_number(name: str, value: int, least: int) -> int:
-    """A whole number of at least `least`."""
+    """Return a whole number of at least `least`."""
     try:
         count = operator.index(value)
     except TypeError:
@@ -71,8 +71,10 @@ def whole_number(name: str, value: int, least: int) -> int:
 def weights(W: Array) -> tuple[ModuleType, Array]:
     """NumPy or JAX, and W itself, where a model with a non-finite weight is NaN throughout.
 
-    Raises:
-        ValueError: W has fewer than two axes, an empty one, or no real numbers.
+    Raises
+    ------
+    ValueError
+        W has fewer than two axes, an empty one, or no real numbers.
     """
     W = floating(W)
     if W.ndim < 2 or 0 in W.shape[-2:]:
@@ -98,11 +100,13 @@ def scaled(a: Array, axis: int | tuple[int, ...]) -> tuple[Array, Array]:
 
 
 def per_feature(name: str, values: Array, like: Array, allowed: str | None = None) -> Array:
-    """A number, (1,), or one per feature, (..., n_features), in the kind and dtype of W.
+    """Return a number, (1,), or one per feature, (..., n_features), in the kind and dtype of W.
 
-    Raises:
-        ValueError: the last axis is neither 1 nor n_features long, it holds no real numbers, or
-            some that are not `allowed`.
+    Raises
+    ------
+    ValueError
+        The last axis is neither 1 nor n_features long, it holds no real numbers, or
+        some that are not `allowed`.
     """
     xp = namespace(like)
     values = values if allowed is None else in_range(name, values, allowed)

@@ -35,7 +35,7 @@ def positive(name: str, values: Array) -> np.ndarray:
 
 
 def _curve(name: str, curve: Array, time: Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The curve and its times as float64, and which curves are finite throughout: (...,)."""
+    """Return the curve and its times as float64, and which curves are finite throughout: (...,)."""
     curve, time = np.asarray(curve, float), np.asarray(time, float)
     if time.ndim != 1 or time.size < 2 or curve.shape[-1:] != time.shape:
         shapes = f"{name} has shape {curve.shape} and time {time.shape}"
@@ -55,10 +55,14 @@ def crossing_time(curve: Array, time: Array, level: Array, *, rising: bool = Tru
 
     time[0] where it starts there, ∞ where it never is, NaN where the level is not finite.
 
-    Args:
-        curve, time: (..., times) and (times,).
-        level: (...,) or a number.
-        rising: beyond is above; otherwise below.
+    Parameters
+    ----------
+    curve, time
+        (..., times) and (times,).
+    level
+        (...,) or a number.
+    rising
+        Beyond is above; otherwise below.
     """
     curve, time, fine = _curve("curve", curve, time)
     level = np.asarray(level, float)
@@ -85,10 +89,14 @@ def rise_width(
 ) -> np.ndarray:
     """t(high · full) - t(low · full), the 10-90 % width of a first rise: (...,), [0, ∞].
 
-    Args:
-        curve, time: (..., times) and (times,).
-        full: value counted as all of it, > 0, (...,).
-        low, high: shares, 0 < low < high <= 1.
+    Parameters
+    ----------
+    curve, time
+        (..., times) and (times,).
+    full
+        Value counted as all of it, > 0, (...,).
+    low, high
+        Shares, 0 < low < high <= 1.
     """
     _window(low, high)
     full = positive("full", full)
@@ -107,16 +115,21 @@ class Plateau(NamedTuple):
 
 
 def plateau(loss: Array, time: Array, zero_loss: Array) -> Plateau:
-    """How long a loss waits before it drops: t(L <= .9 L₀)/t(L <= .1 L₀), in [0, 1].
+    """Return how long a loss waits before it drops: t(L <= .9 L₀)/t(L <= .1 L₀), in [0, 1].
 
     A plain exponential has ln .9/ln .1 = .046; near 1 the loss waits and then falls at once. Time
     above L₀, where orthogonal parts decay, is part of the waiting.
 
-    Args:
-        loss, time: (..., times), and (times,), 0 at the start of training.
-        zero_loss: L₀ > 0, the loss of the zero model, (...,).
+    Parameters
+    ----------
+    loss, time
+        (..., times), and (times,), 0 at the start of training.
+    zero_loss
+        L₀ > 0, the loss of the zero model, (...,).
 
-    Returns:
+    Returns
+    -------
+    Plateau
         Plateau. Times and the width are ∞ where not reached; the ratio is NaN where end is ∞ or 0.
     """
     zero_loss = positive("zero_loss", zero_loss)
@@ -136,12 +149,18 @@ def log_slope(
     before it last was under `low`, is left out. A sigmoid of slope 2κ has between 2κ(1 - high) and
     2κ(1 - low), where full = κ.
 
-    Args:
-        curve, time: u, (..., times), and (times,).
-        full: value that the window is a share of, > 0, (...,).
-        low, high: the window, 0 < low < high <= 1.
+    Parameters
+    ----------
+    curve, time
+        u, (..., times), and (times,).
+    full
+        Value that the window is a share of, > 0, (...,).
+    low, high
+        The window, 0 < low < high <= 1.
 
-    Returns:
+    Returns
+    -------
+    np.ndarray
         The slope, in 1/time; NaN where u never passes `high` or has under 3 records in the window.
     """
     _window(low, high)
@@ -170,10 +189,14 @@ def bumps(curve: Array, time: Array, full: Array, prominence: float = 0.05) -> n
     Prominence is the height over the higher of the two lowest points that separate a maximum
     from larger values, or from the ends. Floats; NaN where the curve is not finite.
 
-    Args:
-        curve, time: alignment, (..., times), and (times,).
-        full: s_r > 0, (...,).
-        prominence: share of it, in (0, 1].
+    Parameters
+    ----------
+    curve, time
+        Alignment, (..., times), and (times,).
+    full
+        s_r > 0, (...,).
+    prominence
+        Share of it, in (0, 1].
     """
     curve, time, fine = _curve("curve", curve, time)
     least = float(in_range("prominence", prominence, "(0, 1]")) * positive("full", full)
@@ -195,13 +218,18 @@ class Order(NamedTuple):
 
 
 def learning_order(alignment: Array, time: Array, full: Array) -> Order:
-    """Which target component passes half of its strength first, second, ...
+    """Return which target component passes half of its strength first, second, ...
 
-    Args:
-        alignment, time: u_r, (..., R, times), and (times,).
-        full: s_r > 0, (..., R).
+    Parameters
+    ----------
+    alignment, time
+        u_r, (..., R, times), and (times,).
+    full
+        s_r > 0, (..., R).
 
-    Returns:
+    Returns
+    -------
+    Order
         Order: component[..., 0] is learned first (the lower index where equal), -1 stands last
         for each that is not learned or not finite; half_time[..., r] is that of component r.
     """
@@ -214,7 +242,7 @@ def learning_order(alignment: Array, time: Array, full: Array) -> Order:
 
 
 def drops(loss: Array, time: Array, zero_loss: Array, share: float = 0.05) -> np.ndarray:
-    """How many separate drops a loss has, the steps of a staircase: (...,), 0, 1, 2, ...
+    """Return how many separate drops a loss has, the steps of a staircase: (...,), 0, 1, 2, ...
 
     The speed of falling is taken at levels of the loss, share/5 of L₀ apart, of the least loss so
     far, from L₀ down. Two drops are separate where the speed between them is at most half of that
@@ -222,10 +250,14 @@ def drops(loss: Array, time: Array, zero_loss: Array, share: float = 0.05) -> np
     of what lies above L₀ is left out. Noise of .001 L₀ adds no drop, .002 L₀ sometimes one and more
     many: smooth such a loss first. Floats; NaN where the loss is not finite.
 
-    Args:
-        loss, time: (..., times) and (times,).
-        zero_loss: L₀ > 0, the loss of the zero model, (...,).
-        share: the least drop, in (0, 1].
+    Parameters
+    ----------
+    loss, time
+        (..., times) and (times,).
+    zero_loss
+        L₀ > 0, the loss of the zero model, (...,).
+    share
+        The least drop, in (0, 1].
     """
     loss, time, fine = _curve("loss", loss, time)
     zero_loss = np.broadcast_to(positive("zero_loss", zero_loss), fine.shape)

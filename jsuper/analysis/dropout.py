@@ -49,12 +49,17 @@ LOST = 0.01  # share of a feature's squared length that may be dropped: USED squ
 def units_used(W: Array, threshold: float = USED) -> Array:
     """k_i, the number of units with |u_j| > threshold: (..., n_features), 1 to n_hidden.
 
-    Args:
-        W: weights.
-        threshold: of a feature's length, in [0, 1).
+    Parameters
+    ----------
+    W
+        Weights.
+    threshold
+        Of a feature's length, in [0, 1).
 
-    Raises:
-        ValueError: the threshold is out of its range.
+    Raises
+    ------
+    ValueError
+        The threshold is out of its range.
     """
     threshold = in_range("threshold", threshold, "[0, 1)")
     share = _shares(W)
@@ -73,13 +78,19 @@ def effective_units(W: Array) -> Array:
 def untouched_chance(W: Array, rate: Array, threshold: float = USED) -> Array:
     """(1-q)^k, the chance that none of a feature's `units_used` is dropped: (..., n), [0, 1].
 
-    Args:
-        W: weights.
-        rate: q in [0, 1), a number or (...,).
-        threshold: of a feature's length, in [0, 1).
+    Parameters
+    ----------
+    W
+        Weights.
+    rate
+        q in [0, 1), a number or (...,).
+    threshold
+        Of a feature's length, in [0, 1).
 
-    Raises:
-        ValueError: a value is out of its range.
+    Raises
+    ------
+    ValueError
+        A value is out of its range.
 
     Source: source 003, whose n is the number of units of a feature.
     """
@@ -96,15 +107,23 @@ def untouched(
     It names no units: many small shares that are dropped together count as well. Its standard
     error is at most 1/(2 √samples), 0.008 by default.
 
-    Args:
-        W: weights.
-        rate: q in [0, 1), a number or (...,).
-        tolerance: of the squared length, in [0, 1).
-        samples: masks, the same for all models, at least 1.
-        seed: of the masks.
+    Parameters
+    ----------
+    W
+        Weights.
+    rate
+        q in [0, 1), a number or (...,).
+    tolerance
+        Of the squared length, in [0, 1).
+    samples
+        Masks, the same for all models, at least 1.
+    seed
+        Of the masks.
 
-    Raises:
-        ValueError: a value is out of its range.
+    Raises
+    ------
+    ValueError
+        A value is out of its range.
     """
     tolerance = in_range("tolerance", tolerance, "[0, 1)")
     share = _shares(W)
@@ -127,9 +146,12 @@ def readback_variance(W: Array, rate: Array) -> Array:
 
     Its read-back u·(mask · u) has mean 1. From q/((1-q) m), evenly spread, to q/(1-q) on one unit.
 
-    Args:
-        W: weights.
-        rate: q in [0, 1), a number or (...,).
+    Parameters
+    ----------
+    W
+        Weights.
+    rate
+        q in [0, 1), a number or (...,).
     """
     return _noise(rate, (_shares(W) ** 2).sum(axis=-2))
 
@@ -140,9 +162,12 @@ def leakage_variance(W: Array, rate: Array) -> Array:
 
     Orthogonal features leak into each other once a unit that they share is dropped.
 
-    Args:
-        W: weights.
-        rate: q in [0, 1), a number or (...,).
+    Parameters
+    ----------
+    W
+        Weights.
+    rate
+        q in [0, 1), a number or (...,).
     """
     share = _shares(W)
     return _noise(rate, matmul(namespace(share).swapaxes(share, -1, -2), share))
@@ -154,9 +179,12 @@ def rotated_leakage_variance(W: Array, rate: Array) -> Array:
 
     (..., n_features, n_features); with itself a feature has cos² = 1, hence 3/(m + 2).
 
-    Args:
-        W: weights.
-        rate: q in [0, 1), a number or (...,).
+    Parameters
+    ----------
+    W
+        Weights.
+    rate
+        q in [0, 1), a number or (...,).
 
     Source: the fourth moments of a uniformly random direction.
     """
@@ -175,14 +203,21 @@ def least_linear_loss(n_features: int, n_hidden: int, rate: Array, density: Arra
     p/3 - p²/4 is n - m + m ((1-c)² + c² q/(1-q)) over n, least at c = 1 - q; no other spectrum is
     better, since both terms are convex, nor any basis, since Σ_j ‖row_j‖⁴ is least at equal rows.
 
-    Args:
-        n_features: n, at least 2.
-        n_hidden: m, at least 1 and below n.
-        rate: q in [0, 1).
-        density: p in [0, 1], of all features; broadcasts against the rate.
+    Parameters
+    ----------
+    n_features
+        n, at least 2.
+    n_hidden
+        m, at least 1 and below n.
+    rate
+        q in [0, 1).
+    density
+        p in [0, 1], of all features; broadcasts against the rate.
 
-    Raises:
-        ValueError: a value is out of its range.
+    Raises
+    ------
+    ValueError
+        A value is out of its range.
     """
     n, m = whole_number("n_features", n_features, 2), whole_number("n_hidden", n_hidden, 1)
     if m >= n:
@@ -215,23 +250,34 @@ def dropout_loss(
     samples: int = 16384,
     seed: int = 0,
 ) -> DropoutLoss:
-    """Expected loss of x̂ = act(Wᵀ(mask · W x) + b), by sampling: each (...,), >= 0.
+    """Return expected loss of x̂ = act(Wᵀ(mask · W x) + b), by sampling: each (...,), >= 0.
 
     Columns with an active feature are sampled, stratified, and the zero column is weighted exactly.
 
-    Args:
-        W, b: models, (..., n_hidden, n_features) and (..., n_features).
-        activation: a name or a function of z (n_features, batch).
-        rate: q in [0, 1), a number or (...,).
-        density: p in (0, 1], a number or (..., n_features).
-        importance: I, (..., n_features); None is 1.
-        W_dec: of untied models, shaped as W.
-        samples: columns, each with a mask of its own; the same for all models, at least 2.
-        seed: of the draws.
+    Parameters
+    ----------
+    W, b
+        Models, (..., n_hidden, n_features) and (..., n_features).
+    activation
+        A name or a function of z (n_features, batch).
+    rate
+        q in [0, 1), a number or (...,).
+    density
+        p in (0, 1], a number or (..., n_features).
+    importance
+        I, (..., n_features); None is 1.
+    W_dec
+        Of untied models, shaped as W.
+    samples
+        Columns, each with a mask of its own; the same for all models, at least 2.
+    seed
+        Of the draws.
 
-    Raises:
-        ValueError: a value is out of its range, or the activation couples the samples of a batch,
-            has a second matrix or is not known.
+    Raises
+    ------
+    ValueError
+        A value is out of its range, or the activation couples the samples of a batch,
+        has a second matrix or is not known.
     """
     if couples_batch(activation, np.shape(W)[-1]) or is_gated(activation):
         raise ValueError(

@@ -63,17 +63,27 @@ def evaluate(
 ) -> Evaluation:
     """Loss and per-feature error on inputs x, the same for all models.
 
-    Args:
-        W: weights, (..., n_hidden, n_features).
-        b: output bias, (..., n_features).
-        activation: a registered name (`elu(0.25)` too) or a function of z (n_features, samples).
-        x: inputs, (n_features, samples), at least two samples.
-        importance: I_i, a number or (n_features,).
-        V, c: of a gated decoder (`geglu`); of no other activation.
-        W_dec: of untied models, shaped as W.
+    Parameters
+    ----------
+    W
+        Weights, (..., n_hidden, n_features).
+    b
+        Output bias, (..., n_features).
+    activation
+        A registered name (`elu(0.25)` too) or a function of z (n_features, samples).
+    x
+        Inputs, (n_features, samples), at least two samples.
+    importance
+        I_i, a number or (n_features,).
+    V, c
+        Of a gated decoder (`geglu`); of no other activation.
+    W_dec
+        Of untied models, shaped as W.
 
-    Raises:
-        ValueError: the shapes do not fit, or the activation is not known.
+    Raises
+    ------
+    ValueError
+        The shapes do not fit, or the activation is not known.
     """
     check_gate(activation, W, b, V, c)
     xp, params = model_of(W, b, V, c, W_dec)
@@ -113,20 +123,33 @@ def evaluate_sparse(
     Each round draws 1,024 stratified samples that have an active feature and weights the zero
     sample exactly: L = (1 - P) L(0) + P E[L | some feature is active].
 
-    Args:
-        W: weights, (..., n_hidden, n_features).
-        b: output bias, (..., n_features).
-        activation: as in `evaluate`.
-        sparsity: S in [0, 1), a number or (..., 1 or n_features), with W's leading axes or less.
-        importance: I_i, likewise.
-        V, c: of a gated decoder (`geglu`); of no other activation.
-        W_dec: of untied models, shaped as W.
-        rounds: how many, at least 2; the standard error falls with its root.
-        batch_size: samples normalised together, for activations that normalise over the batch.
-        seed: of the samples, the same for all models.
+    Parameters
+    ----------
+    W
+        Weights, (..., n_hidden, n_features).
+    b
+        Output bias, (..., n_features).
+    activation
+        As in `evaluate`.
+    sparsity
+        S in [0, 1), a number or (..., 1 or n_features), with W's leading axes or less.
+    importance
+        I_i, likewise.
+    V, c
+        Of a gated decoder (`geglu`); of no other activation.
+    W_dec
+        Of untied models, shaped as W.
+    rounds
+        How many, at least 2; the standard error falls with its root.
+    batch_size
+        Samples normalised together, for activations that normalise over the batch.
+    seed
+        Of the samples, the same for all models.
 
-    Raises:
-        ValueError: the shapes do not fit, sparsity is not in [0, 1), or the activation is unknown.
+    Raises
+    ------
+    ValueError
+        The shapes do not fit, sparsity is not in [0, 1), or the activation is unknown.
     """
     check_gate(activation, W, b, V, c)
     xp, params = model_of(W, b, V, c, W_dec)
@@ -218,11 +241,16 @@ def relative_loss(loss: Array, density: Array, importance: Array, n_hidden: int)
 
     NaN where what it is divided by is 0: where no feature is ever active, or none matters.
 
-    Args:
-        loss: (...,).
-        density: p, a number or (..., n_features).
-        importance: I_i, (..., n_features).
-        n_hidden: m; where m >= n_features the best model has loss 0, and over_top and gain are NaN.
+    Parameters
+    ----------
+    loss
+        (...,).
+    density
+        p, a number or (..., n_features).
+    importance
+        I_i, (..., n_features).
+    n_hidden
+        m; where m >= n_features the best model has loss 0, and over_top and gain are NaN.
     """
     loss = floating(loss)
     xp = namespace(loss)
@@ -245,7 +273,7 @@ def still_improves(
     improvement: Array = math.nan,
     improvement_stderr: Array = math.nan,
 ) -> Array:
-    """Whether a loss was still falling when training ended: bool, of the broadcast shape.
+    """Return whether a loss was still falling when training ended: bool, of the broadcast shape.
 
     With r = 1 - L(100 %) / L(90 %) the improvement over the last 10 % of the steps and s its
     standard error:
@@ -258,10 +286,14 @@ def still_improves(
     moves the loss by more than 10 %, and so does a schedule that ends with a small learning rate.
     NaN, where a number was not measured, is False.
 
-    Args:
-        loss_over_constant: L / L_constant, (...,).
-        improvement: r, (...,).
-        improvement_stderr: s, (...,).
+    Parameters
+    ----------
+    loss_over_constant
+        L / L_constant, (...,).
+    improvement
+        r, (...,).
+    improvement_stderr
+        s, (...,).
     """
     loss, fall, error = map(floating, (loss_over_constant, improvement, improvement_stderr))
     return (fall > IMPROVEMENT) & (fall > STANDARD_ERRORS * error) & (loss > NEGLIGIBLE)
@@ -278,10 +310,14 @@ def failed_fit(
 
     Without an improvement only the first condition counts. NaN, of a model that diverged, is False.
 
-    Args:
-        loss_over_constant: L / L_constant, the final loss over the best constant's, (...,).
-        improvement: of the loss over the last 10 % of the steps, (...,).
-        improvement_stderr: its standard error, (...,).
+    Parameters
+    ----------
+    loss_over_constant
+        L / L_constant, the final loss over the best constant's, (...,).
+    improvement
+        Of the loss over the last 10 % of the steps, (...,).
+    improvement_stderr
+        Its standard error, (...,).
     """
     improving = still_improves(loss_over_constant, improvement, improvement_stderr)
     return (floating(loss_over_constant) > 1) | improving
@@ -293,9 +329,12 @@ def r_squared(errors: Array, density: Array) -> Array:
 
     1: feature i is reconstructed exactly; 0: no better than its mean; negative: worse; NaN: p = 0.
 
-    Args:
-        errors: of an `Evaluation`, (..., n_features).
-        density: p, a number or (..., n_features).
+    Parameters
+    ----------
+    errors
+        Of an `Evaluation`, (..., n_features).
+    density
+        p, a number or (..., n_features).
     """
     errors = floating(errors)
     if errors.ndim == 0:
@@ -324,7 +363,7 @@ def model_of(
 
 
 def flat(params: Params) -> Params:
-    """The same with one leading axis."""
+    """Return the same with one leading axis."""
     lead = params.W.ndim - 2
     return jax.tree.map(lambda a: a.reshape(-1, *a.shape[lead:]), params)
 

@@ -39,20 +39,29 @@ def gate_under(
     *,
     axis: int | tuple[int, ...] | None = None,
 ) -> Gate:
-    """The gate of an activation under given pre-activations, instead of N(0, 1).
+    """Return the gate of an activation under given pre-activations, instead of N(0, 1).
 
-    Args:
-        activation: as in `profile`.
-        z: pre-activations, of any shape, not empty.
-        delta: error that arrives at the outputs, which broadcasts to z; 1 by default. It enters
-            `gradient_share` alone.
-        axis: what to average over; all by default.
+    Parameters
+    ----------
+    activation
+        As in `profile`.
+    z
+        pre-activations, of any shape, not empty.
+    delta
+        Error that arrives at the outputs, which broadcasts to z; 1 by default. It enters
+        `gradient_share` alone.
+    axis
+        What to average over; all by default.
 
-    Returns:
+    Returns
+    -------
+    Gate
         Gate, of z's shape without the axes; NaN where a z or a delta is not finite.
 
-    Raises:
-        ValueError: z is empty, `delta` does not fit, or the activation not elementwise.
+    Raises
+    ------
+    ValueError
+        z is empty, `delta` does not fit, or the activation not elementwise.
     """
     z = np.asarray(floating(z), float)
     if z.size == 0:
@@ -74,14 +83,21 @@ def preactivations(W: Array, b: Array, x: Array, W_dec: Array | None = None) -> 
 
     With W_dec, of an untied model, z = W_decᵀW x + b.
 
-    Args:
-        W: weights, (..., n_hidden, n_features), NumPy or JAX.
-        b: output bias, (..., n_features).
-        x: inputs, (n_features, samples), the same for all models.
-        W_dec: of untied models, shaped as W.
+    Parameters
+    ----------
+    W
+        Weights, (..., n_hidden, n_features), NumPy or JAX.
+    b
+        Output bias, (..., n_features).
+    x
+        Inputs, (n_features, samples), the same for all models.
+    W_dec
+        Of untied models, shaped as W.
 
-    Raises:
-        ValueError: the shapes do not fit.
+    Raises
+    ------
+    ValueError
+        The shapes do not fit.
     """
     xp, W = weights(W)
     read = W if W_dec is None else xp.asarray(floating(W_dec), dtype=W.dtype)
@@ -113,15 +129,21 @@ def normality(z: Array) -> Normality:
     The distance is no test: with as many samples as one likes every real difference is significant.
     A normal sample of size n has a distance of about 0.6/√n, for its moments are fitted.
 
-    Args:
-        z: (..., n_features, samples), of `preactivations`; at least two samples.
+    Parameters
+    ----------
+    z
+        (..., n_features, samples), of `preactivations`; at least two samples.
 
-    Returns:
+    Returns
+    -------
+    Normality
         Normality; skewness, kurtosis and distance are NaN for a feature that does not vary, all
         are NaN for one with a z that is not finite.
 
-    Raises:
-        ValueError: z has no axis of samples, or fewer than two.
+    Raises
+    ------
+    ValueError
+        z has no axis of samples, or fewer than two.
     """
     z = np.asarray(floating(z), float)
     if z.ndim == 0 or z.shape[-1] < 2:

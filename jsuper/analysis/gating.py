@@ -69,22 +69,36 @@ class Extremum(NamedTuple):
 class Profile:
     """An activation f as a function of one number; means are over z ~ N(0, 1).
 
-    Attributes:
-        name: as in a sweep, or the name of the user's function.
-        infimum, supremum: of f. The infimum is a minimum where its `at` is finite.
-        smallest_slope, largest_slope: of f', one-sided slopes at kinks included.
-        value_at_zero, slope_at_zero: f(0), f'(0), the latter as training takes it.
-        monotone: f nowhere falls, or nowhere rises.
-        injective: f is monotone and nowhere flat, so that no two z share a value.
-        separatrix: the largest z < 0 at which f has a minimum between a falling and a rising piece;
-            None where there is none. Below, more output means less z.
-        continuous_derivatives: how many derivatives are continuous: -1 where f jumps, 0 where f'
-            does, 1 where f'' does, inf where none of them does ("smooth").
-        kinks: where f, f' or f'' jumps, rising.
-        mean, mean_square: E f and E f².
-        mean_slope, mean_square_slope: E f' and E f'².
-        odd_share: E[((f(z) - f(-z))/2)²] / E f², in [0, 1]: 1 for an odd f.
-        gate: what units with z < 0 pass back.
+    Attributes
+    ----------
+    name
+        As in a sweep, or the name of the user's function.
+    infimum, supremum
+        Of f. The infimum is a minimum where its `at` is finite.
+    smallest_slope, largest_slope
+        Of f', one-sided slopes at kinks included.
+    value_at_zero, slope_at_zero
+        f(0), f'(0), the latter as training takes it.
+    monotone
+        f nowhere falls, or nowhere rises.
+    injective
+        f is monotone and nowhere flat, so that no two z share a value.
+    separatrix
+        The largest z < 0 at which f has a minimum between a falling and a rising piece;
+        None where there is none. Below, more output means less z.
+    continuous_derivatives
+        How many derivatives are continuous: -1 where f jumps, 0 where f'
+        does, 1 where f'' does, inf where none of them does ("smooth").
+    kinks
+        Where f, f' or f'' jumps, rising.
+    mean, mean_square
+        E f and E f².
+    mean_slope, mean_square_slope
+        E f' and E f'².
+    odd_share
+        E[((f(z) - f(-z))/2)²] / E f², in [0, 1]: 1 for an odd f.
+    gate
+        What units with z < 0 pass back.
     """
 
     name: str
@@ -114,13 +128,17 @@ def profile(activation: Activation) -> Profile:
     Kinks, roots and extrema are looked for within |z| <= 12, to 12 decimals. f'' is JAX's
     derivative of f', so f must be twice differentiable by it.
 
-    Args:
-        activation: a registered name (`elu(0.25)` too), or a function from (n_features, batch) to
-            the same shape that treats every number by itself.
+    Parameters
+    ----------
+    activation
+        A registered name (`elu(0.25)` too), or a function from (n_features, batch) to
+        the same shape that treats every number by itself.
 
-    Raises:
-        ValueError: the name is not known, or the activation is no function of one number (softmax
-            and its kin, gates with a second matrix, random gates).
+    Raises
+    ------
+    ValueError
+        The name is not known, or the activation is no function of one number (softmax
+        and its kin, gates with a second matrix, random gates).
     """
     name = canonical_activation(activation) if isinstance(activation, str) else activation
     return _profile_of_name(name) if isinstance(name, str) else _profile(name)
@@ -129,8 +147,10 @@ def profile(activation: Activation) -> Profile:
 def profiles(activations: Iterable[Activation] | None = None) -> dict[str, Profile]:
     """name -> `profile`, by default of all registered elementwise activations.
 
-    Raises:
-        ValueError: as `profile`; or two of them have the same name.
+    Raises
+    ------
+    ValueError
+        As `profile`; or two of them have the same name.
     """
     given = ELEMENTWISE if activations is None else activations
     if isinstance(given, str):
@@ -201,7 +221,7 @@ def _name(function: Activation) -> str:
 
 
 def _direction(f: Derivatives, steps: Jumps) -> tuple[bool, bool]:
-    """Whether f is monotone, and whether it has a flat piece."""
+    """Return whether f is monotone, and whether it has a flat piece."""
     slope = f(grid(), 1)
     step = np.concatenate([slope, steps.above - steps.below])
     flat = (slope[1:] == 0) & (slope[:-1] == 0)
@@ -225,7 +245,7 @@ def _extremum(
 
 
 def _flat(p: Profile) -> dict[str, float]:
-    """A profile's numbers under one name each."""
+    """Return a profile's numbers under one name each."""
     row: dict[str, float] = {}
     for key in (field.name for field in dataclasses.fields(p)):
         value = getattr(p, key)

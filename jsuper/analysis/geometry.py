@@ -38,9 +38,12 @@ OTHER = len(FIGURES)
 def cosines(W: Array, threshold: float = 0.0) -> Array:
     """cos(W_i, W_j), with 0 on the diagonal and for features that are left out: (..., n, n).
 
-    Args:
-        W: weights.
-        threshold: features with ‖W_i‖ <= threshold are left out; 0 leaves out zero columns alone.
+    Parameters
+    ----------
+    W
+        Weights.
+    threshold
+        Features with ‖W_i‖ <= threshold are left out; 0 leaves out zero columns alone.
     """
     xp, W = weights(W)
     unit = directions(W)
@@ -73,7 +76,7 @@ def mean_squared_overlap(W: Array, threshold: float = REPRESENTED) -> Array:
 
 @shielded()
 def antipodal_pairs(W: Array, cosine: float = -0.9, threshold: float = REPRESENTED) -> Array:
-    """Number of pairs of represented features with cos(W_i, W_j) < cosine <= 0: (...,)."""
+    """The number of pairs of represented features with cos(W_i, W_j) < cosine <= 0: (...,)."""
     if not -1 <= cosine <= 0:
         raise ValueError(f"cosine={cosine} is not in [-1, 0]: above 0 features are not antipodal")
     xp, W = weights(W)
@@ -98,17 +101,26 @@ def geometry(
     where it has as many features as a figure of `FIGURES`, and the dimensionality of every one of
     them is within `tolerance` of the figure's.
 
-    Args:
-        W: weights.
-        overlap: least |cos| that joins two features, in (0, 1].
-        threshold: features with ‖W_i‖ <= threshold are not represented.
-        tolerance: how far a dimensionality may be from the figure's.
+    Parameters
+    ----------
+    W
+        Weights.
+    overlap
+        Least |cos| that joins two features, in (0, 1].
+    threshold
+        Features with ‖W_i‖ <= threshold are not represented.
+    tolerance
+        How far a dimensionality may be from the figure's.
 
-    Returns:
+    Returns
+    -------
+    Geometry
         Geometry; all -1 for a model with a non-finite weight (`figures` gives NaN).
 
-    Raises:
-        ValueError: overlap is not in (0, 1], or tolerance is negative.
+    Raises
+    ------
+    ValueError
+        Overlap is not in (0, 1], or tolerance is negative.
     """
     if not 0 < overlap <= 1:
         raise ValueError(f"overlap={overlap} is not in (0, 1]")

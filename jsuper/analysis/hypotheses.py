@@ -29,16 +29,21 @@ OVERLAP = 0.1  # least |cosine| that joins two features
 def ready(
     W: Array, *, overlap: float = OVERLAP, threshold: float = REPRESENTED, seed: int = 0
 ) -> dict[str, Array]:
-    """The hypotheses of `NAMES`, each (..., n_features, n_features).
+    """Return the hypotheses of `NAMES`, each (..., n_features, n_features).
 
     all: every input; self: input i alone; antipodal, cluster, random_like: as the functions below;
     none: no input, which recovers nothing.
 
-    Args:
-        W: weights.
-        overlap: least |cos(W_i, W_j)| that joins two features, in (0, 1].
-        threshold: features with ‖W_i‖ <= threshold are not represented, and stay alone.
-        seed: of the random one.
+    Parameters
+    ----------
+    W
+        Weights.
+    overlap
+        Least |cos(W_i, W_j)| that joins two features, in (0, 1].
+    threshold
+        Features with ‖W_i‖ <= threshold are not represented, and stay alone.
+    seed
+        Of the random one.
     """
     xp, W = weights(W)
     n = W.shape[-1]
@@ -93,8 +98,10 @@ def groups(W: Array, *, overlap: float = OVERLAP, threshold: float = REPRESENTED
 def same_group(group: Array) -> Array:
     """Output i depends on the features of its own group: (..., n_features, n_features).
 
-    Args:
-        group: labels, (..., n_features).
+    Parameters
+    ----------
+    group
+        Labels, (..., n_features).
     """
     xp = namespace(group)
     group = xp.asarray(group)
@@ -108,9 +115,12 @@ def random_like(hypothesis: Array, seed: int = 0) -> Array:
     Input i stays where the hypothesis has it for output i. Models share the draws, and a larger
     hypothesis gets the inputs of a smaller one and more.
 
-    Args:
-        hypothesis: (..., n_features, n_features).
-        seed: of the draws.
+    Parameters
+    ----------
+    hypothesis
+        (..., n_features, n_features).
+    seed
+        Of the draws.
     """
     xp = namespace(hypothesis)
     hypothesis = xp.asarray(hypothesis)
@@ -122,7 +132,7 @@ def random_like(hypothesis: Array, seed: int = 0) -> Array:
 
 @functools.cache
 def _orders(n: int, seed: int) -> np.ndarray:
-    """The place of input j in output i's random order, (n, n); its own input comes last."""
+    """Return the place of input j in output i's random order, (n, n); its own input comes last."""
     u = np.random.default_rng(seed).random((n, n))
     np.fill_diagonal(u, 2)
     return u.argsort(axis=-1).argsort(axis=-1)
@@ -137,7 +147,7 @@ class Subspaces(NamedTuple):
 
 @shielded()
 def subspaces(W: Array, group: Array) -> Subspaces:
-    """The hidden space split into orthogonal subspaces, one per group of features.
+    """Return the hidden space split into orthogonal subspaces, one per group of features.
 
     Directions are taken one after another. With R the projector orthogonal to those before, the
     next is the leading eigenvector of R W_g W_gᵀ R for the group g where its eigenvalue is the
@@ -146,12 +156,17 @@ def subspaces(W: Array, group: Array) -> Subspaces:
     the spans overlap, the longer group has what they share. A direction in which no column lies is
     read by nobody.
 
-    Args:
-        W: weights, (..., n_hidden, n_features).
-        group: labels from 0 to n_features - 1, (..., n_features), as of `groups`.
+    Parameters
+    ----------
+    W
+        Weights, (..., n_hidden, n_features).
+    group
+        Labels from 0 to n_features - 1, (..., n_features), as of `groups`.
 
-    Raises:
-        ValueError: the labels do not fit W.
+    Raises
+    ------
+    ValueError
+        The labels do not fit W.
     """
     xp, W = weights(W)
     m, n = W.shape[-2:]

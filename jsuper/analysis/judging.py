@@ -20,12 +20,17 @@ Verdict = Literal["right", "right, with a limit", "misleading", "wrong"]
 class Statement:
     """A source's sentence, the numbers that decide it, and the verdict they give.
 
-    Attributes:
-        source: "000" or "001".
-        sentence: what it says, in our own words.
-        computed: what was computed for it, by what it is a number of; NaN where there is none.
-        verdict: "right"; "right, with a limit": as far as it goes, but less far than it sounds;
-            "misleading": its numbers hold, what it concludes does not; "wrong".
+    Attributes
+    ----------
+    source
+        "000" or "001".
+    sentence
+        What it says, in our own words.
+    computed
+        What was computed for it, by what it is a number of; NaN where there is none.
+    verdict
+        "right"; "right, with a limit": as far as it goes, but less far than it sounds;
+        "misleading": its numbers hold, what it concludes does not; "wrong".
     """
 
     source: str
@@ -42,6 +47,7 @@ class On(NamedTuple):
     activation: Activation
 
     def __call__(self, z: float) -> float:
+        """f(z)."""
         return float(self.f(z))
 
     def slope(self, z: float) -> float:
@@ -67,7 +73,7 @@ def negative() -> np.ndarray:
 
 
 def solve(function: Callable[[float], float], low: float, high: float) -> float:
-    """A root in [low, high]; NaN where the signs at the ends do not show one."""
+    """Return a root in [low, high]; NaN where the signs at the ends do not show one."""
     if not function(low) * function(high) < 0:
         return math.nan
     return root_scalar(function, bracket=(low, high), method="brentq").root

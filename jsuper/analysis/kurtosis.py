@@ -55,10 +55,14 @@ def kurtosis(values: Array, axis: int = -1, *, fisher: bool = False) -> Array:
 
     NaN too where a value is not finite.
 
-    Args:
-        values: numbers.
-        axis: the axis of the mean E.
-        fisher: less 3, so that a Gaussian has 0 instead of 3 (Pearson).
+    Parameters
+    ----------
+    values
+        Numbers.
+    axis
+        The axis of the mean E.
+    fisher
+        Less 3, so that a Gaussian has 0 instead of 3 (Pearson).
     """
     values = floating(values)
     xp = namespace(values)
@@ -97,15 +101,22 @@ def basis_kurtosis(h: Array, *, fisher: bool = False) -> BasisKurtosis:
     with h = 0. Range 1 to m - 2 + 1/(m-1) (one unit alone); compare it with
     `gaussian_null(n_hidden)`, not with 3. For m = 2 it is always 1.
 
-    Args:
-        h: hidden activations, (..., n_hidden, samples).
-        fisher: less 3.
+    Parameters
+    ----------
+    h
+        Hidden activations, (..., n_hidden, samples).
+    fisher
+        Less 3.
 
-    Returns:
+    Returns
+    -------
+    BasisKurtosis
         BasisKurtosis, both of shape (...,); NaN where no sample is left, or any h is not finite.
 
-    Raises:
-        ValueError: h has fewer than two axes.
+    Raises
+    ------
+    ValueError
+        h has fewer than two axes.
     """
     xp, h = _activations(h)
     each = kurtosis(h, axis=-2, fisher=fisher)
@@ -121,12 +132,17 @@ def neuron_kurtosis(h: Array, *, fisher: bool = False) -> Array:
 
     It grows with the sparsity of the input whatever W is: see `without_sparsity`.
 
-    Args:
-        h: hidden activations, (..., n_hidden, samples), samples without an active feature included.
-        fisher: less 3.
+    Parameters
+    ----------
+    h
+        Hidden activations, (..., n_hidden, samples), samples without an active feature included.
+    fisher
+        Less 3.
 
-    Raises:
-        ValueError: h has fewer than two axes.
+    Raises
+    ------
+    ValueError
+        h has fewer than two axes.
     """
     return kurtosis(_activations(h)[1], axis=-1, fisher=fisher)
 
@@ -138,12 +154,18 @@ def exact_neuron_kurtosis(W: Array, density: Array, *, fisher: bool = False) -> 
     σ_i² = p_i/3 - p_i²/4 and κ_i = γ(p_i) σ_i⁴ are the second and fourth cumulant of
     x_i = Bernoulli(p_i) U(0,1), which add up over independent features.
 
-    Args:
-        W: weights, (..., n_hidden, n_features).
-        density: p, a number or (..., n_features), in (0, 1].
-        fisher: less 3.
+    Parameters
+    ----------
+    W
+        Weights, (..., n_hidden, n_features).
+    density
+        p, a number or (..., n_features), in (0, 1].
+    fisher
+        Less 3.
 
-    Returns:
+    Returns
+    -------
+    Array
         (..., n_hidden); NaN for a unit of zeros.
     """
     xp, W = weights(W)
@@ -174,9 +196,12 @@ def without_sparsity(kurtosis: Array, density: Array) -> Array:
     NaN where |γ(p)| < 0.05, that is for p within .006 of .413, where kurtosis is 3 whatever
     W is; take the `participation_ratio` from W, which is exact at every p.
 
-    Args:
-        kurtosis: Pearson's, of `neuron_kurtosis`.
-        density: p, one for all features, a number or of kurtosis' shape.
+    Parameters
+    ----------
+    kurtosis
+        Pearson's, of `neuron_kurtosis`.
+    density
+        p, one for all features, a number or of kurtosis' shape.
     """
     kurtosis = floating(kurtosis)
     xp, gamma = namespace(kurtosis), sparsity_kurtosis(density)
@@ -232,19 +257,28 @@ def against_rotations(
     A rotation of the hidden space changes neither WᵀW nor the loss, so it is the null in which the
     hidden units are no privileged basis. All models see the same Q, drawn from the seed.
 
-    Args:
-        statistic: from W (..., n_hidden, n_features) to an array; per model, e.g. `alignment`, or
-            lambda W: basis_kurtosis(W @ x).value.
-        W: weights.
-        rotations: how many, >= 100.
-        seed: of the rotations.
+    Parameters
+    ----------
+    statistic
+        From W (..., n_hidden, n_features) to an array; per model, e.g. `alignment`, or
+        lambda W: basis_kurtosis(W @ x).value.
+    W
+        Weights.
+    rotations
+        How many, >= 100.
+    seed
+        Of the rotations.
 
-    Returns:
+    Returns
+    -------
+    AgainstRotations
         AgainstRotations. For n_hidden <= 3, z is NaN and `reason` says so: three coordinates or
         fewer carry no information on kurtosis. z is NaN too where no rotation changes the value.
 
-    Raises:
-        ValueError: rotations < 100.
+    Raises
+    ------
+    ValueError
+        Rotations < 100.
     """
     if not callable(statistic):
         raise TypeError(

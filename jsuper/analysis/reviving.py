@@ -39,8 +39,10 @@ def separatrix(activation: Activation) -> float | None:
     GELU -.7518, SiLU -1.2785, Mish -1.1924, hardswish -1.5. None for monotone activations. Where f
     is flat below a point, as ReLU is, there is none either, but no unit there comes back.
 
-    Raises:
-        ValueError: the activation is not known, or is no function of one number.
+    Raises
+    ------
+    ValueError
+        The activation is not known, or is no function of one number.
     """
     return profile(activation).separatrix
 
@@ -58,18 +60,28 @@ def descend(
 
     z ← z - rate (f(z) - target) f'(z), `steps` times.
 
-    Args:
-        activation: a name or an elementwise function.
-        start: first pre-activations, of any shape.
-        target: output that is wanted.
-        rate: learning rate, >= 0.
-        steps: how many.
+    Parameters
+    ----------
+    activation
+        A name or an elementwise function.
+    start
+        First pre-activations, of any shape.
+    target
+        Output that is wanted.
+    rate
+        Learning rate, >= 0.
+    steps
+        How many.
 
-    Returns:
+    Returns
+    -------
+    np.ndarray
         The last pre-activations, of start's shape; not finite where descent diverged.
 
-    Raises:
-        ValueError: a rate or a number of steps is below 0, or the activation is not elementwise.
+    Raises
+    ------
+    ValueError
+        A rate or a number of steps is below 0, or the activation is not elementwise.
     """
     f = elementwise(activation)
     rate = float(in_range("rate", rate, "[0, inf)"))
@@ -93,20 +105,29 @@ def _descend(f: Callable, z: Array, target: float, rate: float, steps: int) -> A
 def steps_to_recovery(
     error: ArrayLike, bound: ArrayLike, step: ArrayLike, start: ArrayLike = 0
 ) -> np.ndarray:
-    """Steps after `start` from which on a unit's error stays below a bound: (...,), [0, ∞].
+    """Return steps after `start` from which on a unit's error stays below a bound: (...,), [0, ∞].
 
-    Args:
-        error: at the recorded steps, (..., records); smooth it first, single batches are noisy.
-        bound: (...,), below which the unit serves its feature, e.g. twice the healthy error.
-        step: the recorded steps, (records,), ascending.
-        start: when the unit was pushed, (...,) or a number.
+    Parameters
+    ----------
+    error
+        At the recorded steps, (..., records); smooth it first, single batches are noisy.
+    bound
+        (...,), below which the unit serves its feature, e.g. twice the healthy error.
+    step
+        The recorded steps, (records,), ascending.
+    start
+        When the unit was pushed, (...,) or a number.
 
-    Returns:
+    Returns
+    -------
+    np.ndarray
         Steps to the first recorded one; ∞ where the error does not stay below the bound to the
         end, NaN where the last error or the bound is NaN.
 
-    Raises:
-        ValueError: error and step do not fit.
+    Raises
+    ------
+    ValueError
+        Error and step do not fit.
     """
     error, bound = np.asarray(error, float), np.asarray(bound, float)
     step, start = np.asarray(step, float), np.asarray(start, float)
@@ -154,14 +175,21 @@ def gradient_reaching(
     has the bias that puts its largest pre-activation over the data at -B; a live one has 0. The
     weights and inputs of a seed are the same for every activation, share and B.
 
-    Args:
-        activation: a name or an elementwise function.
-        dead_share: of the hidden units, in [0, 1], rounded to whole units.
-        B: distance of dead units from being active, >= 0.
-        n_inputs, n_hidden, samples, seeds: how many, at least 1.
+    Parameters
+    ----------
+    activation
+        A name or an elementwise function.
+    dead_share
+        Of the hidden units, in [0, 1], rounded to whole units.
+    B
+        Distance of dead units from being active, >= 0.
+    n_inputs, n_hidden, samples, seeds
+        How many, at least 1.
 
-    Raises:
-        ValueError: a value is out of its range, or the activation is not elementwise.
+    Raises
+    ------
+    ValueError
+        A value is out of its range, or the activation is not elementwise.
     """
     f = elementwise(activation)
     dead_share = float(in_range("dead_share", dead_share, "[0, 1]"))
@@ -192,7 +220,7 @@ def _reaching(
 
 
 def _norms(f: Callable, W1: Array, W2: Array, x: Array, dead: Array, B: float) -> tuple[Array, ...]:
-    """The fields of `Reaching`, of one network."""
+    """Return the fields of `Reaching`, of one network."""
     z = W1 @ x
     z = jnp.where(dead[:, None], z - z.max(axis=1, keepdims=True) - B, z)
     h, slope = jax.jvp(f, (z,), (jnp.ones_like(z),))

@@ -33,12 +33,17 @@ class Samples(NamedTuple):
 def shuffled(x: Array, seed: int = 0) -> Samples:
     """Any samples, each paired with another one of them: the next in a random order.
 
-    Args:
-        x: (n_features, samples), independent samples, at least two.
-        seed: of the order.
+    Parameters
+    ----------
+    x
+        (n_features, samples), independent samples, at least two.
+    seed
+        Of the order.
 
-    Raises:
-        ValueError: x has another shape.
+    Raises
+    ------
+    ValueError
+        x has another shape.
     """
     x = floating(x)
     if x.ndim != 2 or x.shape[1] < 2:
@@ -53,15 +58,20 @@ def shuffled(x: Array, seed: int = 0) -> Samples:
 
 @shielded()
 def sparse(sparsity: Array, n_features: int, samples: int = 16_384, seed: int = 0) -> Samples:
-    """The law of the sweeps, x_i = 0 with probability S, else U(0, 1), at any sparsity.
+    """Return the law of the sweeps, x_i = 0 with probability S, else U(0, 1), at any sparsity.
 
     Only pairs with an active feature are drawn, and stratified in blocks; `chance` is theirs.
 
-    Args:
-        sparsity: S in [0, 1), a number or (n_features,).
-        n_features: n.
-        samples: rounded up to a multiple of 512.
-        seed: of the draws.
+    Parameters
+    ----------
+    sparsity
+        S in [0, 1), a number or (n_features,).
+    n_features
+        n.
+    samples
+        Rounded up to a multiple of 512.
+    seed
+        Of the draws.
     """
     S = in_range("sparsity", sparsity, "[0, 1)")
     n = whole_number("n_features", n_features, 1)
@@ -82,7 +92,7 @@ def _sparse(density: Array, blocks: int, seed: Array) -> tuple[Array, Array, Arr
 
 
 def pair_draws(n_features: int, blocks: int, seed: Array) -> tuple[Array, Array, Array]:
-    """The draws of `pair`, with a leading axis of blocks."""
+    """Return the draws of `pair`, with a leading axis of blocks."""
     key = keys.seed_key(seed)
 
     def block(i: Array) -> tuple[Array, Array, Array]:
@@ -101,12 +111,17 @@ def pair(draws: tuple[Array, Array, Array], density: Array, dtype) -> tuple[Arra
 def exactly(k: int, n_features: int, samples: int = 16_384, seed: int = 0) -> Samples:
     """Exactly k active features in each sample, any of them alike, with values U(0, 1).
 
-    Args:
-        k: 0 <= k <= n_features.
-        n_features, samples, seed: as `sparse`, but for the rounding.
+    Parameters
+    ----------
+    k
+        0 <= k <= n_features.
+    n_features, samples, seed
+        As `sparse`, but for the rounding.
 
-    Raises:
-        ValueError: k is out of range.
+    Raises
+    ------
+    ValueError
+        k is out of range.
     """
     n, k = whole_number("n_features", n_features, 1), whole_number("k", k, 0)
     count = whole_number("samples", samples, 2)
@@ -136,14 +151,21 @@ def correlated_pairs(
     Each is zero with probability S, else U(0, 1), with a value of its own. Source: Elhage et al.,
     "Toy Models of Superposition" (2022), correlated and anticorrelated features.
 
-    Args:
-        sparsity: S in [0, 1); with `exclusive` at least 1/2.
-        n_features: even.
-        samples, seed: as `exactly`.
-        exclusive: of a pair at most one is active.
+    Parameters
+    ----------
+    sparsity
+        S in [0, 1); with `exclusive` at least 1/2.
+    n_features
+        Even.
+    samples, seed
+        As `exactly`.
+    exclusive
+        Of a pair at most one is active.
 
-    Raises:
-        ValueError: n_features is odd, or the sparsity out of range.
+    Raises
+    ------
+    ValueError
+        n_features is odd, or the sparsity out of range.
     """
     in_range("sparsity", sparsity, "[0, 1)")
     n, count = whole_number("n_features", n_features, 2), whole_number("samples", samples, 2)
@@ -166,10 +188,12 @@ def correlated_pairs(
 
 
 def samples_of(x: Array | Samples, n_features: int, seed: int) -> Samples:
-    """What `scrub` was given as samples, checked.
+    """Return what `scrub` was given as samples, checked.
 
-    Raises:
-        ValueError: the shapes do not fit.
+    Raises
+    ------
+    ValueError
+        The shapes do not fit.
     """
     given = x if isinstance(x, Samples) else shuffled(x, seed)
     one, other = floating(given.x), floating(given.other)

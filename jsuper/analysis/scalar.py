@@ -44,8 +44,10 @@ def derivatives(activation: Activation) -> Derivatives:
 
     The derivative is the activation's own, at kinks too. z is a NumPy array of any shape.
 
-    Raises:
-        ValueError: the name is not known, or the activation is no function of one number.
+    Raises
+    ------
+    ValueError
+        The name is not known, or the activation is no function of one number.
     """
     # A function of the user's may have changed since the last call, so nothing is kept for it.
     return _of_name(activation) if isinstance(activation, str) else _derivatives(activation)
@@ -79,10 +81,12 @@ def _differentiated(function: Callable) -> Callable:
 
 @shielded()
 def elementwise(activation: Activation) -> Callable:
-    """The function of an activation that treats every number by itself.
+    """Return the function of an activation that treats every number by itself.
 
-    Raises:
-        ValueError: the name is not known, or the output depends on more than one number.
+    Raises
+    ------
+    ValueError
+        The name is not known, or the output depends on more than one number.
     """
     function = resolve(activation)
     label = f"activation={activation!r}"
@@ -133,10 +137,14 @@ def jumps(f: Derivatives, order: int) -> Jumps:
 def sign_changes(f: Derivatives, order: int, *, rising: bool | None = None) -> np.ndarray:
     """Where the derivative of an order changes its sign: roots, and jumps across 0.
 
-    Args:
-        f: of `derivatives`.
-        order: 0 to 2.
-        rising: True for changes from below 0 to above alone, False for the others alone.
+    Parameters
+    ----------
+    f
+        Of `derivatives`.
+    order
+        0 to 2.
+    rising
+        True for changes from below 0 to above alone, False for the others alone.
     """
     points = grid()
     value = f(points, order)

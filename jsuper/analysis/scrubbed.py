@@ -111,7 +111,7 @@ def outputs(
 
 
 def _decoder(params: Params) -> tuple[Array, Array]:
-    """What maps h to z, (m, n), and its bias (n, 1); with a gate both of its parts, 2 n."""
+    """Return what maps h to z, (m, n), and its bias (n, 1); with a gate both of its parts, 2 n."""
     own = params.W if params.W_dec is None else params.W_dec
     if params.V is None:
         return own, params.b[:, None]
@@ -120,11 +120,14 @@ def _decoder(params: Params) -> tuple[Array, Array]:
 
 
 def _lost(params: Params, products: Array, hypothesis: Hypothesis, output: Any) -> Array:
-    """The part of the products, (K, rows, n), that the hypotheses leave to the other sample.
+    """Return the part of the products, (K, rows, n), that the hypotheses leave to the other sample.
 
-    Args:
-        products: WᵀW, or W_decᵀW of untied weights, with a gate VᵀW below.
-        output: whose inputs and reads are those of all rows; None: each row has its own.
+    Parameters
+    ----------
+    products
+        WᵀW, or W_decᵀW of untied weights, with a gate VᵀW below.
+    output
+        Whose inputs and reads are those of all rows; None: each row has its own.
     """
 
     def of_rows(which: Array) -> Array:  # (K, n, ...) -> (K, rows, ...)
@@ -151,7 +154,7 @@ def moments(
     x: Array,
     other: Array,
 ) -> Moments:
-    """The moments of every sample: samples along the last axis."""
+    """Return the moments of every sample: samples along the last axis."""
     out, shuffled, scrubbed = outputs(params, act, coupled, hypothesis, x, other)
     zero = at_zero(params, act)[:, None]
     a, b, change = out - zero, shuffled - zero, out - scrubbed
@@ -170,12 +173,12 @@ def moments(
 
 
 def at_zero(params: Params, act: Callable[[Array], Array]) -> Array:
-    """The outputs of the zero sample, (n,)."""
+    """Return the outputs of the zero sample, (n,)."""
     return act(_decoder(params)[1])[:, 0]
 
 
 def varying(mean: Moments, zero: Array, chance: Array) -> Array:
-    """Which outputs have a variance, (n,); the arguments are those of `summary`."""
+    """Return which outputs have a variance, (n,); the arguments are those of `summary`."""
     m = jax.tree.map(lambda a: chance * a, mean)
     variance = m.square - m.shift**2
     size = variance + (zero + m.shift) ** 2
@@ -184,14 +187,20 @@ def varying(mean: Moments, zero: Array, chance: Array) -> Array:
 
 
 def summary(mean: Moments, zero: Array, chance: Array, importance: Array, counted: Array) -> Totals:
-    """The totals of moments.
+    """Return the totals of moments.
 
-    Args:
-        mean: (n,) and (K, n), over the samples that are not zero in x and other.
-        zero: the outputs of the zero sample, (n,).
-        chance: of a pair that is not zero; the zero pair has all the rest.
-        importance: (n,).
-        counted: of `varying`: the outputs that the totals are of.
+    Parameters
+    ----------
+    mean
+        (n,) and (K, n), over the samples that are not zero in x and other.
+    zero
+        The outputs of the zero sample, (n,).
+    chance
+        Of a pair that is not zero; the zero pair has all the rest.
+    importance
+        (n,).
+    counted
+        Of `varying`: the outputs that the totals are of.
     """
     m = jax.tree.map(lambda a: chance * a, mean)
     variance = m.square - m.shift**2
@@ -228,9 +237,12 @@ def interval(
 ) -> tuple[Array, Array]:
     """The percentile bootstrap's (low, high) of recovered and of loss_recovered, each (2, K).
 
-    Args:
-        replicates: moments with a leading axis of samples or blocks of them.
-        resampled: how often each counts, over their number: (resamples, replicates).
+    Parameters
+    ----------
+    replicates
+        Moments with a leading axis of samples or blocks of them.
+    resampled
+        How often each counts, over their number: (resamples, replicates).
     """
     means = jax.tree.map(lambda a: jnp.tensordot(resampled, a, 1, precision="highest"), replicates)
     totals = jax.vmap(lambda mean: summary(mean, zero, chance, importance, counted))(means)
@@ -241,7 +253,7 @@ def interval(
 
 
 def resamples(replicates: int, count: int, seed: int, dtype: Any) -> np.ndarray:
-    """The weights of `interval`: multinomial counts over the number of replicates."""
+    """Return the weights of `interval`: multinomial counts over the number of replicates."""
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(replicates, np.full(replicates, 1 / replicates), size=count)
     return (counts / replicates).astype(dtype)

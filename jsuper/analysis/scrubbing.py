@@ -92,31 +92,48 @@ def scrub(
     Averages over samples can hide changes that cancel only in them, so look at `change` too: it is
     per sample, and its quantile and maximum show what a mean does not.
 
-    Args:
-        W: weights, (..., n_hidden, n_features).
-        b: output bias, (..., n_features).
-        activation: a registered name (`elu(0.25)` too) or a function of z (n_features, samples).
-            One that couples the features of a sample (`softmax`) is scrubbed whole for every
-            output, at n times the work. Random gates are in their mean.
-        x: inputs, (n_features, samples), which are paired with one another at random; or of
-            `samplers`, e.g. `samplers.sparse(0.99, 20)`, which at high sparsity is what to take.
-        hypothesis: N, (..., n_features, n_features), booleans: row i marks the inputs of output i.
-        importance: I_i, a number or (n_features,).
-        subspaces: of `hypotheses.subspaces`. Output i then reads the directions marked for it of an
-            h that is computed from its inputs alone; the rest of h is that of the other sample. As
-            the two need not be independent, recovered can be negative.
-        V, c: of a gated decoder (`geglu`); of no other activation.
-        W_dec: of untied weights, which read h in the place of W.
-        resamples: of the bootstrap, at least 2.
-        confidence: of its interval, in (0, 1). Where samples are stratified it is too wide.
-        seed: of the pairs and the bootstrap.
+    Parameters
+    ----------
+    W
+        Weights, (..., n_hidden, n_features).
+    b
+        Output bias, (..., n_features).
+    activation
+        A registered name (`elu(0.25)` too) or a function of z (n_features, samples).
+        One that couples the features of a sample (`softmax`) is scrubbed whole for every
+        output, at n times the work. Random gates are in their mean.
+    x
+        Inputs, (n_features, samples), which are paired with one another at random; or of
+        `samplers`, e.g. `samplers.sparse(0.99, 20)`, which at high sparsity is what to take.
+    hypothesis
+        N, (..., n_features, n_features), booleans: row i marks the inputs of output i.
+    importance
+        I_i, a number or (n_features,).
+    subspaces
+        Of `hypotheses.subspaces`. Output i then reads the directions marked for it of an
+        h that is computed from its inputs alone; the rest of h is that of the other sample. As
+        the two need not be independent, recovered can be negative.
+    V, c
+        Of a gated decoder (`geglu`); of no other activation.
+    W_dec
+        Of untied weights, which read h in the place of W.
+    resamples
+        Of the bootstrap, at least 2.
+    confidence
+        Of its interval, in (0, 1). Where samples are stratified it is too wide.
+    seed
+        Of the pairs and the bootstrap.
 
-    Returns:
+    Returns
+    -------
+    Scrubbed
         Scrubbed, in the kind and dtype of W. A model with a non-finite weight is NaN throughout.
 
-    Raises:
-        ValueError: the shapes do not fit, the hypothesis is not boolean, or the activation is
-            unknown or couples the samples of a batch.
+    Raises
+    ------
+    ValueError
+        The shapes do not fit, the hypothesis is not boolean, or the activation is
+        unknown or couples the samples of a batch.
     """
     check_gate(activation, W, b, V, c)
     xp, params = model_of(W, b, V, c, W_dec)

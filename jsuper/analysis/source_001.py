@@ -231,7 +231,7 @@ def _elu_unbounded(on: On) -> Statement:
 
 
 def _reading(text: str, output: float, digits: int):
-    """The statement that an input, which the source has lost, gives an output: which tenths do?"""
+    """Return the statement that a lost input gives an output, and the tenths that do."""
 
     def make(on: On) -> Statement:
         tenths = np.arange(-60, 61) / 10

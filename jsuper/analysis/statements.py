@@ -21,14 +21,18 @@ __all__ = ["Statement", "Verdict", "statements"]
 
 @shielded()
 def statements(activation: Activation = "gelu") -> list[Statement]:
-    """The sources' statements on activations, in the order in which they are made.
+    """Return the sources' statements on activations, in the order in which they are made.
 
-    Args:
-        activation: of what the sentences on GELU are asked; "silu", for example, shows which hold
-            for another gate. Those on ReLU and ELU stay as they are.
+    Parameters
+    ----------
+    activation
+        Of what the sentences on GELU are asked; "silu", for example, shows which hold
+        for another gate. Those on ReLU and ELU stay as they are.
 
-    Raises:
-        ValueError: the activation is not known, or is no function of one number.
+    Raises
+    ------
+    ValueError
+        The activation is not known, or is no function of one number.
     """
     on = On(derivatives(activation), profile(activation), activation)
     return [make(on) for make in source_000.ROWS + source_001.ROWS]

@@ -84,14 +84,21 @@ def compare(
     standard deviation of the differences: infinite where all are alike, NaN where all are 0, and
     then p = 1.
 
-    Args:
-        a, b: (seeds,), paired; axes of length one are left out.
-        resamples: flips and bootstrap samples, at least 99.
-        confidence: of the interval, in (0, 1).
-        seed: of the resampling.
+    Parameters
+    ----------
+    a, b
+        (seeds,), paired; axes of length one are left out.
+    resamples
+        Flips and bootstrap samples, at least 99.
+    confidence
+        Of the interval, in (0, 1).
+    seed
+        Of the resampling.
 
-    Raises:
-        ValueError: fewer than 2 pairs without a NaN, shapes that differ, a value out of its range.
+    Raises
+    ------
+    ValueError
+        Fewer than 2 pairs without a NaN, shapes that differ, a value out of its range.
 
     Source: Efron 1987, "Better bootstrap confidence intervals"; Fisher 1935 for the sign flips.
     """
@@ -119,18 +126,28 @@ def summarize(
     are the ends of the bias-corrected accelerated bootstrap interval of the mean, or of the
     percentile bootstrap's where that is not defined; NaN for cells with fewer than two values.
 
-    Args:
-        values: a variable with a value per model, e.g. `ds.loss`.
-        over: the dimension of the replicates.
-        confidence: of the interval, in (0, 1).
-        seed: of the resampling.
+    Parameters
+    ----------
+    values
+        A variable with a value per model, e.g. `ds.loss`.
+    over
+        The dimension of the replicates.
+    confidence
+        Of the interval, in (0, 1).
+    seed
+        Of the resampling.
 
-    Returns:
-        mean, median, low, high and count (of the values that are not NaN).
+    Returns
+    -------
+    xarray.Dataset
+        Mean, median, low, high and count (of the values that are not NaN).
 
-    Raises:
-        TypeError: `values` is not a DataArray.
-        ValueError: it lacks the dimension, holds an infinite value, or confidence is not in (0, 1).
+    Raises
+    ------
+    TypeError
+        `values` is not a DataArray.
+    ValueError
+        It lacks the dimension, holds an infinite value, or confidence is not in (0, 1).
 
     Source: Efron 1987, "Better bootstrap confidence intervals".
     """
@@ -166,19 +183,25 @@ def summarize(
 def equivalent(
     a: ArrayLike, b: ArrayLike, margin: float, *, confidence: float = 0.95
 ) -> Equivalence:
-    """Whether the mean of a - b lies within ±margin: two one-sided paired t tests.
+    """Return whether the mean of a - b lies within ±margin: two one-sided paired t tests.
 
     p in [0, 1] is the larger of the tests' of mean <= -margin and mean >= margin. low and high are
     the interval of confidence 1 - 2α, α = 1 - confidence; `equivalent` is p < α, which is where it
     lies within the margins. Differences that are all alike count as known exactly.
 
-    Args:
-        a, b: (seeds,), paired.
-        margin: the least difference that matters, > 0, in the unit of a.
-        confidence: 1 - α, in (0.5, 1).
+    Parameters
+    ----------
+    a, b
+        (seeds,), paired.
+    margin
+        The least difference that matters, > 0, in the unit of a.
+    confidence
+        1 - α, in (0.5, 1).
 
-    Raises:
-        ValueError: fewer than 2 pairs without a NaN, shapes that differ, a value out of its range.
+    Raises
+    ------
+    ValueError
+        Fewer than 2 pairs without a NaN, shapes that differ, a value out of its range.
 
     Source: Schuirmann 1987; Lakens 2017, "Equivalence tests".
     """
@@ -204,13 +227,19 @@ def rank_agreement(
     of the items where these are at most `resamples` (7 items by default), else over random ones.
     Both are NaN where all values of a or of b are equal, which is no ranking.
 
-    Args:
-        a, b: (items,), paired.
-        resamples: orders drawn, at least 99.
-        seed: of the draws.
+    Parameters
+    ----------
+    a, b
+        (items,), paired.
+    resamples
+        Orders drawn, at least 99.
+    seed
+        Of the draws.
 
-    Raises:
-        ValueError: fewer than 2 pairs without a NaN, shapes that differ, too few resamples.
+    Raises
+    ------
+    ValueError
+        Fewer than 2 pairs without a NaN, shapes that differ, too few resamples.
     """
     a, b, dropped = _pairs(a, b)
     _check_between("resamples", resamples, 98, np.inf)
@@ -234,11 +263,15 @@ def concordance(table: ArrayLike) -> Concordance:
     degrees of freedom, which is approximate below about 10 rows. Both are NaN where every row has
     nothing but ties. A row with a NaN is dropped and counted, an item never.
 
-    Args:
-        table: (raters, items), at least 2 by 3.
+    Parameters
+    ----------
+    table
+        (raters, items), at least 2 by 3.
 
-    Raises:
-        ValueError: another shape, an infinite value, or fewer than 2 rows without a NaN.
+    Raises
+    ------
+    ValueError
+        Another shape, an infinite value, or fewer than 2 rows without a NaN.
 
     Source: Kendall and Babington Smith 1939, "The problem of m rankings".
     """
@@ -267,8 +300,10 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     p_(k) becomes max_{j <= k} min(1, (tests - j + 1) p_(j)) in ascending order; the order given is
     kept. An empty array stays empty.
 
-    Raises:
-        ValueError: not 1-D, or a value that is NaN or outside [0, 1].
+    Raises
+    ------
+    ValueError
+        Not 1-D, or a value that is NaN or outside [0, 1].
 
     Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
     """

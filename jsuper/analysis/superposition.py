@@ -30,12 +30,17 @@ def feature_norms(W: Array) -> Array:
 def gram(W: Array, read: Array | None = None) -> Array:
     """WᵀW, the dot products of all features: (..., n_features, n_features).
 
-    Args:
-        W: weights, (..., n_hidden, n_features).
-        read: R, of the same shape, for RᵀW, as of an untied model with R = W_dec; W by default.
+    Parameters
+    ----------
+    W
+        Weights, (..., n_hidden, n_features).
+    read
+        R, of the same shape, for RᵀW, as of an untied model with R = W_dec; W by default.
 
-    Raises:
-        ValueError: the shapes differ.
+    Raises
+    ------
+    ValueError
+        The shapes differ.
     """
     xp, W = weights(W)
     return matmul(xp.swapaxes(_reading(xp, W, read), -1, -2), W)
@@ -63,15 +68,22 @@ def interference(
 ) -> Array:
     """Σ_{j≠i} (Ŵ_i·W_j)², how much the other features disturb feature i: (..., n_features), >= 0.
 
-    Args:
-        W: weights.
-        part: "all"; "positive" or "negative" takes the overlaps of that sign alone, and the two
-            add up to all.
-        root: the square root of it, by which the paper's notebook colours its bars.
-        density: p_j = P(x_j != 0), a number or (..., n_features); weights (Ŵ_i·W_j)² by p_j.
+    Parameters
+    ----------
+    W
+        Weights.
+    part
+        "all"; "positive" or "negative" takes the overlaps of that sign alone, and the two
+        add up to all.
+    root
+        The square root of it, by which the paper's notebook colours its bars.
+    density
+        p_j = P(x_j != 0), a number or (..., n_features); weights (Ŵ_i·W_j)² by p_j.
 
-    Raises:
-        ValueError: `part` is another word, or the density does not fit.
+    Raises
+    ------
+    ValueError
+        `part` is another word, or the density does not fit.
     """
     xp, W = weights(W)
     if part not in ("all", "positive", "negative"):
@@ -96,12 +108,17 @@ def crosstalk(W: Array, read: Array | None = None) -> Array:
     untied one, with R = V that of the value of a gated decoder. (...,), [0, ∞); NaN where no
     feature reads itself.
 
-    Args:
-        W: weights, (..., n_hidden, n_features).
-        read: R, of the same shape; W by default.
+    Parameters
+    ----------
+    W
+        Weights, (..., n_hidden, n_features).
+    read
+        R, of the same shape; W by default.
 
-    Raises:
-        ValueError: the shapes differ.
+    Raises
+    ------
+    ValueError
+        The shapes differ.
     """
     xp, W = weights(W)
     R = _reading(xp, W, read)
@@ -135,7 +152,7 @@ def dimensionality(W: Array) -> Array:
 
 @shielded()
 def features_represented(W: Array, threshold: float = REPRESENTED) -> Array:
-    """Number of features with ‖W_i‖ > threshold: (...,), 0 to n_features.
+    """Return the number of features with ‖W_i‖ > threshold: (...,), 0 to n_features.
 
     Source: Liu et al. 2025 (arXiv 2505.10465), whose threshold is 1/2.
     """
@@ -203,12 +220,17 @@ def importance_rank_correlation(W: Array, importance: Array) -> Array:
     Near 1 where the important features are embedded most strongly; negative where the order is
     reversed. NaN where all norms or all importances are equal, which says nothing.
 
-    Args:
-        W: weights.
-        importance: I_i, (..., n_features).
+    Parameters
+    ----------
+    W
+        Weights.
+    importance
+        I_i, (..., n_features).
 
-    Raises:
-        ValueError: importance has not n_features values.
+    Raises
+    ------
+    ValueError
+        Importance has not n_features values.
     """
     xp, W = weights(W)
     importance = per_feature("importance", importance, W)

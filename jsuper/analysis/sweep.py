@@ -24,12 +24,17 @@ def analyze(ds: xarray.Dataset) -> xarray.Dataset:
     hidden unit one more; `ds[name].description` says what each is. A model that is missing or not
     finite has NaN in all of them: `(ds.status != 1).sum()` is how many.
 
-    Args:
-        ds: of `jsuper.run` or `jsuper.load`, or a selection of it (`ds.sel(activation="relu")`).
+    Parameters
+    ----------
+    ds
+        Of `jsuper.run` or `jsuper.load`, or a selection of it (`ds.sel(activation="relu")`).
 
-    Raises:
-        TypeError: ds is not a Dataset.
-        ValueError: ds does not come from a sweep, or lacks variables that the metrics need.
+    Raises
+    ------
+    TypeError
+        ds is not a Dataset.
+    ValueError
+        ds does not come from a sweep, or lacks variables that the metrics need.
     """
     expect_dataset(ds, "jsuper.analyze(jsuper.load('runs/activations'))")
     family = family_of(_model(ds)).measures
@@ -39,20 +44,26 @@ def analyze(ds: xarray.Dataset) -> xarray.Dataset:
 
 
 def scrub_all(ds: xarray.Dataset, overlap: float = 0.1) -> xarray.Dataset:
-    """The Dataset with causal scrubbing of every model, by every ready hypothesis.
+    """Return the Dataset with causal scrubbing of every model, by every ready hypothesis.
 
     The dimension hypothesis holds all, self, antipodal, cluster, subspaces, random and none; of the
     variables `ds[name].description` says what each is. A model that is missing or not finite has
     NaN, as has one whose activation couples the samples of a batch or was a function of your own.
 
-    Args:
-        ds: of `jsuper.run` or `jsuper.load`, or a selection of it.
-        overlap: least |cos(W_i, W_j)| that joins two features in a cluster, in (0, 1].
+    Parameters
+    ----------
+    ds
+        Of `jsuper.run` or `jsuper.load`, or a selection of it.
+    overlap
+        Least |cos(W_i, W_j)| that joins two features in a cluster, in (0, 1].
 
-    Raises:
-        TypeError: ds is not a Dataset.
-        ValueError: ds does not come from a sweep, its family cannot be scrubbed, it lacks
-            variables, or overlap is out of range.
+    Raises
+    ------
+    TypeError
+        ds is not a Dataset.
+    ValueError
+        ds does not come from a sweep, its family cannot be scrubbed, it lacks
+        variables, or overlap is out of range.
     """
     expect_dataset(ds, "jsuper.scrub_all(jsuper.load('runs/activations'))")
     family = family_of(_model(ds)).scrubbing
@@ -62,18 +73,24 @@ def scrub_all(ds: xarray.Dataset, overlap: float = 0.1) -> xarray.Dataset:
 
 
 def best(ds: xarray.Dataset, by: str = "loss") -> xarray.Dataset:
-    """The seed with the smallest `by` in every cell, without the dimension seed.
+    """Return the seed with the smallest `by` in every cell, without the dimension seed.
 
     The coordinate seed says which one it is. Only finished, finite models count; in a cell that
     has none, every variable is NaN and status is that of the first seed.
 
-    Args:
-        ds: of `jsuper.run`, `jsuper.load` or `jsuper.analyze`, with a dimension seed.
-        by: a variable with one value per model.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.run`, `jsuper.load` or `jsuper.analyze`, with a dimension seed.
+    by
+        A variable with one value per model.
 
-    Raises:
-        TypeError: ds is not a Dataset.
-        ValueError: `by` is not such a variable, or ds has no dimension seed.
+    Raises
+    ------
+    TypeError
+        ds is not a Dataset.
+    ValueError
+        `by` is not such a variable, or ds has no dimension seed.
     """
     expect_dataset(ds, "jsuper.best(jsuper.load('runs/activations'), by='loss')")
     if "seed" not in ds.dims or "status" not in ds:
@@ -112,7 +129,7 @@ def _described(
 
 
 def _model(ds: xarray.Dataset) -> str:
-    """The family that a Dataset is of."""
+    """Return the family that a Dataset is of."""
     try:
         return json.loads(ds.attrs["sweep"])["model"]
     except (AttributeError, KeyError, TypeError, ValueError) as error:

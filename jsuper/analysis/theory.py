@@ -78,12 +78,17 @@ def welch_bound(n_features: int, n_hidden: int) -> float:
 def constant_loss(density: Array, importance: Array) -> Array:
     """mean_i I_i (p_i/3 - p_i²/4): the loss of the best constant prediction, b_i = p_i/2: (...,).
 
-    Args:
-        density: p, a number or (..., n_features), in [0, 1].
-        importance: I, (..., n_features), >= 0.
+    Parameters
+    ----------
+    density
+        p, a number or (..., n_features), in [0, 1].
+    importance
+        I, (..., n_features), >= 0.
 
-    Raises:
-        ValueError: a value is out of its range, or the shapes do not fit.
+    Raises
+    ------
+    ValueError
+        A value is out of its range, or the shapes do not fit.
     """
     return features.constant_loss(*_features(density, importance))
 
@@ -136,16 +141,24 @@ def loss_by_active(
     Each k has its own draws (which features: all sets alike), so standard errors add in squares;
     k = 0 is exact. In the precision of JAX, float32 unless set otherwise.
 
-    Args:
-        W, b: one model, (n_hidden, n_features) and (n_features,).
-        activation: a name or a function of z (n_features, batch).
-        importance: I, (n_features,), >= 0.
-        samples: draws for each k, at least 2.
-        seed: of the draws.
+    Parameters
+    ----------
+    W, b
+        One model, (n_hidden, n_features) and (n_features,).
+    activation
+        A name or a function of z (n_features, batch).
+    importance
+        I, (n_features,), >= 0.
+    samples
+        Draws for each k, at least 2.
+    seed
+        Of the draws.
 
-    Raises:
-        ValueError: the activation couples the samples of a batch, so that no such expectation
-            exists, or is not known; a shape or count does not fit.
+    Raises
+    ------
+    ValueError
+        The activation couples the samples of a batch, so that no such expectation
+        exists, or is not known; a shape or count does not fit.
 
     Source: the paper, "Mathematical Understanding", where L_k sums over sets and samples alike.
     """
@@ -189,13 +202,19 @@ def one_sparse_relu_loss(W: Array, b: Array, importance: Array | None = None) ->
     of the mean over features; papers that sum over them have n times this. At p → 0 the loss of
     independent features is n p times this where b <= 0. A model with a non-finite number gives NaN.
 
-    Args:
-        W: (..., n_hidden, n_features).
-        b: (..., n_features).
-        importance: I, (..., n_features); None is 1.
+    Parameters
+    ----------
+    W
+        (..., n_hidden, n_features).
+    b
+        (..., n_features).
+    importance
+        I, (..., n_features); None is 1.
 
-    Raises:
-        ValueError: the shapes do not fit.
+    Raises
+    ------
+    ValueError
+        The shapes do not fit.
 
     Source: the paper's L_1, of "Mathematical Understanding", up to a factor; the closed form is
     ours. Chen et al. 2023 (arXiv 2310.06301) study it at I = 1.
@@ -248,7 +267,7 @@ class KGon(NamedTuple):
 
 
 def kgon(k: int) -> KGon:
-    """The best regular k-gon in 2 dimensions for one active feature at a time, k >= 2.
+    """Return the best regular k-gon in 2 dimensions for one active feature at a time, k >= 2.
 
     W_i = r (cos 2πi/k, sin 2πi/k) and b_i = c, where r and c have the least `one_sparse_relu_loss`
     of several descents. 0 up to k = 4, at r = 1 and c = 0. Published values are sums over the
@@ -301,17 +320,22 @@ class Boundary(NamedTuple):
 
 @shielded()
 def two_to_one(density: Array, relative_importance: Array) -> TwoToOne:
-    """Sums over features of the losses of W = (0, 1), (1, 0) and (1, -1), with ReLU output.
+    """Sum over features of the losses of W = (0, 1), (1, 0) and (1, -1), with ReLU output.
 
     Dropped: p/3 - p²/4 times its importance, at b = p/2. Antipodal: (1 + r) p²/6 at norm 1 and
     b = 0, which is an upper bound on the best of its kind.
 
-    Args:
-        density: p of all features, in [0, 1].
-        relative_importance: r >= 0 of the last feature; the others have 1. Broadcasts against p.
+    Parameters
+    ----------
+    density
+        p of all features, in [0, 1].
+    relative_importance
+        r >= 0 of the last feature; the others have 1. Broadcasts against p.
 
-    Raises:
-        ValueError: a value is out of its range.
+    Raises
+    ------
+    ValueError
+        A value is out of its range.
 
     Source: the paper's theoretical phase diagrams; Wattenberg, "Exploring Exact Toy Models".
     """
@@ -323,7 +347,7 @@ def two_to_one(density: Array, relative_importance: Array) -> TwoToOne:
 
 @shielded()
 def three_to_two(density: Array, relative_importance: Array) -> ThreeToTwo:
-    """Sums over features of the losses of four solutions; the third feature has importance r.
+    """Sum over features of the losses of four solutions; the third feature has importance r.
 
     Dropping one feature, or sharing a dimension between the first two (p²/3) or the last two.
     Arguments, errors and source of `two_to_one`.
@@ -361,15 +385,23 @@ def dropout_linear_loss(
 
     (1/n) Σ_i I_i (E((G - 1) x + b)_i² + q/(1 - q) Σ_j W_ji² E h_j²), with h = W x.
 
-    Args:
-        W: (..., n_hidden, n_features).
-        b: (..., n_features).
-        rate: q in [0, 1), a number or (...,).
-        density: p, a number or (..., n_features), in [0, 1].
-        importance: I, (..., n_features); None is 1.
+    Parameters
+    ----------
+    W
+        (..., n_hidden, n_features).
+    b
+        (..., n_features).
+    rate
+        q in [0, 1), a number or (...,).
+    density
+        p, a number or (..., n_features), in [0, 1].
+    importance
+        I, (..., n_features); None is 1.
 
-    Raises:
-        ValueError: a value is out of its range, or the shapes do not fit.
+    Raises
+    ------
+    ValueError
+        A value is out of its range, or the shapes do not fit.
 
     Source: Srivastava et al. 2014, "Dropout", section 9.1, for the tied autoencoder.
     """

@@ -37,10 +37,13 @@ ATTRIBUTES = ("non-negative", "asymmetric", "smooth")
 class Functions(NamedTuple):
     """The elementwise activations as functions, in the order of NAMES.
 
-    Attributes:
-        attributes: (names, 3): whether it is non-negative; the even part's share of E f²; whether
-            its slope nowhere jumps.
-        distances: (pairs,), root of E (f - g)². Both under N(0, 1); pairs as `pairs()`.
+    Attributes
+    ----------
+    attributes
+        (names, 3): whether it is non-negative; the even part's share of E f²; whether
+        its slope nowhere jumps.
+    distances
+        (pairs,), root of E (f - g)². Both under N(0, 1); pairs as `pairs()`.
     """
 
     attributes: np.ndarray
@@ -76,7 +79,7 @@ def pairs() -> tuple[np.ndarray, np.ndarray]:
 
 
 def group() -> np.ndarray:
-    """Which of NAMES are non-negative and asymmetric."""
+    """Return which of NAMES are non-negative and asymmetric."""
     positive, even, _ = functions().attributes.T
     return (positive == 1) & (even >= 1 - EVEN - ROUNDING)
 
@@ -131,7 +134,7 @@ def _spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _best(runs: Runs) -> dict[str, np.ndarray]:
-    """The non-negative and asymmetric ones less the others, mean over sparsities."""
+    """Return the non-negative and asymmetric ones less the others, mean over sparsities."""
     reachable = np.array([a != UNREACHABLE for a in NAMES])
     excess, logs = (v.mean(axis=1) for v in _models(runs))
     means = [(_over(v, group()), _over(v, ~group() & reachable)) for v in (excess, logs)]

@@ -48,7 +48,7 @@ def _spread(runs: Runs) -> dict[str, np.ndarray]:
 
 
 def _deciles(runs: Runs) -> dict[str, np.ndarray]:
-    """How much lower the loss is in X's highest decile of activations than in its lowest.
+    """Return how much lower the loss is in X's highest decile of activations than in its lowest.
 
     No value of a sparsity at which both deciles have the same X.
     """
@@ -60,7 +60,7 @@ def _deciles(runs: Runs) -> dict[str, np.ndarray]:
 
 
 def _at_most(runs: Runs) -> dict[str, np.ndarray]:
-    """The same, and the sparsity at which superposition lowers the best loss most."""
+    """Return the same, and the sparsity at which superposition lowers the best loss most."""
     return _deciles(runs) | {LARGEST_COST: _quantile(_costs(runs), 1)}
 
 
@@ -89,11 +89,13 @@ def _costs(runs: Runs) -> np.ndarray:
 
 
 def broken_line(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The slopes b and c of y = a + b min(x, τ) + c max(x - τ, 0), each (...,).
+    """Return the slopes b and c of y = a + b min(x, τ) + c max(x - τ, 0), each (...,).
 
-    Args:
-        x, y: (..., points). τ is the x of the smallest squared error that has at least LEAST
-            points below and as many above it; both slopes are NaN where there is none.
+    Parameters
+    ----------
+    x, y
+        (..., points). τ is the x of the smallest squared error that has at least LEAST
+        points below and as many above it; both slopes are NaN where there is none.
     """
     fine = np.isfinite(x) & np.isfinite(y)
     x, y = np.where(fine, x, 0), np.where(fine, y, 0)
@@ -128,7 +130,7 @@ def _models(
 
 
 def _quantile(values: np.ndarray, share: float) -> np.ndarray:
-    """A quantile along the first axis of the values there are; NaN where there is none."""
+    """Return a quantile along the first axis of the values there are; NaN where there is none."""
     count = np.isfinite(values).sum(axis=0)
     place = share * np.maximum(count - 1, 0)
     low, high = np.floor(place).astype(int)[None], np.ceil(place).astype(int)[None]

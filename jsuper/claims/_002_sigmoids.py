@@ -31,7 +31,7 @@ ALIKE = float(np.log10(1.25))  # a quarter of a loss is below what the text call
 
 
 def least(sparsity: np.ndarray) -> np.ndarray:
-    """The smallest sparsity above 0."""
+    """Return the smallest sparsity above 0."""
     return sparsity == sparsity[sparsity > 0].min()
 
 

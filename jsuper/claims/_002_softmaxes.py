@@ -45,7 +45,7 @@ def very_sparse(sparsity: np.ndarray) -> np.ndarray:
 
 
 def unconverged(ds: xarray.Dataset, name: str, where: Where = everywhere) -> np.ndarray:
-    """Whether an activation did not converge at more than half of the sparsities: (seeds,).
+    """Return whether an activation did not converge at more than half of the sparsities: (seeds,).
 
     It did not where weights are not finite, where the loss is above 10 times that of the best
     constant, or where the loss still falls. 1 or 0; NaN where a model is missing.
@@ -63,7 +63,7 @@ def unconverged(ds: xarray.Dataset, name: str, where: Where = everywhere) -> np.
 
 
 def still_falls(curve: np.ndarray) -> np.ndarray:
-    """Whether the last tenth of a curve (..., steps) is 10 % lower than the tenth before.
+    """Return whether the last tenth of a curve (..., steps) is 10 % lower than the tenth before.
 
     By more than two standard errors of the difference as well: among sparse features the batches'
     losses are so noisy that curves which are level for good differ by 10 % in one case of four.

@@ -43,13 +43,13 @@ SIGNS = ("γ(p) > 0", "γ(p) < 0")  # γ(p), sparsity's part of the kurtosis acr
 
 
 def plane(ds: xarray.Dataset) -> xarray.Dataset:
-    """The sweep `dropout` of ReLU, with the mean kurtosis of a unit."""
+    """Return the sweep `dropout` of ReLU, with the mean kurtosis of a unit."""
     units = take(ds, "neuron_kurtosis", "hidden").mean("hidden")
     return ds.assign(mean_neuron_kurtosis=units).isel(activation=index(ds, ["relu"])[0])
 
 
 def on_the_rate(values: xarray.DataArray, effect=slopes) -> xarray.DataArray:
-    """An effect of the rate within each seed: (importance_decay, sparsity, seed)."""
+    """Return an effect of the rate within each seed: (importance_decay, sparsity, seed)."""
     found = effect(values.transpose(*PLANE).values, values["dropout"].values)
     return values.isel(dropout=0, drop=True).transpose(*PLANE[:3]).copy(data=found)
 
@@ -79,7 +79,7 @@ def _raises(name: str, runs: Runs) -> dict[str, np.ndarray]:
 
 
 def raised(name: str, sign: str) -> str:
-    """The label of one kurtosis and sign."""
+    """Return the label of one kurtosis and sign."""
     return f"rank correlation of kurtosis {ACROSS[name]} with the rate, {sign}"
 
 
@@ -99,7 +99,7 @@ def _evidence(runs: Runs) -> dict[str, np.ndarray]:
 
 
 def goes_with(words: str, along: str) -> str:
-    """The label of one kurtosis, along dropout or along density."""
+    """Return the label of one kurtosis, along dropout or along density."""
     return f"kurtosis {words} with dimensionality, along {along}"
 
 
@@ -136,7 +136,7 @@ def _privileged(runs: Runs) -> dict[str, np.ndarray]:
 
 
 def about_three(units: int = 5) -> Claim:
-    """The claim on the kurtosis of no privileged basis, at a number of hidden units."""
+    """Return the claim on the kurtosis of no privileged basis, at a number of hidden units."""
     label = THREE.format(units)
     return Claim(
         name="kurtosis-three-without-basis",
@@ -151,7 +151,7 @@ def about_three(units: int = 5) -> Claim:
 
 
 def rises(name: str, note: str) -> Claim:
-    """The claim on one reading of kurtosis."""
+    """Return the claim on one reading of kurtosis."""
     return Claim(
         name=f"dropout-raises-kurtosis-{ACROSS[name].replace(' ', '-')}",
         source="003",

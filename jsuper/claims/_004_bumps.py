@@ -77,7 +77,7 @@ def _more(name: str, rules: dict[str, Rule], runs: Runs) -> dict[str, np.ndarray
 
 
 def more(size: str) -> dict[str, Rule]:
-    """The rules of one size of bump."""
+    """Return the rules of one size of bump."""
     return {f"bumps of {size}, Adam less plain descent, {k} pairs": Above(SOME) for k in CASES}
 
 
@@ -92,8 +92,10 @@ def _compete(runs: Runs) -> dict[str, np.ndarray]:
 def exchanges(aligned: np.ndarray) -> list[tuple[float, float, float]]:
     """Of every bump what others and the pair gain until the end, and what a rival has at the peak.
 
-    Args:
-        aligned: parts (component, pair, step) of one model, in units of s_r.
+    Parameters
+    ----------
+    aligned
+        Parts (component, pair, step) of one model, in units of s_r.
     """
     found = []
     for r, k in np.ndindex(aligned.shape[:2]):

@@ -44,7 +44,7 @@ LEFT: dict[str, Rule] = {
 
 
 def one_pair(ds: xarray.Dataset, name: str) -> xarray.DataArray:
-    """A variable per model at rank 1 with one pair: (..., seed)."""
+    """Return a variable per model at rank 1 with one pair: (..., seed)."""
     return take(ds, name, "rank", "pairs", "seed").sel(rank=1, pairs=1)
 
 
@@ -68,7 +68,7 @@ def _finite(values: np.ndarray) -> np.ndarray:
 
 
 def _of(ds: xarray.Dataset, name: str, optimizer: str) -> np.ndarray:
-    """A variable of one pair by the kind of optimizer: (seeds,)."""
+    """Return a variable of one pair by the kind of optimizer: (seeds,)."""
     kind = next(str(o) for o in ds["optimizer"].values if str(o).startswith(f"{optimizer}("))
     return one_pair(ds.sel(optimizer=kind), name).values
 

@@ -142,7 +142,7 @@ def found(activation: Activation) -> dict[str, Statement]:
 
 
 def exact(row: Row, activation: Activation) -> Claim:
-    """The claim of one row, GELU's sentences asked of an activation."""
+    """Return the claim of one row, GELU's sentences asked of an activation."""
     return Claim(
         name=row.name,
         source=row.source,

@@ -22,21 +22,33 @@ Verdict = Literal["supported", "contradicted", "undecided", "not testable"]
 class Claim:
     """A source's sentence with everything that decides it.
 
-    Attributes:
-        name: unique, words joined by hyphens.
-        source: "000" to "004".
-        sentence: what is claimed, in our own words; a full sentence.
-        sweeps: names of `sweeps.SWEEPS`, the smallest that decide it; none for what is computed.
-        statistic: analysed sweeps by name -> a value per seed for each part: label -> (seeds,).
-            NaN where a seed has no such value. What is computed exactly has one value.
-        rules: label -> the rule of that part. All parts have to hold.
-        unit: of the values, in words.
-        between: whether it is directional and compares activations, so that under shuffled labels
-            of activations it must not come out as supported.
-        protocol: whether it is asked of the other protocol's sweep as well, which then stands in
-            for "study".
-        note: what qualifies the verdict, or where the text contradicts itself.
-        untestable: why no toy model can decide it; "" where one can.
+    Attributes
+    ----------
+    name
+        Unique, words joined by hyphens.
+    source
+        "000" to "004".
+    sentence
+        What is claimed, in our own words; a full sentence.
+    sweeps
+        Names of `sweeps.SWEEPS`, the smallest that decide it; none for what is computed.
+    statistic
+        Analysed sweeps by name -> a value per seed for each part: label -> (seeds,).
+        NaN where a seed has no such value. What is computed exactly has one value.
+    rules
+        Label -> the rule of that part. All parts have to hold.
+    unit
+        Of the values, in words.
+    between
+        Whether it is directional and compares activations, so that under shuffled labels
+        of activations it must not come out as supported.
+    protocol
+        Whether it is asked of the other protocol's sweep as well, which then stands in
+        for "study".
+    note
+        What qualifies the verdict, or where the text contradicts itself.
+    untestable
+        Why no toy model can decide it; "" where one can.
     """
 
     name: str
@@ -56,14 +68,22 @@ class Claim:
 class Part:
     """One number that a claim rests on.
 
-    Attributes:
-        label: what it is.
-        rule: what it has to be, in words.
-        value, low, high: mean over seeds and its 95 % interval; the range for what is exact.
-        values: of every seed that has one.
-        left_out: seeds without one.
-        p_for, p_against: of the rule, not adjusted.
-        verdict: of this part alone, not adjusted.
+    Attributes
+    ----------
+    label
+        What it is.
+    rule
+        What it has to be, in words.
+    value, low, high
+        Mean over seeds and its 95 % interval; the range for what is exact.
+    values
+        Of every seed that has one.
+    left_out
+        Seeds without one.
+    p_for, p_against
+        Of the rule, not adjusted.
+    verdict
+        Of this part alone, not adjusted.
     """
 
     label: str
@@ -82,12 +102,18 @@ class Part:
 class Judged:
     """A claim with its verdict.
 
-    Attributes:
-        claim: what was claimed.
-        verdict: supported, contradicted, undecided or not testable.
-        p: two-sided, after Holm over the table; NaN where nothing was tested.
-        parts: its numbers.
-        why: the numbers that decided it in one line, or what would decide it.
+    Attributes
+    ----------
+    claim
+        What was claimed.
+    verdict
+        Supported, contradicted, undecided or not testable.
+    p
+        two-sided, after Holm over the table; NaN where nothing was tested.
+    parts
+        Its numbers.
+    why
+        The numbers that decided it in one line, or what would decide it.
     """
 
     claim: Claim

@@ -18,20 +18,25 @@ POWER = 0.8  # share of repetitions that would decide, at the number of seeds th
 
 
 def judge(claims: Iterable[Claim], runs: Runs) -> list[Judged]:
-    """The verdicts of a table of claims.
+    """Return the verdicts of a table of claims.
 
     A claim with several parts is supported if all of them hold, so its p is the largest; it is
     contradicted if one does not, and that p is the smallest times the number of parts. The smaller
     of both, doubled, is corrected by Holm over the table, and decides below 0.05. Exact claims are
     decided without.
 
-    Args:
-        claims: the table.
-        runs: every sweep that they name -> its Dataset of `jsuper.analyze`.
+    Parameters
+    ----------
+    claims
+        The table.
+    runs
+        Every sweep that they name -> its Dataset of `jsuper.analyze`.
 
-    Raises:
-        ValueError: a sweep, a variable or an activation is missing, or a statistic and its rules
-            do not have the same parts.
+    Raises
+    ------
+    ValueError
+        A sweep, a variable or an activation is missing, or a statistic and its rules
+        do not have the same parts.
     """
     found = [(claim, parts_of(claim, runs)) for claim in claims]
     tested = [i for i, (claim, parts) in enumerate(found) if _is_tested(claim, parts)]
@@ -43,10 +48,12 @@ def judge(claims: Iterable[Claim], runs: Runs) -> list[Judged]:
 
 
 def parts_of(claim: Claim, runs: Runs) -> tuple[Part, ...]:
-    """The parts of one claim; none where it cannot be tested.
+    """Return the parts of one claim; none where it cannot be tested.
 
-    Raises:
-        ValueError: a sweep is missing, or labels differ from those of the rules.
+    Raises
+    ------
+    ValueError
+        A sweep is missing, or labels differ from those of the rules.
     """
     if claim.statistic is None:
         return ()
@@ -62,7 +69,7 @@ def parts_of(claim: Claim, runs: Runs) -> tuple[Part, ...]:
 
 
 def part(label: str, values: object, rule: Rule) -> Part:
-    """A rule applied to values per seed; undecided where fewer than two seeds have one."""
+    """Return a rule applied to values per seed; undecided where fewer than two seeds have one."""
     given = np.atleast_1d(np.asarray(values, float)).ravel()
     known = given[np.isfinite(given)]
     least = 1 if isinstance(rule, Exactly) else 2
@@ -91,12 +98,12 @@ def _verdict(favourable: bool, p: float) -> Verdict:
 
 
 def _is_tested(claim: Claim, parts: tuple[Part, ...]) -> bool:
-    """Whether chance enters: not for what is exact, or not testable."""
+    """Return whether chance enters: not for what is exact, or not testable."""
     return bool(parts) and not all(isinstance(r, Exactly) for r in claim.rules.values())
 
 
 def _p(parts: tuple[Part, ...]) -> tuple[float, bool]:
-    """The p of a claim, two-sided, and whether it leans towards it."""
+    """Return the p of a claim, two-sided, and whether it leans towards it."""
     p_for = max(p.p_for for p in parts)
     p_against = min(1.0, len(parts) * min(p.p_against for p in parts))
     return min(1.0, 2 * min(p_for, p_against)), p_for <= p_against
@@ -111,7 +118,7 @@ def _judged(claim: Claim, parts: tuple[Part, ...], p: float, still_open: int) ->
 
 
 def _why(claim: Claim, verdict: Verdict, parts: tuple[Part, ...], still_open: int) -> str:
-    """The part that a verdict rests on, in one line."""
+    """Return the part that a verdict rests on, in one line."""
     if verdict == "supported":
         decisive = max(parts, key=lambda p: p.p_for)
         others = f"; so do its {len(parts) - 1} other parts" * (len(parts) > 2)

@@ -34,10 +34,13 @@ NAME = "claims"
 def decided(claims: Sequence[Claim], runs: Runs) -> list[dict[str, Any]]:
     """Every claim with its verdict as JSON data, also the verdict under the other protocol.
 
-    Args:
-        claims: the table.
-        runs: sweep -> its Dataset of `jsuper.analyze`; "protocol" stands in for "study" where a
-            claim is asked of both.
+    Parameters
+    ----------
+    claims
+        The table.
+    runs
+        Sweep -> its Dataset of `jsuper.analyze`; "protocol" stands in for "study" where a
+        claim is asked of both.
     """
     found = judge(claims, runs)
     others: dict[str, Judged] = {}
@@ -49,7 +52,7 @@ def decided(claims: Sequence[Claim], runs: Runs) -> list[dict[str, Any]]:
 
 
 def as_data(judged: Judged, other: Judged | None = None) -> dict[str, Any]:
-    """A verdict as JSON data; NaN becomes None."""
+    """Return a verdict as JSON data; NaN becomes None."""
     claim = judged.claim
     data = {
         "name": claim.name,
@@ -95,8 +98,10 @@ def write_json(path: Path, table: Sequence[Mapping[str, Any]], runs: Runs) -> No
 def write(table: Sequence[Mapping[str, Any]], runs: Runs, folder: Path) -> Path:
     """Write FOLDER/claims.md, claims.json and claims-SOURCE.png; the page's path.
 
-    Raises:
-        OSError: a file cannot be written.
+    Raises
+    ------
+    OSError
+        A file cannot be written.
     """
     import matplotlib.pyplot as plt
 
@@ -116,7 +121,7 @@ def write(table: Sequence[Mapping[str, Any]], runs: Runs, folder: Path) -> Path:
 
 
 def by_source(table: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """The claims of each source, in order."""
+    """Return the claims of each source, in order."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for claim in table:
         found.setdefault(claim["source"], []).append(claim)
@@ -124,12 +129,12 @@ def by_source(table: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str,
 
 
 def trained(claim: Mapping[str, Any]) -> bool:
-    """Whether a claim has values over seeds, which a figure can show."""
+    """Return whether a claim has values over seeds, which a figure can show."""
     return bool(claim["sweeps"]) and any(p["values"] for p in claim["parts"])
 
 
 def figure_of(claims: Sequence[Mapping[str, Any]]) -> Figure | None:
-    """A panel for every claim that took a sweep; None where none did."""
+    """Return a panel for every claim that took a sweep; None where none did."""
     import matplotlib.pyplot as plt
 
     from jsuper.plots.claims import drawable, parts
@@ -155,7 +160,7 @@ def figure_of(claims: Sequence[Mapping[str, Any]]) -> Figure | None:
 
 
 def render(table: Sequence[Mapping[str, Any]], drawn: Sequence[str], sweeps: Sequence[Any]) -> str:
-    """The page's Markdown."""
+    """Return the page's Markdown."""
     environment = jinja2.Environment(
         autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -180,5 +185,5 @@ def render(table: Sequence[Mapping[str, Any]], drawn: Sequence[str], sweeps: Seq
 
 
 def _changed(claim: Mapping[str, Any]) -> bool:
-    """Whether the other protocol has another verdict."""
+    """Return whether the other protocol has another verdict."""
     return "protocol" in claim and claim["protocol"]["verdict"] != claim["verdict"]

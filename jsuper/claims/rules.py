@@ -163,7 +163,7 @@ def _summary(values: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def _spread(values: np.ndarray) -> float:
-    """Standard deviation, 0 where the values agree to rounding."""
+    """Return standard deviation, 0 where the values agree to rounding."""
     spread = float(values.std(ddof=1))
     return spread if spread > ROUNDING * float(np.abs(values).max()) else 0.0
 

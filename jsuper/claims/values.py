@@ -43,8 +43,10 @@ def sparser(sparsity: np.ndarray) -> np.ndarray:
 def table(ds: xarray.Dataset, variable: str, *inner: str) -> np.ndarray:
     """A variable over (activation, sparsity, seed, *inner); NaN for models that are not finished.
 
-    Raises:
-        ValueError: it is not there, or the sweep has further axes.
+    Raises
+    ------
+    ValueError
+        It is not there, or the sweep has further axes.
     """
     if variable not in ds:
         raise ValueError(f"ds has no variable {variable!r}; give the Dataset of jsuper.analyze")
@@ -67,8 +69,10 @@ def table(ds: xarray.Dataset, variable: str, *inner: str) -> np.ndarray:
 def index(ds: xarray.Dataset, names: Iterable[str]) -> list[int]:
     """Positions of activations.
 
-    Raises:
-        ValueError: one was not trained.
+    Raises
+    ------
+    ValueError
+        One was not trained.
     """
     there = ds["activation"].values.tolist()
     lacking = [n for n in names if n not in there]
@@ -78,10 +82,12 @@ def index(ds: xarray.Dataset, names: Iterable[str]) -> list[int]:
 
 
 def at(ds: xarray.Dataset, where: Where) -> np.ndarray:
-    """Which sparsities are selected, as booleans.
+    """Return which sparsities are selected, as booleans.
 
-    Raises:
-        ValueError: none is.
+    Raises
+    ------
+    ValueError
+        None is.
     """
     chosen = where(ds["sparsity"].values)
     if not chosen.any():
@@ -92,7 +98,7 @@ def at(ds: xarray.Dataset, where: Where) -> np.ndarray:
 def of(
     ds: xarray.Dataset, variable: str, names: str | Iterable[str], where: Where = everywhere
 ) -> np.ndarray:
-    """A variable's mean over some activations and sparsities: (seeds,)."""
+    """Return a variable's mean over some activations and sparsities: (seeds,)."""
     names = [names] if isinstance(names, str) else list(names)
     values = table(ds, variable)[index(ds, names)][:, at(ds, where)]
     return values.mean(axis=(0, 1))
@@ -105,7 +111,7 @@ def difference(
     less: str | Iterable[str],
     where: Where = everywhere,
 ) -> np.ndarray:
-    """The mean of some activations less that of others, within each seed: (seeds,)."""
+    """Return the mean of some activations less that of others, within each seed: (seeds,)."""
     return of(ds, variable, more, where) - of(ds, variable, less, where)
 
 
@@ -120,12 +126,12 @@ def labelled(pattern: str, names: Iterable[str]) -> dict[str, str]:
 def means(
     ds: xarray.Dataset, variable: str, names: Iterable[str], where: Where
 ) -> Iterator[np.ndarray]:
-    """A variable's mean over some sparsities, of each activation: (seeds,)."""
+    """Return a variable's mean over some sparsities, of each activation: (seeds,)."""
     return iter(table(ds, variable)[index(ds, names)][:, at(ds, where)].mean(axis=1))
 
 
 def each(runs: Runs, labels: dict[str, str], variable: str, where: Where) -> dict[str, np.ndarray]:
-    """A variable of some activations, each a part of its own."""
+    """Return a variable of some activations, each a part of its own."""
     found = means(runs["study"], variable, labels, where)
     return dict(zip(labels.values(), found, strict=True))
 
@@ -133,6 +139,6 @@ def each(runs: Runs, labels: dict[str, str], variable: str, where: Where) -> dic
 def against(
     runs: Runs, labels: dict[str, str], variable: str, other: str, where: Where
 ) -> dict[str, np.ndarray]:
-    """A variable of some activations less that of another, each a part of its own."""
+    """Return a variable of some activations less that of another, each a part of its own."""
     base, *found = means(runs["study"], variable, (other, *labels), where)
     return {part: one - base for part, one in zip(labels.values(), found, strict=True)}

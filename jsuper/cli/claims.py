@@ -18,8 +18,11 @@ from jsuper.core.sweep import integer
 
 @dataclasses.dataclass(frozen=True)
 class ClaimsOptions:
-    """Decide the sources' claims: train the sweeps that they need, what is missing of them, and
-    write OUT/claims.json, DOCS/claims.md, and a section in the report of every sweep."""
+    """Decide the published claims.
+
+    Train what is missing of the sweeps that they need. Write OUT/claims.json, DOCS/claims.md and a
+    section in the report of every sweep.
+    """
 
     seeds: Annotated[int, INT] = 10
     """number of seeds; claims on low-rank learning always have 100"""

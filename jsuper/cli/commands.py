@@ -41,9 +41,12 @@ def report(argv: list[str] | None = None) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class ScrubOptions:
-    """Causal scrubbing of every model of a run: how much of what the models do is explained by the
-    hypotheses all, self, antipodal, cluster, subspaces, random and none about the inputs of every
-    output. Writes RUN/scrubbing.npz, prints tables, and writes RUN/report.html anew."""
+    """Run causal scrubbing on every model of a run.
+
+    It measures how much of a model's output each hypothesis explains: all, self, antipodal,
+    cluster, subspaces, random and none. It writes RUN/scrubbing.npz, prints tables and updates
+    RUN/report.html.
+    """
 
     run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """run folder"""

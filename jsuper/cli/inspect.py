@@ -16,8 +16,11 @@ from jsuper.store.status import problems, status_of, words
 
 @dataclasses.dataclass(frozen=True)
 class StatusOptions:
-    """Show how far a run is, from any terminal while it is running: done, missing, failed and
-    diverged models, rate and time left."""
+    """Show how far a run is, also while it is running.
+
+    It prints the numbers of finished, missing, failed and diverged models, the rate and the time
+    left.
+    """
 
     run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """run folder"""

@@ -201,7 +201,7 @@ def _check_room(job: runner.Job, plan: Any) -> None:
 
 
 def _machine(options: RunOptions) -> tuple[Any, runner.Train]:
-    """The plan of this machine's devices, and what trains on them."""
+    """Return the plan of this machine's devices, and what trains on them."""
     if options.address is not None:
         raise SpecError(f"address={options.address!r} is of a Ray cluster: add --engine ray")
     if options.platform == "cpu":
@@ -229,7 +229,7 @@ def _cluster(options: RunOptions) -> tuple[Any, runner.Train]:
 def _execute(
     job: runner.Job, plan: Any, train: runner.Train, options: RunOptions, stop: Stop
 ) -> bool:
-    """Whether the job came to its end."""
+    """Return whether the job came to its end."""
     from jsuper.engine.counters import Progress
     from jsuper.engine.programs import use_compilation_cache
     from jsuper.jobs.progress_bar import reporter
@@ -250,7 +250,7 @@ def _execute(
 
 
 def _on_signal(act: Callable[[], None]) -> None:
-    """The first SIGINT, SIGTERM or SIGUSR1 acts, another one stops at once.
+    """Return the first SIGINT, SIGTERM or SIGUSR1 acts, another one stops at once.
 
     What follows the first within an instant is the same request: `timeout` and some schedulers
     signal the process and then its group.
@@ -311,11 +311,15 @@ def concluded(work: Callable[[], None]) -> bool:
 def start_analysis(cache: bool = True) -> None:
     """Start JAX for measuring models: on the CPU, unless it runs or the user chose otherwise.
 
-    Args:
-        cache: keep compiled programs.
+    Parameters
+    ----------
+    cache
+        Keep compiled programs.
 
-    Raises:
-        SpecError: the user chose a platform that this machine does not have.
+    Raises
+    ------
+    SpecError
+        The user chose a platform that this machine does not have.
     """
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # an accelerator is of no use here
     from jsuper.engine.programs import use_compilation_cache
@@ -342,7 +346,7 @@ def _exit_code(options: RunOptions, non_finite: int) -> int:
 
 
 def reported(command: Callable[[], int]) -> int:
-    """A command's exit code; what it cannot use becomes one line on standard error."""
+    """Return a command's exit code; what it cannot use becomes one line on standard error."""
     try:
         with plain_warnings():
             return command()

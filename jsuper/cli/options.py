@@ -71,10 +71,12 @@ class RunOptions:
     """train more than a million models, or for more than ten days"""
 
     def checked(self) -> RunOptions:
-        """The options with numbers in place of text.
+        """Return the options with numbers in place of text.
 
-        Raises:
-            SpecError: one of them is not allowed.
+        Raises
+        ------
+        SpecError
+            One of them is not allowed.
         """
         check_platform(self.platform)
         choice(*BATCHINGS)("plan", self.plan)
@@ -152,7 +154,7 @@ def _refuse(message: str) -> None:
 
 
 def _start(preset: str | None, config: str | None, model: str | None) -> tuple[dict[str, Any], str]:
-    """The fields of a preset, a file or a family's defaults, and its name."""
+    """Return the fields of a preset, a file or a family's defaults, and its name."""
     if model is not None:
         return {"model": model}, model
     if config is not None:
@@ -172,7 +174,7 @@ def _start(preset: str | None, config: str | None, model: str | None) -> tuple[d
 
 
 def _flag(f: dataclasses.Field, value: Any) -> tuple[str, Any, Any]:
-    """A field of a sweep as a tyro argument: several values are a space-separated list.
+    """Return a field of a sweep as a tyro argument: several values are a space-separated list.
 
     Values are text here; `_value` says what they mean.
     """
@@ -189,15 +191,17 @@ def _flag(f: dataclasses.Field, value: Any) -> tuple[str, Any, Any]:
 
 
 def _is_list(f: dataclasses.Field) -> bool:
-    """Whether a flag takes several values."""
+    """Return whether a flag takes several values."""
     return f.name == "seeds" or f.metadata["axis"] or metavar(f.metadata["check"]).endswith("...")
 
 
 def _value(f: dataclasses.Field, given: Any) -> Any:
-    """What the words after a flag say of its field, for the field's own check.
+    """Return what the words after a flag say of its field, for the field's own check.
 
-    Raises:
-        SpecError: commas separate them, or there are too many.
+    Raises
+    ------
+    SpecError
+        Commas separate them, or there are too many.
     """
     check = f.metadata["check"]
     kind = metavar(check).split()[0]
@@ -244,7 +248,7 @@ def default_folder(asked: BaseSweep, name: str) -> Path:
 
 
 def _older_meanings(asked: BaseSweep) -> list[BaseSweep]:
-    """What the sweep meant to older versions, whose folders are named by it."""
+    """Return what the sweep meant to older versions, whose folders are named by it."""
     if isinstance(getattr(asked, "weight_decay", None), Omitted):
         return [dataclasses.replace(asked, weight_decay=0.01)]  # the default of every optimizer
     return []

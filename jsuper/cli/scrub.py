@@ -28,10 +28,14 @@ NAME = "scrubbing"
 def kept_or_new(folder: Path, overlap: float) -> xarray.Dataset:
     """The run's Dataset with its scrubbing, from RUN/scrubbing.npz where that is of these chunks.
 
-    Raises:
-        FileNotFoundError: there is no run folder.
-        RunError: its manifest cannot be read, or RUN/scrubbing.npz is not a file.
-        OSError: the file cannot be written.
+    Raises
+    ------
+    FileNotFoundError
+        There is no run folder.
+    RunError
+        Its manifest cannot be read, or RUN/scrubbing.npz is not a file.
+    OSError
+        The file cannot be written.
     """
     path = derived.path_of(folder, NAME)
     files.check_file(path)  # before the work

@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 def show(ds: xarray.Dataset, family: Scrubbing, axes: tuple[str, ...]) -> None:
     """Print what every hypothesis recovers, and where which one is needed.
 
-    Args:
-        ds: of `jsuper.scrub_all`.
-        family: its `scrubbing`.
-        axes: rows and columns of the tables.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.scrub_all`.
+    family
+        Its `scrubbing`.
+    axes
+        Rows and columns of the tables.
     """
     from rich.console import Console
 

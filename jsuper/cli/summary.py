@@ -28,7 +28,7 @@ MOST_ROWS = 16  # that name failed fits, of a reason
 
 
 def plan_text(job: Job, plan: Plan) -> str:
-    """The plan: models, shares, devices, chunks, expected memory and time, folder.
+    """Return the plan: models, shares, devices, chunks, expected memory and time, folder.
 
     Memory, time and chunks are those of this process's share; the results are those of all.
     """
@@ -53,7 +53,7 @@ def plan_text(job: Job, plan: Plan) -> str:
 
 
 def share_text(job: Job) -> str:
-    """How many models this share and the others have, and how many of them are done."""
+    """Return how many models this share and the others have, and how many of them are done."""
     assert job.shard is not None
     mine = {c.name for c in job.share}
     others = [c for c in job.chunks if c.name not in mine]
@@ -66,7 +66,7 @@ def share_text(job: Job) -> str:
 
 
 def chunks_text(job: Job) -> str:
-    """How many chunks are to do, how large they are, and how many are damaged."""
+    """Return how many chunks are to do, how large they are, and how many are damaged."""
     todo = job.todo
     if not todo:
         return "none to do"
@@ -88,7 +88,7 @@ def _done_text(job: Job, chunks: list[Chunk], when: str = "") -> str:
 
 
 def size_text(chunks: list[Chunk]) -> str:
-    """The results' size in words."""
+    """Return the results' size in words."""
     return f"{max(result_bytes(chunks) / 1e6, 0.1):,.1f} MB"
 
 
@@ -132,7 +132,7 @@ def slices(ds: xarray.Dataset, main_axes: tuple[str, ...]) -> Iterator[tuple[str
 
 
 def print_tables(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...]) -> None:
-    """The median over seeds of `variable`, first main axis down, second across.
+    """Return the median over seeds of `variable`, first main axis down, second across.
 
     A star marks a cell with a failed fit, where `ds` has the variable failed_fit.
     """
@@ -153,12 +153,16 @@ def print_tables(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...]) 
 def failed_text(
     reasons: dict[str, xarray.DataArray], advice: Mapping[str, str], main_axes: tuple[str, ...]
 ) -> Iterator[str]:
-    """How many fits failed, why, in which cells, and what to do; nothing where none did.
+    """Return how many fits failed, why, in which cells, and what to do; nothing where none did.
 
-    Args:
-        reasons: reason -> models, which no two reasons share.
-        advice: reason -> what to do.
-        main_axes: the cells are named by.
+    Parameters
+    ----------
+    reasons
+        Reason -> models, which no two reasons share.
+    advice
+        Reason -> what to do.
+    main_axes
+        The cells are named by.
     """
     down, across = main_axes
     total = next(iter(reasons.values())).size

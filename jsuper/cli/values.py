@@ -50,7 +50,7 @@ INT, FLOAT = _numeric("INT"), _numeric("FLOAT")
 
 
 def truth(word: str) -> bool | str:
-    """True or False for these words in any case; other words as they are."""
+    """Return True or False for these words in any case; other words as they are."""
     return {"true": True, "false": False}.get(word.lower(), word)
 
 
@@ -61,18 +61,27 @@ def read(
     known: Iterable[str] = (),
     description: str | None = None,
 ) -> T:
-    """The options of a command from its arguments.
+    """Return the options of a command from its arguments.
 
-    Args:
-        cls: a dataclass with the command's options; its docstring is the help.
-        argv: the arguments; None: those of this process.
-        prog: the command, as it is typed.
-        known: names of all flags; by default the fields of `cls` that have a default value.
-        description: the help, instead of the docstring.
+    Parameters
+    ----------
+    cls
+        A dataclass with the command's options; its docstring is the help.
+    argv
+        The arguments; None: those of this process.
+    prog
+        The command, as it is typed.
+    known
+        Names of all flags; by default the fields of `cls` that have a default value.
+    description
+        The help, instead of the docstring.
 
-    Raises:
-        SpecError: an argument is not known.
-        SystemExit: after --help, or where a value is missing.
+    Raises
+    ------
+    SpecError
+        An argument is not known.
+    SystemExit
+        After --help, or where a value is missing.
     """
     fields = cls.__dataclass_fields__  # type: ignore[attr-defined]
     flags = list(known) or [k for k, f in fields.items() if f.default is not MISSING]
@@ -104,7 +113,7 @@ def as_flag(name: str) -> str:
 
 
 def _unknown(word: str, prog: str, known: list[str]) -> str:
-    """The message for an argument that is not known."""
+    """Return the message for an argument that is not known."""
     more = f"{prog} --help lists the flags"
     if not word.startswith("-"):
         return f"{word!r} is not expected here: it is one value too many, or lacks its flag; {more}"

@@ -10,7 +10,7 @@ PLAIN = (str, int, float, complex, bool, type(None))
 
 
 def described(value: Any) -> str:
-    """What a value is, in a few words: `'relu'`, `the class Sweep`, `a Dataset`."""
+    """Return what a value is, in a few words: `'relu'`, `the class Sweep`, `a Dataset`."""
     if isinstance(value, PLAIN):
         return repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:60]}..."
     if isinstance(value, type):
@@ -23,12 +23,18 @@ def described(value: Any) -> str:
 def expect(name: str, value: Any, kind: type | tuple[type, ...], wanted: str, example: str) -> None:
     """Raise TypeError unless a value is of a type.
 
-    Args:
-        name: of the argument.
-        value: as it was given.
-        kind: one type, or several of which one is enough.
-        wanted: what the argument is, such as "a Sweep".
-        example: a call that is right.
+    Parameters
+    ----------
+    name
+        Of the argument.
+    value
+        As it was given.
+    kind
+        One type, or several of which one is enough.
+    wanted
+        What the argument is, such as "a Sweep".
+    example
+        A call that is right.
     """
     if not isinstance(value, kind):
         raise TypeError(f"{name} is {described(value)}, not {wanted}; for example {example}")

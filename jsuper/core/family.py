@@ -82,11 +82,11 @@ class Training(Protocol):
         ...
 
     def make_setting(self, static: Any, point: Setting, /) -> Any:
-        """The traced numbers of one model; every field but the point's has a default."""
+        """Return the traced numbers of one model; every field but the point's has a default."""
         ...
 
     def make_train(self, static: Any, sequential: bool, /) -> Any:
-        """The `jsuper.training.loop.Train` of one model."""
+        """Return the `jsuper.training.loop.Train` of one model."""
         ...
 
 
@@ -159,12 +159,16 @@ class Scrubbing(Protocol):
     ENOUGH: float
     """Share of what the cluster explains from which on it is not needed."""
 
-    def measure(self, ds: xarray.Dataset, /, *, overlap: float) -> dict[str, Any]: ...
+    def measure(self, ds: xarray.Dataset, /, *, overlap: float) -> dict[str, Any]:
+        """Return variable -> (dimensions, values)."""
+        ...
 
-    def explanation(self, ds: xarray.Dataset, /) -> xarray.Dataset: ...
+    def explanation(self, ds: xarray.Dataset, /) -> xarray.Dataset:
+        """Return how much of each output the hypotheses explain."""
+        ...
 
     def left_out(self, ds: xarray.Dataset, /) -> list[str]:
-        """Names of the models that cannot be scrubbed."""
+        """Return names of the models that cannot be scrubbed."""
         ...
 
 
@@ -172,10 +176,12 @@ class Functions(Protocol):
     """The module `functions`, of a family that takes callables."""
 
     def matched(self, sweep: Any, existing: Existing, /) -> Any:
-        """The sweep with its callables under the labels that a run folder has for them.
+        """Return the sweep with its callables under the labels that a run folder has for them.
 
-        Raises:
-            SpecError: the folder was trained with another function of one of the names.
+        Raises
+        ------
+        SpecError
+            The folder was trained with another function of one of the names.
         """
         ...
 
@@ -199,11 +205,16 @@ class _NoMeasures:
 class Family:
     """A model family by the names of its modules.
 
-    Args:
-        name: what sweeps call it: `Sweep.model`.
-        spec, train: full names of modules, as `Spec` and `Training` describe them.
-        measures, fits, figures, scrubbing, functions: likewise; left out, the family has none.
-        page: "package/file.js" with drawModel(place, arrays), which draws one model on the page.
+    Parameters
+    ----------
+    name
+        What sweeps call it: `Sweep.model`.
+    spec, train
+        Full names of modules, as `Spec` and `Training` describe them.
+    measures, fits, figures, scrubbing, functions
+        Likewise; left out, the family has none.
+    page
+        "package/file.js" with drawModel(place, arrays), which draws one model on the page.
     """
 
     def __init__(
@@ -256,8 +267,10 @@ class Family:
     def scrubbing(self) -> Scrubbing:
         """Causal scrubbing (imports jax).
 
-        Raises:
-            SpecError: the family has none.
+        Raises
+        ------
+        SpecError
+            The family has none.
         """
         if self._scrubbing is None:
             raise SpecError(
@@ -290,7 +303,7 @@ class Family:
         return cast(Any, self.spec).KEPT[file]
 
     def page_script(self) -> str:
-        """The page's script that draws one model."""
+        """Return the page's script that draws one model."""
         if self._page is None:
             return "function drawModel(place, arrays) {}\n"
         package, file = self._page.split("/")
@@ -305,9 +318,12 @@ def register_family(family: Family) -> None:
 
     Other processes, such as workers of a cluster, find a family by its entry point.
 
-    Raises:
-        TypeError: `family` is not a `Family`.
-        ValueError: another family has the name.
+    Raises
+    ------
+    TypeError
+        `family` is not a `Family`.
+    ValueError
+        Another family has the name.
     """
     if not isinstance(family, Family):
         raise TypeError(f"family is {family!r}, not a jsuper.core.family.Family")
@@ -317,10 +333,12 @@ def register_family(family: Family) -> None:
 
 
 def family_of(model: str) -> Family:
-    """The family of that name.
+    """Return the family of that name.
 
-    Raises:
-        SpecError: no family has the name; says the closest one, or that a package is missing.
+    Raises
+    ------
+    SpecError
+        No family has the name; says the closest one, or that a package is missing.
     """
     if isinstance(model, str) and model not in FAMILIES:
         for entry in entry_points(group=GROUP, name=model):
@@ -334,15 +352,17 @@ def family_of(model: str) -> Family:
 
 
 def known_families() -> list[str]:
-    """Names of all families, registered or installed."""
+    """Return names of all families, registered or installed."""
     return [*FAMILIES, *(n for n in entry_points(group=GROUP).names if n not in FAMILIES)]
 
 
 def matched(sweep: BaseSweep, existing: Existing) -> BaseSweep:
-    """The sweep with its callables under the labels that a run folder has for them.
+    """Return the sweep with its callables under the labels that a run folder has for them.
 
-    Raises:
-        SpecError: the folder was trained with another function of one of the names.
+    Raises
+    ------
+    SpecError
+        The folder was trained with another function of one of the names.
     """
     given = [getattr(sweep, f.name) for f in fields(sweep)]
     values = [v for field in given for v in (field if isinstance(field, tuple) else (field,))]
@@ -353,7 +373,7 @@ def matched(sweep: BaseSweep, existing: Existing) -> BaseSweep:
 
 
 def model_with(field: str) -> str | None:
-    """The first family that has a field of this name; None where no family has it."""
+    """Return the first family that has a field of this name; None where no family has it."""
     for model in known_families():
         if field in (f.name for f in fields(family_of(model).spec.Sweep)):
             return model
@@ -361,7 +381,7 @@ def model_with(field: str) -> str | None:
 
 
 def sweep_from_dict(data: dict[str, Any]) -> BaseSweep:
-    """A sweep of the family that `data["model"]` names (the toy model by default)."""
+    """Return a sweep of the family that `data["model"]` names (the toy model by default)."""
     cls = family_of(data.get("model", "toy")).spec.Sweep
     own = {"model", *(f.name for f in fields(cls))}
     for key in data:

@@ -73,9 +73,12 @@ def check_directory(folder: Path, root: Path) -> None:
 def check_file(path: Path, root: Path | None = None) -> None:
     """Raise RunError unless a file can be written at a path, or replaced there.
 
-    Args:
-        path: of the file.
-        root: a folder above it; links below it are refused. None: the folder of the file.
+    Parameters
+    ----------
+    path
+        Of the file.
+    root
+        A folder above it; links below it are refused. None: the folder of the file.
     """
     check_directory(path.parent, path.parent if root is None else root)
     kind = kind_of(path)
@@ -94,16 +97,24 @@ def write_atomically(
 ) -> None:
     """Write a file under a temporary name in its folder, flush it to disk, and rename it.
 
-    Args:
-        path: of the file; a file or a link with that name is replaced.
-        write: is called with the temporary file, opened for bytes.
-        root: a folder above the file; links below it are refused. None: the folder of the file.
-        check: is called with the temporary file's path before it is renamed; raises where the file
-            is not what it should be.
+    Parameters
+    ----------
+    path
+        Of the file; a file or a link with that name is replaced.
+    write
+        Is called with the temporary file, opened for bytes.
+    root
+        A folder above the file; links below it are refused. None: the folder of the file.
+    check
+        Is called with the temporary file's path before it is renamed; raises where the file
+        is not what it should be.
 
-    Raises:
-        RunError: something else than a file is in the way.
-        OSError: the file cannot be written; what was there before is untouched.
+    Raises
+    ------
+    RunError
+        Something else than a file is in the way.
+    OSError
+        The file cannot be written; what was there before is untouched.
     """
     check_file(path, root)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,7 +142,7 @@ def write_atomically(
 
 
 def shortened(name: str, ending: str) -> str:
-    """A file's name of at most LONGEST_NAME bytes; of a longer one, its start and a hash."""
+    """Return a file's name of at most LONGEST_NAME bytes; of a longer one, its start and a hash."""
     if len((name + ending).encode()) <= LONGEST_NAME:
         return name + ending
     tail = "-" + hashlib.sha256(name.encode()).hexdigest()[:12] + ending
@@ -147,8 +158,10 @@ def write_text(path: Path, text: str, root: Path | None = None) -> None:
 def remove(path: Path, root: Path | None = None) -> None:
     """Delete a file if there is one; of a link, the link.
 
-    Raises:
-        RunError: it is not a file, or is reached through a link below `root`.
+    Raises
+    ------
+    RunError
+        It is not a file, or is reached through a link below `root`.
     """
     check_file(path, root)
     path.unlink(missing_ok=True)
@@ -157,8 +170,10 @@ def remove(path: Path, root: Path | None = None) -> None:
 def rename(path: Path, new: Path, root: Path) -> None:
     """Rename whatever is at a path, within its folder; of a link, the link.
 
-    Raises:
-        RunError: the folder is reached through a link below `root`.
+    Raises
+    ------
+    RunError
+        The folder is reached through a link below `root`.
     """
     check_directory(path.parent, root)
     os.replace(path, new)
@@ -170,9 +185,12 @@ def rename(path: Path, new: Path, root: Path) -> None:
 def opened(path: Path) -> IO[bytes]:
     """Open a file for reading; links to files are followed.
 
-    Raises:
-        FileNotFoundError: nothing has that name.
-        OSError: it is a link to nothing, or not a file, or cannot be opened.
+    Raises
+    ------
+    FileNotFoundError
+        Nothing has that name.
+    OSError
+        It is a link to nothing, or not a file, or cannot be opened.
     """
     try:
         return open(path, "rb", opener=_descriptor)
@@ -203,9 +221,12 @@ def _refuse_special(path: str, mode: int) -> None:
 def open_lock(path: Path) -> IO[bytes]:
     """Open the file that serves as a lock, or make it.
 
-    Raises:
-        RunError: it is a link, or not a file.
-        OSError: it cannot be opened.
+    Raises
+    ------
+    RunError
+        It is a link, or not a file.
+    OSError
+        It cannot be opened.
     """
     check_lock(path)
     return open(path, "ab", opener=lambda p, flags: os.open(p, flags | NO_FOLLOW | NO_WAIT, 0o666))

@@ -102,10 +102,12 @@ class Group:
 
 
 def expand(sweep: BaseSweep) -> list[Group]:
-    """The Cartesian product of the axes, in declared order, split by the static values.
+    """Return the Cartesian product of the axes, in declared order, split by the static values.
 
-    Raises:
-        SpecError: the sweep has more models than a run can hold.
+    Raises
+    ------
+    SpecError
+        The sweep has more models than a run can hold.
     """
     check_size(sweep)
     return [
@@ -123,7 +125,7 @@ def _product(sweep: BaseSweep, role: str) -> Iterator[dict[str, Any]]:
 
 
 def n_models(sweep: BaseSweep) -> int:
-    """Number of models of the whole sweep; no list of them is made."""
+    """Return the number of models of the whole sweep; no list of them is made."""
     axes = [sweep.values(f.name) for f in dataclasses.fields(sweep) if f.metadata["axis"]]
     return sweep.seed_count * math.prod(map(len, axes))
 
@@ -193,7 +195,7 @@ def partition(sweep: BaseSweep, group: Group, max_models: int, workers: int) -> 
 
 
 def _balanced(parts: int, n_seeds: int, n_settings: int, workers: int) -> int:
-    """The least number of parts, from `parts` on, that leaves no worker idle at the end."""
+    """Return the least number of parts, from `parts` on, that leaves no worker idle at the end."""
     for candidate in range(parts, min(n_settings, parts + workers) + 1):
         if candidate * n_seeds % workers == 0:
             return candidate
@@ -201,7 +203,7 @@ def _balanced(parts: int, n_seeds: int, n_settings: int, workers: int) -> int:
 
 
 def _deal(sweep: BaseSweep, settings: tuple[Setting, ...], parts: int) -> list[tuple[Setting, ...]]:
-    """Settings in so many parts, dealt out in turn, which mixes cheap and costly ones.
+    """Return the settings in so many parts, dealt out in turn, which mixes cheap and costly ones.
 
     Dealt out are the values of a further axis, else those of the setting that selects a branch of
     the program, so that the parts are alike, and models that differ in little else stay together.

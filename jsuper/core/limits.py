@@ -22,11 +22,16 @@ def check_representable(name: str, value: float, dtype: str, *, drawn: bool = Fa
 
     Numbers below the smallest normal one count as 0: compiled programs flush them.
 
-    Args:
-        name: of the field.
-        value: the number.
-        dtype: of the model, or of draws.
-        drawn: the dtype is that of draws, which the sweep's dtype does not change.
+    Parameters
+    ----------
+    name
+        Of the field.
+    value
+        The number.
+    dtype
+        Of the model, or of draws.
+    drawn
+        The dtype is that of draws, which the sweep's dtype does not change.
     """
     info = np.finfo(dtype)
     if value != 0 and not float(info.tiny) <= abs(value) <= float(info.max):
@@ -43,8 +48,10 @@ def check_training(sweep: Any) -> None:
 
     A large learning rate is not one of them: models that diverge are found and reported.
 
-    Args:
-        sweep: one with the fields optimizer, learning_rate, weight_decay, momentum and dtype.
+    Parameters
+    ----------
+    sweep
+        One with the fields optimizer, learning_rate, weight_decay, momentum and dtype.
     """
     decays, momentum = sweep.weight_decay, sweep.momentum
     for decay in decays:  # none where they are omitted, and a folder may fill them in
@@ -92,10 +99,14 @@ def training_notes(sweep: BaseSweep) -> list[str]:
 def rounding_notes(sweep: BaseSweep, name: str, stored: Callable[[float], float]) -> list[str]:
     """Values of an axis that are the same number in a model, or look like rounded ones.
 
-    Args:
-        sweep: the sweep.
-        name: of a field of numbers.
-        stored: the number that is rounded to the model's dtype, such as a density.
+    Parameters
+    ----------
+    sweep
+        The sweep.
+    name
+        Of a field of numbers.
+    stored
+        The number that is rounded to the model's dtype, such as a density.
     """
     values, notes = sweep.values(name), []
     for dtype in sweep.values("dtype"):
@@ -111,7 +122,7 @@ def rounding_notes(sweep: BaseSweep, name: str, stored: Callable[[float], float]
 
 
 def _short_in_float32(name: str, value: float) -> str:
-    """A note on a number that is a short decimal in float32 and a long one in float64."""
+    """Return a note on a number that is a short decimal in float32 and a long one in float64."""
     with np.errstate(over="ignore"):
         single = np.float32(value)
     short = str(single)
@@ -124,5 +135,5 @@ def _short_in_float32(name: str, value: float) -> str:
 
 
 def settings_of_numbers(sweep: BaseSweep) -> list[str]:
-    """The fields that have a number for each model."""
+    """Return the fields that have a number for each model."""
     return [n for n in sweep.names("setting") if isinstance(sweep.values(n)[0], float)]

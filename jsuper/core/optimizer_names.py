@@ -19,7 +19,7 @@ DECAY_HELP = (
 
 
 def check_optimizer(name: str, value: Any) -> str:
-    """An optimizer, or one with a learning rate of its own: `sgd` or `sgd(0.5)`."""
+    """Return an optimizer, or one with a learning rate of its own: `sgd` or `sgd(0.5)`."""
     if not isinstance(value, str):
         return choice(*OPTIMIZERS)(name, value)
     optimizer, rate = split_optimizer(value)
@@ -40,7 +40,7 @@ check_optimizer.metavar = "NAME"  # type: ignore[attr-defined]
 
 
 def default_decays(optimizers: tuple[str, ...]) -> tuple[float, ...]:
-    """The weight decays that the optimizers have where none is given, each once."""
+    """Return the weight decays that the optimizers have where none is given, each once."""
     return tuple(dict.fromkeys(DECAYS[split_optimizer(o)[0]] for o in optimizers))
 
 

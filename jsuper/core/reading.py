@@ -51,11 +51,14 @@ def json_limit(most: int = LARGEST_JSON) -> int:
 
 
 def read_text(path: Path, most: int) -> str:
-    """The text of a file of at most so many bytes.
+    """Return the text of a file of at most so many bytes.
 
-    Raises:
-        OSError: it cannot be read, or is not a file.
-        ValueError: it is larger, or not UTF-8.
+    Raises
+    ------
+    OSError
+        It cannot be read, or is not a file.
+    ValueError
+        It is larger, or not UTF-8.
     """
     with opened(path) as file:
         check_size(os.fstat(file.fileno()).st_size, most)
@@ -73,8 +76,10 @@ def check_size(size: int, most: int) -> None:
 def parse_json(text: str) -> Any:
     """The data of a JSON text. Half a surrogate pair, which no text can have, becomes U+FFFD.
 
-    Raises:
-        ValueError: it is not JSON, or nested too deeply.
+    Raises
+    ------
+    ValueError
+        It is not JSON, or nested too deeply.
     """
     if "\\ud" in text or "\\uD" in text:
         text = _HALF.sub(lambda m: "\\ufffd" if len(m[0]) == 6 else m[0], text)
@@ -87,7 +92,7 @@ def parse_json(text: str) -> Any:
 
 
 def _of_digits(error: ValueError) -> str:
-    """What a parser says, without Python's advice on integers of thousands of digits."""
+    """Return what a parser says, without Python's advice on integers of thousands of digits."""
     return "it has an integer with too many digits" if "int_max_str" in str(error) else str(error)
 
 
@@ -107,12 +112,14 @@ def check_depth(data: Any) -> None:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """The fields of a TOML text that has no tables, as a sweep has none.
+    """Return the fields of a TOML text that has no tables, as a sweep has none.
 
     `tomllib` keeps every prefix of a dotted key, so the memory of a long one grows with its square.
 
-    Raises:
-        ValueError: it is not TOML, is too large, or has tables or dotted keys.
+    Raises
+    ------
+    ValueError
+        It is not TOML, is too large, or has tables or dotted keys.
     """
     check_size(len(text), LARGEST_TOML)
     bare = _TOML_TOKEN.sub(lambda m: "" if m[0][0] == "#" else '""', text)

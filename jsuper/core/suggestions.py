@@ -104,11 +104,14 @@ _HOW = {_key(word): how for word, how in _CONVERSIONS.items()}
 
 
 def suggestion(value: Any, options: Iterable[str]) -> str | None:
-    """The option that an unknown name most likely means; None where none is close.
+    """Return the option that an unknown name most likely means; None where none is close.
 
-    Args:
-        value: the name as it was given.
-        options: the names that are allowed.
+    Parameters
+    ----------
+    value
+        The name as it was given.
+    options
+        The names that are allowed.
     """
     names, key = list(options), _key(value)
     spelled = {_key(n): n for n in reversed(names)}
@@ -131,13 +134,18 @@ def did_you_mean(value: Any, options: Iterable[str]) -> str:
 
 
 def not_one_of(subject: str, value: Any, options: Iterable[str], listed: str) -> str:
-    """The message for an unknown name: subject, suggestion, and what is allowed.
+    """Return the message for an unknown name: subject, suggestion, and what is allowed.
 
-    Args:
-        subject: what is wrong, such as "optimizer='adamx' is not known".
-        value: the unknown name.
-        options: the names that are allowed.
-        listed: what leads their list, such as "it is one of".
+    Parameters
+    ----------
+    subject
+        What is wrong, such as "optimizer='adamx' is not known".
+    value
+        The unknown name.
+    options
+        The names that are allowed.
+    listed
+        What leads their list, such as "it is one of".
     """
     names = list(options)
     hint, allowed = did_you_mean(value, names), f"{listed} {', '.join(names)}"

@@ -113,7 +113,7 @@ def scalar(value: Any) -> Any:
 def real(
     low: float = -math.inf, high: float = math.inf, *, closed: str = "both", hint: str = ""
 ) -> Check:
-    """A finite number between `low` and `high`; `closed` is both, left, right or neither.
+    """Return a finite number between `low` and `high`; `closed` is both, left, right or neither.
 
     It comes out as a Python float, -0.0 as 0.0.
     """
@@ -153,7 +153,7 @@ def _interval(low: float, high: float, left: bool, right: bool) -> str:
 
 
 def integer(low: int, high: int = MAX_INTEGER, *, hint: str = "") -> Check:
-    """A whole number of at least `low` and at most `high`."""
+    """Return a whole number of at least `low` and at most `high`."""
 
     def check(name: str, value: Any) -> int:
         if isinstance(value, float) and value.is_integer():  # 1e4
@@ -186,7 +186,7 @@ def choice(*options: str) -> Check:
 
 
 def flag(name: str, value: Any) -> bool:
-    """True or false."""
+    """Return True or false."""
     if not isinstance(value, bool):
         raise SpecError(f"{name}={value!r} is not true or false")
     return value
@@ -196,7 +196,7 @@ flag.metavar = "{true,false}"  # type: ignore[attr-defined]
 
 
 def several(check: Check, *, optional: bool = False) -> Check:
-    """A list whose every member passes `check`; None too where `optional`."""
+    """Return a list whose every member passes `check`; None too where `optional`."""
 
     def check_all(name: str, value: Any) -> tuple | None:
         if value is None and optional:
@@ -210,7 +210,7 @@ def several(check: Check, *, optional: bool = False) -> Check:
 
 
 def check_seeds(name: str, value: Any) -> int | tuple[int, ...]:
-    """A count of seeds (they are then 0, 1, ...) or a list of different ones."""
+    """Return a count of seeds (they are then 0, 1, ...) or a list of different ones."""
     if isinstance(value, numbers.Real):
         return integer(1, hint="a sweep needs at least one seed")(name, value)
     seeds = several(integer(0, MAX_SEED))(name, value) or ()
@@ -221,7 +221,7 @@ def check_seeds(name: str, value: Any) -> int | tuple[int, ...]:
 
 
 def metavar(check: Check) -> str:
-    """What a value that passes `check` is called in a help text."""
+    """Return what a value that passes `check` is called in a help text."""
     return getattr(check, "metavar", "VALUE")
 
 
@@ -291,30 +291,36 @@ class BaseSweep:
         """Give omitted fields the values that depend on others: overridden by a family."""
 
     def check(self) -> None:
-        """Checks between fields: overridden by a family."""
+        """Check between fields: overridden by a family."""
 
     def check_new(self) -> None:
         """Refusals of new sweeps alone, which stored ones may hold: overridden by a family."""
 
     @classmethod
     def stored(cls, data: Mapping[str, Any]) -> Self:
-        """A sweep as a run folder has it: without the refusals that came after it was run.
+        """Return a sweep as a run folder has it: without the refusals that came after it was run.
 
-        Args:
-            data: `to_dict()` of the sweep.
+        Parameters
+        ----------
+        data
+            `to_dict()` of the sweep.
 
-        Raises:
-            SpecError: a field is not known, or its value is not one.
+        Raises
+        ------
+        SpecError
+            A field is not known, or its value is not one.
         """
         sweep = object.__new__(cls)
         sweep._fill({f.name: f.default for f in fields(cls)} | cls._own(data))
         return sweep
 
     def with_stored(self, data: Mapping[str, Any]) -> Self:
-        """This sweep, where its omitted fields have the values of a run folder's sweep.
+        """Return the sweep, whose omitted fields have the values of a run folder's sweep.
 
-        Args:
-            data: `to_dict()` of the folder's sweep; one of another family changes nothing.
+        Parameters
+        ----------
+        data
+            `to_dict()` of the folder's sweep; one of another family changes nothing.
         """
         sweep = copy.copy(self)
         for f in fields(self):
@@ -334,10 +340,12 @@ class BaseSweep:
         return len(self.seeds) if isinstance(self.seeds, tuple) else self.seeds
 
     def values(self, name: str) -> tuple:
-        """The values of a field that can be an axis.
+        """Return the values of a field that can be an axis.
 
-        Raises:
-            SpecError: the field was omitted, and its values depend on a run folder.
+        Raises
+        ------
+        SpecError
+            The field was omitted, and its values depend on a run folder.
         """
         found = getattr(self, name)
         if isinstance(found, Omitted) and not found:
@@ -355,7 +363,7 @@ class BaseSweep:
         return {k: v for k, v in values.items() if len(v) > 1 or k in self.main_axes}
 
     def names(self, role: str) -> list[str]:
-        """Names of the fields with this role."""
+        """Return names of the fields with this role."""
         return [f.name for f in fields(self) if f.metadata["role"] == role]
 
     @classmethod
@@ -374,14 +382,16 @@ class BaseSweep:
         return {k: plain(v) for k, v in own.items()}
 
     def notes(self) -> list[str]:
-        """What is allowed but worth saying before the run: overridden by a family."""
+        """Return what is allowed but worth saying before the run: overridden by a family."""
         return []
 
     def traced(self) -> Self:
         """The sweep with its callables as what they compute: overridden by a family that has any.
 
-        Raises:
-            SpecError: a callable cannot be traced.
+        Raises
+        ------
+        SpecError
+            A callable cannot be traced.
         """
         return self
 
@@ -393,7 +403,7 @@ class BaseSweep:
         return {v.label: v.record() for v in every if hasattr(v, "record")}
 
     def to_dict(self) -> dict[str, Any]:
-        """The sweep as plain data (JSON), with its model; callables by their label."""
+        """Return the sweep as plain data (JSON), with its model; callables by their label."""
         data = {f.name: plain(self.values(f.name)) for f in fields(self)}
         return {"model": self.model} | {k: v for k, v in data.items() if v is not None}
 
@@ -409,17 +419,17 @@ class BaseSweep:
         return digest({k: v for k, v in data if k not in added or v != added[k]}, 8)
 
     def to_toml(self) -> str:
-        """The sweep as a TOML file: JSON's numbers, strings and lists are TOML's too."""
+        """Return the sweep as a TOML file: JSON's numbers, strings and lists are TOML's too."""
         return "".join(f"{k} = {json.dumps(v)}\n" for k, v in self.to_dict().items())
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """A sweep from plain data; unknown keys are refused with the close match named."""
+        """Return a sweep from plain data; unknown keys are refused with the close match named."""
         return cls(**cls._own(data))
 
     @classmethod
     def _own(cls, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields in plain data; unknown keys are refused with the close match named."""
+        """Return the fields in plain data; unknown keys are refused with the close match named."""
         for key in data:
             if key != "model":
                 cls._check_field(key)
@@ -446,7 +456,7 @@ def _checked(f: Field, value: Any) -> Any:
 
 
 def split_at_commas(words: list[str]) -> list[str]:
-    """The values that words with commas in them mean; none where no comma separates values.
+    """Return the values that words with commas in them mean; none where no comma separates values.
 
     Commas between brackets belong to a value: `name(1, 2)`.
     """
@@ -485,7 +495,7 @@ def plain(value: Any) -> Any:
 
 
 def without_negative_zero(value: Any) -> Any:
-    """A number, or a list of them, where -0.0 is 0.0; anything else unchanged.
+    """Return a number, or a list of them, where -0.0 is 0.0; anything else unchanged.
 
     Sweeps hold no -0.0, but run folders of older versions may.
     """
@@ -503,19 +513,21 @@ def same(one: Any, other: Any) -> bool:
 def canonical(data: Any) -> str:
     """Data's canonical JSON.
 
-    Raises:
-        ValueError: a number in it is not finite.
+    Raises
+    ------
+    ValueError
+        A number in it is not finite.
     """
     return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def digest(data: Any, length: int = 16) -> str:
-    """The first hex digits of the SHA-256 of data's canonical JSON."""
+    """Return the first hex digits of the SHA-256 of data's canonical JSON."""
     return digest_text(canonical(data), length)
 
 
 def digest_text(text: str, length: int = 16) -> str:
-    """The first hex digits of the SHA-256 of a text."""
+    """Return the first hex digits of the SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 

@@ -6,13 +6,16 @@ LONGEST = 2000  # characters of a message
 
 
 def printable(text: object, most: int = LONGEST) -> str:
-    """A text on one line without control characters: they are written as escapes.
+    """Return a text on one line without control characters: they are written as escapes.
 
     A terminal obeys escape sequences, and half a surrogate pair cannot be written at all.
 
-    Args:
-        text: what to print.
-        most: characters after which it is cut.
+    Parameters
+    ----------
+    text
+        What to print.
+    most
+        Characters after which it is cut.
     """
     whole = str(text)
     cut = whole if len(whole) <= most else f"{whole[:most]}..."
@@ -20,7 +23,7 @@ def printable(text: object, most: int = LONGEST) -> str:
 
 
 def shown(value: object, most: int = 100) -> str:
-    """A value's `repr` for a message, cut where it is long."""
+    """Return a value's `repr` for a message, cut where it is long."""
     try:
         text = repr(value)
     except ValueError:  # an integer of more digits than Python writes

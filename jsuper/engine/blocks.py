@@ -85,7 +85,7 @@ def _branches(plan: Plan, chunk: Chunk) -> dict[Any, tuple[Setting, ...]]:
 def _program_of(
     plan: Plan, group: list[Chunk], parts: list[tuple[Setting, ...]]
 ) -> tuple[Any, tuple[int, int]]:
-    """What to compile for a branch of a group: its static values and the shape of a block.
+    """Return what to compile for a branch of a group: its static values and the shape of a block.
 
     `parts` are the settings of that branch, chunk by chunk.
     """
@@ -96,7 +96,7 @@ def _program_of(
 
 
 def tiles(block: Block) -> list[Block]:
-    """A block cut into blocks of at most its program's shape."""
+    """Return a block cut into blocks of at most its program's shape."""
     rows, columns = block.shape
     return [
         dataclasses.replace(
@@ -163,7 +163,7 @@ def halve(block: Block) -> list[Block]:
 
 
 def failed(chunk: Chunk) -> Arrays:
-    """The arrays of models that could not be trained at all: NaN, and status 3."""
+    """Return the arrays of models that could not be trained at all: NaN, and status 3."""
     spec = family_of(chunk.model).spec
     lead = (len(chunk.settings), len(chunk.seeds))
     arrays = {

@@ -29,7 +29,9 @@ TRAILER = len(FRAME) + 32
 def install(folder: Path) -> bool:
     """Let JAX read and write the cache in `folder` through `CheckedCache`; other folders as before.
 
-    Returns:
+    Returns
+    -------
+    bool
         False if this version of JAX makes its cache in another way: it must not use the folder.
     """
     try:
@@ -60,7 +62,7 @@ class CheckedCache:
         self._lock = threading.Lock()
 
     def get(self, key: str) -> bytes | None:
-        """The value of a key; None if there is none, or none that can be trusted."""
+        """Return the value of a key; None if there is none, or none that can be trusted."""
         path = self._entry(key)
         try:
             with opened(path) as file:
@@ -92,7 +94,7 @@ class CheckedCache:
         return self._path / f"{key}-cache"
 
     def _limit(self) -> int | None:
-        """The most bytes that the folder may hold, if the user set a limit through JAX."""
+        """Return the most bytes that the folder may hold, if the user set a limit through JAX."""
         size = jax.config.jax_compilation_cache_max_size  # pyright: ignore[reportAttributeAccessIssue]
         return None if size < 0 else size
 

@@ -32,13 +32,13 @@ class Progress:
                 setattr(self, name, getattr(self, name) + amount)
 
     def segment_done(self) -> None:
-        """A worker has trained some steps: no worker has been training for longer so far."""
+        """Return a worker has trained some steps: no worker has been training for longer so far."""
         with self.lock:
             own = self.evaluating.get(threading.get_ident(), 0.0)
             self.trained_s = max(self.trained_s, time.perf_counter() - self.began - own)
 
     def evaluated(self, seconds: float, **amounts: float) -> None:
-        """A worker has evaluated a block, and counts `amounts`."""
+        """Return a worker has evaluated a block, and counts `amounts`."""
         self.add(evaluate_s=seconds, **amounts)
         with self.lock:
             worker = threading.get_ident()

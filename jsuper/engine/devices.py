@@ -83,16 +83,22 @@ class Plan:
 
 
 def make_plan(platform: str = "auto", workers: int | None = None, batching: str = "auto") -> Plan:
-    """The plan for a platform: a thread per CPU core, or a thread per accelerator.
+    """Return the plan for a platform: a thread per CPU core, or a thread per accelerator.
 
-    Args:
-        platform: auto, cpu, gpu or tpu.
-        workers: threads on a CPU; one per core by default.
-        batching: one of BATCHINGS; auto is vmapped on accelerators.
+    Parameters
+    ----------
+    platform
+        "auto", "cpu", "gpu" or "tpu".
+    workers
+        Threads on a CPU; one per core by default.
+    batching
+        One of BATCHINGS; auto is vmapped on accelerators.
 
-    Raises:
-        SpecError: the platform is not there, an argument is not allowed, or JAX is configured in a
-            way that jsuper cannot work with.
+    Raises
+    ------
+    SpecError
+        The platform is not there, an argument is not allowed, or JAX is configured in a
+        way that jsuper cannot work with.
     """
     if batching not in BATCHINGS:
         hint = did_you_mean(batching, BATCHINGS)
@@ -134,7 +140,7 @@ def seconds_per_model(model: str, static: dict[str, Any]) -> float:
 
 
 def max_models(plan: Plan, sweep: BaseSweep, group: Group) -> int:
-    """The most models that a chunk of a group may hold."""
+    """Return the most models that a chunk of a group may hold."""
     if not plan.sequential:
         return ACCELERATOR_MODELS
     if sweep.unpaired:  # every model draws for itself: nothing to share, and draws take memory

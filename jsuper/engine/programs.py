@@ -103,13 +103,13 @@ class Key:
 
 
 def key_of(block: Block, plan: Plan, device: Device) -> Key:
-    """What the compiled program of a block depends on."""
+    """Return what the compiled program of a block depends on."""
     paired = not block.chunk.static["unpaired"]
     return Key(block.chunk.model, block.static, plan.sequential, paired, block.shape, device)
 
 
 def compiled(key: Key, progress: Progress) -> Program:
-    """The program of a key: compiled by the first thread that needs it, then kept."""
+    """Return the program of a key: compiled by the first thread that needs it, then kept."""
     global _compiled_in
     with _guard:
         _compiled_in = os.getpid()

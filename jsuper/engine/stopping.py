@@ -21,9 +21,9 @@ class Stop:
         self._until = until if self._until is None else min(self._until, until)
 
     def is_set(self) -> bool:
-        """Whether somebody has asked."""
+        """Return whether somebody has asked."""
         return self._until is not None
 
     def allows(self, seconds: float) -> bool:
-        """Whether work of so many more seconds may go on: always, before somebody asks."""
+        """Return whether work of so many more seconds may go on: always, before somebody asks."""
         return self._until is None or time.monotonic() + seconds <= self._until

@@ -39,20 +39,30 @@ def train_chunks(
 ) -> Iterator[tuple[Chunk, Arrays]]:
     """Train chunks on the plan's devices and yield each with its arrays (settings, seeds, ...).
 
-    Args:
-        plan: devices, workers and how models are batched.
-        chunks: what to train.
-        company: the whole sweep's chunks, also those that are done: programs are made for all of
-            them, so that a model is trained by the same program whatever is left to do.
-        progress: counters that the workers keep up to date.
-        stop: set it (from a signal handler, say) and no further block begins; one that is not
-            expected to end within the grace ends within a segment, and is not yielded.
-        tick: called several times a second in the caller's thread.
-        there: whether somebody else has finished a chunk by now, which is then not trained and not
-            yielded; called by workers before each block.
+    Parameters
+    ----------
+    plan
+        Devices, workers and how models are batched.
+    chunks
+        What to train.
+    company
+        The whole sweep's chunks, also those that are done: programs are made for all of
+        them, so that a model is trained by the same program whatever is left to do.
+    progress
+        Counters that the workers keep up to date.
+    stop
+        Set it (from a signal handler, say) and no further block begins; one that is not
+        expected to end within the grace ends within a segment, and is not yielded.
+    tick
+        Called several times a second in the caller's thread.
+    there
+        Whether somebody else has finished a chunk by now, which is then not trained and not
+        yielded; called by workers before each block.
 
-    Raises:
-        Exception: whatever a worker raised, after the others have stopped.
+    Raises
+    ------
+    Exception
+        Whatever a worker raised, after the others have stopped.
     """
     blocks = split(plan, chunks, company)
     todo, done = queue.SimpleQueue(), queue.SimpleQueue()
@@ -97,7 +107,7 @@ def _work(
     stop: Stop,
     there: Callable[[Chunk], bool],
 ) -> None:
-    """A worker: blocks from the queue until it is empty or somebody says stop."""
+    """Return a worker: blocks from the queue until it is empty or somebody says stop."""
     while not stop.is_set():
         try:
             block = todo.get_nowait()
@@ -146,7 +156,7 @@ def _train_tile(
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether an XLA error says that the device's memory is exhausted."""
+    """Return whether an XLA error says that the device's memory is exhausted."""
     return "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()
 
 

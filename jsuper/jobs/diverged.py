@@ -23,9 +23,12 @@ WHERE = (
 def describe(ds: xarray.Dataset, sweep: BaseSweep) -> str | None:
     """A warning about the models of a Dataset that are not finite or failed; None where all are.
 
-    Args:
-        ds: of `jsuper.run` or `jsuper.load`.
-        sweep: what was run, its functions traced.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.run` or `jsuper.load`.
+    sweep
+        What was run, its functions traced.
     """
     axis = sweep.branch or sweep.main_axes[0]
     names = [str(v) for v in ds[axis].values]

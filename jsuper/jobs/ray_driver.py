@@ -77,12 +77,17 @@ def connect(address: str | None, workers: int | None = None) -> None:
 
     A process that is connected already stays so.
 
-    Args:
-        address: of a cluster, "auto" for the one that this machine belongs to; None: a new one.
-        workers: tasks at once of a new one; a core each by default.
+    Parameters
+    ----------
+    address
+        Of a cluster, "auto" for the one that this machine belongs to; None: a new one.
+    workers
+        Tasks at once of a new one; a core each by default.
 
-    Raises:
-        SpecError: Ray is not installed, or there is no cluster.
+    Raises
+    ------
+    SpecError
+        Ray is not installed, or there is no cluster.
     """
     if address is None:  # read when Ray is imported: its node is then 127.0.0.1, for others unseen
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
@@ -118,16 +123,23 @@ def _check_reachable(address: str) -> None:
 
 
 def make_cluster_plan(platform: str, workers: int | None, batching: str, cache: bool) -> Plan:
-    """The plan for the cluster that this process is connected to.
+    """Return the plan for the cluster that this process is connected to.
 
-    Args:
-        platform: cpu, gpu, or auto: gpu where the cluster has any.
-        workers: tasks at once; as many as the cluster has room for by default.
-        batching: one of `jsuper.engine.devices.BATCHINGS`; auto is vmapped on GPUs.
-        cache: keep compiled programs in the user's folder of each node.
+    Parameters
+    ----------
+    platform
+        Cpu, gpu, or auto: gpu where the cluster has any.
+    workers
+        Tasks at once; as many as the cluster has room for by default.
+    batching
+        One of `jsuper.engine.devices.BATCHINGS`; auto is vmapped on GPUs.
+    cache
+        Keep compiled programs in the user's folder of each node.
 
-    Raises:
-        SpecError: the cluster has no such device.
+    Raises
+    ------
+    SpecError
+        The cluster has no such device.
     """
     platform = ("gpu" if _slots("gpu") else "cpu") if platform == "auto" else platform
     if platform not in RESOURCES:
@@ -145,12 +157,12 @@ def make_cluster_plan(platform: str, workers: int | None, batching: str, cache: 
 
 
 def _slots(platform: str) -> int:
-    """How many tasks the cluster has room for, now."""
+    """Return how many tasks the cluster has room for, now."""
     return sum(int(n["Resources"].get(RESOURCES[platform], 0)) for n in _nodes(platform))
 
 
 def _nodes(platform: str) -> list[dict[str, Any]]:
-    """The nodes that are alive and can run a task."""
+    """Return the nodes that are alive and can run a task."""
     import ray
 
     nodes = [n for n in ray.nodes() if n["Alive"]]
@@ -158,7 +170,7 @@ def _nodes(platform: str) -> list[dict[str, Any]]:
 
 
 def task_options(platform: str) -> dict[str, Any]:
-    """What a task asks of Ray: a core, a GPU where it needs one, and a process that stays.
+    """Return what a task asks of Ray: a core, a GPU where it needs one, and a process that stays.
 
     Ray's own retries are off, since they do not tell a chunk that kills its workers from a node
     that is lost.
@@ -231,16 +243,25 @@ def train(
     A chunk whose worker dies is given to another one. After three deaths, lost nodes aside, it is
     written as failed (status 3), and the others go on.
 
-    Args:
-        job: in a folder that all nodes share.
-        plan: of `make_cluster_plan`.
-        progress: counters that are kept up to date.
-        stop: set it to stop: what ends within the grace is kept.
-        tick: called several times a second.
-        task: what a worker does.
+    Parameters
+    ----------
+    job
+        In a folder that all nodes share.
+    plan
+        Of `make_cluster_plan`.
+    progress
+        Counters that are kept up to date.
+    stop
+        Set it to stop: what ends within the grace is kept.
+    tick
+        Called several times a second.
+    task
+        What a worker does.
 
-    Raises:
-        Exception: what a task raised, in its own words.
+    Raises
+    ------
+    Exception
+        What a task raised, in its own words.
     """
     import ray
     from ray import exceptions

@@ -44,7 +44,9 @@ def answer(folder: str, token: str) -> tuple[str, str]:
 def train_chunk(order: Order, name: str) -> tuple[int, int]:
     """Train a chunk, unless it is there, and write its file.
 
-    Returns:
+    Returns
+    -------
+    tuple[int, int]
         Numbers of model-steps trained, and of models that are not finite.
     """
     if order.platform == "cpu":
@@ -71,7 +73,7 @@ def train_chunk(order: Order, name: str) -> tuple[int, int]:
 
 @functools.lru_cache(maxsize=1)
 def _partition(order: Order) -> dict[str, Chunk]:
-    """The chunks of a run by name; read once by a worker for all its tasks of one order."""
+    """Return the chunks of a run by name; read once by a worker for all its tasks of one order."""
     if order.cache:
         from jsuper.engine.programs import use_compilation_cache
 
@@ -94,6 +96,6 @@ def _plan_here(order: Order) -> Any:
 
 
 def device_of(devices: tuple[Any, ...], given: list[Any]) -> Any:
-    """The device that Ray gave, by its number among the node's."""
+    """Return the device that Ray gave, by its number among the node's."""
     by_number = {str(getattr(d, "local_hardware_id", d.id)): d for d in devices}
     return by_number.get(str(given[0]), devices[0]) if given else devices[0]

@@ -86,9 +86,12 @@ def _check_disk(job: Job) -> None:
 def unusually_large(job: Job, seconds: float) -> str | None:
     """What is unusual about the size of a run, or None: more than MANY_MODELS or LONG_SECONDS.
 
-    Args:
-        job: the run.
-        seconds: that it is expected to take; NaN where that is not known.
+    Parameters
+    ----------
+    job
+        The run.
+    seconds
+        That it is expected to take; NaN where that is not known.
     """
     models = n_models(job.sweep) - sum(c.n_models for c in job.chunks if c.name in job.done)
     if models > MANY_MODELS:

@@ -72,10 +72,12 @@ def held(sweep: BaseSweep, folder: Path | None) -> Job:
 
     Fields that were left out of the sweep have the folder's values in the job's sweep.
 
-    Raises:
-        SpecError: the folder holds another sweep, or is no run folder at all; the sweep lacks a
-            value that no folder gives; a function cannot be traced, or is another one than the
-            folder's of that name.
+    Raises
+    ------
+    SpecError
+        The folder holds another sweep, or is no run folder at all; the sweep lacks a
+        value that no folder gives; a function cannot be traced, or is another one than the
+        folder's of that name.
     """
     sweep = sweep.traced()
     if folder is None:
@@ -102,7 +104,7 @@ def held(sweep: BaseSweep, folder: Path | None) -> Job:
 
 
 def _filled_in(sweep: BaseSweep, filled: BaseSweep) -> tuple[str, ...]:
-    """Notes on omitted fields whose value in the folder is not the one of a new run."""
+    """Note on omitted fields whose value in the folder is not the one of a new run."""
 
     def numbers(values: tuple) -> str:
         return ", ".join(f"{v:g}" for v in values)
@@ -142,13 +144,18 @@ def _with_callables(chunks: list[Chunk], sweep: BaseSweep) -> list[Chunk]:
 def prepare(
     sweep: BaseSweep, folder: Path | None, plan: Plan, shard: sharing.Shard | None = None
 ) -> Job:
-    """The job of a sweep: what its folder holds, and chunks for the points that it lacks.
+    """Return the job of a sweep: what its folder holds, and chunks for the points that it lacks.
 
-    Args:
-        sweep: what to train.
-        folder: the run folder; None: in memory.
-        plan: of this machine; where it makes chunks it makes enough for all shares.
-        shard: (i, N): train the i-th of N shares of the chunks alone.
+    Parameters
+    ----------
+    sweep
+        What to train.
+    folder
+        The run folder; None: in memory.
+    plan
+        Of this machine; where it makes chunks it makes enough for all shares.
+    shard
+        (i, N): train the i-th of N shares of the chunks alone.
     """
     from jsuper.engine.devices import chunks_of
 
@@ -172,18 +179,29 @@ def execute(
 ) -> None:
     """Train what a job in a folder lacks; every finished chunk is written at once, and let go.
 
-    Args:
-        job: as `prepare` gives it.
-        plan: how models run.
-        progress: counters that are kept up to date.
-        stop: set it to stop.
-        tick: called several times a second.
-        train: where chunks are trained; None: here.
+    Parameters
+    ----------
+    job
+        As `prepare` gives it.
+    plan
+        How models run.
+    progress
+        Counters that are kept up to date.
+    stop
+        Set it to stop.
+    tick
+        Called several times a second.
+    train
+        Where chunks are trained; None: here.
 
-    Raises:
-        StoppedError: `stop` was set before the end.
-        RunError: a link, or something that is not a file, is where a file of the run belongs.
-        OSError: a chunk could not be written.
+    Raises
+    ------
+    StoppedError
+        `stop` was set before the end.
+    RunError
+        A link, or something that is not a file, is where a file of the run belongs.
+    OSError
+        A chunk could not be written.
     """
     assert job.folder is not None
     sharing.check_places(job.folder)
@@ -266,9 +284,12 @@ def restore_manifest(job: Job) -> None:
 def write(job: Job, chunk: Chunk, arrays: chunk_files.Arrays) -> None:
     """Write a chunk of a job.
 
-    Raises:
-        RunError: the folder is gone.
-        OSError: it could not be written; says how many bytes the rest needs.
+    Raises
+    ------
+    RunError
+        The folder is gone.
+    OSError
+        It could not be written; says how many bytes the rest needs.
     """
     assert job.folder is not None
     if not job.folder.is_dir():
@@ -328,34 +349,54 @@ def run(
 ) -> xarray.Dataset:
     """Train every model of a sweep and return all of it as one Dataset.
 
-    Args:
-        sweep: what to train.
-        out: run folder; what it holds already is not trained again. None: in memory only.
-        platform: auto, cpu, gpu or tpu.
-        workers: threads on a CPU; one per core by default.
-        progress: show a progress line on standard error.
-        plan: how models run, one of `jsuper.engine.devices.BATCHINGS` ("reference" trains whole
-            batches one model after another); or a Plan, instead of what `platform` and `workers`
-            give.
-        force: train also where the estimated memory or disk space is not free.
+    Parameters
+    ----------
+    sweep
+        What to train.
+    out
+        Run folder; what it holds already is not trained again. None: in memory only.
+    platform
+        "auto", "cpu", "gpu" or "tpu".
+    workers
+        Threads on a CPU; one per core by default.
+    progress
+        Show a progress line on standard error.
+    plan
+        How models run, one of `jsuper.engine.devices.BATCHINGS` ("reference" trains whole
+        batches one model after another); or a Plan, instead of what `platform` and `workers`
+        give.
+    force
+        Train also where the estimated memory or disk space is not free.
 
-    Returns:
+    Returns
+    -------
+    xarray.Dataset
         The Dataset that `jsuper.load(out)` gives; `attrs["timing"]` says where the time went. In
         memory, an interrupted run returns what was finished, with a SweepWarning.
 
-    Warns:
-        SweepWarning: what the command line prints as notes, such as a coarse sparsity.
+    Warns
+    -----
+    SweepWarning
+        What the command line prints as notes, such as a coarse sparsity.
 
-    Raises:
-        TypeError: an argument is of another type; says what is expected.
-        SpecError: the sweep, the platform or the folder cannot be used.
-        RunError: the folder's manifest cannot be read, or the folder has a link where files of the
-            run would be written.
-        OSError: results could not be written.
-        RuntimeError: this process was forked from one that has trained.
+    Raises
+    ------
+    TypeError
+        An argument is of another type; says what is expected.
+    SpecError
+        The sweep, the platform or the folder cannot be used.
+    RunError
+        The folder's manifest cannot be read, or the folder has a link where files of the
+        run would be written.
+    OSError
+        Results could not be written.
+    RuntimeError
+        This process was forked from one that has trained.
 
-    Warns:
-        NonFiniteWarning: some models are not finite: how many of which, and from which step on.
+    Warns
+    -----
+    NonFiniteWarning
+        Some models are not finite: how many of which, and from which step on.
     """
     example = "jsuper.run(jsuper.Sweep(activation='relu', sparsity=0.9))"
     expect("sweep", sweep, BaseSweep, "a Sweep", example)
@@ -421,10 +462,10 @@ def _in_memory(
 
 
 def all_points(job: Job) -> bool:
-    """Whether the folder's chunks hold every point of the sweep, all of them verified."""
+    """Return whether the folder's chunks hold every point of the sweep, all of them verified."""
     return bool(job.chunks) and not job.todo and not missing(job.sweep, job.chunks)
 
 
 def count_non_finite(job: Job) -> int:
-    """Number of models that diverged or failed."""
+    """Return the number of models that diverged or failed."""
     return sum(job.done.values())

@@ -41,23 +41,35 @@ def heatmap(
     linear one; the colour bar then has a point, and the numbers say the value. Hatched cells have
     no part in the scale.
 
-    Args:
-        ds: of `jsuper.run`, `jsuper.load` or `jsuper.analyze`, with no dimensions of several
-            values but `dims` and seed.
-        variable: one value per model, e.g. "loss_over_constant".
-        dims: the dimension down and the one across.
-        spread: the interquartile range over seeds instead of the median; a cell needs two models.
-        log: a logarithmic colour scale; by default where all cells are positive and the largest
-            is more than 30 times the smallest.
-        ax: where to draw; a new figure by default.
-        axes: the former name of `dims`, which works for one more release.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.run`, `jsuper.load` or `jsuper.analyze`, with no dimensions of several
+        values but `dims` and seed.
+    variable
+        One value per model, e.g. "loss_over_constant".
+    dims
+        The dimension down and the one across.
+    spread
+        The interquartile range over seeds instead of the median; a cell needs two models.
+    log
+        A logarithmic colour scale; by default where all cells are positive and the largest
+        is more than 30 times the smallest.
+    ax
+        Where to draw; a new figure by default.
+    axes
+        The former name of `dims`, which works for one more release.
 
-    Returns:
+    Returns
+    -------
+    Axes
         The Axes; the title says how many models are left out.
 
-    Raises:
-        ValueError: a name is not there, `ds` has further dimensions, a spread is asked of one
-            seed, or a logarithmic scale of numbers that are not positive.
+    Raises
+    ------
+    ValueError
+        A name is not there, `ds` has further dimensions, a spread is asked of one
+        seed, or a logarithmic scale of numbers that are not positive.
     """
     if axes is not None:
         warnings.warn("heatmap(axes=...) is now dims=...", DeprecationWarning, stacklevel=2)
@@ -96,7 +108,7 @@ def heatmap(
 def _failed(
     ds: xarray.Dataset, taken: Taken, axes: tuple[str, str], numbers: list[str]
 ) -> xarray.DataArray:
-    """Which of the models taken are failed fits; none where that is not known."""
+    """Return which of the models taken are failed fits; none where that is not known."""
     if "failed_fit" not in ds:
         return taken.left_out & False
     return (take(ds, "failed_fit", axes).values.sortby(numbers) == 1) & ~taken.left_out
@@ -109,7 +121,7 @@ def _mostly(failed: xarray.DataArray, taken: Taken) -> np.ndarray:
 
 
 def _spread(taken: Taken) -> np.ndarray:
-    """The interquartile range over seeds; NaN where fewer than two models are left."""
+    """Return the interquartile range over seeds; NaN where fewer than two models are left."""
     if taken.values.sizes["seed"] < 2:
         raise ValueError("spread=True needs several seeds; ds has 1")
     enough = (~taken.left_out).sum("seed") > 1
@@ -118,7 +130,7 @@ def _spread(taken: Taken) -> np.ndarray:
 
 
 def _scale(shown: np.ndarray, log: bool) -> tuple[Normalize, str]:
-    """The scale of colours, and at which of its ends numbers lie beyond it."""
+    """Return the scale of colours, and at which of its ends numbers lie beyond it."""
     from matplotlib.colors import LogNorm, Normalize
 
     if not shown.size:
@@ -133,7 +145,7 @@ def _scale(shown: np.ndarray, log: bool) -> tuple[Normalize, str]:
 
 
 def _draw(ax: Axes, values: np.ndarray, hatched: np.ndarray, norm: Normalize, extend: str) -> None:
-    """The image, a number in every cell and the colour bar."""
+    """Return the image, a number in every cell and the colour bar."""
     import matplotlib as mpl
     from matplotlib.patches import Rectangle
 
@@ -150,7 +162,7 @@ def _draw(ax: Axes, values: np.ndarray, hatched: np.ndarray, norm: Normalize, ex
 
 
 def _name(ax: Axes, taken: Taken, axes: tuple[str, str]) -> None:
-    """The names of rows and columns, and the corners of cells that lack a model."""
+    """Return the names of rows and columns, and the corners of cells that lack a model."""
     down, across = axes
     labels = ticks(taken.values[across])
     crowded = sum(map(len, labels)) > 60  # upright, they would touch in a figure of usual width

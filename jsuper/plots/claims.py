@@ -26,17 +26,22 @@ LONG = 46  # characters of a label on one line
 
 
 def parts(found: Sequence[Any], unit: str, *, title: str = "", ax: Axes | None = None) -> Axes:
-    """The parts of a judged claim, one below the other.
+    """Return the parts of a judged claim, one below the other.
 
     Dots are seeds, the diamond is their mean with its 95 % interval, in the colour of the part's
     own verdict. Where the mean has to lie is shaded.
 
-    Args:
-        found: parts, each with label, value, low, high, values, margins and verdict; margins are
-            (lower, upper), infinite where the rule has none.
-        unit: of the values, beside the axis.
-        title: above the axes.
-        ax: where to draw; a new figure by default.
+    Parameters
+    ----------
+    found
+        Parts, each with label, value, low, high, values, margins and verdict; margins are
+        (lower, upper), infinite where the rule has none.
+    unit
+        Of the values, beside the axis.
+    title
+        Above the axes.
+    ax
+        Where to draw; a new figure by default.
     """
     ax = own(ax, 5.6, 0.9 + 0.5 * len(found))
     limits = _limits(found)
@@ -74,7 +79,7 @@ def _limits(found: Sequence[Any]) -> tuple[float, float]:
 
 
 def _broken(label: str) -> str:
-    """A label on several lines where it is long."""
+    """Return a label on several lines where it is long."""
     lines = [""]
     for word in label.split():
         if len(lines[-1]) + 1 + len(word) > LONG:
@@ -84,7 +89,7 @@ def _broken(label: str) -> str:
 
 
 def drawable(claim: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The parts of a claim of claims.json as `parts` takes them."""
+    """Return the parts of a claim of claims.json as `parts` takes them."""
     infinite = (-math.inf, math.inf)
     found = []
     for part in claim["parts"]:

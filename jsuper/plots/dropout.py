@@ -43,20 +43,30 @@ def against_dropout(
     The intervals are Student's, of the mean over the seeds that have a value; where only one has,
     there is none. The y axis is logarithmic where all means lie above 0 and far apart.
 
-    Args:
-        ds: of `jsuper.analyze`, with several values of dropout, and no dimensions of several
-            values but dropout, sparsity and seed.
-        variable: one value per model.
-        null: what the variable would be if dropout did nothing of the kind, a dashed line.
-        label: of the y axis; the variable's name by default.
-        ax: where to draw; a new figure by default.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.analyze`, with several values of dropout, and no dimensions of several
+        values but dropout, sparsity and seed.
+    variable
+        One value per model.
+    null
+        What the variable would be if dropout did nothing of the kind, a dashed line.
+    label
+        Of the y axis; the variable's name by default.
+    ax
+        Where to draw; a new figure by default.
 
-    Returns:
+    Returns
+    -------
+    Axes
         The Axes; the title says how many models are left out.
 
-    Raises:
-        ValueError: there is no axis of dropout, a name is not there, or `ds` has further
-            dimensions.
+    Raises
+    ------
+    ValueError
+        There is no axis of dropout, a name is not there, or `ds` has further
+        dimensions.
     """
     from matplotlib.ticker import LogLocator
 
@@ -106,16 +116,24 @@ def untouched(
 ) -> Axes:
     """The chance that dropout leaves a feature alone against what it should be, a point per cell.
 
-    Args:
-        measured: chances, of any shape; NaN are left out.
-        predicted: name of a prediction -> chances of the same shape.
-        ax: where to draw; a new figure by default.
+    Parameters
+    ----------
+    measured
+        Chances, of any shape; NaN are left out.
+    predicted
+        Name of a prediction -> chances of the same shape.
+    ax
+        Where to draw; a new figure by default.
 
-    Returns:
+    Returns
+    -------
+    Axes
         The Axes; points on the diagonal are predicted right.
 
-    Raises:
-        ValueError: there is no prediction, or one has another shape.
+    Raises
+    ------
+    ValueError
+        There is no prediction, or one has another shape.
     """
     measured = np.asarray(measured, float)
     shapes = {name: np.shape(values) for name, values in predicted.items()}

@@ -35,22 +35,30 @@ GAP = 0.2  # between the bars of two numbers of bumps
 
 
 def losses(ds: xarray.Dataset, *, log: bool = False, ax: Axes | None = None) -> Axes:
-    """The loss over that of Z = 0 against time: the median over seeds, and every seed faint.
+    """Return the loss over that of Z = 0 against time: the median over seeds, and every seed faint.
 
     A linear y axis ends at 1.5, or where the losses of the last three quarters of the record reach:
     what a start far from Z = 0 loses at once would else press the rest flat.
 
-    Args:
-        ds: of `jsuper.run` or `jsuper.load`, of factorizations, with no dimensions of several
-            values but seed (and those of the variables).
-        log: with a logarithmic y axis, on which losses of 0 do not appear.
-        ax: where to draw; a new figure by default.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.run` or `jsuper.load`, of factorizations, with no dimensions of several
+        values but seed (and those of the variables).
+    log
+        With a logarithmic y axis, on which losses of 0 do not appear.
+    ax
+        Where to draw; a new figure by default.
 
-    Returns:
+    Returns
+    -------
+    Axes
         The Axes; the title says how many models are left out.
 
-    Raises:
-        ValueError: `ds` has further dimensions, or a variable is not there.
+    Raises
+    ------
+    ValueError
+        `ds` has further dimensions, or a variable is not there.
 
     Source: Jermyn and Shlegeris, "Multi-Component Learning and S-Curves" (2022).
     """
@@ -83,15 +91,22 @@ def alignments(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
     bumps, the interior maxima that stand out by 5 % of s_r and more, which the variable "bumps"
     counts.
 
-    Args:
-        ds: of `jsuper.run` or `jsuper.load`, of factorizations, one model.
-        ax: where to draw; a new figure by default.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.run` or `jsuper.load`, of factorizations, one model.
+    ax
+        Where to draw; a new figure by default.
 
-    Returns:
+    Returns
+    -------
+    Axes
         The Axes; the title says how many bumps there are.
 
-    Raises:
-        ValueError: `ds` has several models, or a variable is not there.
+    Raises
+    ------
+    ValueError
+        `ds` has several models, or a variable is not there.
 
     Source: Jermyn and Shlegeris, "Multi-Component Learning and S-Curves" (2022).
     """
@@ -115,7 +130,7 @@ def alignments(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
 
 
 def component_colors(count: int) -> list[Any]:
-    """A colour per component of a target."""
+    """Return a colour per component of a target."""
     return list(COLORS[:count]) if count <= len(COLORS) else [s["color"] for s in ramp(count)]
 
 
@@ -125,16 +140,23 @@ def bump_counts(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
     Triangles are means. The legend has them and the Fano factor, the variance (with n - 1) over
     the mean: 1 of independent rare events, 0 where all models have as many.
 
-    Args:
-        ds: of `jsuper.analyze`, of factorizations, with no dimensions of several values but seed
-            and one more, e.g. pairs.
-        ax: where to draw; a new figure by default.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.analyze`, of factorizations, with no dimensions of several values but seed
+        and one more, e.g. pairs.
+    ax
+        Where to draw; a new figure by default.
 
-    Returns:
+    Returns
+    -------
+    Axes
         The Axes; the title says how many models are left out.
 
-    Raises:
-        ValueError: `ds` has further dimensions, or no bumps.
+    Raises
+    ------
+    ValueError
+        `ds` has further dimensions, or no bumps.
     """
     lines = [str(d) for d in ds["status"].dims if d != "seed" and ds.sizes[d] > 1]
     taken = take(ds, "bumps", lines[:1])

@@ -32,19 +32,28 @@ def curve(
 
     An axis is logarithmic where its numbers are positive and lie more than a factor of 30 apart.
 
-    Args:
-        ds: of `jsuper.run`, `jsuper.load` or `jsuper.analyze`, with no dimensions of several
-            values but activation, `across` and seed.
-        variable: one value per model, e.g. "loss_over_constant".
-        across: the dimension along x; "sparsity" becomes 1/(1 - S), as in the paper.
-        ax: where to draw; a new figure by default.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.run`, `jsuper.load` or `jsuper.analyze`, with no dimensions of several
+        values but activation, `across` and seed.
+    variable
+        One value per model, e.g. "loss_over_constant".
+    across
+        The dimension along x; "sparsity" becomes 1/(1 - S), as in the paper.
+    ax
+        Where to draw; a new figure by default.
 
-    Returns:
+    Returns
+    -------
+    Axes
         The Axes; the title says how many models are left out.
 
-    Raises:
-        ValueError: a name is not there, `ds` has further dimensions, or a sparsity is not in
-            [0, 1).
+    Raises
+    ------
+    ValueError
+        A name is not there, `ds` has further dimensions, or a sparsity is not in
+        [0, 1).
 
     Source: Elhage et al., "Toy Models of Superposition" (2022), for the axis.
     """
@@ -61,16 +70,23 @@ def curve(
 def dimensions_per_feature(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
     """D* = m/‖W‖², hidden dimensions per feature represented, against 1/(1 - S), by activation.
 
-    Args:
-        ds: of `jsuper.run` or `jsuper.load`, with no dimensions of several values but activation,
-            sparsity and seed.
-        ax: where to draw; a new figure by default.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.run` or `jsuper.load`, with no dimensions of several values but activation,
+        sparsity and seed.
+    ax
+        Where to draw; a new figure by default.
 
-    Returns:
+    Returns
+    -------
+    Axes
         The Axes; the title says how many models are left out, those with W = 0 among them.
 
-    Raises:
-        ValueError: `ds` has further dimensions, no W or no status.
+    Raises
+    ------
+    ValueError
+        `ds` has further dimensions, no W or no status.
 
     Source: Elhage et al. 2022, "The geometry of superposition", first figure.
     """
@@ -105,20 +121,29 @@ def kurtosis_against_dropout(
 ) -> Axes:
     """A variable against dropout: a line per sparsity, the median over seeds; each seed faint.
 
-    Args:
-        ds: of `jsuper.analyze`, with several values of dropout, and no dimensions of several
-            values but dropout, sparsity and seed.
-        variable: one value per model.
-        null: what the variable would be without a privileged basis, a dashed line; by default the
-            Dataset's `basis_kurtosis_null` of that variable where all models share it.
-        ax: where to draw; a new figure by default.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.analyze`, with several values of dropout, and no dimensions of several
+        values but dropout, sparsity and seed.
+    variable
+        One value per model.
+    null
+        What the variable would be without a privileged basis, a dashed line; by default the
+        Dataset's `basis_kurtosis_null` of that variable where all models share it.
+    ax
+        Where to draw; a new figure by default.
 
-    Returns:
+    Returns
+    -------
+    Axes
         The Axes; the title says how many models are left out.
 
-    Raises:
-        ValueError: there is no axis of dropout, a name is not there, or `ds` has further
-            dimensions.
+    Raises
+    ------
+    ValueError
+        There is no axis of dropout, a name is not there, or `ds` has further
+        dimensions.
     """
     check(ds, variable)
     if ds.sizes.get("dropout", 1) < 2:
@@ -144,17 +169,24 @@ def kurtosis_against_dropout(
 def loss_curves(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
     """The loss along training: a line per activation, the median over seeds; each seed faint.
 
-    Args:
-        ds: of `jsuper.run` or `jsuper.load`, with no dimensions of several values but activation
-            and seed (and step).
-        ax: where to draw; a new figure by default.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.run` or `jsuper.load`, with no dimensions of several values but activation
+        and seed (and step).
+    ax
+        Where to draw; a new figure by default.
 
-    Returns:
+    Returns
+    -------
+    Axes
         The Axes; the title says how many models are left out. The y axis is logarithmic where all
         losses are positive.
 
-    Raises:
-        ValueError: `ds` has further dimensions, no loss_curve or no status.
+    Raises
+    ------
+    ValueError
+        `ds` has further dimensions, no loss_curve or no status.
     """
     taken = take(ds, "loss_curve", ("activation",), inner=("step",))
     # Models of fewer steps have no value at most steps of the others.
@@ -183,7 +215,7 @@ def _sparsities(taken: Taken) -> list[tuple[str, Style]]:
 
 
 def _along(ax: Axes, taken: Taken, across: str) -> tuple[np.ndarray, Taken]:
-    """The positions on x, and the values in their order, (lines, x, seed)."""
+    """Return the positions on x, and the values in their order, (lines, x, seed)."""
     taken = Taken(*(a.sortby(across) for a in taken))
     x = taken.values[across].values
     if across == "sparsity":
@@ -197,7 +229,7 @@ def _along(ax: Axes, taken: Taken, across: str) -> tuple[np.ndarray, Taken]:
 def _lines(
     ax: Axes, x: np.ndarray, taken: Taken, lines: list[tuple[str, Style]], marks: float = 3.5
 ) -> None:
-    """A line for every first index of the values (lines, x, seed)."""
+    """Return a line for every first index of the values (lines, x, seed)."""
     medians = taken.values.median("seed").values
     for (label, style), values, median in zip(lines, taken.values.values, medians, strict=True):
         faint: Style = {"color": style["color"], "linewidth": 0.6, "alpha": 0.3, "zorder": 1}

@@ -29,18 +29,28 @@ def weights(
     With W_dec, of an untied model, W_decᵀW: row i is what feature i reads. A thin line follows
     feature m, the last that fits without superposition. Numbers beyond ±1 have the colour of ±1.
 
-    Args:
-        W: (hidden, feature), one model.
-        b: (feature,), or None.
-        W_dec: (hidden, feature), or None where the weights are tied.
-        colorbar: with the scale beside it.
-        ax: where to draw; a new figure by default.
+    Parameters
+    ----------
+    W
+        (hidden, feature), one model.
+    b
+        (feature,), or None.
+    W_dec
+        (hidden, feature), or None where the weights are tied.
+    colorbar
+        With the scale beside it.
+    ax
+        Where to draw; a new figure by default.
 
-    Returns:
+    Returns
+    -------
+    Axes
         The Axes; its image has n columns, and with b max(1, n // 20) empty ones and as many of b.
 
-    Raises:
-        ValueError: W, b or W_dec has another shape.
+    Raises
+    ------
+    ValueError
+        W, b or W_dec has another shape.
 
     Source: Elhage et al., "Toy Models of Superposition" (2022), "Demonstrating superposition".
     """
@@ -95,16 +105,24 @@ def features(W: np.ndarray, *, colorbar: bool = True, ax: Axes | None = None) ->
 
     The colour is √Σ_{j≠i} (Ŵ_i·W_j)² from 0, dark, to 1 or more. A thin line follows feature m.
 
-    Args:
-        W: (hidden, feature), one model.
-        colorbar: with the scale beside it.
-        ax: where to draw; a new figure by default.
+    Parameters
+    ----------
+    W
+        (hidden, feature), one model.
+    colorbar
+        With the scale beside it.
+    ax
+        Where to draw; a new figure by default.
 
-    Returns:
+    Returns
+    -------
+    Axes
         The Axes.
 
-    Raises:
-        ValueError: W has another shape.
+    Raises
+    ------
+    ValueError
+        W has another shape.
 
     Source: Elhage et al. 2022, "Demonstrating superposition", and its notebook.
     """
@@ -136,20 +154,27 @@ def features(W: np.ndarray, *, colorbar: bool = True, ax: Axes | None = None) ->
 
 
 def arrows(W: np.ndarray, *, ax: Axes | None = None) -> Axes:
-    """The embedding of every feature in two dimensions: a point, and a line from the origin.
+    """Return the embedding of every feature in two dimensions: a point, and a line from the origin.
 
     The colour is the feature's index, from dark to light; a circle has the length 1.
 
-    Args:
-        W: (2, feature), one model.
-        ax: where to draw; a new figure by default.
+    Parameters
+    ----------
+    W
+        (2, feature), one model.
+    ax
+        Where to draw; a new figure by default.
 
-    Returns:
+    Returns
+    -------
+    Axes
         The Axes, of equal aspect. Embeddings near the origin, and those whose name would lie on
         an earlier one's, have none.
 
-    Raises:
-        ValueError: W has another shape.
+    Raises
+    ------
+    ValueError
+        W has another shape.
 
     Source: Elhage et al. 2022, the figures of 5 features in 2 dimensions.
     """
@@ -184,9 +209,12 @@ def arrows(W: np.ndarray, *, ax: Axes | None = None) -> Axes:
 def _one(W: np.ndarray) -> np.ndarray:
     """One model's weights, in float64, without the NaN that pads a smaller model's.
 
-    Raises:
-        TypeError: W is no array.
-        ValueError: W is not one matrix.
+    Raises
+    ------
+    TypeError
+        W is no array.
+    ValueError
+        W is not one matrix.
     """
     expect_array("W", W, 'ds.W.sel(activation="relu", sparsity=0.9, seed=0)')
     W = np.asarray(W, dtype=float)
@@ -201,5 +229,5 @@ def _one(W: np.ndarray) -> np.ndarray:
 
 
 def _title(text: str, W: np.ndarray) -> str:
-    """The title, which says so where there is nothing to draw."""
+    """Return the title, which says so where there is nothing to draw."""
     return text if np.isfinite(W).all() else f"{text}: {NOT_FINITE}"

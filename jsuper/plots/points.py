@@ -50,18 +50,27 @@ def loss_against_superposition(
     than a factor of 30 apart. The x axis is linear up to 0.01 and logarithmic beyond, where no
     number is negative and the largest is more than 30 times the median.
 
-    Args:
-        ds: of `jsuper.analyze`.
-        loss: the variable along y, one value per model.
-        superposition: the one along x.
-        ax: where to draw; a new figure by default.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.analyze`.
+    loss
+        The variable along y, one value per model.
+    superposition
+        The one along x.
+    ax
+        Where to draw; a new figure by default.
 
-    Returns:
+    Returns
+    -------
+    Axes
         The Axes; the title says how many models are left out.
 
-    Raises:
-        ValueError: a variable or the activation is not there, or a variable has several values
-            per model.
+    Raises
+    ------
+    ValueError
+        A variable or the activation is not there, or a variable has several values
+        per model.
     """
     x, y, fine, names = _models(ds, superposition, loss)
     ax = own(ax)
@@ -108,24 +117,32 @@ def _models(ds: xarray.Dataset, *variables: str) -> tuple[np.ndarray, ...]:
 def dimensionality(
     data: xarray.Dataset | np.ndarray, sparsity: Any = None, *, ax: Axes | None = None
 ) -> Axes:
-    """The dimensionality D_i of every feature of every model against 1/(1 - S).
+    """Return the dimensionality D_i of every feature of every model against 1/(1 - S).
 
     Lines mark the values of regular arrangements. Points of one sparsity are moved sideways by
     less than half the way to the next, always in the same manner, so that they do not hide each
     other.
 
-    Args:
-        data: a Dataset of `jsuper.run` or `jsuper.load`, whose dimensions are all pooled; or W,
-            (..., hidden, feature).
-        sparsity: with W, a number or an array of W's leading shape.
-        ax: where to draw; a new figure by default.
+    Parameters
+    ----------
+    data
+        A Dataset of `jsuper.run` or `jsuper.load`, whose dimensions are all pooled; or W,
+        (..., hidden, feature).
+    sparsity
+        With W, a number or an array of W's leading shape.
+    ax
+        Where to draw; a new figure by default.
 
-    Returns:
+    Returns
+    -------
+    Axes
         The Axes; the title says how many models are left out.
 
-    Raises:
-        ValueError: a variable or the sparsity is missing, given twice, not in [0, 1) or of
-            another shape than W.
+    Raises
+    ------
+    ValueError
+        A variable or the sparsity is missing, given twice, not in [0, 1) or of
+        another shape than W.
 
     Source: Elhage et al. 2022, "The geometry of superposition".
     """

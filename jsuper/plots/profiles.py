@@ -32,15 +32,22 @@ def profiles(
     The panels share their axes. A line is broken where it jumps; where the slope is negative, the
     panel is shaded.
 
-    Args:
-        activations: names or elementwise functions; all registered elementwise ones by default.
-        figure: where to draw, best with `layout="constrained"`; a new figure by default.
+    Parameters
+    ----------
+    activations
+        Names or elementwise functions; all registered elementwise ones by default.
+    figure
+        Where to draw, best with `layout="constrained"`; a new figure by default.
 
-    Returns:
+    Returns
+    -------
+    Figure | SubFigure
         The figure, given or new.
 
-    Raises:
-        ValueError: there is none, or one is not known or no function of one number.
+    Raises
+    ------
+    ValueError
+        There is none, or one is not known or no function of one number.
     """
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -74,15 +81,22 @@ def gating(activations: Activations | None = None, *, ax: Axes | None = None) ->
     Their share of the back-propagated squared gradient, and the share of them whose slope is
     negative. Sorted by the first, then by the second; the largest is on top.
 
-    Args:
-        activations: names or elementwise functions; all registered elementwise ones by default.
-        ax: where to draw; a new figure by default.
+    Parameters
+    ----------
+    activations
+        Names or elementwise functions; all registered elementwise ones by default.
+    ax
+        Where to draw; a new figure by default.
 
-    Returns:
+    Returns
+    -------
+    Axes
         The Axes; the y ticks are the activations.
 
-    Raises:
-        ValueError: there is none, or one is not known or no function of one number.
+    Raises
+    ------
+    ValueError
+        There is none, or one is not known or no function of one number.
     """
     found = [p for _, p in _by_name(activations)]
     # Rounded, for equal shares to stay in the order of the table.
@@ -155,7 +169,7 @@ def _panel(ax: Axes, activation: Any, found: Profile) -> None:
 
 
 def _broken(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A line with a gap in it where y jumps from one point to the next, 2e-6 away."""
+    """Return a line with a gap in it where y jumps from one point to the next, 2e-6 away."""
     jump = np.flatnonzero((np.diff(z) < 1e-5) & (np.abs(np.diff(y)) > 1e-3)) + 1
     return np.insert(z, jump, np.nan), np.insert(y, jump, np.nan)
 

@@ -34,7 +34,7 @@ class Taken(NamedTuple):
 
 
 def said(left: int, total: int) -> str:
-    """How many models of a figure are left out, in words."""
+    """Return how many models of a figure are left out, in words."""
     if left:
         return f"{left:,} of {total:,} models left out"
     return f"all {total:,} models" if total > 1 else "1 model"
@@ -47,9 +47,11 @@ def take(
 
     A model is left out where its status is not 1 or where none of its values is finite.
 
-    Raises:
-        ValueError: a variable or dimension is not there, or there are more dimensions of several
-            values than these.
+    Raises
+    ------
+    ValueError
+        A variable or dimension is not there, or there are more dimensions of several
+        values than these.
     """
     dims = (*dims, "seed")
     ds = _only(ds, variable, dims, inner)
@@ -65,7 +67,7 @@ def take(
 def _only(
     ds: xarray.Dataset, variable: str, dims: tuple[str, ...], inner: tuple[str, ...]
 ) -> xarray.Dataset:
-    """The Dataset with `dims`, also where one is a scalar, and no others but `inner`."""
+    """Return the Dataset with `dims`, also where one is a scalar, and no others but `inner`."""
     check(ds, variable, "status")
     for dim in dims:
         if dim not in ds.dims and dim not in ds.coords:
@@ -83,7 +85,7 @@ def _only(
 
 
 def _selection(ds: xarray.Dataset, dims: list[str]) -> str:
-    """Which dimensions there are, and how to select one value of each."""
+    """Return which dimensions there are, and how to select one value of each."""
     listed = []
     for dim in dims:
         values = [v.item() for v in ds[dim].values[:6]]
@@ -96,11 +98,14 @@ def _selection(ds: xarray.Dataset, dims: list[str]) -> str:
 
 
 def check(ds: xarray.Dataset, *variables: str) -> None:
-    """The variables are there, and so is a model.
+    """Return the variables are there, and so is a model.
 
-    Raises:
-        TypeError: ds is not a Dataset.
-        ValueError: a variable is not there; it names those that are.
+    Raises
+    ------
+    TypeError
+        ds is not a Dataset.
+    ValueError
+        A variable is not there; it names those that are.
     """
     expect_dataset(ds, "jsuper.plots.heatmap(jsuper.load('runs/activations'), 'loss')")
     for name in variables:

@@ -20,16 +20,23 @@ if TYPE_CHECKING:
 def recovered(steps: xarray.DataArray, *, ax: Axes | None = None) -> Axes:
     """The share of seeds whose unit recovers against how far it was pushed, a line per activation.
 
-    Args:
-        steps: steps to recovery, inf for never, NaN for models left out, over activation, push and
-            seed.
-        ax: where to draw; a new figure by default.
+    Parameters
+    ----------
+    steps
+        Steps to recovery, inf for never, NaN for models left out, over activation, push and
+        seed.
+    ax
+        Where to draw; a new figure by default.
 
-    Returns:
+    Returns
+    -------
+    Axes
         The Axes; the title says how many models are left out.
 
-    Raises:
-        ValueError: a dimension is missing, or there is another.
+    Raises
+    ------
+    ValueError
+        A dimension is missing, or there is another.
     """
     steps = _over(steps, ("activation", "push", "seed"))
     share = (steps < np.inf).where(steps.notnull()).mean("seed")
@@ -54,17 +61,24 @@ def recovered(steps: xarray.DataArray, *, ax: Axes | None = None) -> Axes:
 
 
 def biases(bias: xarray.DataArray, *, ax: Axes | None = None) -> Axes:
-    """A pushed bias during training: the median over seeds, a line per activation.
+    """Return a pushed bias during training: the median over seeds, a line per activation.
 
-    Args:
-        bias: over activation, seed and step.
-        ax: where to draw; a new figure by default.
+    Parameters
+    ----------
+    bias
+        Over activation, seed and step.
+    ax
+        Where to draw; a new figure by default.
 
-    Returns:
+    Returns
+    -------
+    Axes
         The Axes; the title says how many models are left out.
 
-    Raises:
-        ValueError: a dimension is missing, or there is another.
+    Raises
+    ------
+    ValueError
+        A dimension is missing, or there is another.
     """
     bias = _over(bias, ("activation", "seed", "step"))
     ax = own(ax)

@@ -49,16 +49,23 @@ def missed(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
     one another the smaller hypothesis is enough; where random is as low as cluster the number of
     inputs is what counts.
 
-    Args:
-        ds: of `jsuper.scrub_all`, with no dimensions of several values but sparsity, seed and
-            those of its variables.
-        ax: where to draw; a new figure by default.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.scrub_all`, with no dimensions of several values but sparsity, seed and
+        those of its variables.
+    ax
+        Where to draw; a new figure by default.
 
-    Returns:
+    Returns
+    -------
+    Axes
         The Axes; the title says how many models are left out.
 
-    Raises:
-        ValueError: ds has no scrubbing, or further dimensions.
+    Raises
+    ------
+    ValueError
+        ds has no scrubbing, or further dimensions.
     """
     values = _values(ds)
     ax = own(ax, 6.0, 3.8)
@@ -72,7 +79,7 @@ def missed(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
 
 
 def _draw(ax: Axes, values: xarray.DataArray) -> None:
-    """The lines of one activation."""
+    """Return the lines of one activation."""
     x = density_axis(ax, values["sparsity"].values)
     ax.set_yscale("log")
     ax.set_ylim(FLOOR / 1.6, 2)
@@ -90,9 +97,11 @@ def _draw(ax: Axes, values: xarray.DataArray) -> None:
 def explained(ds: xarray.Dataset) -> Figure:
     """`missed` for every activation, in the order of the table, and a legend.
 
-    Args:
-        ds: of `jsuper.scrub_all`, with no dimensions of several values but activation, sparsity,
-            seed and those of its variables.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.scrub_all`, with no dimensions of several values but activation, sparsity,
+        seed and those of its variables.
     """
     import matplotlib.pyplot as plt
 

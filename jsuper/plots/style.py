@@ -41,20 +41,26 @@ ROWS = 16  # of a legend's column
 
 
 def activation_style(name: str) -> dict[str, Any]:
-    """The color, linestyle and marker of an activation, the same in every figure.
+    """Return the color, linestyle and marker of an activation, the same in every figure.
 
     No 44 colours can be told apart, so colour, line and marker say it together. A name with a
     parameter has the colour of its member; it and a function of the user's own have lines that no
     name of the table has, chosen by the name alone.
 
-    Args:
-        name: as in the coordinate "activation", e.g. "relu", "elu(0.25)" or "my_function".
+    Parameters
+    ----------
+    name
+        As in the coordinate "activation", e.g. "relu", "elu(0.25)" or "my_function".
 
-    Returns:
+    Returns
+    -------
+    dict[str, Any]
         Keywords of `Axes.plot`: color, linestyle, marker.
 
-    Raises:
-        ValueError: `name` is no text.
+    Raises
+    ------
+    ValueError
+        `name` is no text.
     """
     if not isinstance(name, str):
         raise ValueError(f"name={name!r} is not the name of an activation; try 'relu'")
@@ -77,7 +83,7 @@ def _style(color: int, line: Any, marker: int) -> dict[str, Any]:
 
 
 def _member(name: str) -> tuple[str | None, tuple[float, ...]]:
-    """The member and its parameters; None for a name that is not of the table."""
+    """Return the member and its parameters; None for a name that is not of the table."""
     try:
         return parse_activation(name)
     except ValueError:
@@ -107,7 +113,7 @@ def ramp(count: int) -> list[dict[str, Any]]:
 
 
 def own(ax: Axes | None, width: float = 8.5, height: float = 4.6) -> Axes:
-    """The Axes given, or those of a new figure of a size in inches."""
+    """Return the Axes given, or those of a new figure of a size in inches."""
     import matplotlib.pyplot as plt
     from matplotlib.axes import Axes
 
@@ -162,7 +168,7 @@ def guides(ax: Axes, labels: dict[float, str]) -> None:
 
 
 def legend(ax: Axes) -> None:
-    """What the lines and markers are, to the right of the axes, where no data are."""
+    """Return what the lines and markers are, to the right of the axes, where no data are."""
     handles, labels = ax.get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))  # drawn twice on the same axes: named once
     ax.legend(
@@ -189,15 +195,15 @@ def number(value: float) -> str:
 
 
 def tick(value: object) -> str:
-    """A coordinate as a short label."""
+    """Return a coordinate as a short label."""
     return verbatim(value) if isinstance(value, str) else f"{value:g}"
 
 
 def verbatim(text: str) -> str:
-    """A text that a figure shows as it is: dollar signs begin no mathematics."""
+    """Return a text that a figure shows as it is: dollar signs begin no mathematics."""
     return printable(text).replace("$", r"\$")
 
 
 def ticks(values: xarray.DataArray) -> list[str]:
-    """A dimension's coordinates as labels."""
+    """Return a dimension's coordinates as labels."""
     return [tick(v) for v in values.values]

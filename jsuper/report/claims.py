@@ -15,10 +15,12 @@ NUMBERS = ("value", "low", "high")
 
 
 def checked(data: Any) -> list[dict[str, Any]]:
-    """The claims of a file's data.
+    """Return the claims of a file's data.
 
-    Raises:
-        ValueError: they are not what `jsuper claims` writes; names the field.
+    Raises
+    ------
+    ValueError
+        They are not what `jsuper claims` writes; names the field.
     """
     claims = data["claims"] if isinstance(data, dict) and "claims" in data else None
     if not isinstance(claims, list) or len(claims) > MOST_CLAIMS:

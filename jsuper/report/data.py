@@ -28,11 +28,16 @@ def embedded(
     All arrays are over (further axes ..., the two main axes, seed). A value of a model that is
     missing or not finite is NaN.
 
-    Args:
-        ds: of `jsuper.analyze`.
-        family: its `measures`.
-        main_axes: the dimension down the heatmaps and the one across.
-        fits: None: its fits cannot fail.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.analyze`.
+    family
+        Its `measures`.
+    main_axes
+        The dimension down the heatmaps and the one across.
+    fits
+        None: its fits cannot fail.
     """
     further = [str(d) for d in ds["status"].dims if d not in (*main_axes, "seed")]
     order = (*further, *main_axes, "seed")
@@ -59,11 +64,15 @@ def embedded(
 def pictures(ds: xarray.Dataset, rank: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
     """Arrays of the best, the median and the worst seed of every cell, unless they are too large.
 
-    Args:
-        ds: with the variables `names` over (..., seed, own dimensions); those that it lacks are
-            left out.
-        rank: smaller is better, NaN where left out, (..., seed).
-        names: the variables that the family draws.
+    Parameters
+    ----------
+    ds
+        With the variables `names` over (..., seed, own dimensions); those that it lacks are
+        left out.
+    rank
+        Smaller is better, NaN where left out, (..., seed).
+    names
+        The variables that the family draws.
     """
     chosen = best_median_worst(rank)
     names = tuple(k for k in names if k in ds)
@@ -93,5 +102,5 @@ def best_median_worst(rank: np.ndarray) -> np.ndarray:
 
 
 def base64_of(values: np.ndarray, dtype: str) -> str:
-    """The bytes of an array, in C order."""
+    """Return the bytes of an array, in C order."""
     return base64.b64encode(np.ascontiguousarray(values, dtype=dtype).tobytes()).decode()

@@ -39,8 +39,10 @@ def figures(ds: xarray.Dataset) -> list[Captioned]:
     rank and pairs have one value, all losses share a figure. Alignments and numbers of bumps are
     drawn where there are bumps; where there are none, the alignments of one model.
 
-    Args:
-        ds: of `jsuper.analyze`.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.analyze`.
     """
     parts = list(_parts(ds, _further(ds)))
     together = all(ds.sizes[d] == 1 for d in Sweep.main_axes)
@@ -53,12 +55,12 @@ def figures(ds: xarray.Dataset) -> list[Captioned]:
 
 
 def _further(ds: xarray.Dataset) -> list[str]:
-    """The axes of the sweep but rank, pairs and seed."""
+    """Return the axes of the sweep but rank, pairs and seed."""
     return [str(d) for d in ds["status"].dims if d not in (*Sweep.main_axes, "seed")]
 
 
 def _parts(ds: xarray.Dataset, axes: list[str]) -> Iterator[tuple[str, xarray.Dataset]]:
-    """The Dataset at every combination of some axes, with that combination in words."""
+    """Return the Dataset at every combination of some axes, with that combination in words."""
     for values in itertools.product(*(ds[a].values for a in axes)):
         at = dict(zip(axes, values, strict=True))
         yield ", ".join(f"{k} {v}" for k, v in at.items()), ds.sel(at)
@@ -69,14 +71,14 @@ def _drawn(
     parts: list[tuple[str, xarray.Dataset]],
     draw: Callable[[xarray.Dataset], Figure | None],
 ) -> list[Captioned]:
-    """A figure of each part that has one, the first MOST of them."""
+    """Return a figure of each part that has one, the first MOST of them."""
     left = f" ({len(parts) - MOST} more of these are not drawn)" if len(parts) > MOST else ""
     drawn = [(at, draw(part)) for at, part in parts[:MOST]]
     return [(f"{at}{'. ' if at else ''}{words}.{left}", f) for at, f in drawn if f is not None]
 
 
 def _panels(count: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
-    """A figure of panels of a size in inches; those left over are off."""
+    """Return a figure of panels of a size in inches; those left over are off."""
     import matplotlib.pyplot as plt
 
     rows = -(-count // columns)
@@ -139,7 +141,7 @@ def pairs(ds: xarray.Dataset) -> Figure | None:
 
 
 def bumps(ds: xarray.Dataset) -> Figure:
-    """Numbers of bumps in a panel for every rank that has any."""
+    """Return the number of bumps in a panel for every rank that has any."""
     ranks = [part for _, part in _parts(ds, ["rank"]) if np.nansum(_counts(part)) > 0]
     figure, axes = _panels(len(ranks), min(2, len(ranks)), 5.6, 3.2)
     for part, ax in zip(ranks, axes.flat, strict=False):

@@ -40,11 +40,16 @@ PACKAGES = ("jsuper", "jax", "jaxlib", "optax", "flax", "numpy", "python")
 def write(run: str | Path) -> Path:
     """Analyse a run folder, finished or not, and write its `report.html`.
 
-    Raises:
-        TypeError: `run` is not a path.
-        FileNotFoundError: there is no run folder at `run`.
-        RunError: its manifest, or its claims.json, cannot be read, or report.html is not a file.
-        OSError: the page cannot be written.
+    Raises
+    ------
+    TypeError
+        `run` is not a path.
+    FileNotFoundError
+        There is no run folder at `run`.
+    RunError
+        Its manifest, or its claims.json, cannot be read, or report.html is not a file.
+    OSError
+        The page cannot be written.
     """
     from jsuper.analysis import analyze
 
@@ -65,10 +70,12 @@ def write(run: str | Path) -> Path:
 
 
 def claims_in(folder: Path) -> list[dict[str, Any]]:
-    """The claims that a run decides, from its claims.json; none where there is no such file.
+    """Return the claims that a run decides, from its claims.json; none where there is no such file.
 
-    Raises:
-        RunError: the file cannot be read.
+    Raises
+    ------
+    RunError
+        The file cannot be read.
     """
     try:
         data = parse_json(read_text(folder / "claims.json", json_limit(CLAIMS_JSON)))
@@ -87,12 +94,16 @@ def _bad_claims(folder: Path, error: Exception) -> RunError:
 
 
 def render(ds: xarray.Dataset, title: str, claims: Sequence[dict[str, Any]] = ()) -> str:
-    """The HTML of an analysed Dataset.
+    """Return the HTML of an analysed Dataset.
 
-    Args:
-        ds: of `jsuper.analyze`, with all of the sweep's dimensions.
-        title: what the page calls the run; any text, escaped.
-        claims: verdicts of `jsuper.claims.page.decided`.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.analyze`, with all of the sweep's dimensions.
+    title
+        What the page calls the run; any text, escaped.
+    claims
+        Verdicts of `jsuper.claims.page.decided`.
     """
     sweep = json.loads(ds.attrs["sweep"])
     spec, family = family_of(sweep["model"]).spec, family_of(sweep["model"]).measures
@@ -124,7 +135,7 @@ def render(ds: xarray.Dataset, title: str, claims: Sequence[dict[str, Any]] = ()
 
 
 def claim_figure(claim: dict[str, Any]) -> Figure:
-    """The numbers that a claim rests on."""
+    """Return the numbers that a claim rests on."""
     from jsuper.plots.claims import drawable, parts
 
     figure = parts(drawable(claim), claim["unit"]).figure
@@ -133,7 +144,7 @@ def claim_figure(claim: dict[str, Any]) -> Figure:
 
 
 def png(figure: Figure) -> str:
-    """A figure as base64 of a PNG; it is closed."""
+    """Return a figure as base64 of a PNG; it is closed."""
     import matplotlib.pyplot as plt
 
     buffer = io.BytesIO()
@@ -170,7 +181,7 @@ def fields(sweep: dict[str, Any], defaults: dict[str, Any]) -> list[tuple[str, s
 
 
 def said(value: Any) -> str:
-    """A field's value or values."""
+    """Return a field's value or values."""
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

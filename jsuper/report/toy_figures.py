@@ -31,8 +31,10 @@ Captioned = tuple[str, "Figure"]
 def figures(ds: xarray.Dataset) -> list[Captioned]:
     """(caption, figure) of everything that the sweep has an axis for, or that was scrubbed.
 
-    Args:
-        ds: of `jsuper.analyze`.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.analyze`.
     """
     found: list[Captioned] = []
     if ds.sizes.get("dropout", 1) > 2:
@@ -47,7 +49,7 @@ def figures(ds: xarray.Dataset) -> list[Captioned]:
 
 
 def _drawn(ds: xarray.Dataset, own: tuple[str, ...], draw: Any, words: str) -> list[Captioned]:
-    """A figure for each value of the other axes, the first MOST of them."""
+    """Return a figure for each value of the other axes, the first MOST of them."""
     cells = list(_cells(ds, own))
     found = []
     for where in cells[:MOST]:

@@ -43,8 +43,10 @@ def chunk_path(folder: Path, name: str) -> Path:
 def write_chunk(folder: Path, chunk: Chunk, arrays: Arrays) -> None:
     """Write a chunk's arrays (settings, seeds, ...); the file is whole or not there.
 
-    Raises:
-        OSError: the disk is full, say; what was there before is untouched.
+    Raises
+    ------
+    OSError
+        The disk is full, say; what was there before is untouched.
     """
     meta = np.array(_meta(chunk).encode())
     write_atomically(
@@ -55,26 +57,32 @@ def write_chunk(folder: Path, chunk: Chunk, arrays: Arrays) -> None:
 
 
 def _meta(chunk: Chunk) -> str:
-    """What a chunk's file says that it holds: `chunk.to_dict()` and the schema."""
+    """Return what a chunk's file says that it holds: `chunk.to_dict()` and the schema."""
     return f'{{"schema":{SCHEMA},{chunk.text[1:]}'
 
 
 def read_meta(meta: np.ndarray) -> str:
-    """The JSON in a file: bytes, or text in older ones."""
+    """Return the JSON in a file: bytes, or text in older ones."""
     value = meta[()]
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def read_chunk(folder: Path, chunk: Chunk, only: Collection[str] | None = None) -> Arrays | None:
-    """A chunk's arrays; None where there is no file.
+    """Return a chunk's arrays; None where there is no file.
 
-    Args:
-        folder: of the run.
-        chunk: which.
-        only: names of the variables to read; status and first_bad_step come with them. None: all.
+    Parameters
+    ----------
+    folder
+        Of the run.
+    chunk
+        Which.
+    only
+        Names of the variables to read; status and first_bad_step come with them. None: all.
 
-    Raises:
-        RunError: the file is not what was written: damaged, or of another shape or schema.
+    Raises
+    ------
+    RunError
+        The file is not what was written: damaged, or of another shape or schema.
     """
     path = chunk_path(folder, chunk.name)
     try:
@@ -95,7 +103,7 @@ def read_chunk(folder: Path, chunk: Chunk, only: Collection[str] | None = None) 
 
 
 def _problems(chunk: Chunk, arrays: Arrays, wanted: Collection[str] | None) -> Iterator[str]:
-    """What a chunk's arrays have that `write_chunk` was never given."""
+    """Return what a chunk's arrays have that `write_chunk` was never given."""
     spec = family_of(chunk.model).spec
     layout = spec.layout(chunk.static, chunk.settings)
     expected = {k: shape for k, (_, shape) in layout.items()} | dict.fromkeys(FOR_ALL, ())
@@ -128,7 +136,7 @@ def most_bytes(chunk: Chunk) -> dict[str, int]:
 
 
 def is_status(status: np.ndarray) -> bool:
-    """Whether an array holds statuses of models that were trained."""
+    """Return whether an array holds statuses of models that were trained."""
     known = (OK, NON_FINITE, FAILED)
     return status.dtype.kind in "iu" and bool(np.isin(status, known).all())
 
@@ -142,9 +150,11 @@ def set_aside(folder: Path, chunk: Chunk) -> Path:
 
 
 def done(folder: Path, chunks: list[Chunk]) -> tuple[dict[str, int], list[Chunk]]:
-    """The chunks whose files verify, and those whose files are damaged; every byte is read.
+    """Return the chunks whose files verify, and those whose files are damaged; every byte is read.
 
-    Returns:
+    Returns
+    -------
+    tuple[dict[str, int], list[Chunk]]
         Name -> number of models that are not finite, of whole chunks, and the damaged ones.
     """
     whole, damaged = {}, []
@@ -160,5 +170,5 @@ def done(folder: Path, chunks: list[Chunk]) -> tuple[dict[str, int], list[Chunk]
 
 
 def lost_models(arrays: Arrays) -> int:
-    """How many models of a chunk have diverged or failed."""
+    """Return how many models of a chunk have diverged or failed."""
     return int((arrays["status"] != OK).sum())

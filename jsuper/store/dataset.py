@@ -37,7 +37,7 @@ def load(
     *,
     only: Collection[str] | None = None,
 ) -> xarray.Dataset:
-    """A run folder, finished or not, as an `xarray.Dataset`.
+    """Return a run folder, finished or not, as an `xarray.Dataset`.
 
     Dimensions: activation, sparsity, seed and any other axis with several values; hidden, feature,
     step (of curves), snapshot_step. Variables: W, b, loss, loss_stderr, loss_over_constant,
@@ -45,18 +45,27 @@ def load(
     2 non-finite, 3 failed). What is missing, or lies outside a smaller model's shape, is NaN. What
     `jsuper scrub` has kept beside the chunks is there too, unless there are other chunks by now.
 
-    Args:
-        path: the run folder. `jsuper status` says how much memory all of it takes.
-        variables: names of the variables that are wanted, for runs that are large; status and
-            first_bad_step come with them. None: all.
-        only: the former name of `variables`, which works for one more release.
+    Parameters
+    ----------
+    path
+        The run folder. `jsuper status` says how much memory all of it takes.
+    variables
+        Names of the variables that are wanted, for runs that are large; status and
+        first_bad_step come with them. None: all.
+    only
+        The former name of `variables`, which works for one more release.
 
-    Raises:
-        TypeError: an argument is of another type; says what is expected.
-        FileNotFoundError: there is no run folder at `path`.
-        RunError: its manifest cannot be read, or it is larger than the memory that is free. A chunk
-            that cannot be read counts as missing.
-        SpecError: `variables` names a variable that the run does not have.
+    Raises
+    ------
+    TypeError
+        An argument is of another type; says what is expected.
+    FileNotFoundError
+        There is no run folder at `path`.
+    RunError
+        Its manifest cannot be read, or it is larger than the memory that is free. A chunk
+        that cannot be read counts as missing.
+    SpecError
+        `variables` names a variable that the run does not have.
     """
     expect_folder("path", path, "jsuper.load('runs/activations')")
     if only is not None:
@@ -105,8 +114,10 @@ def _check_room(manifest: Manifest, only: Collection[str] | None, folder: Path) 
 def size_of(manifest: Manifest, only: Collection[str] | None = None) -> int:
     """Bytes of the Dataset of a run, or of some of its variables.
 
-    Raises:
-        SpecError: there is no variable of that name.
+    Raises
+    ------
+    SpecError
+        There is no variable of that name.
     """
     family, chunks = family_of(manifest.sweep["model"]), manifest.chunks
     variables = _variables(family.spec, chunks, only)
@@ -125,12 +136,17 @@ def to_dataset(
 ) -> xarray.Dataset:
     """Chunks' arrays over the sweep's dimensions; a chunk without arrays stays missing.
 
-    Args:
-        sweep: `BaseSweep.to_dict()`.
-        chunks: the whole partition.
-        read: gives a chunk's variables, arrays (settings, seeds, ...), or None; called once for
-            each, so that no more than one chunk is held besides the Dataset.
-        only: names of the variables that are wanted; None: all.
+    Parameters
+    ----------
+    sweep
+        `BaseSweep.to_dict()`.
+    chunks
+        The whole partition.
+    read
+        Gives a chunk's variables, arrays (settings, seeds, ...), or None; called once for
+        each, so that no more than one chunk is held besides the Dataset.
+    only
+        Names of the variables that are wanted; None: all.
     """
     import xarray as xr
 
@@ -189,7 +205,7 @@ def axes_of(cls: Any, sweep: dict[str, Any]) -> tuple[dict[str, list], dict[str,
 
 
 def _label(value: Any) -> Any:
-    """A coordinate: a callable's stored name without the digest of its source."""
+    """Return a coordinate: a callable's stored name without the digest of its source."""
     return value.split("@")[0] if isinstance(value, str) else value
 
 

@@ -39,7 +39,7 @@ def path_of(folder: Path, name: str) -> Path:
 
 
 def fingerprint(folder: Path, manifest: Manifest) -> str:
-    """A hash of a run's sweep and of the bytes of the chunks that are there."""
+    """Return a hash of a run's sweep and of the bytes of the chunks that are there."""
     found = hashlib.blake2b(manifest.hash.encode(), digest_size=16)
     for chunk in manifest.chunks:
         with (
@@ -52,14 +52,18 @@ def fingerprint(folder: Path, manifest: Manifest) -> str:
 
 
 def is_current(folder: Path, name: str, made_from: str) -> bool:
-    """Whether a figure or page was made from the chunks that are there.
+    """Return whether a figure or page was made from the chunks that are there.
 
     Older folders do not say: there a file that is younger than every chunk counts as current.
 
-    Args:
-        folder: of the run.
-        name: a file or a folder of files beside the chunks.
-        made_from: the `fingerprint` of now.
+    Parameters
+    ----------
+    folder
+        Of the run.
+    name
+        A file or a folder of files beside the chunks.
+    made_from
+        The `fingerprint` of now.
     """
     place = folder / name
     made = [p for p in (place.glob("*") if place.is_dir() else [place]) if p.is_file()]
@@ -90,15 +94,23 @@ def write(
 ) -> None:
     """Keep variables beside the run; the file is whole or not there.
 
-    Args:
-        folder: of the run.
-        name: one of `COMMANDS`.
-        variables: with the sweep's dimensions first; coordinates of other dimensions are kept too.
-        made_from: the `fingerprint` before the chunks were read.
-        about: what else the variables depend on, for JSON.
+    Parameters
+    ----------
+    folder
+        Of the run.
+    name
+        One of `COMMANDS`.
+    variables
+        With the sweep's dimensions first; coordinates of other dimensions are kept too.
+    made_from
+        The `fingerprint` before the chunks were read.
+    about
+        What else the variables depend on, for JSON.
 
-    Raises:
-        OSError: the file cannot be written.
+    Raises
+    ------
+    OSError
+        The file cannot be written.
     """
     described = {
         str(k): {"dims": list(v.dims), "description": v.attrs.get("description", "")}
@@ -126,14 +138,20 @@ def read(
     ds: xarray.Dataset,
     about: dict[str, Any] | None = None,
 ) -> xarray.Dataset | None:
-    """The variables of that name; None where they are missing, damaged or stale.
+    """Return the variables of that name; None where they are missing, damaged or stale.
 
-    Args:
-        folder: of the run.
-        name: one of `COMMANDS`.
-        made_from: the `fingerprint` that they must have.
-        ds: of the run; its sizes say how large they are.
-        about: what else they must depend on; None: anything.
+    Parameters
+    ----------
+    folder
+        Of the run.
+    name
+        One of `COMMANDS`.
+    made_from
+        The `fingerprint` that they must have.
+    ds
+        Of the run; its sizes say how large they are.
+    about
+        What else they must depend on; None: anything.
     """
     import xarray as xr
 
@@ -162,8 +180,10 @@ def read(
 def _shapes(name: str, meta: dict[str, Any], ds: xarray.Dataset) -> dict[str, tuple[int, ...]]:
     """Variable -> the shape that it has in a run, from what a file says of it.
 
-    Raises:
-        UNREADABLE: it has dimensions or coordinates that the run and its family do not have.
+    Raises
+    ------
+    UNREADABLE
+        It has dimensions or coordinates that the run and its family do not have.
     """
     own = family_of(json.loads(ds.attrs["sweep"])["model"]).kept(name)
     known = {**own} | {str(d): ds[d].values.tolist() for d in ds.dims if d in ds.coords}

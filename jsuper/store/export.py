@@ -39,21 +39,33 @@ def export(run: str | Path, format: str = "csv", force: bool = False) -> Path:
     netCDF has all variables; csv and parquet have a row per model, with the variables that are one
     number per model. The file is whole or absent.
 
-    Args:
-        run: the run folder, finished or not.
-        format: csv, netcdf or parquet.
-        force: replace the file if it exists.
+    Parameters
+    ----------
+    run
+        The run folder, finished or not.
+    format
+        Csv, netcdf or parquet.
+    force
+        Replace the file if it exists.
 
-    Returns:
+    Returns
+    -------
+    Path
         Path of the file.
 
-    Raises:
-        TypeError: `run` is not a path.
-        FileNotFoundError: there is no run folder at `run`.
-        SpecError: the format is not known, the file exists and `force` is false, or a library that
-            the format needs is not installed.
-        RunError: the manifest cannot be read, or the results do not fit in the free memory.
-        OSError: the file cannot be written; one from before is untouched.
+    Raises
+    ------
+    TypeError
+        `run` is not a path.
+    FileNotFoundError
+        There is no run folder at `run`.
+    SpecError
+        The format is not known, the file exists and `force` is false, or a library that
+        the format needs is not installed.
+    RunError
+        The manifest cannot be read, or the results do not fit in the free memory.
+    OSError
+        The file cannot be written; one from before is untouched.
     """
     expect_folder("run", run, "jsuper.export('runs/activations', 'csv')")
     if format not in SUFFIXES:
@@ -78,7 +90,7 @@ def export(run: str | Path, format: str = "csv", force: bool = False) -> Path:
 
 
 def _age(path: Path, folder: Path, manifest: Manifest) -> str:
-    """Whether an exported file has the results that the run has now."""
+    """Return whether an exported file has the results that the run has now."""
     if not path.exists():
         return "is a link to a file that is missing"
     written = path.lstat().st_mtime

@@ -69,8 +69,10 @@ def write_manifest(
 ) -> None:
     """Write manifest.json and sweep.toml; `sessions` have the versions, devices and times.
 
-    Raises:
-        RunError: it could not be read again; nothing is written.
+    Raises
+    ------
+    RunError
+        It could not be read again; nothing is written.
     """
     settings, statics = _Table(), _Table()
     partition = [
@@ -130,10 +132,12 @@ class _Table:
 
 
 def read_manifest(folder: str | Path) -> Manifest | None:
-    """The manifest of a run folder; None where there is none.
+    """Return the manifest of a run folder; None where there is none.
 
-    Raises:
-        RunError: it cannot be read, was written by a newer jsuper, or does not fit together.
+    Raises
+    ------
+    RunError
+        It cannot be read, was written by a newer jsuper, or does not fit together.
     """
     path = Path(folder) / NAME
     try:
@@ -181,7 +185,7 @@ def _check_family(path: Path, data: dict[str, Any]) -> None:
 
 
 def said(error: Exception) -> str:
-    """What an error says, and its type where that alone is unclear."""
+    """Return what an error says, and its type where that alone is unclear."""
     own = isinstance(error, ValueError) and str(error)
     return str(error) if own else repr(error)
 
@@ -194,10 +198,12 @@ def _unusable(path: Path, why: str) -> RunError:
 
 
 def _checked(data: dict[str, Any]) -> Manifest:
-    """The manifest that JSON states, where its parts fit together.
+    """Return the manifest that JSON states, where its parts fit together.
 
-    Raises:
-        Exception: what is found wrong, also by Python itself.
+    Raises
+    ------
+    Exception
+        What is found wrong, also by Python itself.
     """
     sweep, sessions = data["sweep"], data["sessions"]
     values = values_of(sweep)
@@ -239,21 +245,26 @@ def _item(rows: list[Any], index: Any) -> Any:
 
 
 def rebuilt(folder: Path) -> Manifest | None:
-    """The manifest of a run that has lost it, from its chunks; None where there are none.
+    """Return the manifest of a run that has lost it, from its chunks; None where there are none.
 
-    Raises:
-        RunError: the chunks are not of one sweep.
+    Raises
+    ------
+    RunError
+        The chunks are not of one sweep.
     """
     found = sweep_and_chunks(folder)
     return Manifest(*found, [], lost=True) if found else None
 
 
 def manifest_of(folder: str | Path) -> Manifest:
-    """The manifest of a run folder; one put together from the chunks where it is lost.
+    """Return the manifest of a run folder; one put together from the chunks where it is lost.
 
-    Raises:
-        FileNotFoundError: the folder is no run folder.
-        RunError: as `read_manifest`.
+    Raises
+    ------
+    FileNotFoundError
+        The folder is no run folder.
+    RunError
+        As `read_manifest`.
     """
     manifest = read_manifest(folder) or rebuilt(Path(folder))
     if manifest is None:
@@ -285,7 +296,7 @@ def check_extends(sweep: BaseSweep, manifest: Manifest, folder: Path) -> None:
 
 
 def _has_seeds(asked: Any, held: Any) -> bool:
-    """Whether seeds contain others; a count is not made into a list."""
+    """Return whether seeds contain others; a count is not made into a list."""
     if isinstance(held, int):
         n = number_of_seeds(asked)
         return held <= n and (isinstance(asked, int) or set(range(held)) <= set(asked))
@@ -294,12 +305,12 @@ def _has_seeds(asked: Any, held: Any) -> bool:
 
 
 def seeds_of(value: Any) -> list[int]:
-    """The seeds that a count or a list in a manifest stands for."""
+    """Return the seeds that a count or a list in a manifest stands for."""
     return list(range(value)) if isinstance(value, int) else list(value)
 
 
 def existing(manifest: Manifest, folder: Path) -> Existing:
-    """The folder as a family compares it with a sweep."""
+    """Return the folder as a family compares it with a sweep."""
 
     def read(chunk: Chunk) -> dict[str, Any] | None:
         try:

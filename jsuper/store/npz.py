@@ -36,17 +36,24 @@ HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 def read_arrays(
     path: Path, only: Collection[str] | None = None, most: Mapping[str, int] | None = None
 ) -> Arrays:
-    """The arrays of an .npz by name; reading checks every CRC.
+    """Return the arrays of an .npz by name; reading checks every CRC.
 
-    Args:
-        path: the file.
-        only: names of those to read; None: all.
-        most: the most bytes of each array, without its header; others are not read. None: as the
-            file has it.
+    Parameters
+    ----------
+    path
+        The file.
+    only
+        Names of those to read; None: all.
+    most
+        The most bytes of each array, without its header; others are not read. None: as the
+        file has it.
 
-    Raises:
-        FileNotFoundError: there is no such file.
-        UNREADABLE: it is damaged, or not as `np.savez` writes it.
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    UNREADABLE
+        It is damaged, or not as `np.savez` writes it.
     """
     with opened(path) as raw:
         if raw.read(4) != b"PK\3\4":  # zipfile would look for an archive anywhere in it
@@ -98,7 +105,7 @@ def _members(
 
 
 def _array(stream: IO[bytes], size: int) -> np.ndarray:
-    """An array whose header agrees with the number of bytes."""
+    """Return an array whose header agrees with the number of bytes."""
     content = memoryview(bytearray(stream.read(size + 1)))  # to the end, where the CRC is checked
     version = npy.read_magic(io.BytesIO(content[:8]))
     if version not in HEADERS:

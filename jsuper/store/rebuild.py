@@ -22,12 +22,14 @@ NO_SWEEP = (ValueError, TypeError, LookupError, AttributeError)  # what data tha
 
 
 def sweep_and_chunks(folder: Path) -> tuple[dict[str, Any], list[Chunk]] | None:
-    """What chunk files alone say of a run whose manifest is lost; None where there are none.
+    """Return what chunk files alone say of a run whose manifest is lost; None where there are none.
 
     The sweep is that of sweep.toml where it holds all of them, else the least that does.
 
-    Raises:
-        RunError: the chunks are not of one sweep.
+    Raises
+    ------
+    RunError
+        The chunks are not of one sweep.
     """
     try:
         paths = sorted((folder / "chunks").glob("*.npz"))
@@ -64,7 +66,7 @@ def _stated(path: Path) -> Chunk | None:
 
 
 def _least(chunks: list[Chunk]) -> dict[str, Any]:
-    """The least sweep, as plain data, that holds all points of chunks."""
+    """Return the least sweep, as plain data, that holds all points of chunks."""
     cls = family_of(chunks[0].model).spec.Sweep
     axes = {f.name: f.metadata["axis"] for f in dataclasses.fields(cls)}
     found: dict[str, dict[str, Any]] = {}

@@ -37,8 +37,10 @@ STALE_SECONDS = 3600.0  # far more than any file of a run takes to be written
 def shard_of(text: str) -> Shard:
     """'2/8' as (2, 8).
 
-    Raises:
-        SpecError: it is no number from 1 to N of N.
+    Raises
+    ------
+    SpecError
+        It is no number from 1 to N of N.
     """
     found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
     number, count = map(int, found.groups()) if found else (0, 0)
@@ -77,13 +79,19 @@ def locked(folder: Path, stopped: Callable[[], bool] = lambda: False) -> Iterato
 
     Who waits longer than a second says so on standard error, with who holds the lock since when.
 
-    Args:
-        folder: the run folder.
-        stopped: asked several times a second while another process holds the lock.
+    Parameters
+    ----------
+    folder
+        The run folder.
+    stopped
+        Asked several times a second while another process holds the lock.
 
-    Raises:
-        RunError: RUN/.lock is a link, or not a file.
-        WaitEndedError: `stopped` says so before the lock is free.
+    Raises
+    ------
+    RunError
+        RUN/.lock is a link, or not a file.
+    WaitEndedError
+        `stopped` says so before the lock is free.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with files.open_lock(folder / LOCK) as file:
@@ -126,7 +134,7 @@ def _holder(folder: Path) -> str:
 
 
 def nearest(folder: Path) -> Path:
-    """The folder itself, or where it is not there the nearest one above it that is."""
+    """Return the folder itself, or where it is not there the nearest one above it that is."""
     whole = Path(os.path.abspath(folder))  # without any `..`
     return next(p for p in (whole, *whole.parents) if os.path.lexists(p))
 
@@ -151,7 +159,7 @@ def sweep_stale(folder: Path) -> None:
 
 
 def begin_session(session: dict[str, Any]) -> dict[str, Any]:
-    """A session with a name that no other process has."""
+    """Return a session with a name that no other process has."""
     return session | {"id": uuid.uuid4().hex[:12]}
 
 

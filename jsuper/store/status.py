@@ -61,9 +61,12 @@ class Status:
 def status_of(run: str | Path) -> Status:
     """Read a run folder's state, finished or not; of a chunk only who is finite is read.
 
-    Raises:
-        FileNotFoundError: there is no run folder.
-        RunError: its manifest cannot be read.
+    Raises
+    ------
+    FileNotFoundError
+        There is no run folder.
+    RunError
+        Its manifest cannot be read.
     """
     folder = Path(run)
     manifest = manifest_of(folder)
@@ -100,7 +103,7 @@ def status_of(run: str | Path) -> Status:
 
 
 def _statuses(folder: Path, chunk: Chunk) -> tuple[np.ndarray, float]:
-    """A chunk's statuses, and when it was written."""
+    """Return a chunk's statuses, and when it was written."""
     path = chunk_files.chunk_path(folder, chunk.name)
     status = read_arrays(path, ("status",), chunk_files.most_bytes(chunk))["status"]
     when = path.stat().st_mtime
@@ -133,7 +136,7 @@ def _rate(sessions: list[dict[str, Any]], written: list[tuple[float, int]]) -> f
 
 
 def words(status: Status) -> str:
-    """A status for people."""
+    """Return a status for people."""
     done, run = status.models - status.missing, printable(status.run)
     lines = [
         f"run      {run}",
@@ -158,9 +161,12 @@ def words(status: Status) -> str:
 def problems(run: str | Path) -> Iterator[str]:
     """Every file of a run that is not what it should be, one line each; all bytes are read.
 
-    Raises:
-        FileNotFoundError: there is no run folder.
-        RunError: its manifest cannot be read.
+    Raises
+    ------
+    FileNotFoundError
+        There is no run folder.
+    RunError
+        Its manifest cannot be read.
     """
     folder = Path(run)
     manifest = manifest_of(folder)

@@ -20,8 +20,10 @@ from jsuper.core.text import shown
 def values_of(sweep: dict[str, Any]) -> dict[str, list[Any]]:
     """Field -> the values that models of a stored sweep may have; the sweep's fields are checked.
 
-    Raises:
-        SpecError: a field is not one of the family's, or its value is not allowed.
+    Raises
+    ------
+    SpecError
+        A field is not one of the family's, or its value is not allowed.
     """
     cls = family_of(sweep["model"]).spec.Sweep
     own = {f.name: f for f in dataclasses.fields(cls)}
@@ -56,16 +58,19 @@ def _text(value: Any) -> str:
 
 
 def _names_function(value: Any) -> bool:
-    """Whether a value is the stored name of a callable, which no check of a name knows."""
+    """Return whether a value is the stored name of a callable, which no check of a name knows."""
     return isinstance(value, str) and bool(re.fullmatch(r"\w{1,100}@[0-9a-f]{12}", value))
 
 
 def check_row(row: dict[str, Any], allowed: dict[str, frozenset[str]]) -> None:
     """Raise ValueError unless a chunk's static values, or a setting, are some of the sweep's.
 
-    Args:
-        row: field -> its value.
-        allowed: field -> the sweep's values, as `texts_of` has them.
+    Parameters
+    ----------
+    row
+        Field -> its value.
+    allowed
+        Field -> the sweep's values, as `texts_of` has them.
     """
     for name, value in row.items():
         if name not in allowed or _text(value) not in allowed[name]:
@@ -91,7 +96,7 @@ def check_complete(chunks: list[Chunk]) -> None:
 
 
 def seeds_among(given: Any, known: range | frozenset[int]) -> tuple[int, ...]:
-    """A chunk's seeds, which are different ones of the sweep's."""
+    """Return a chunk's seeds, which are different ones of the sweep's."""
     found = tuple(given)
     if len(set(found)) < len(found) or not all(type(s) is int and s in known for s in found):
         raise ValueError("a chunk of it has seeds that its sweep has not")
@@ -99,18 +104,18 @@ def seeds_among(given: Any, known: range | frozenset[int]) -> tuple[int, ...]:
 
 
 def known_seeds(seeds: Any) -> range | frozenset[int]:
-    """The seeds of a stored sweep, to look one up; a count is not made into a list."""
+    """Return the seeds of a stored sweep, to look one up; a count is not made into a list."""
     return range(seeds) if isinstance(seeds, int) else frozenset(seeds)
 
 
 def count(sweep: dict[str, Any], values: dict[str, list[Any]]) -> int:
-    """Number of models of a stored sweep, before any list of them is made."""
+    """Return the number of models of a stored sweep, before any list of them is made."""
     axes = math.prod(len(v) for k, v in values.items() if k != "seeds")
     return axes * number_of_seeds(sweep["seeds"])
 
 
 def number_of_seeds(seeds: int | list[int]) -> int:
-    """How many a count or a list of seeds stands for."""
+    """Return how many a count or a list of seeds stands for."""
     return seeds if isinstance(seeds, int) else len(seeds)
 
 

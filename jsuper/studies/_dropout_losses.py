@@ -16,7 +16,7 @@ LAST = 20  # records of the loss of training batches, of 100
 
 
 def answers(plane: xr.Dataset, basis: xr.Dataset) -> list[Answer]:
-    """What dropout costs and gains, and whether training reaches the linear optimum."""
+    """Return what dropout costs and gains, and whether training reaches the linear optimum."""
     return [losses(plane), linear(basis)]
 
 
@@ -49,7 +49,7 @@ def measured(ds: xr.Dataset) -> xr.Dataset:
 
 
 def losses(ds: xr.Dataset) -> Answer:
-    """What training with dropout costs with dropout off, and gains with it on."""
+    """Return what training with dropout costs with dropout off, and gains with it on."""
     found = measured(ds)
     rate = float(np.sort(ds["dropout"].values)[ds.sizes["dropout"] // 2])
     here, plain = found.sel(dropout=rate), found.sel(dropout=0.0)

@@ -71,7 +71,7 @@ def chances(ds: xr.Dataset) -> dict[str, np.ndarray]:
 
 
 def chance(ds: xr.Dataset) -> Answer:
-    """Whether (1-q)^n is the chance that a feature is left alone, and for which n."""
+    """Return whether (1-q)^n is the chance that a feature is left alone, and for which n."""
     found, rates = chances(ds), ds["dropout"].values[ds["dropout"].values > 0]
     rows, errors = [], {}
     for name in NUMBERS:
@@ -90,7 +90,7 @@ def chance(ds: xr.Dataset) -> Answer:
 
 
 def spread(plane: xr.Dataset, basis: xr.Dataset) -> Answer:
-    """Whether dropout concentrates features on fewer hidden units."""
+    """Return whether dropout concentrates features on fewer hidden units."""
     W, counts, _ = matrices(plane, *PLANE)
     units = _paired.take(plane, "loss", *PLANE).copy(
         data=mean_counted(dropout.effective_units(W), counts)
@@ -116,7 +116,7 @@ def spread(plane: xr.Dataset, basis: xr.Dataset) -> Answer:
 
 
 def price(ds: xr.Dataset) -> Answer:
-    """Whether a feature that is hit more often is disturbed less by it."""
+    """Return whether a feature that is hit more often is disturbed less by it."""
     W, counts, rates = matrices(ds.sel(dropout=ds["dropout"] > 0), *PLANE)
     hit = np.where(counts, 1 - dropout.untouched_chance(W, rates), np.nan)
     variance = dropout.readback_variance(W, rates)
@@ -138,7 +138,7 @@ def price(ds: xr.Dataset) -> Answer:
 
 
 def noise(ds: xr.Dataset) -> Answer:
-    """How much noise features have, and leak into each other, beside random rotations."""
+    """Return how much noise features have, and leak into each other, beside random rotations."""
     W, counts, rates = matrices(ds.sel(dropout=ds["dropout"] > 0), *PLANE)
     # over the variance q/(1-q) of a feature on one unit
     apart = dropout.leakage_variance(W, rates) - dropout.rotated_leakage_variance(W, rates)

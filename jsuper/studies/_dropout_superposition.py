@@ -34,12 +34,12 @@ MEASURES = (
 
 
 def answers(ds: xarray.Dataset) -> list[Answer]:
-    """A question per measure, and the exception."""
+    """Return a question per measure, and the exception."""
     return [*(reduction(ds, measure) for measure in MEASURES), exception(ds)]
 
 
 def reduction(ds: xarray.Dataset, measure: Measure) -> Answer:
-    """Whether dropout lowers superposition by one measure: its slope along the rate."""
+    """Return whether dropout lowers superposition by one measure: its slope along the rate."""
     values = _paired.take(ds, measure.name, *PLANE)
     rows = adjusted(rows_of(values, slopes))
     less, more = ([r.case for r in rows if clear(r) == s * measure.more] for s in (-1, 1))
@@ -57,7 +57,7 @@ def reduction(ds: xarray.Dataset, measure: Measure) -> Answer:
 
 
 def exception(ds: xarray.Dataset) -> Answer:
-    """Whether dropout raises superposition at decaying importance and dense features."""
+    """Return whether dropout raises superposition at decaying importance and dense features."""
     where = {"importance_decay": ds["importance_decay"].min(), "sparsity": ds["sparsity"].min()}
     here = _paired.case(*(float(v) for v in where.values()))
     found: list[Row] = []

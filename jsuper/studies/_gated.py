@@ -1,4 +1,4 @@
-"""Of the study of GELU: do gated decoders carry superposition?"""
+"""The study of GELU, gated decoders: whether they carry superposition."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _compared(values: xarray.DataArray, log: bool) -> list:
 
 
 def loss(ds: xarray.Dataset) -> Answer:
-    """The loss of gated models beside ungated ones."""
+    """Return the loss of gated models beside ungated ones."""
     values = take(ds, "loss", *DIMS)
     rows = adjusted(_compared(values, log=True))
     hidden, matched = ([r for r in rows if w in r.case] for w in ("hidden units", "parameters"))
@@ -74,7 +74,7 @@ def _lower(rows: list) -> str:
 
 
 def learned(ds: xarray.Dataset) -> Answer:
-    """How many features are reconstructed, beyond the hidden units."""
+    """Return how many features are reconstructed, beyond the hidden units."""
     scores = take(ds, "r_squared", *DIMS, "feature")
     number = (scores > LEARNED).where(scores.notnull()).sum("feature", min_count=1)
     rows = []

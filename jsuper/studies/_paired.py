@@ -25,8 +25,10 @@ PLANE = ("importance_decay", "sparsity", "seed", "dropout")
 def take(ds: xarray.Dataset, name: str, *dims: str) -> xarray.DataArray:
     """A variable with these dimensions first, NaN for models that are not finished and finite.
 
-    Raises:
-        ValueError: a name is not there.
+    Raises
+    ------
+    ValueError
+        A name is not there.
     """
     if name not in ds:
         raise ValueError(
@@ -43,15 +45,17 @@ def take(ds: xarray.Dataset, name: str, *dims: str) -> xarray.DataArray:
 
 
 def ln(values: xarray.DataArray) -> xarray.DataArray:
-    """The natural logarithm; NumPy's own says that it returns no DataArray."""
+    """Return the natural logarithm; NumPy's own says that it returns no DataArray."""
     return values.copy(data=np.log(values.values))
 
 
 def models(*counted: tuple[xarray.DataArray, xarray.Dataset]) -> str:
-    """How many models an answer counts, and why not all, in a sentence.
+    """Return how many models an answer counts, and why not all, in a sentence.
 
-    Args:
-        counted: values of `take`, one per model, and the sweep that they are of.
+    Parameters
+    ----------
+    counted
+        Values of `take`, one per model, and the sweep that they are of.
     """
     total = sum(ds["status"].size for _, ds in counted)
     failed = sum(int((ds["status"] != OK).sum()) for _, ds in counted)
@@ -67,14 +71,20 @@ def models(*counted: tuple[xarray.DataArray, xarray.Dataset]) -> str:
 
 
 def row(case: str, values: ArrayLike, null: float = 0.0) -> Row:
-    """The mean over seeds, its 95 % interval, and the p of the null, not yet adjusted.
+    """Return the mean over seeds, its 95 % interval, and the p of the null, not yet adjusted.
 
-    Args:
-        case: what it is a number of.
-        values: (seeds,); those that are not finite are left out.
-        null: the value that would mean nothing; NaN: there is none, and nothing is tested.
+    Parameters
+    ----------
+    case
+        What it is a number of.
+    values
+        (seeds,); those that are not finite are left out.
+    null
+        The value that would mean nothing; NaN: there is none, and nothing is tested.
 
-    Returns:
+    Returns
+    -------
+    Row
         The Row; its value is NaN, and there is no p, where fewer than two seeds are left.
     """
     values = np.asarray(values, float)
@@ -89,18 +99,22 @@ def row(case: str, values: ArrayLike, null: float = 0.0) -> Row:
 
 
 def case(decay: float, sparsity: float) -> str:
-    """A cell of importance and density, in words."""
+    """Return a cell of importance and density, in words."""
     importance = "uniform importance" if decay == 1 else f"importance {decay:g}^i"
     return f"{importance}, density {1 - sparsity:.3g}"
 
 
 def rows_of(values: xarray.DataArray, effect: Callable, before: str = "") -> list[Row]:
-    """A row per importance and sparsity of values over `PLANE`.
+    """Return a row per importance and sparsity of values over `PLANE`.
 
-    Args:
-        values: (importance_decay, sparsity, seed, dropout).
-        effect: of (values, rates) per seed, as `slopes`.
-        before: of the row's case.
+    Parameters
+    ----------
+    values
+        (importance_decay, sparsity, seed, dropout).
+    effect
+        Of (values, rates) per seed, as `slopes`.
+    before
+        Of the row's case.
     """
     found = effect(values.values, values["dropout"].values)
     return [
@@ -111,7 +125,7 @@ def rows_of(values: xarray.DataArray, effect: Callable, before: str = "") -> lis
 
 
 def adjusted(rows: Iterable[Row]) -> tuple[Row, ...]:
-    """The rows of one answer with Holm's p over those that have one."""
+    """Return the rows of one answer with Holm's p over those that have one."""
     rows = list(rows)
     tested = [i for i, r in enumerate(rows) if not math.isnan(r.p)]
     for i, p in zip(tested, statistics.holm([rows[i].p for i in tested]), strict=True):
@@ -124,8 +138,10 @@ def slopes(values: ArrayLike, x: ArrayLike) -> np.ndarray:
 
     Points with a value that is not finite are left out; NaN where fewer than 3 are left.
 
-    Raises:
-        ValueError: the last axis is not that of x, or x has fewer than 3 different values.
+    Raises
+    ------
+    ValueError
+        The last axis is not that of x, or x has fewer than 3 different values.
     """
     y, x = _along(values, x)
     fine = np.isfinite(y)
@@ -200,7 +216,7 @@ def counted(rows: Sequence[Row], above: str = "rises", below: str = "falls") -> 
 
 
 def said(r: Row, digits: int = 3) -> str:
-    """A row's value and interval in words: '0.12 (0.10 to 0.14)'."""
+    """Return a row's value and interval in words: '0.12 (0.10 to 0.14)'."""
     if math.isnan(r.value):
         return "no value"
     if math.isnan(r.low):
@@ -210,7 +226,7 @@ def said(r: Row, digits: int = 3) -> str:
 
 
 def largest(rows: Iterable[Row]) -> str:
-    """The row furthest from its null, in a sentence."""
+    """Return the row furthest from its null, in a sentence."""
     known = [r for r in rows if not math.isnan(r.p)]
     if not known:
         return "No case has a value of two seeds."

@@ -1,4 +1,4 @@
-"""Of the study of GELU: do output units come back that were pushed below zero?"""
+"""The study of GELU, revival: whether output units pushed below zero come back."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _cases(ds: xarray.Dataset) -> list[tuple[str, dict[str, object]]]:
 
 
 def chance(ds: xarray.Dataset) -> Answer:
-    """The share of pushes from which a unit recovers."""
+    """Return the share of pushes from which a unit recovers."""
     found = recovery(ds)
     share = recovered(found).mean("push")
     rows = [row(case, share.sel(where), null=math.nan) for case, where in _cases(ds)]
@@ -67,7 +67,7 @@ def chance(ds: xarray.Dataset) -> Answer:
 
 
 def active(ds: xarray.Dataset) -> Answer:
-    """The share of pushes after which the unit is active again."""
+    """Return the share of pushes after which the unit is active again."""
     dims = ("activation", *CASE, "push", "seed", "step")
     peak = take(ds, "unit_peak", *dims).isel(sparsity=0, step=-1)
     peak = peak.sel(push=peak["push"] > 0)
@@ -115,7 +115,7 @@ def _counted(steps: np.ndarray) -> str:
 
 
 def time(ds: xarray.Dataset) -> Answer:
-    """Steps to recovery of those units that recover from B = 1."""
+    """Return steps to recovery of those units that recover from B = 1."""
     found = recovery(ds).sel(push=1.0)
     rows = []
     for case, where in _cases(ds):
@@ -167,7 +167,7 @@ def threshold(ds: xarray.Dataset) -> Answer:
 
 
 def _at(peak: xarray.DataArray, places: list[int]) -> xarray.DataArray:
-    """The value at a step of its own for each push_step."""
+    """Return the value at a step of its own for each push_step."""
     import xarray as xr
 
     parts = [peak.isel(push_step=i, step=place, drop=True) for i, place in enumerate(places)]
@@ -199,7 +199,7 @@ def gradient_at_bias(ds: xarray.Dataset) -> Answer:
 
 
 def earlier_layers() -> Answer:
-    """What dead hidden units of a two-layer network let through."""
+    """Return what dead hidden units of a two-layer network let through."""
     rows: list[Row] = []
     for activation in REACHING:
         for margin in MARGINS:

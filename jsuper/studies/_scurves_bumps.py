@@ -20,7 +20,7 @@ MOST_CASES = ((4, 4), (4, 8))  # (rank, pairs) of the question whether one run m
 
 
 def answers(ds: xarray.Dataset) -> list[Answer]:
-    """The answers of the sweep `scurves`."""
+    """Return the answers of the sweep `scurves`."""
     flow = ds.sel(optimizer=descent(ds))
     return [
         none_at_rank_one(flow),
@@ -32,7 +32,7 @@ def answers(ds: xarray.Dataset) -> list[Answer]:
 
 
 def tables(ds: xarray.Dataset) -> list[Table]:
-    """Counts of bumps by optimizer, rank and pairs."""
+    """Count of bumps by optimizer, rank and pairs."""
     rows = []
     for optimizer in ds["optimizer"].values:
         for rank, k in reachable(ds):
@@ -63,7 +63,7 @@ def reachable(ds: xarray.Dataset) -> list[tuple[int, int]]:
 
 
 def known(values: xarray.DataArray) -> np.ndarray:
-    """The finite values."""
+    """Return the finite values."""
     array = values.values.ravel()
     return array[np.isfinite(array)]
 
@@ -76,7 +76,7 @@ def fano(counts: Any, axis: int = -1) -> Any:
 
 
 def bootstrapped(case: str, counts: np.ndarray, statistic: Any, null: float = math.nan) -> Row:
-    """A statistic of counts over seeds with its percentile bootstrap interval."""
+    """Return a statistic of counts over seeds with its percentile bootstrap interval."""
     value = float(statistic(counts))
     if math.isnan(value) or np.ptp(counts) == 0:
         return Row(case, value, null=null, seeds=len(counts))
@@ -130,7 +130,7 @@ def mean(counts: np.ndarray) -> Any:
 
 
 def misleads(flow: xarray.Dataset) -> Answer:
-    """What a single run says of bumps."""
+    """Return what a single run says of bumps."""
     rows, words = [], []
     for rank, k in MOST_CASES:
         counts = known(take(flow.sel(rank=rank, pairs=k), "bumps", "seed"))
@@ -158,7 +158,7 @@ def misleads(flow: xarray.Dataset) -> Answer:
 
 
 def differ(counts: np.ndarray) -> Any:
-    """The chance that two different seeds have different counts."""
+    """Return the chance that two different seeds have different counts."""
     n = counts.shape[-1]
     same = sum((counts == c).sum(-1) * ((counts == c).sum(-1) - 1.0) for c in range(100))
     return 1 - same / (n * (n - 1))
@@ -168,7 +168,7 @@ def differ(counts: np.ndarray) -> Any:
 
 
 def competition(flow: xarray.Dataset) -> Answer:
-    """What happens after the peak of a bump."""
+    """Return what happens after the peak of a bump."""
     rank, k = MOST_CASES[0]
     here = flow.sel(rank=rank, pairs=k)
     found = [per_seed(one) for one in each_seed(here)]
@@ -230,7 +230,7 @@ def per_seed(one: tuple[np.ndarray, np.ndarray, float]) -> list[tuple[float, ...
 
 
 def of_adam(ds: xarray.Dataset) -> Answer:
-    """Counts with Adam less those with plain descent, above rank 1 and at it."""
+    """Count with Adam less those with plain descent, above rank 1 and at it."""
     plain = descent(ds)
     adam = next(str(o) for o in ds["optimizer"].values if str(o) != plain)
     rows = []

@@ -22,7 +22,7 @@ CLOSE = 0.05  # relative difference from theory's rate up to which it is confirm
 
 
 def answers(decay: xarray.Dataset) -> list[Answer]:
-    """The answers of the sweep `scurves_decay`."""
+    """Return the answers of the sweep `scurves_decay`."""
     return [slope(decay), asymptote(decay), longer(decay)]
 
 
@@ -35,7 +35,7 @@ def u_of(decay: xarray.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def slope(decay: xarray.Dataset) -> Answer:
-    """The growth rate of the exponential phase."""
+    """Return the growth rate of the exponential phase."""
     u, time, decays = u_of(decay)
     rows = []
     for values, rate in zip(u, decays, strict=True):
@@ -56,7 +56,7 @@ def slope(decay: xarray.Dataset) -> Answer:
 
 
 def asymptote(decay: xarray.Dataset) -> Answer:
-    """What is learned in the end."""
+    """Return what is learned in the end."""
     u, time, decays = u_of(decay)
     rows = []
     for values, rate in zip(u, decays, strict=True):
@@ -80,7 +80,7 @@ def asymptote(decay: xarray.Dataset) -> Answer:
 
 
 def longer(decay: xarray.Dataset) -> Answer:
-    """The half time against decay."""
+    """Return the half time against decay."""
     u, time, decays = u_of(decay)
     half = {
         float(rate): curves.half_time(values, time, 1 - rate)
@@ -106,12 +106,12 @@ def longer(decay: xarray.Dataset) -> Answer:
 
 
 def max_error(rows: tuple[Row, ...]) -> float:
-    """The largest distance of a row's value from its null, in percent."""
+    """Return the largest distance of a row's value from its null, in percent."""
     return max(100 * abs(r.value / r.null - 1) for r in rows)
 
 
 def starts_at(decay: xarray.Dataset, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """The starts of the models of one decay: those of all."""
+    """Return the starts of the models of one decay: those of all."""
     return starts(decay.sel(weight_decay=rate, rank=1, pairs=1))
 
 

@@ -20,18 +20,18 @@ CASES = ((1, 1), (1, 4), (4, 4))  # (rank, pairs)
 
 
 def answers(ds: xarray.Dataset) -> list[Answer]:
-    """The answers of the sweep `scurves_adamw`."""
+    """Return the answers of the sweep `scurves_adamw`."""
     return [shape(ds), rates(ds), overlaps(ds), decoupled(ds), coupled(ds)]
 
 
 def named(ds: xarray.Dataset, name: str) -> list[str]:
-    """The sweep's optimizers of one kind, by learning rate."""
+    """Return the sweep's optimizers of one kind, by learning rate."""
     found = [str(o) for o in ds["optimizer"].values if str(o).startswith(f"{name}(")]
     return sorted(found, key=rate_of)
 
 
 def rate_of(optimizer: str) -> float:
-    """The learning rate in an optimizer's name."""
+    """Return the learning rate in an optimizer's name."""
     return float(optimizer.split("(")[1].rstrip(")"))
 
 
@@ -43,7 +43,7 @@ def half_steps(ds: xarray.Dataset) -> xarray.DataArray:
 
 
 def shape(ds: xarray.Dataset) -> Answer:
-    """Whether Adam changes the form of the curve."""
+    """Return whether Adam changes the form of the curve."""
     plain = descent(ds)
     ratio = take(ds, "plateau_ratio", "optimizer", "rank", "pairs", "seed")
     rows = []

@@ -20,18 +20,18 @@ ABOVE = 2  # times the exponential's ratio, from which a curve counts as an S-cu
 
 
 def answers(ds: xarray.Dataset) -> list[Answer]:
-    """The answers of the sweep `scurves` with plain descent."""
+    """Return the answers of the sweep `scurves` with plain descent."""
     flow = ds.sel(optimizer=descent(ds))
     return [sigmoid(flow), spread(flow), predicted(flow), fewer_steps(flow), wider(flow)]
 
 
 def descent(ds: xarray.Dataset) -> str:
-    """The optimizer of a sweep that is plain descent."""
+    """Return the optimizer of a sweep that is plain descent."""
     return next(str(o) for o in ds["optimizer"].values if str(o).startswith("sgd("))
 
 
 def sigmoid(flow: xarray.Dataset) -> Answer:
-    """The plateau of factors against that of a vector."""
+    """Return the plateau of factors against that of a vector."""
     ratio = take(flow, "plateau_ratio", "rank", "pairs", "seed")
     reachable = [(r, k) for r in ratio["rank"].values for k in ratio["pairs"].values if k >= r]
     rows = adjusted(
@@ -57,7 +57,7 @@ def sigmoid(flow: xarray.Dataset) -> Answer:
 
 
 def of_no_orthogonal_part(u0: float) -> Row:
-    """The same number of the exact sigmoid without an orthogonal part."""
+    """Return the same number of the exact sigmoid without an orthogonal part."""
     time = np.linspace(0, 20, 20_001)
     loss = exact.rank_one(time, u0).loss
     case = f"one pair from u = {u0:g} s, nothing orthogonal (closed form)"
@@ -70,13 +70,13 @@ def pairs(count: int) -> str:
 
 
 def of_rank_one(ds: xarray.Dataset, name: str) -> xarray.DataArray:
-    """A variable per component at rank 1: (pairs, seed), infinite values as NaN."""
+    """Return a variable per component at rank 1: (pairs, seed), infinite values as NaN."""
     values = take(ds, name, "rank", "pairs", "seed", "component")
     return values.sel(rank=1).isel(component=0, drop=True)
 
 
 def spread(flow: xarray.Dataset) -> Answer:
-    """How much one seed says of a plateau's length."""
+    """Return how much one seed says of a plateau's length."""
     half = of_rank_one(flow, "half_time")
     rows = []
     for k in half["pairs"].values:
@@ -98,7 +98,7 @@ def spread(flow: xarray.Dataset) -> Answer:
 
 
 def interval_of_sd(values: np.ndarray) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval of a standard deviation."""
+    """Return the 95 % percentile bootstrap interval of a standard deviation."""
     from scipy import stats
 
     found = stats.bootstrap(
@@ -136,7 +136,7 @@ def predicted(flow: xarray.Dataset) -> Answer:
 
 
 def fewer_steps(flow: xarray.Dataset) -> Answer:
-    """The half time against the number of pairs."""
+    """Return the half time against the number of pairs."""
     half = of_rank_one(flow, "half_time")
     rows = []
     for k in half["pairs"].values[1:]:
@@ -156,7 +156,7 @@ def fewer_steps(flow: xarray.Dataset) -> Answer:
 
 
 def wider(flow: xarray.Dataset) -> Answer:
-    """The loss's drop against the rank."""
+    """Return the loss's drop against the rank."""
     start, end = (take(flow, f"plateau_{e}", "rank", "pairs", "seed") for e in ("start", "end"))
     width = end - start
     rows = []

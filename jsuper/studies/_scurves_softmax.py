@@ -22,7 +22,7 @@ def answers(runs: list[xarray.Dataset]) -> list[Answer]:
 
 
 def decay_term(runs: list[xarray.Dataset]) -> Answer:
-    """Whether what is outside of the target's space decays."""
+    """Return whether what is outside of the target's space decays."""
     rows = []
     for ds in runs:
         left = take(ds, "norm_outside", "objective", "rank", "seed", "step", "side")
@@ -60,12 +60,12 @@ def verdict(small: Row, large: Row) -> str:
 
 
 def decayed_step(share: np.ndarray) -> int:
-    """The first record at which half is left, on average over models."""
+    """Return the first record at which half is left, on average over models."""
     return int(np.argmax(np.nanmean(share, axis=(0, 1)) < math.log(0.5)))
 
 
 def strength(ds: xarray.Dataset) -> str:
-    """The sweep's strength in words."""
+    """Return the sweep's strength in words."""
     s, d = float(ds["strength"]), int(ds["size"])
     return f"s = {s:g} (entries of C of size {s / d:g})"
 

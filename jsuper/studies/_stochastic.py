@@ -1,4 +1,4 @@
-"""Of the study of GELU: does training with the random gate change what is learned?"""
+"""The study of GELU, random gates: whether training with them changes what is learned."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ DIMS = ("activation", "sparsity", "dropout", "seed")
 
 
 def answers(ds: xarray.Dataset) -> list[Answer]:
-    """A question per measure, and the two conventions."""
+    """Return a question per measure, and the two conventions."""
     return [*(change(ds, *m) for m in MEASURES.items()), conventions(ds)]
 
 
 def change(ds: xarray.Dataset, name: str, words: str) -> Answer:
-    """What the gate changes in a measure, beside what dropout on h changes."""
+    """Return what the gate changes in a measure, beside what dropout on h changes."""
     values = take(ds, name, *DIMS)
     rows = []
     for sparsity in values["sparsity"].values:
@@ -63,7 +63,7 @@ def change(ds: xarray.Dataset, name: str, words: str) -> Answer:
 
 
 def conventions(ds: xarray.Dataset) -> Answer:
-    """The gradient of a constant mask against that of the mean."""
+    """Return the gradient of a constant mask against that of the mean."""
     rows = []
     for name, words in MEASURES.items():
         values = take(ds, name, *DIMS).sel(dropout=0.0)

@@ -14,13 +14,20 @@ if TYPE_CHECKING:
 class Row:
     """One number of an answer: a line of its table.
 
-    Attributes:
-        case: what it is a number of, in words.
-        value: the effect, in the unit of the answer's statistic.
-        low, high: its 95 % interval; NaN where it is exact, or has none.
-        null: the value that would mean nothing; NaN where there is none.
-        seeds: replicates that the interval comes from; 0 for what is computed, not trained.
-        p: adjusted by Holm over the answer's rows; NaN where nothing was tested.
+    Attributes
+    ----------
+    case
+        What it is a number of, in words.
+    value
+        The effect, in the unit of the answer's statistic.
+    low, high
+        Its 95 % interval; NaN where it is exact, or has none.
+    null
+        The value that would mean nothing; NaN where there is none.
+    seeds
+        Replicates that the interval comes from; 0 for what is computed, not trained.
+    p
+        Adjusted by Holm over the answer's rows; NaN where nothing was tested.
     """
 
     case: str
@@ -36,11 +43,16 @@ class Row:
 class Answer:
     """A question, how it was decided, and what came out.
 
-    Attributes:
-        question: a sentence that ends in a question mark.
-        statistic: what the rows' values are, and what the null means.
-        finding: the answer in a sentence or two, made from the rows.
-        rows: the numbers.
+    Attributes
+    ----------
+    question
+        A sentence that ends in a question mark.
+    statistic
+        What the rows' values are, and what the null means.
+    finding
+        The answer in a sentence or two, made from the rows.
+    rows
+        The numbers.
     """
 
     question: str
@@ -53,10 +65,14 @@ class Answer:
 class Table:
     """A table of a study's page, for what is no single number: cells are text.
 
-    Attributes:
-        title: a sentence without its full stop.
-        columns: their heads.
-        rows: as many cells each as there are columns.
+    Attributes
+    ----------
+    title
+        A sentence without its full stop.
+    columns
+        Their heads.
+    rows
+        As many cells each as there are columns.
     """
 
     title: str
@@ -68,10 +84,14 @@ class Table:
 class Drawing:
     """A figure of a study's page.
 
-    Attributes:
-        name: of its file, without the study's name and the extension.
-        caption: what it shows, in a sentence.
-        figure: a Matplotlib figure.
+    Attributes
+    ----------
+    name
+        Of its file, without the study's name and the extension.
+    caption
+        What it shows, in a sentence.
+    figure
+        A Matplotlib figure.
     """
 
     name: str
@@ -80,7 +100,7 @@ class Drawing:
 
 
 def figure(value: float, digits: int = 3) -> str:
-    """A number with so many digits, and all of those of whole thousands: 0.0512, 6,790."""
+    """Return a number with so many digits, and all of those of whole thousands: 0.0512, 6,790."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
 
 

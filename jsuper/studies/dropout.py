@@ -56,10 +56,12 @@ PANEL = (5.6, 3.4)  # inches, with its legend
 
 
 def answers(runs: Runs) -> list[Answer]:
-    """The study's answers, from the analysed Datasets of its presets.
+    """Return the study's answers, from the analysed Datasets of its presets.
 
-    Raises:
-        ValueError: a preset, a variable or an axis is missing.
+    Raises
+    ------
+    ValueError
+        A preset, a variable or an axis is missing.
     """
     plane, basis = datasets(runs)
     return [
@@ -71,7 +73,7 @@ def answers(runs: Runs) -> list[Answer]:
 
 
 def figures(runs: Runs) -> list[Drawing]:
-    """The study's figures, from the same."""
+    """Return the study's figures, from the same."""
     plane, basis = datasets(runs)
     return [
         Drawing(
@@ -108,10 +110,12 @@ def figures(runs: Runs) -> list[Drawing]:
 
 
 def datasets(runs: Runs) -> tuple[xarray.Dataset, xarray.Dataset]:
-    """The two sweeps, with the variables that the study adds.
+    """Return the two sweeps, with the variables that the study adds.
 
-    Raises:
-        ValueError: one is missing, or lacks a variable.
+    Raises
+    ------
+    ValueError
+        One is missing, or lacks a variable.
     """
     lacking = [name for name in PRESETS if name not in runs]
     if lacking:

@@ -35,10 +35,12 @@ Runs = Mapping[str, "xarray.Dataset"]
 
 
 def answers(runs: Runs) -> list[Answer]:
-    """The study's answers, from the analysed Datasets of its presets.
+    """Return the study's answers, from the analysed Datasets of its presets.
 
-    Raises:
-        ValueError: a preset, a variable or an axis is missing.
+    Raises
+    ------
+    ValueError
+        A preset, a variable or an axis is missing.
     """
     revival, stochastic, gated = datasets(runs)
     return [
@@ -50,15 +52,17 @@ def answers(runs: Runs) -> list[Answer]:
 
 
 def tables(runs: Runs) -> list[Table]:
-    """The sources' statements, the profiles, and who recovers."""
+    """Return the sources' statements, the profiles, and who recovers."""
     return [of_statements(), of_profiles(), *_revival.tables(datasets(runs)[0])]
 
 
 def datasets(runs: Runs) -> list[xarray.Dataset]:
-    """The sweeps in the order of PRESETS.
+    """Return the sweeps in the order of PRESETS.
 
-    Raises:
-        ValueError: one is missing.
+    Raises
+    ------
+    ValueError
+        One is missing.
     """
     lacking = [name for name in PRESETS if name not in runs]
     if lacking:
@@ -77,7 +81,7 @@ def of_statements() -> Table:
 
 
 def of_profiles() -> Table:
-    """The profiles of the elementwise activations."""
+    """Return the profiles of the elementwise activations."""
     columns = (
         "activation",
         "range",
@@ -123,8 +127,7 @@ def number(value: float) -> str:
 
 
 def figures(runs: Runs) -> list[Drawing]:
-    """The study's figures."""
-
+    """Return the study's figures."""
     revival = datasets(runs)[0]
     return [
         Drawing(

@@ -26,10 +26,12 @@ STUDIES = ("dropout", "gelu", "scurves")
 
 
 def study_of(name: str) -> ModuleType:
-    """The module of a study.
+    """Return the module of a study.
 
-    Raises:
-        SpecError: there is none of that name.
+    Raises
+    ------
+    SpecError
+        There is none of that name.
     """
     if name not in STUDIES:
         subject = f"study={name!r} is not known"
@@ -40,18 +42,28 @@ def study_of(name: str) -> ModuleType:
 def write(name: str, runs: Mapping[str, xarray.Dataset], folder: str | Path) -> Path:
     """Write FOLDER/NAME.md, NAME.json and NAME-*.png from the analysed sweeps of a study.
 
-    Args:
-        name: of the study.
-        runs: preset -> Dataset of `jsuper.analyze`.
-        folder: where; made if it is not there.
+    Parameters
+    ----------
+    name
+        Of the study.
+    runs
+        Preset -> Dataset of `jsuper.analyze`.
+    folder
+        Where; made if it is not there.
 
-    Returns:
+    Returns
+    -------
+    Path
         The page.
 
-    Raises:
-        SpecError: the study is not known.
-        ValueError: a sweep, a variable or an axis is missing.
-        OSError: a file cannot be written.
+    Raises
+    ------
+    SpecError
+        The study is not known.
+    ValueError
+        A sweep, a variable or an axis is missing.
+    OSError
+        A file cannot be written.
     """
     import matplotlib.pyplot as plt
 
@@ -74,7 +86,7 @@ def write(name: str, runs: Mapping[str, xarray.Dataset], folder: str | Path) -> 
 
 
 def render(name: str, study: Any, answers: list, tables: list, figures: list, sweeps: list) -> str:
-    """The page's Markdown."""
+    """Return the page's Markdown."""
     environment = jinja2.Environment(
         autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -92,7 +104,7 @@ def render(name: str, study: Any, answers: list, tables: list, figures: list, sw
 
 
 def about(preset: str, ds: xarray.Dataset) -> dict[str, Any]:
-    """What a sweep's numbers come from: models, seeds, versions, devices."""
+    """Return what a sweep's numbers come from: models, seeds, versions, devices."""
     session = json.loads(ds.attrs.get("sessions", "[]") or "[]")
     last = session[-1] if session else {}
     versions = last.get("versions", {})

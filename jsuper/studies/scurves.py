@@ -54,10 +54,12 @@ PANEL = (5.4, 3.4)  # inches, with its legend
 
 
 def answers(runs: Runs) -> list[Answer]:
-    """The study's answers, from the analysed Datasets of its presets.
+    """Return the study's answers, from the analysed Datasets of its presets.
 
-    Raises:
-        ValueError: a preset, a variable or an axis is missing.
+    Raises
+    ------
+    ValueError
+        A preset, a variable or an axis is missing.
     """
     check(runs)
     return [
@@ -70,7 +72,7 @@ def answers(runs: Runs) -> list[Answer]:
 
 
 def tables(runs: Runs) -> list[Table]:
-    """Counts of bumps in every cell."""
+    """Count of bumps in every cell."""
     check(runs)
     return _scurves_bumps.tables(runs["scurves"])
 
@@ -78,8 +80,10 @@ def tables(runs: Runs) -> list[Table]:
 def check(runs: Runs) -> None:
     """All sweeps are there.
 
-    Raises:
-        ValueError: one is missing.
+    Raises
+    ------
+    ValueError
+        One is missing.
     """
     lacking = [name for name in PRESETS if name not in runs]
     if lacking:
@@ -90,7 +94,7 @@ def check(runs: Runs) -> None:
 
 
 def figures(runs: Runs) -> list[Drawing]:
-    """The study's figures, from the same."""
+    """Return the study's figures, from the same."""
     check(runs)
     ds = runs["scurves"]
     flow = ds.sel(optimizer=_scurves_plateau.descent(ds))

@@ -226,7 +226,7 @@ def _differing() -> list[tuple[str, Any]]:
 
 
 def _context(option: str) -> Any:
-    """The context manager that sets an option for this thread; None if JAX has none."""
+    """Return the context manager that sets an option for this thread; None if JAX has none."""
     public = getattr(jax, option.removeprefix("jax_"), None)
     if public is not None:
         return public
@@ -237,8 +237,10 @@ def _context(option: str) -> Any:
 def check() -> None:
     """Refuse a configuration of JAX that jsuper cannot shield itself from.
 
-    Raises:
-        SpecError: says the option, its value, why it is refused and what to do.
+    Raises
+    ------
+    SpecError
+        Says the option, its value, why it is refused and what to do.
     """
     refused = dict(REFUSED)
     for option, value in _differing():
@@ -256,8 +258,10 @@ def check() -> None:
 def check_devices() -> None:
     """Refuse a choice of devices, by the user's configuration of JAX, that this machine lacks.
 
-    Raises:
-        SpecError: JAX cannot start; says by which option.
+    Raises
+    ------
+    SpecError
+        JAX cannot start; says by which option.
     """
     try:
         jax.local_devices()

@@ -28,11 +28,13 @@ class UntraceableError(ValueError):
 
 
 def digest_of(closed: ClosedJaxpr) -> str:
-    """A hash (64 hex digits) of what a jaxpr computes.
+    """Return a hash (64 hex digits) of what a jaxpr computes.
 
-    Raises:
-        UntraceableError: it calls Python while it runs, has side effects, or holds an object that
-            has no stable text.
+    Raises
+    ------
+    UntraceableError
+        It calls Python while it runs, has side effects, or holds an object that
+        has no stable text.
     """
     if closed.effects:
         effects = ", ".join(sorted(type(e).__name__ for e in closed.effects))
@@ -74,7 +76,7 @@ def _jaxpr(jaxpr: Jaxpr) -> Iterator[str]:
 
 
 def _value(value: Any) -> Iterator[str]:
-    """The text of an equation's parameter."""
+    """Return the text of an equation's parameter."""
     if isinstance(value, ClosedJaxpr):
         yield from _closed(value)
     elif isinstance(value, Jaxpr):

@@ -27,11 +27,14 @@ _check_seed = integer(0, MAX_SEED)
 
 @shielded()
 def seed_key(seed: ArrayLike) -> jax.Array:
-    """The key of a seed: root key 0 (threefry2x32) folded with `seed`, 0 <= seed < 2**32.
+    """Return the key of a seed: root key 0 (threefry2x32) folded with `seed`, 0 <= seed < 2**32.
 
-    Raises:
-        TypeError: the seed is an array of other numbers.
-        SpecError: it is not a whole number in that range. Values of arrays are not checked.
+    Raises
+    ------
+    TypeError
+        The seed is an array of other numbers.
+    SpecError
+        It is not a whole number in that range. Values of arrays are not checked.
     """
     if isinstance(seed, (jax.Array, np.ndarray)):
         if not jnp.issubdtype(seed.dtype, jnp.integer):
@@ -42,7 +45,7 @@ def seed_key(seed: ArrayLike) -> jax.Array:
 
 
 def stream(key: jax.Array, name: int, step: int | jax.Array = 0) -> jax.Array:
-    """The key of one stream of a seed's key at a step; streams are the constants above."""
+    """Return the key of one stream of a seed's key at a step; streams are the constants above."""
     return jax.random.fold_in(jax.random.fold_in(key, name), step)
 
 
@@ -53,11 +56,16 @@ def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     out, its twenty rounds are one pass. Source: Salmon et al. 2011, "Parallel random numbers: as
     easy as 1, 2, 3"; counters and conversion are those of JAX's partitionable threefry.
 
-    Args:
-        key: a key of the implementation threefry2x32.
-        shape: of the result; fewer than 2**32 numbers.
+    Parameters
+    ----------
+    key
+        A key of the implementation threefry2x32.
+    shape
+        Of the result; fewer than 2**32 numbers.
 
-    Returns:
+    Returns
+    -------
+    jax.Array
         Numbers on [0, 1), multiples of 2**-23.
     """
     data, size = jax.random.key_data(key), math.prod(shape)
@@ -87,7 +95,7 @@ def normal(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 
 def _threefry(k0: jax.Array, k1: jax.Array, x0: jax.Array, x1: jax.Array) -> tuple:
-    """The block cipher: 20 rounds on a pair of 32-bit words."""
+    """Return the block cipher: 20 rounds on a pair of 32-bit words."""
     keys = (k0, k1, k0 ^ k1 ^ jnp.uint32(0x1BD11BDA))
     rotations = ((13, 15, 26, 6), (17, 29, 16, 24))
     x0, x1 = x0 + keys[0], x1 + keys[1]

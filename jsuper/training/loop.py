@@ -51,7 +51,9 @@ def descend(
 ) -> tuple[Any, Any, Array]:
     """One optimizer step, taken where the model is active and stays finite.
 
-    Returns:
+    Returns
+    -------
+    tuple[Any, Any, Array]
         Parameters, the optimizer's state, and whether the model has just stopped being finite.
     """
     updates, new_state = optimizer.update(grads, opt_state, params)
@@ -62,7 +64,7 @@ def descend(
 
 
 def all_finite(tree: Any) -> Array:
-    """Whether every number of every floating array is finite, optimizer moments included.
+    """Return whether every number of every floating array is finite, optimizer moments included.
 
     0 times a number is 0, or NaN where it is not finite. Those are summed by a dot product, because
     XLA reduces in order otherwise, number by number, which took as long as the optimizer.

@@ -42,15 +42,19 @@ class Regression(NamedTuple):
 def regression(
     times: Array, target: Array, start: Array = 0.0, weight_decay: Array = 0.0
 ) -> Regression:
-    """A vector learned by itself, the control without S-curve: a plain exponential.
+    """Return a vector learned by itself, the control without S-curve: a plain exponential.
 
     da/dt = (target - a) - λ a, so a(t) = a∞ + (a₀ - a∞) e^{-(1+λ)t} with a∞ = target/(1+λ), and
     L = ½ Σ (target - a)².
 
-    Args:
-        times: t >= 0, (..., times).
-        target, start: (..., n); start may be a number.
-        weight_decay: λ >= 0, (...,).
+    Parameters
+    ----------
+    times
+        t >= 0, (..., times).
+    target, start
+        (..., n); start may be a number.
+    weight_decay
+        λ >= 0, (...,).
     """
     t = np.atleast_1d(natural("times", times))[..., None]
     given = _each(real, target=target, start=start)
@@ -77,11 +81,16 @@ def rank_one(
     u = u₀ e^{2κt}/D, ρ = ρ₀ e^{-2λt}/D, L = ½ [(s - u)² + ρ (2u + ρ)]. No exponential overflows,
     however large t is; λ = 0 and κ <= 0 are no special cases.
 
-    Args:
-        times: t >= 0, (..., times).
-        u0: u at t = 0, >= 0, (...,); `mean_start` for a start with α ≠ β.
-        rho0: ρ at t = 0, >= 0, (...,).
-        s, weight_decay: strength of the target, and λ, >= 0, (...,).
+    Parameters
+    ----------
+    times
+        t >= 0, (..., times).
+    u0
+        u at t = 0, >= 0, (...,); `mean_start` for a start with α ≠ β.
+    rho0
+        ρ at t = 0, >= 0, (...,).
+    s, weight_decay
+        Strength of the target, and λ, >= 0, (...,).
     """
     t = np.atleast_1d(natural("times", times))
     given = _each(natural, u0=u0, rho0=rho0, s=s, weight_decay=weight_decay)
@@ -163,11 +172,16 @@ def rank_one_flow(
 ) -> FourVariables:
     """The flow of `rank_one_rates` from any start, integrated to about 1e-10, or RuntimeError.
 
-    Args:
-        times: t >= 0, strictly ascending, (times,).
-        alpha, beta: aligned parts at t = 0, of either sign, (...,).
-        rho_a, rho_b: squared norms of the orthogonal parts at t = 0, >= 0, (...,).
-        s, weight_decay: >= 0, (...,).
+    Parameters
+    ----------
+    times
+        t >= 0, strictly ascending, (times,).
+    alpha, beta
+        Aligned parts at t = 0, of either sign, (...,).
+    rho_a, rho_b
+        Squared norms of the orthogonal parts at t = 0, >= 0, (...,).
+    s, weight_decay
+        >= 0, (...,).
     """
     t = grid(times)
     given = _each(natural, rho_a=rho_a, rho_b=rho_b, s=s, weight_decay=weight_decay)
@@ -191,9 +205,12 @@ def saxe_strength(times: Array, u0: Array, s: Array = 1.0, tau: Array = 1.0) -> 
 
     Saxe et al. 2013, equation 12: a deep linear network of three layers, whitened inputs, one mode.
 
-    Args:
-        times: t >= 0, (..., times).
-        u0, s, tau: strength at t = 0 and in the end, and time constant; all > 0, (...,).
+    Parameters
+    ----------
+    times
+        t >= 0, (..., times).
+    u0, s, tau
+        Strength at t = 0 and in the end, and time constant; all > 0, (...,).
     """
     t = np.atleast_1d(natural("times", times))
     u0, s, tau = (value[..., None] for value in _each(positive, u0=u0, s=s, tau=tau))
@@ -221,10 +238,14 @@ def saxe_learning_time(epsilon: Array, s: Array = 1.0, tau: Array = 1.0) -> np.n
 def saxe_depth_rate(u: Array, layers: int, s: Array = 1.0, tau: Array = 1.0) -> np.ndarray:
     """du/dt = (N - 1) u^{2 - 2/(N-1)} (s - u)/τ for N layers of units: (...,).
 
-    Args:
-        u: strength, >= 0, (...,).
-        layers: N >= 2, so N - 1 matrices of weights; 3 is `saxe_strength`, 2 a plain exponential.
-        s, tau: above 0, (...,).
+    Parameters
+    ----------
+    u
+        Strength, >= 0, (...,).
+    layers
+        N >= 2, so N - 1 matrices of weights; 3 is `saxe_strength`, 2 a plain exponential.
+    s, tau
+        Above 0, (...,).
     """
     deep = whole_number("layers", layers, 2) - 1
     u, s, tau = natural("u", u), positive("s", s), positive("tau", tau)

@@ -36,7 +36,7 @@ def natural(name: str, values: Array) -> np.ndarray:
 
 
 def grid(times: Array) -> np.ndarray:
-    """Times that are walked through: one axis, strictly ascending, from 0 on."""
+    """Return times that are walked through: one axis, strictly ascending, from 0 on."""
     times = np.atleast_1d(natural("times", times))
     if times.ndim != 1 or not times.size or (np.diff(times) <= 0).any():
         raise ValueError(
@@ -63,14 +63,21 @@ def balanced_flow(
     that slow modes are not lost beside fast ones; each step is exact. There are max(μ) t/2 of them,
     μ the eigenvalues of F.
 
-    Args:
-        times: t >= 0, strictly ascending, (times,).
-        A, B: (..., m, K) and (..., n, K). B = O A with orthonormal columns in O (n, m) is balanced.
-        target: C, (..., m, n).
-        weight_decay: λ >= 0, (...,).
+    Parameters
+    ----------
+    times
+        t >= 0, strictly ascending, (times,).
+    A, B
+        (..., m, K) and (..., n, K). B = O A with orthonormal columns in O (n, m) is balanced.
+    target
+        C, (..., m, n).
+    weight_decay
+        λ >= 0, (...,).
 
-    Raises:
-        ValueError: the shapes do not fit, the start is not balanced, or a value is out of range.
+    Raises
+    ------
+    ValueError
+        The shapes do not fit, the start is not balanced, or a value is out of range.
     """
     t, decay = grid(times), natural("weight_decay", weight_decay)
     A, B, C = _pairs(A, B, target)
@@ -122,11 +129,15 @@ def _pairs(A: Array, B: Array, target: Array) -> tuple[np.ndarray, ...]:
 def invariant(A: Array, B: Array) -> np.ndarray:
     """AᵀA - BᵀB, (..., K, K): conserved by the flow, whatever the target; times e^{-2λt} with λ.
 
-    Args:
-        A, B: (..., m, K) and (..., n, K).
+    Parameters
+    ----------
+    A, B
+        (..., m, K) and (..., n, K).
 
-    Raises:
-        ValueError: they have fewer than two axes, or not the same K.
+    Raises
+    ------
+    ValueError
+        They have fewer than two axes, or not the same K.
     """
     A, B = np.asarray(A, float), np.asarray(B, float)
     if min(A.ndim, B.ndim) < 2 or A.shape[-1] != B.shape[-1]:

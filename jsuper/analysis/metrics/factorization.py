@@ -98,7 +98,7 @@ def alike(
 
 
 def of_curves(time: np.ndarray, models: dict[str, np.ndarray], rank: int) -> dict[str, np.ndarray]:
-    """The measures of models (M, ...) with common times and `rank` components."""
+    """Return the measures of models (M, ...) with common times and `rank` components."""
     strengths = models["strengths"][:, :rank].astype(float)
     pairs = np.nan_to_num(models["alignment"][:, :rank].astype(float))  # beyond a model's own: 0
     learned = pairs.sum(axis=2)

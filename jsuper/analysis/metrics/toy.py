@@ -157,8 +157,10 @@ def measure(ds: xarray.Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]
 def check_whole(ds: xarray.Dataset) -> None:
     """Every model is there with all of its weights, and is one that was trained.
 
-    Raises:
-        ValueError: a part of the weights was selected, or status is a mean.
+    Raises
+    ------
+    ValueError
+        A part of the weights was selected, or status is a mean.
     """
     for dim, name in (("hidden", "n_hidden"), ("feature", "n_features")):
         if ds.sizes.get(dim, 0) < ds[name].max():
@@ -174,7 +176,7 @@ def check_whole(ds: xarray.Dataset) -> None:
 
 
 def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
-    """The sweep's finished models by shape, with their places among all models."""
+    """Return the sweep's finished models by shape, with their places among all models."""
     sweep, status = json.loads(ds.attrs["sweep"]), ds["status"]
     lead = status.dims
 
@@ -218,7 +220,7 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
 
 
 def in_chunks(metrics: Callable[[Models], Found]) -> Callable[[Models], Found]:
-    """The same metrics, of so many models at a time that their WᵀW stay in the cache."""
+    """Return the same metrics, of so many models at a time that their WᵀW stay in the cache."""
 
     def chunked(models: Models) -> Found:
         size = max(1, TOGETHER // models.W.shape[-1] ** 2)
@@ -230,12 +232,12 @@ def in_chunks(metrics: Callable[[Models], Found]) -> Callable[[Models], Found]:
 
 
 def take(models: Models, which: slice | np.ndarray) -> Models:
-    """The models of those rows, with all that belongs to them."""
+    """Return the models of those rows, with all that belongs to them."""
     return jax.tree.map(lambda a: a[which], models)
 
 
 def of_weights(models: Models) -> Found:
-    """What W alone shows, and what density and importance weight."""
+    """Return what W alone shows, and what density and importance weight."""
     W = models.W
     norms, D = superposition.feature_norms(W), superposition.dimensionality(W)
     disturbed, kept = superposition.interference(W), norms > superposition.REPRESENTED
@@ -286,7 +288,7 @@ def _mean(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
 
 
 def of_losses(models: Models) -> Found:
-    """The stored loss beside those of models without superposition."""
+    """Return the stored loss beside those of models without superposition."""
     relative = evaluation.relative_loss(
         models.loss, models.density, models.importance, models.W.shape[-2]
     )
@@ -298,7 +300,7 @@ def of_losses(models: Models) -> Found:
 
 
 def of_samples(models: Models) -> Found:
-    """What needs inputs: the error per feature."""
+    """Return what needs inputs: the error per feature."""
     errors = np.full(models.b.shape, np.nan, models.b.dtype)
     known = np.array([registered(a) for a in models.activation])
     gated = np.array([is_gated(a) for a in models.activation])
@@ -338,7 +340,7 @@ def activation_labels(sweep: dict[str, Any]) -> dict[str, str]:
 
 
 def registered(activation: str) -> bool:
-    """Whether a name is registered; a user's function is not in a run folder."""
+    """Return whether a name is registered; a user's function is not in a run folder."""
     try:
         canonical_activation(activation)
     except ValueError:
@@ -407,7 +409,7 @@ def in_pieces(
 
 
 def _cpu() -> Any:
-    """The CPU, or JAX's default device where its CPU backend was switched off."""
+    """Return the CPU, or JAX's default device where its CPU backend was switched off."""
     try:
         return jax.local_devices(backend="cpu")[0]
     except RuntimeError:

@@ -29,8 +29,10 @@ def explanation(ds: xarray.Dataset) -> xarray.Dataset:
 
     Both from medians over seeds, and over the sweep's other dimensions.
 
-    Args:
-        ds: of `jsuper.scrub_all`, or of `jsuper.load` after `jsuper scrub`.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.scrub_all`, or of `jsuper.load` after `jsuper scrub`.
     """
     import xarray as xr
 

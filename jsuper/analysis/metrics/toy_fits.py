@@ -39,8 +39,10 @@ def failed_fits(ds: xarray.Dataset) -> dict[str, xarray.DataArray]:
     Models that are missing or not finite are no failed fits. Where `improvement` is not known, as
     in folders of older versions, only a loss above the best constant's tells a failed fit.
 
-    Args:
-        ds: with status and those of NEEDS that the run has.
+    Parameters
+    ----------
+    ds
+        With status and those of NEEDS that the run has.
     """
     from jsuper.analysis.evaluation import failed_fit, still_improves
 

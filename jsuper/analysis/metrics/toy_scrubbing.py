@@ -74,10 +74,14 @@ def measure(
     are missing or not finite, outside of a smaller model's shape, and for activations that couple
     the samples of a batch or were functions of the user's.
 
-    Args:
-        ds: of `jsuper.load` or `jsuper.run`.
-        overlap: least |cosine| that joins two features in a cluster.
-        blocks: of 512 pairs of samples, at least 2.
+    Parameters
+    ----------
+    ds
+        Of `jsuper.load` or `jsuper.run`.
+    overlap
+        Least |cosine| that joins two features in a cluster.
+    blocks
+        Of 512 pairs of samples, at least 2.
     """
     measures.check_whole(ds)
     lead, sizes = tuple(str(d) for d in ds["status"].dims), ds["status"].shape
@@ -98,14 +102,14 @@ def measure(
 
 
 def left_out(ds: xarray.Dataset) -> list[str]:
-    """The activations that cannot be scrubbed."""
+    """Return the activations that cannot be scrubbed."""
     labels = measures.activation_labels(json.loads(ds.attrs["sweep"]))
     names = map(str, np.atleast_1d(ds["activation"].values))
     return [a for a in names if not _scrubs(labels.get(a, a))]
 
 
 def _scrubs(activation: str) -> bool:
-    """Whether an output is a known function of its sample alone."""
+    """Return whether an output is a known function of its sample alone."""
     if not measures.registered(activation):
         return False
     return is_gated(activation) or not couples_batch(activation)
@@ -121,7 +125,7 @@ def _alike(models: Models) -> Iterator[tuple[np.ndarray, Models, bool, bool]]:
 
 
 def _of_models(models: Models, gated: bool, coupled: bool, overlap: float, blocks: int) -> Found:
-    """The variables of models of one kind."""
+    """Return the variables of models of one kind."""
     names, index = np.unique(models.activation, return_inverse=True)
     second = (models.V, models.c) if gated else (None, None)
     own = None if models.W_dec is None else measures.read_by(models)
@@ -232,7 +236,7 @@ def _found(
     importance: jax.Array,
     resampled: jax.Array,
 ) -> tuple[jax.Array, ...]:
-    """The variables of one model from its moments of every block."""
+    """Return the variables of one model from its moments of every block."""
     mean = jax.tree.map(lambda a: a.mean(axis=0), blocks)
     counted = scrubbed.varying(mean, zero, chance)
     known = (zero, chance, importance, counted)

@@ -48,7 +48,7 @@ def _dot(a: Array, b: Array) -> Array:
 
 
 def one_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of arrays, under `vmap` on a CPU one model after another.
+    """Return a function of arrays, under `vmap` on a CPU one model after another.
 
     XLA spreads a batch of LAPACK calls over its pool of threads, where those of two workers wait
     for each other without end (jax 0.10).
@@ -85,7 +85,7 @@ def two_sides(key: Array, n: int, d: int, dtype: str) -> Array:
 
 
 def orthonormal(vectors: Array) -> Array:
-    """The rows of (n, d) orthonormalised from the first on, n <= d."""
+    """Return the rows of (n, d) orthonormalised from the first on, n <= d."""
     Q, R = _qr(vectors.T)
     return (Q * jnp.where(jnp.diagonal(R) < 0, -1, 1)).T.astype(vectors.dtype)
 
@@ -93,15 +93,21 @@ def orthonormal(vectors: Array) -> Array:
 def init_params(
     key: Array, n_pairs: int, d: int, scale: Array, init: str = "normal", dtype: str = "float32"
 ) -> Params:
-    """The start: entries N(0, scale²), independent, or B turned so that A Aᵀ = B Bᵀ.
+    """Return the start: entries N(0, scale²), independent, or B turned so that A Aᵀ = B Bᵀ.
 
-    Args:
-        key: of the initial weights.
-        n_pairs, d: K and d.
-        scale: standard deviation of the entries, > 0.
-        init: normal or balanced. The balanced B is Q R_A, with Q of the QR decomposition of a
-            normal draw and R_A of that of A, so that B's columns lie in random directions.
-        dtype: of the weights; draws are made in float32.
+    Parameters
+    ----------
+    key
+        Of the initial weights.
+    n_pairs, d
+        K and d.
+    scale
+        Standard deviation of the entries, > 0.
+    init
+        Normal or balanced. The balanced B is Q R_A, with Q of the QR decomposition of a
+        normal draw and R_A of that of A, so that B's columns lie in random directions.
+    dtype
+        Of the weights; draws are made in float32.
     """
     A, B = two_sides(key, n_pairs, d, dtype)
     if init == "balanced":
@@ -119,18 +125,25 @@ def make_target(
     probabilities: str | None = None,
     dtype: str = "float32",
 ) -> Target:
-    """The target of a seed.
+    """Return the target of a seed.
 
-    Args:
-        key: of the target.
-        rank, d: R and d, R <= d.
-        strengths: s_r, (R,).
-        kind: orthonormal, C = Σ_r s_r u_r v_rᵀ with Haar-distributed u and v; or mixture,
-            C = Σ_r s_r p_r q_rᵀ with uniformly distributed p_r and q_r on the simplex, so that C's
-            entries are >= 0 and sum to Σ_r s_r. Its U, V and strengths are its singular ones.
-        probabilities: None for the squared error; softmax, P = softmax(C); itself, P = C, where U,
-            V and strengths are those of the centred log P, which Z then has to become.
-        dtype: of the arrays; draws are made in float32.
+    Parameters
+    ----------
+    key
+        Of the target.
+    rank, d
+        R and d, R <= d.
+    strengths
+        s_r, (R,).
+    kind
+        Orthonormal, C = Σ_r s_r u_r v_rᵀ with Haar-distributed u and v; or mixture,
+        C = Σ_r s_r p_r q_rᵀ with uniformly distributed p_r and q_r on the simplex, so that C's
+        entries are >= 0 and sum to Σ_r s_r. Its U, V and strengths are its singular ones.
+    probabilities
+        None for the squared error; softmax, P = softmax(C); itself, P = C, where U,
+        V and strengths are those of the centred log P, which Z then has to become.
+    dtype
+        Of the arrays; draws are made in float32.
     """
     draws = two_sides(key, rank, d, dtype)
     strengths = jnp.asarray(strengths, dtype)
@@ -149,7 +162,7 @@ def make_target(
 
 
 def singular(matrix: Array, rank: int) -> tuple[Array, Array, Array]:
-    """The leading singular vectors as rows, (rank, d), and values, (rank,)."""
+    """Return the leading singular vectors as rows, (rank, d), and values, (rank,)."""
     U, s, Vt = _svd(matrix)
     return U[:, :rank].T, s[:rank], Vt[:rank]
 
@@ -157,8 +170,10 @@ def singular(matrix: Array, rank: int) -> tuple[Array, Array, Array]:
 def log_distribution(C: Array) -> Array:
     """log C of a matrix that is a distribution: -inf where it is zero.
 
-    Raises:
-        ValueError: an entry is below zero or no number, or they do not sum to 1 within 1e-5.
+    Raises
+    ------
+    ValueError
+        An entry is below zero or no number, or they do not sum to 1 within 1e-5.
     """
     known = np.asarray(C, float)
     if not (np.isfinite(known).all() and (known >= 0).all() and abs(known.sum() - 1) < 1e-5):
@@ -234,14 +249,14 @@ def cross_entropy_gradient(params: Params, target: Target) -> Params:
 
 
 def loss(params: Params, target: Target) -> Array:
-    """The squared error, or the KL divergence where the target is a distribution."""
+    """Return the squared error, or the KL divergence where the target is a distribution."""
     if target.log_p is None:
         return squared_loss(params, target)
     return kl(product(params), target.log_p)
 
 
 def gradient(params: Params, target: Target) -> Params:
-    """The gradient of the squared error, or of N times the KL divergence."""
+    """Return the gradient of the squared error, or of N times the KL divergence."""
     if target.log_p is None:
         return squared_gradient(params, target)
     return cross_entropy_gradient(params, target)

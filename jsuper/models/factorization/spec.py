@@ -111,7 +111,7 @@ class Sweep(BaseSweep):
             self._check_distribution()
 
     def check_new(self) -> None:
-        """What cannot be represented, and would train toward something else."""
+        """Return what cannot be represented, and would train toward something else."""
         check_training(self)
         for dtype in self.values("dtype"):
             for name in ("init_scale", "strength", "strength_ratio"):
@@ -173,7 +173,7 @@ class Sweep(BaseSweep):
 
 
 def recorded_steps(static: dict[str, Any]) -> list[int]:
-    """The numbers of steps after which curves are recorded, 0 and the last among them."""
+    """Return the numbers of steps after which curves are recorded, 0 and the last among them."""
     steps, records = static["steps"], static["records"]
     if static["spacing"] == "even":
         return [*range(0, steps, -(-steps // records)), steps]
@@ -184,7 +184,7 @@ def recorded_steps(static: dict[str, Any]) -> list[int]:
 def layout(
     static: dict[str, Any], settings: Iterable[dict[str, Any]]
 ) -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
-    """Result variable -> (its dimensions, its shape) for one model of a chunk."""
+    """Return result variable -> (its dimensions, its shape) for one model of a chunk."""
     del settings
     d, R, K = static["size"], static["rank"], static["pairs"]
     T = len(recorded_steps(static))

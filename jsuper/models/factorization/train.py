@@ -78,14 +78,14 @@ class State:
 def make_static(
     values: dict[str, Any], parts: Iterable[Sequence[dict[str, Any]]], batching: str = "vmapped"
 ) -> Static:
-    """The static part of a group. How models are batched changes nothing in it."""
+    """Return the static part of a group. How models are batched changes nothing in it."""
     del parts, batching
     own = {f.name for f in dataclasses.fields(Static)}
     return Static(**{k: v for k, v in values.items() if k in own})
 
 
 def arrange(static: Static, settings: Sequence[dict[str, Any]]) -> tuple[int, ...]:
-    """The order in which a block trains settings: as they come."""
+    """Return the order in which a block trains settings: as they come."""
     del static
     return tuple(range(len(settings)))
 
@@ -113,16 +113,23 @@ def make_setting(static: Static, point: dict[str, Any]) -> Setting:
 def make_train(static: Static, sequential: bool = False) -> Train:
     """Build the training of one model.
 
-    Args:
-        static: shapes and program.
-        sequential: under `vmap`, run one model after another, all steps between two records at
-            once, so that a model's arrays stay in cache.
+    Parameters
+    ----------
+    static
+        Shapes and program.
+    sequential
+        Under `vmap`, run one model after another, all steps between two records at
+        once, so that a model's arrays stay in cache.
 
-    Returns:
+    Returns
+    -------
+    Train
         A `Train`; call it with a setting and a key (`jsuper.seed_key(seed)`).
 
-    Raises:
-        TypeError: `static` is not a Static.
+    Raises
+    ------
+    TypeError
+        `static` is not a Static.
     """
     expect("static", static, Static, "a Static of this module", "make_train(Static(rank=4))")
     stops = static.recorded
@@ -180,12 +187,16 @@ def make_init(static: Static) -> Callable[[Setting, Array], State]:
 
 
 def target_of(seed: int, static: Static | None = None, **point: float) -> Target:
-    """The target of a seed: U and V (R, d) with orthonormal rows, strengths (R,), log_p.
+    """Return the target of a seed: U and V (R, d) with orthonormal rows, strengths (R,), log_p.
 
-    Args:
-        seed: of the sweep.
-        static: rank, size, target, ...; of the defaults where left out.
-        point: strength and strength_ratio, where they are not the defaults'.
+    Parameters
+    ----------
+    seed
+        Of the sweep.
+    static
+        Rank, size, target, ...; of the defaults where left out.
+    point
+        Strength and strength_ratio, where they are not the defaults'.
     """
     static = Static() if static is None else static
     state = make_init(static)(make_setting(static, point), keys.seed_key(seed))
@@ -193,14 +204,14 @@ def target_of(seed: int, static: Static | None = None, **point: float) -> Target
 
 
 def optimizer(static: Static, setting: Setting) -> optax.GradientTransformation:
-    """The optimizer of one model."""
+    """Return the optimizer of one model."""
     name, _ = split_optimizer(static.optimizer)
     rate = learning_rate(static, setting)
     return optimizers.REGISTRY[name](rate, setting.weight_decay, static.momentum)
 
 
 def learning_rate(static: Static, setting: Setting) -> Any:
-    """The optimizer's own learning rate, or the setting's."""
+    """Return the optimizer's own learning rate, or the setting's."""
     own_rate = split_optimizer(static.optimizer)[1]
     return setting.learning_rate if own_rate is None else float(own_rate)
 
@@ -232,7 +243,7 @@ def record(static: Static, state: State, step: Array) -> State:
 
 
 def results(static: Static, state: State, setting: Setting) -> dict[str, Array]:
-    """The result arrays; the loss of a model that is not finite at the end is NaN."""
+    """Return the result arrays; the loss of a model that is not finite at the end is NaN."""
     loss = model.loss(state.params, state.target)
     bad = (state.first_bad_step < 0) & ~jnp.isfinite(loss)
     first_bad = jnp.where(bad, static.steps, state.first_bad_step)

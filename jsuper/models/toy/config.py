@@ -81,16 +81,20 @@ class Setting:
 def make_static(
     values: dict[str, Any], parts: Iterable[Sequence[dict[str, Any]]], batching: str = "vmapped"
 ) -> Static:
-    """The static part of a group: its static values, and what its settings need compiled.
+    """Return the static part of a group: its static values, and what its settings need compiled.
 
-    Args:
-        values: one value for each role-"static" field.
-        parts: the settings of each block that the program shall train.
-        batching: how models run: vmapped (whole batches, all at once), fused (the same, products
-            as multiplications and sums), reference (whole batches,
-            one model after another), sequential (narrow batches where they hold all that is active,
-            one after another), rows (narrow, models of one density together), or auto (rows, but
-            whole batches where narrow ones would not pay).
+    Parameters
+    ----------
+    values
+        One value for each role-"static" field.
+    parts
+        The settings of each block that the program shall train.
+    batching
+        How models run: vmapped (whole batches, all at once), fused (the same, products
+        as multiplications and sums), reference (whole batches,
+        one model after another), sequential (narrow batches where they hold all that is active,
+        one after another), rows (narrow, models of one density together), or auto (rows, but
+        whole batches where narrow ones would not pay).
     """
     parts = list(parts)
     settings = [s for part in parts for s in part]
@@ -126,7 +130,7 @@ def make_static(
 
 
 def branch_of(setting: dict[str, Any], at_once: bool) -> Any:
-    """Settings for which this is the same may be trained by one program.
+    """Return settings for which this is the same may be trained by one program.
 
     Where models run all at once, of one activation. Elsewhere those that need whole batches, or a
     second matrix, are apart, so that they slow no other.
@@ -145,7 +149,7 @@ def arrange(static: Static, settings: Sequence[dict[str, Any]]) -> tuple[int, ..
 
 
 def make_setting(static: Static, point: dict[str, Any]) -> Setting:
-    """The traced numbers of a point, as NumPy arrays.
+    """Return the traced numbers of a point, as NumPy arrays.
 
     Fields that are left out have Sweep's first default, which depends on the optimizer for the
     weight decay; the activation is the program's first.
@@ -169,7 +173,7 @@ def make_setting(static: Static, point: dict[str, Any]) -> Setting:
 
 @functools.cache
 def _defaults(optimizer: str) -> dict[str, Any]:
-    """The first default of every setting; the weight decay's is that of the optimizer."""
+    """Return the first default of every setting; the weight decay's is that of the optimizer."""
     default = Sweep(optimizer=optimizer)
     return {name: default.values(name)[0] for name in default.names("setting")}
 
@@ -192,7 +196,7 @@ def width_of(values: dict[str, Any], setting: dict[str, Any]) -> int:
 
 
 def narrow_widths(values: dict[str, Any], settings: Sequence[dict[str, Any]]) -> tuple[int, ...]:
-    """The widths below the batch size that some setting needs, ascending.
+    """Return the widths below the batch size that some setting needs, ascending.
 
     None for a batch of 2**24 columns or more, which `draws.order` cannot count in float32.
     """
@@ -203,7 +207,7 @@ def narrow_widths(values: dict[str, Any], settings: Sequence[dict[str, Any]]) ->
 
 
 def ordering_pays(values: dict[str, Any], settings: Sequence[dict[str, Any]]) -> bool:
-    """Whether narrow batches save more than it takes to put a seed's columns in order.
+    """Return whether narrow batches save more than it takes to put a seed's columns in order.
 
     Both in multiply-adds. A column saves 5 n m of them for the products, and as much as 10 n for
     the activation and its derivative. Where every model has draws of its own (`unpaired`), one that
@@ -225,16 +229,21 @@ def needs_whole_batch(activation: str | Callable, n_features: int = 5) -> bool:
 
 
 def couples_batch(activation: str | Callable, n_features: int = 5) -> bool:
-    """Whether the output for one sample depends on the other samples of its batch.
+    """Return whether the output for one sample depends on the other samples of its batch.
 
     Known for registered names; a function is tried with batches of several sizes.
 
-    Args:
-        activation: a name or a function of z (n_features, samples).
-        n_features: rows of the z that a function is tried with.
+    Parameters
+    ----------
+    activation
+        A name or a function of z (n_features, samples).
+    n_features
+        Rows of the z that a function is tried with.
 
-    Raises:
-        SpecError: the function cannot be traced for that many features.
+    Raises
+    ------
+    SpecError
+        The function cannot be traced for that many features.
     """
     if isinstance(activation, str):
         return activation in BATCH_COUPLED

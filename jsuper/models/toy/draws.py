@@ -39,14 +39,19 @@ class Draws(NamedTuple):
 
 
 def make_draws(static: Static, key: Array, step: Array, density: Array | None = None) -> Draws:
-    """The draws of a seed's key at a step.
+    """Return the draws of a seed's key at a step.
 
-    Args:
-        static: shapes and program.
-        key: of the seed.
-        step: from 0.
-        density: of all models that share the draws, (models,) or (); (models, n_features) where it
-            differs between features. None: nobody needs a narrow batch.
+    Parameters
+    ----------
+    static
+        Shapes and program.
+    key
+        Of the seed.
+    step
+        From 0.
+    density
+        Of all models that share the draws, (models,) or (); (models, n_features) where it
+        differs between features. None: nobody needs a narrow batch.
     """
     u = draw(keys.stream(key, keys.DATA, step), static.n_features, static.batch_size)
     dropout = None
@@ -78,7 +83,7 @@ def relative(static: Static, u: Array) -> Array:
 
 
 def threshold(static: Static, density: Array) -> Array:
-    """A column whose smallest draw is not below this has no active feature."""
+    """Return a column whose smallest draw is not below this has no active feature."""
     if static.feature_sparsity is None:
         return density.astype(jnp.float32)
     return jnp.float32(1 + 1e-6)  # above 1 by more than the rounding of `relative`
@@ -93,17 +98,23 @@ def thresholds(static: Static, density: Array) -> Array:
 
 
 def order(smallest: Array, thresholds: Array, width: int) -> Array:
-    """The first `width` columns in the order of the first threshold that they are below.
+    """Return the first `width` columns in the order of the first threshold that they are below.
 
     A counting sort: a column's place is the number of those with lower thresholds, and of its own
     kind to the left of it. XLA would need three times as long to sort the values.
 
-    Args:
-        smallest: of every column, (batch,).
-        thresholds: ascending.
-        width: at most the batch.
+    Parameters
+    ----------
+    smallest
+        Of every column, (batch,).
+    thresholds
+        Ascending.
+    width
+        At most the batch.
 
-    Returns:
+    Returns
+    -------
+    Array
         Indices into `smallest`, (width,), int32.
     """
     level = jnp.sum(smallest >= thresholds[:, None], axis=0)

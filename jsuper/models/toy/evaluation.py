@@ -104,8 +104,10 @@ def improvement(before: Array, after: Array) -> tuple[Array, Array]:
     mean(after), L_earlier = mean(before) and r = L / L_earlier, the standard error is that of
     mean(after - r before) over L_earlier (the delta method for a ratio).
 
-    Args:
-        before, after: (rounds,) the losses of the earlier and of the final weights.
+    Parameters
+    ----------
+    before, after
+        (rounds,) the losses of the earlier and of the final weights.
     """
     count = len(before)
     reference = jnp.mean(before)

@@ -64,11 +64,16 @@ class Traced:
     A function may depend on the number of samples, so its identity covers each that is used. One
     that cannot take another number than the batch's couples the samples.
 
-    Attributes:
-        label: name@digest, which a run folder calls the function by.
-        coupled: whether the output for one sample depends on the other samples.
-        identities: "n_features samples dtype" -> hash of value and derivative.
-        probes: the same -> values and slopes at the first of fixed points.
+    Attributes
+    ----------
+    label
+        name@digest, which a run folder calls the function by.
+    coupled
+        Whether the output for one sample depends on the other samples.
+    identities
+        "n_features samples dtype" -> hash of value and derivative.
+    probes
+        The same -> values and slopes at the first of fixed points.
     """
 
     def __init__(
@@ -80,14 +85,21 @@ class Traced:
     ) -> None:
         """Trace a function.
 
-        Args:
-            function: of z (n_features, samples).
-            sizes: (n_features, dtype) of the models.
-            whole: numbers of samples of whole batches, which it has to take.
-            narrow: numbers of samples that it is called with if it does not couple them.
+        Parameters
+        ----------
+        function
+            Of z (n_features, samples).
+        sizes
+            (n_features, dtype) of the models.
+        whole
+            Numbers of samples of whole batches, which it has to take.
+        narrow
+            Numbers of samples that it is called with if it does not couple them.
 
-        Raises:
-            SpecError: it cannot be traced or differentiated for one of the sizes.
+        Raises
+        ------
+        SpecError
+            It cannot be traced or differentiated for one of the sizes.
         """
         self.__name__ = name_of(function)
         self.forms: dict[Shape, Form] = {}
@@ -131,7 +143,7 @@ class Traced:
         return self.__name__, self.label, tuple(self.identities.items())
 
     def labelled(self, label: str) -> Traced:
-        """The same function under the label that a run folder knows it by."""
+        """Return the same function under the label that a run folder knows it by."""
         other = object.__new__(Traced)
         other.__dict__.update(self.__dict__, label=label)
         return other
@@ -156,7 +168,7 @@ class Traced:
         return {"values": as_lists(value[:, :PROBES]), "slopes": as_lists(slope[:, :PROBES])}
 
     def _couples(self, n: int, dtype: str) -> bool:
-        """Whether a column's output differs between any two of the traced widths."""
+        """Return whether a column's output differs between any two of the traced widths."""
         widths = [w for size, w, kind in self.forms if (size, kind) == (n, dtype)]
         z = probe_points(n, dtype, max(widths) + 1)[0][:, 1:]  # without the column of zeros
         first = [np.asarray(self(z[:, :w]))[:, 0] for w in widths]
@@ -173,9 +185,11 @@ def in_dtype(dtype: str) -> Iterator[None]:
 def form_of(function: Callable, n: int, width: int, dtype: str) -> Form:
     """Trace a function and its derivative for z (n, width).
 
-    Raises:
-        SpecError: it cannot be traced or differentiated, returns another shape or dtype than z's,
-            or calls Python while it runs.
+    Raises
+    ------
+    SpecError
+        It cannot be traced or differentiated, returns another shape or dtype than z's,
+        or calls Python while it runs.
     """
     z = jax.ShapeDtypeStruct((n, width), dtype)
     about = (
@@ -212,7 +226,7 @@ def _first_line(error: Exception) -> str:
 
 
 def key_of(n: int, width: int, dtype: str) -> str:
-    """A shape as the key of JSON."""
+    """Return a shape as the key of JSON."""
     return f"{n} {width} {dtype}"
 
 
@@ -228,15 +242,17 @@ def probe_points(n: int, dtype: str, width: int) -> tuple[Array, Array]:
 
 
 def as_lists(values: Array) -> list:
-    """Numbers for JSON: what is not finite by name."""
+    """Return numbers for JSON: what is not finite by name."""
     return [v if np.isfinite(v) else str(v) for v in np.asarray(values, np.float64).ravel()]
 
 
 def same_at_probes(mine: Mapping[str, list], theirs: Mapping[str, list]) -> bool:
-    """Whether values and slopes agree to `TOLERANCE` of the largest.
+    """Return whether values and slopes agree to `TOLERANCE` of the largest.
 
-    Raises:
-        Exception: what stored probes that are damaged raise.
+    Raises
+    ------
+    Exception
+        What stored probes that are damaged raise.
     """
     for name in ("values", "slopes"):
         a, b = (np.array([float(v) for v in of[name]]) for of in (mine, theirs))
@@ -253,7 +269,7 @@ def traced(
     whole: Iterable[int] = (),
     narrow: Iterable[int] = (),
 ) -> Any:
-    """An activation for programs: a name as it is, a function of the user's as `Traced`.
+    """Return an activation for programs: a name as it is, a function of the user's as `Traced`.
 
     A compiled program that is kept for a function would not notice that it changes; it is kept for
     what was traced instead. `whole` and `narrow` are as in `Traced`.
@@ -264,7 +280,7 @@ def traced(
 
 
 def trace_sweep(sweep: Any) -> Any:
-    """A sweep with its functions traced for all sizes, dtypes and batches that it has."""
+    """Return a sweep with its functions traced for all sizes, dtypes and batches that it has."""
     sizes = [(n, d) for n in sweep.values("n_features") for d in sweep.values("dtype")]
     whole = sweep.values("batch_size")
     narrow = widths_of(whole)
@@ -276,7 +292,7 @@ def trace_sweep(sweep: Any) -> Any:
 
 
 def widths_of(batch_sizes: Iterable[int]) -> set[int]:
-    """Numbers of samples of narrow batches, and of the final loss."""
+    """Return the number of samples of narrow batches, and of the final loss."""
     widths = {COLUMNS}
     narrow = NARROWEST
     while narrow < max(batch_sizes):

@@ -37,14 +37,14 @@ def error_of(activation: str | Callable, repeats: int = 1) -> Callable[..., Arra
 
 
 def columns_of(static: Static, draws: Draws, width: int) -> Columns:
-    """The draws of a batch of `width` columns."""
+    """Return the draws of a batch of `width` columns."""
     if draws.narrow is None or width == static.batch_size:
         return draws.whole
     return jax.tree.map(lambda a: a[:, :width], draws.narrow)
 
 
 def batch_of(static: Static, setting: Setting, columns: Columns) -> tuple[Array, Array | None]:
-    """The batch and the dropout mask that draws mean for one setting."""
+    """Return the batch and the dropout mask that draws mean for one setting."""
     x = features(columns.u, setting.density, static.dtype, columns.support)
     if columns.dropout is None:
         return x, None
@@ -69,9 +69,12 @@ def make_gradient(
 ) -> Callable[[Params, Setting, Draws], Params]:
     """The gradient of `make_batch_loss`, on the narrowest batch that holds the active columns.
 
-    Args:
-        static: shapes and program.
-        per_model: wraps the heavy part, e.g. `sequential_vmap`; the rest stays batched under vmap.
+    Parameters
+    ----------
+    static
+        Shapes and program.
+    per_model
+        Wraps the heavy part, e.g. `sequential_vmap`; the rest stays batched under vmap.
     """
     widths = (*static.widths, static.batch_size)
     at_width = [gradient_at(static, width) for width in widths]
@@ -106,7 +109,9 @@ def gradient_at(static: Static, width: int) -> Callable[..., tuple[Array, Array]
     The switch over activations is around ∂L/∂z alone: the matrix products are compiled once, and no
     branch's residuals are kept.
 
-    Returns:
+    Returns
+    -------
+    Callable[..., tuple[Array, Array]]
         A function of (W, writes, decoder, setting, draws), `writes` being the decoder without its
         bias, transposed, that returns the two parts of the gradient: (writes ∂L/∂z) xᵀ, what goes
         through h, (n_hidden, n_features), and h1 (∂L/∂z)ᵀ, what the decoder does at the output,
@@ -136,11 +141,13 @@ def gradient_at(static: Static, width: int) -> Callable[..., tuple[Array, Array]
 def products(
     fused: bool,
 ) -> tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]:
-    """The functions A B and A Bᵀ of two matrices, in full precision.
+    """Return the functions A B and A Bᵀ of two matrices, in full precision.
 
-    Args:
-        fused: as multiplications and sums, which XLA fuses on a GPU with what comes before and
-            after; a library's product of such small matrices goes through the device's memory.
+    Parameters
+    ----------
+    fused
+        As multiplications and sums, which XLA fuses on a GPU with what comes before and
+        after; a library's product of such small matrices goes through the device's memory.
     """
     if fused:
         return (

@@ -19,7 +19,7 @@ Setting = dict[str, Any]
 
 
 def rows_of(settings: Sequence[Setting]) -> list[list[int]]:
-    """Indices of the settings of every row, in the order in which the sparsities appear."""
+    """Return indices of the settings of every row, in the order in which the sparsities appear."""
     rows: dict[float, list[int]] = {}
     for index, setting in enumerate(settings):
         rows.setdefault(setting["sparsity"], []).append(index)
@@ -31,9 +31,12 @@ def common_slots(
 ) -> tuple[int, tuple[int, ...]]:
     """(rows, slots) that hold every part; (0, ()) where models share no batch or most slots.
 
-    Args:
-        parts: the settings of each block of a program.
-        activations: of the program; a slot is an index into them.
+    Parameters
+    ----------
+    parts
+        The settings of each block of a program.
+    activations
+        Of the program; a slot is an index into them.
     """
     most: Counter = Counter()
     rows = 0
@@ -54,7 +57,7 @@ def fill(
     activations: tuple[str | Callable, ...],
     settings: Sequence[Setting],
 ) -> tuple[int, ...]:
-    """Which of the settings stands in every slot of every row, row by row.
+    """Return which of the settings stands in every slot of every row, row by row.
 
     An empty slot has ~i (below 0): it repeats setting i of its row, trained there and dropped. An
     empty row repeats the first.

@@ -31,7 +31,7 @@ MOST_DRAWS = 2**32  # of a step: `jsuper.training.keys.uniform` counts them in 3
 
 
 def values_drawn(sparsity: float) -> int:
-    """How many values an active feature takes, 0 among them."""
+    """Return how many values an active feature takes, 0 among them."""
     return math.ceil(float(np.float32(1 - sparsity)) * DRAWS)
 
 
@@ -46,7 +46,7 @@ def check_drawable(name: str, sparsity: float) -> None:
 
 
 def values_kept(dropout: float) -> int:
-    """How many of the 2^23 draws keep a hidden unit."""
+    """Return how many of the 2^23 draws keep a hidden unit."""
     return DRAWS - math.ceil(float(np.float32(dropout)) * DRAWS)
 
 
@@ -105,7 +105,7 @@ def _sparsities(sweep: Sweep) -> list[tuple[str, float]]:
 
 
 def notes(sweep: Sweep) -> list[str]:
-    """What is drawn coarsely, rounded away, or trained twice."""
+    """Return what is drawn coarsely, rounded away, or trained twice."""
     found = [*_coarse(sweep), *_seldom(sweep), *_unimportant(sweep), *training_notes(sweep)]
     for name in settings_of_numbers(sweep):
         density = name == "sparsity"

@@ -33,10 +33,12 @@ SAME_LOSS = 1e-3
 
 
 def matched(sweep: Sweep, existing: Existing) -> Sweep:
-    """The sweep with its traced functions under the labels that the folder has for them.
+    """Return the sweep with its traced functions under the labels that the folder has for them.
 
-    Raises:
-        SpecError: the folder has another function of one of the names.
+    Raises
+    ------
+    SpecError
+        The folder has another function of one of the names.
     """
     activations = tuple(
         _labelled(a, existing) if isinstance(a, Traced) else a for a in sweep.values("activation")
@@ -59,7 +61,7 @@ def _labelled(function: Traced, existing: Existing) -> Traced:
 
 
 def is_same(function: Traced, existing: Existing) -> bool:
-    """Whether a function computes what the folder's function of its label does."""
+    """Return whether a function computes what the folder's function of its label does."""
     record = existing.functions.get(function.label)
     try:
         identities, probes = record["identities"], record["probes"]  # type: ignore[index]
@@ -78,7 +80,7 @@ def is_same(function: Traced, existing: Existing) -> bool:
 def _trained(
     function: Traced, existing: Existing
 ) -> Iterator[tuple[Chunk, dict[str, Any], int, dict[str, np.ndarray]]]:
-    """A finished model of the function for each number of features, with its results."""
+    """Return a finished model of the function for each number of features, with its results."""
     seen = set()
     for chunk in existing.chunks:
         size = chunk.static["n_features"]

@@ -72,7 +72,7 @@ def init_params(
 
 
 def init_std(init: str, n_features: int, n_hidden: int, scale: float, instances: int) -> float:
-    """Standard deviation of the initial weights.
+    """Return standard deviation of the initial weights.
 
     xavier: √(2/(n + m)); normal: `scale`; notebook: √(2/(m (n + instances))), which is what
     PyTorch's xavier_normal_ gives on the notebook's (instances, n, m) tensor.
@@ -89,10 +89,14 @@ def preactivation(params: Params, x: Array, mask: Array | None = None) -> Array:
 
     With a gated decoder (2 n_features, batch): v = Vᵀ (mask · W x) + c below z.
 
-    Args:
-        params: the model.
-        x: features, (n_features, batch).
-        mask: factor of every hidden unit, (n_hidden, batch), as dropout makes it; None is 1.
+    Parameters
+    ----------
+    params
+        The model.
+    x
+        Features, (n_features, batch).
+    mask
+        Factor of every hidden unit, (n_hidden, batch), as dropout makes it; None is 1.
     """
     h = jnp.matmul(params.W, x, precision="highest")
     if mask is not None:
@@ -128,7 +132,7 @@ def decoder(params: Params) -> Array:
 
 
 def gradient_of(through_h: Array, at_output: Array, tied: bool) -> Params:
-    """The gradient of a model from its parts: at W through h, and at `decoder`."""
+    """Return the gradient of a model from its parts: at W through h, and at `decoder`."""
     parts = from_decoder(at_output, through_h.shape[-1])
     if tied:
         return parts._replace(W=through_h + parts.W)
@@ -162,20 +166,32 @@ def forward(
 
     With W_dec the weights are untied, x̂ = act(W_decᵀ W x + b).
 
-    Args:
-        W: weights, (n_hidden, n_features).
-        b: output bias, (n_features,).
-        activation: a registered name (`elu(0.25)` too) or a function of z (n_features, batch).
-        x: features, (n_features, batch), or (n_features,) for a single sample.
-        V, c: of a gated decoder (`geglu`), shaped as W and b; None for other activations.
-        W_dec: of an untied model, shaped as W; None for a tied one.
+    Parameters
+    ----------
+    W
+        Weights, (n_hidden, n_features).
+    b
+        Output bias, (n_features,).
+    activation
+        A registered name (`elu(0.25)` too) or a function of z (n_features, batch).
+    x
+        Features, (n_features, batch), or (n_features,) for a single sample.
+    V, c
+        Of a gated decoder (`geglu`), shaped as W and b; None for other activations.
+    W_dec
+        Of an untied model, shaped as W; None for a tied one.
 
-    Returns:
+    Returns
+    -------
+    Array
         x̂, the shape of x.
 
-    Raises:
-        TypeError: W, b or x is not an array.
-        ValueError: the activation is not known, the shapes do not fit, or V and c are missing.
+    Raises
+    ------
+    TypeError
+        W, b or x is not an array.
+    ValueError
+        The activation is not known, the shapes do not fit, or V and c are missing.
     """
     for name, given in (("W", W), ("b", b), ("x", x)):
         expect_array(name, given, "jsuper.forward(one.W.values, one.b.values, 'relu', x)")
@@ -197,8 +213,10 @@ def forward(
 def check_gate(activation: str | Activation, W: Any, b: Any, V: Any, c: Any) -> None:
     """V and c are there, shaped as W and b, where the activation is a gate, and nowhere else.
 
-    Raises:
-        ValueError: they are not.
+    Raises
+    ------
+    ValueError
+        They are not.
     """
     if not is_gated(activation):
         if V is not None or c is not None:
@@ -216,8 +234,10 @@ def check_gate(activation: str | Activation, W: Any, b: Any, V: Any, c: Any) -> 
 def check_decoder(W: Any, W_dec: Any) -> None:
     """W_dec has W's shape, where it is given.
 
-    Raises:
-        ValueError: it has not.
+    Raises
+    ------
+    ValueError
+        It has not.
     """
     if W_dec is not None and np.shape(W_dec) != np.shape(W):
         raise ValueError(
@@ -229,10 +249,14 @@ def check_decoder(W: Any, W_dec: Any) -> None:
 def weighted_error(x_hat: Array, x: Array, importance: Array, repeats: int = 1) -> Array:
     """mean over batch and features of I_i (x_i - x̂_i)²: the notebook's loss of one instance.
 
-    Args:
-        x_hat, x: (n_features, batch).
-        importance: (n_features,).
-        repeats: how many columns of the batch the last column stands for.
+    Parameters
+    ----------
+    x_hat, x
+        (n_features, batch).
+    importance
+        (n_features,).
+    repeats
+        How many columns of the batch the last column stands for.
     """
     error = importance[:, None] * (x_hat - x) ** 2
     if repeats == 1:

@@ -34,11 +34,14 @@ StepGradient = Callable[[Params, Setting, Array, Array], Params]
 def step_gradient(static: Static, sequential: bool) -> StepGradient:
     """Build gradient(params, setting, key, step) of one model, on the batch of a seed's step.
 
-    Args:
-        static: shapes and program.
-        sequential: under vmap over settings and seeds, one seed after another: its draws are made
-            once for all of its models, and are still in cache when those are trained, row by row
-            or one after another. A model whose key is its own is trained by itself.
+    Parameters
+    ----------
+    static
+        Shapes and program.
+    sequential
+        Under vmap over settings and seeds, one seed after another: its draws are made
+        once for all of its models, and are still in cache when those are trained, row by row
+        or one after another. A model whose key is its own is trained by itself.
     """
 
     def of_model(gradient: Gradient) -> StepGradient:
@@ -93,7 +96,7 @@ def gradient_of_rows(static: Static) -> Gradient:
 
 
 def row_gradient_at(static: Static, width: int) -> Gradient:
-    """The gradients of a row's models from the first `width` columns of their batch.
+    """Return the gradients of a row's models from the first `width` columns of their batch.
 
     The same products as those of one model (see `gradient.gradient_at`), with an axis of models in
     front: W (models, n_hidden, n_features), z (models, n_features, width).

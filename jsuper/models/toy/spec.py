@@ -34,7 +34,7 @@ SPARSITIES = (0.0, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
 
 
 def check_activation(name: str, value: Any) -> str | Callable:
-    """A registered name, with its parameter if it has one, or a named function of z."""
+    """Return a registered name, with its parameter if it has one, or a named function of z."""
     if callable(value):
         if not name_of(value).isidentifier():
             raise SpecError(
@@ -172,7 +172,7 @@ class Sweep(BaseSweep):
     snapshots: tuple[int, ...] = static((), "steps after which W is kept too", several(integer(0)))
 
     def fill_in(self) -> None:
-        """The weight decay of the optimizers, where they agree on one."""
+        """Return the weight decay of the optimizers, where they agree on one."""
         decays = default_decays(self.values("optimizer"))
         if isinstance(self.weight_decay, Omitted) and len(decays) == 1:
             self._set("weight_decay", Omitted(decays))
@@ -187,7 +187,7 @@ class Sweep(BaseSweep):
         )
 
     def check(self) -> None:
-        """The lists fit n_features, and do not contradict the axes that they replace."""
+        """Return the lists fit n_features, and do not contradict the axes that they replace."""
         self._check_list("importance", "importance_decay", (0.7,))
         self._check_list("feature_sparsity", "sparsity", SPARSITIES)
         if self.importance is not None and not any(self.importance):
@@ -245,7 +245,7 @@ class Sweep(BaseSweep):
 
 
 def recorded_steps(steps: int, records: int) -> range:
-    """The steps before whose update the loss of their batch is recorded."""
+    """Return the steps before whose update the loss of their batch is recorded."""
     return range(0, steps, -(-steps // records))
 
 
@@ -257,7 +257,7 @@ def earlier_step(steps: int) -> int:
 def layout(
     static: dict[str, Any], settings: Iterable[dict[str, Any]]
 ) -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
-    """Result variable -> (its dimensions, its shape) for one model of a chunk."""
+    """Return result variable -> (its dimensions, its shape) for one model of a chunk."""
     n, m = static["n_features"], static["n_hidden"]
     variables: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
         "W": (("hidden", "feature"), (m, n)),

@@ -64,17 +64,24 @@ class State:
 def make_train(static: Static, sequential: bool = False) -> Train:
     """Build the training of one model.
 
-    Args:
-        static: shapes and program.
-        sequential: under `vmap`, run the heavy part of a step one model after another, or one row
-            of models after another where `static` has rows, instead of batched; `lax.switch` then
-            executes one activation, and the arrays of a model or a team stay in cache.
+    Parameters
+    ----------
+    static
+        Shapes and program.
+    sequential
+        Under `vmap`, run the heavy part of a step one model after another, or one row
+        of models after another where `static` has rows, instead of batched; `lax.switch` then
+        executes one activation, and the arrays of a model or a team stay in cache.
 
-    Returns:
+    Returns
+    -------
+    Train
         A `Train`; call it with a setting and a key (`jsuper.seed_key(seed)`).
 
-    Raises:
-        TypeError: `static` is not a Static.
+    Raises
+    ------
+    TypeError
+        `static` is not a Static.
     """
     example = "jsuper.make_train(Static(activations=('relu',), n_features=5, n_hidden=2))"
     expect("static", static, Static, "a jsuper.models.toy.train.Static", example)
@@ -142,9 +149,12 @@ def make_init(static: Static) -> Callable[[Setting, Array], State]:
 def make_record(static: Static, per_model: Callable) -> Callable[..., State]:
     """Build record(state, setting, key, step) -> State with what is recorded before that step.
 
-    Args:
-        static: shapes and program.
-        per_model: wraps the heavy parts, e.g. `sequential_vmap`.
+    Parameters
+    ----------
+    static
+        Shapes and program.
+    per_model
+        Wraps the heavy parts, e.g. `sequential_vmap`.
     """
     batch_loss, watch = (per_model(make(static)) for make in (make_batch_loss, make_watch))
     curve_steps = np.array(recorded_steps(static.steps, static.records))
@@ -165,9 +175,12 @@ def make_record(static: Static, per_model: Callable) -> Callable[..., State]:
 def make_finish(static: Static, per_model: Callable) -> Callable[..., dict[str, Array]]:
     """Build finish(state, setting, key) -> the result arrays, with the final loss.
 
-    Args:
-        static: shapes and program.
-        per_model: wraps the heavy parts, e.g. `sequential_vmap`.
+    Parameters
+    ----------
+    static
+        Shapes and program.
+    per_model
+        Wraps the heavy parts, e.g. `sequential_vmap`.
     """
     evaluate = make_evaluate(static, per_model)
 
@@ -203,7 +216,7 @@ def make_finish(static: Static, per_model: Callable) -> Callable[..., dict[str, 
 
 
 def optimizer(static: Static, setting: Setting, step: Array) -> optax.GradientTransformation:
-    """The optimizer as it is at one step of one model: its learning rate is a number."""
+    """Return the optimizer as it is at one step of one model: its learning rate is a number."""
     name, own_rate = split_optimizer(static.optimizer)
     rate = setting.learning_rate if own_rate is None else float(own_rate)
     rate = rate * optimizers.schedule(static.schedule, step, static.steps)

@@ -48,7 +48,7 @@ def make_watch(static: Static) -> Callable[[Params, Setting, Draws], Array]:
 
 
 def push(static: Static, params: Params, setting: Setting, step: Array) -> Params:
-    """The model with b_0 = -push, if this is the step for it and push is above 0."""
+    """Return the model with b_0 = -push, if this is the step for it and push is above 0."""
     if not static.pushed:
         return params
     now = (step == static.push_step) & (setting.push > 0)

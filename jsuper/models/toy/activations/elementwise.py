@@ -196,7 +196,7 @@ def tanh(z: Array) -> Array:
 
 
 def tanhshrink(z: Array) -> Array:
-    """What tanh takes away: z - tanh(z).
+    """Return what tanh takes away: z - tanh(z).
 
     f(0) = 0; range (-inf, inf). torch.nn.Tanhshrink.
     """

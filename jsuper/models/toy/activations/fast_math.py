@@ -19,7 +19,7 @@ OVERFLOW = 89.0  # exp of this and of anything above is inf in float32
 def with_derivative(
     both: Callable[[Array], tuple[Array, Array]],
 ) -> Callable[[Array], Array]:
-    """The elementwise function whose value and derivative `both` returns."""
+    """Return the elementwise function whose value and derivative `both` returns."""
 
     @jax.custom_jvp
     def function(z: Array) -> Array:
@@ -93,7 +93,7 @@ def exp_parts(z: Array) -> tuple[Array, Array]:
 
 
 def polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
-    """The polynomial with these coefficients, the constant first, by Horner's rule."""
+    """Return the polynomial with these coefficients, the constant first, by Horner's rule."""
     value = jnp.full_like(x, coefficients[-1])
     for coefficient in coefficients[-2::-1]:
         value = coefficient + x * value

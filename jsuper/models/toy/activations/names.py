@@ -106,16 +106,22 @@ def parse_activation(text: str) -> tuple[str, tuple[float, ...]]:
 
     Names are case-sensitive; whitespace around the parts is ignored.
 
-    Args:
-        text: `relu`, or `elu(0.25)` for a member in `PARAMETERS`. The parameter
-            must be a normal number in float32 (or 0 where the range allows 0).
+    Parameters
+    ----------
+    text
+        `relu`, or `elu(0.25)` for a member in `PARAMETERS`. The parameter
+        must be a normal number in float32 (or 0 where the range allows 0).
 
-    Returns:
+    Returns
+    -------
+    tuple[str, tuple[float, ...]]
         The member, and its parameters: `("relu", ())`, `("elu", (0.25,))`.
 
-    Raises:
-        ValueError: the name is not known, or the parameter is malformed, out of
-            range, or given to a member that takes none.
+    Raises
+    ------
+    ValueError
+        The name is not known, or the parameter is malformed, out of
+        range, or given to a member that takes none.
     """
     match = _FORM.fullmatch(text.strip())
     if match is None:
@@ -140,14 +146,16 @@ def parse_activation(text: str) -> tuple[str, tuple[float, ...]]:
 
 
 def canonical_activation(text: str) -> str:
-    """The one label of an activation: `elu( 0.250 )` becomes `elu(0.25)`.
+    """Return the one label of an activation: `elu( 0.250 )` becomes `elu(0.25)`.
 
     The parameter is the shortest text that reads back as the same float, and
     whole numbers lose their `.0`. A default that is written out is kept: `elu`
     and `elu(1)` are the same function under two labels.
 
-    Raises:
-        ValueError: see `parse_activation`.
+    Raises
+    ------
+    ValueError
+        See `parse_activation`.
     """
     name, parameters = parse_activation(text)
     if not parameters:
@@ -156,7 +164,7 @@ def canonical_activation(text: str) -> str:
 
 
 def _number(text: str, name: str, parameter: str) -> float:
-    """The value of `parameter`, checked against the range of `name`."""
+    """Return the value of `parameter`, checked against the range of `name`."""
     field, allowed = PARAMETERS[name]
     fix = f"{field} must be {allowed}; write for example {name}(0.25)"
     try:
@@ -172,5 +180,5 @@ def _number(text: str, name: str, parameter: str) -> float:
 
 
 def _unknown(text: str, name: str) -> str:
-    """The message for a name that is not known, with what was probably meant."""
+    """Return the message for a name that is not known, with what was probably meant."""
     return not_one_of(f"activation={text!r} is not known", name, KNOWN, "known are")

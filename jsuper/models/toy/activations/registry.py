@@ -44,18 +44,24 @@ GATES: dict[str, Callable[..., Array]] = {
 
 
 def resolve(activation: str | Callable[[Array], Array]) -> Callable[[Array], Array]:
-    """The function of an activation.
+    """Return the function of an activation.
 
-    Args:
-        activation: a name, with a parameter or without (`relu`, `elu(0.25)`), or
-            a function from (n_features, batch) to the same shape, returned as is.
+    Parameters
+    ----------
+    activation
+        A name, with a parameter or without (`relu`, `elu(0.25)`), or
+        a function from (n_features, batch) to the same shape, returned as is.
 
-    Returns:
+    Returns
+    -------
+    Callable[[Array], Array]
         The function of z alone, one object per member and parameter; of a random
         gate the mean.
 
-    Raises:
-        ValueError: the name or its parameter is not known; see `names.py`.
+    Raises
+    ------
+    ValueError
+        The name or its parameter is not known; see `names.py`.
     """
     if callable(activation):
         return activation
@@ -65,7 +71,7 @@ def resolve(activation: str | Callable[[Array], Array]) -> Callable[[Array], Arr
 
 
 def in_training(activation: str | Callable[[Array], Array]) -> Callable[[Array, Any], Array]:
-    """The function of z and uniform draws u, of the same shape: a draw of a random gate.
+    """Return the function of z and uniform draws u, of the same shape: a draw of a random gate.
 
     Of any other activation u is not used, and may be None.
     """
@@ -78,18 +84,18 @@ def in_training(activation: str | Callable[[Array], Array]) -> Callable[[Array, 
 
 
 def is_stochastic(activation: str | Callable[[Array], Array]) -> bool:
-    """Whether its output in training is random."""
+    """Return whether its output in training is random."""
     return isinstance(activation, str) and parse_activation(activation)[0] in STOCHASTIC
 
 
 def is_gated(activation: str | Callable[[Array], Array]) -> bool:
-    """Whether its decoder has a second matrix."""
+    """Return whether its decoder has a second matrix."""
     return isinstance(activation, str) and activation in GATES
 
 
 @functools.cache
 def _bind(name: str, parameters: tuple[float, ...]) -> Callable[[Array], Array]:
-    """The member `name` with its parameter bound, if it has one."""
+    """Return the member `name` with its parameter bound, if it has one."""
     if name in GATES:
         return functools.partial(_gated, GATES[name])
     if name in STOCHASTIC:

@@ -42,7 +42,7 @@ def gelu_stochastic_expected(z: Array, u: Array) -> Array:
 
 
 def silu_stochastic(z: Array, u: Array) -> Array:
-    """A logistic gate, a constant mask to the gradient: z m, m = [u < σ(z)], derivative m.
+    """Return a logistic gate, a constant mask to the gradient: z m, m = [u < σ(z)], derivative m.
 
     Mean z σ(z) = silu(z), variance z² σ (1 - σ).
     """

@@ -36,12 +36,18 @@ def features(
 
     With a support s that the batch shares, x = u where s < p, else 0.
 
-    Args:
-        u: uniform draws, (n_features, batch).
-        density: p = P(x_i != 0) in (0, 1], a scalar or (n_features,).
-        support: uniform draws, (n_features, 1); None where each sample has its own.
+    Parameters
+    ----------
+    u
+        Uniform draws, (n_features, batch).
+    density
+        p = P(x_i != 0) in (0, 1], a scalar or (n_features,).
+    support
+        Uniform draws, (n_features, 1); None where each sample has its own.
 
-    Returns:
+    Returns
+    -------
+    Array
         The batch, (n_features, batch), in [0, 1].
     """
     p = _column(density)
@@ -52,17 +58,25 @@ def features(
 
 @shielded()
 def sample(key: Array, sparsity: ArrayLike, n_features: int, batch: int) -> Array:
-    """A batch of sparse features, (n_features, batch).
+    """Return a batch of sparse features, (n_features, batch).
 
-    Args:
-        key: of `jsuper.seed_key`.
-        sparsity: chance that a feature is zero, in [0, 1 - 2^-23), one or per feature.
-        n_features: rows of the batch.
-        batch: its columns, the samples.
+    Parameters
+    ----------
+    key
+        Of `jsuper.seed_key`.
+    sparsity
+        Chance that a feature is zero, in [0, 1 - 2^-23), one or per feature.
+    n_features
+        Rows of the batch.
+    batch
+        Its columns, the samples.
 
-    Raises:
-        TypeError: the key or the sparsity is of another type.
-        SpecError: a number is out of range, or the sparsities are not one per feature.
+    Raises
+    ------
+    TypeError
+        The key or the sparsity is of another type.
+    SpecError
+        A number is out of range, or the sparsities are not one per feature.
     """
     example = "jsuper.sample(jsuper.seed_key(7), sparsity=0.9, n_features=20, batch=5)"
     expect("key", key, (jax.Array, np.ndarray), "a random key", example)
@@ -112,11 +126,16 @@ def nonzero_features(
     The first active feature is i with probability p_i Π_{j<i} (1-p_j) / P(some feature is active);
     the features before it are 0, those after it are drawn as always.
 
-    Args:
-        draws: of `nonzero_draws`.
-        density: p, a scalar or (n_features,).
+    Parameters
+    ----------
+    draws
+        Of `nonzero_draws`.
+    density
+        p, a scalar or (n_features,).
 
-    Returns:
+    Returns
+    -------
+    tuple[Array, Array]
         x of shape (n_features, columns), and P(some feature is active), a scalar.
     """
     first, value, u = draws
@@ -133,6 +152,6 @@ def nonzero_features(
 
 
 def _column(density: Array) -> Array:
-    """A scalar as it is, (n_features,) as a column."""
+    """Return a scalar as it is, (n_features,) as a column."""
     density = jnp.asarray(density)
     return density[:, None] if density.ndim else density
