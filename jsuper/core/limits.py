@@ -6,15 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
-from jsuper.core.optimizer_names import split_optimizer
 from jsuper.core.sweep import BaseSweep, SpecError
-
-LEAST_MOTION = 1e-6  # learning rate times steps below which weights stay as they were drawn
 
 
 def check_representable(name: str, value: float, dtype: str, *, drawn: bool = False) -> None:
@@ -41,59 +37,6 @@ def check_representable(name: str, value: float, dtype: str, *, drawn: bool = Fa
             f"{name}={value:g} is {becomes} in {dtype}, whose numbers are {info.tiny:.3g} to "
             f"{info.max:.3g} in size; give one of these{larger}"
         )
-
-
-def check_training(sweep: Any) -> None:
-    """Raise SpecError for a learning rate, momentum or weight decay with which nothing is learned.
-
-    A large learning rate is not one of them: models that diverge are found and reported.
-
-    Parameters
-    ----------
-    sweep
-        One with the fields optimizer, learning_rate, weight_decay, momentum and dtype.
-    """
-    decays, momentum = sweep.weight_decay, sweep.momentum
-    for decay in decays:  # none where they are omitted, and a folder may fill them in
-        if decay < 0:
-            raise SpecError(
-                f"weight_decay={decay:g} is below 0: every step makes the weights larger, without "
-                "bound; give 0 or more"
-            )
-    for dtype in sweep.values("dtype"):
-        check_representable("momentum", momentum, dtype)
-        if np.dtype(dtype).type(momentum) >= 1:
-            raise SpecError(
-                f"momentum={momentum!r} is 1 in {dtype}: steps would add up without bound; give "
-                "0.99, for example"
-            )
-        for decay in decays:
-            check_representable("weight_decay", decay, dtype)
-    for name, rate in rates(sweep):
-        for dtype in sweep.values("dtype"):
-            check_representable(name, rate, dtype)
-
-
-def rates(sweep: BaseSweep) -> Iterator[tuple[str, float]]:
-    """(field, learning rate) for every learning rate of a sweep."""
-    for rate in sweep.values("learning_rate"):
-        yield "learning_rate", rate
-    for text in sweep.values("optimizer"):
-        own = split_optimizer(text)[1]
-        if own is not None:
-            yield f"optimizer={text!r}: its learning rate", float(own)
-
-
-def training_notes(sweep: BaseSweep) -> list[str]:
-    """Learning rates so small that nothing moves."""
-    steps, notes = max(sweep.values("steps")), []
-    for name, rate in rates(sweep):
-        if rate * steps < LEAST_MOTION:
-            notes.append(
-                f"{name}={rate:g} times steps={steps:,} is {rate * steps:.1g}: the weights hardly "
-                "leave their start"
-            )
-    return list(dict.fromkeys(notes))
 
 
 def rounding_notes(sweep: BaseSweep, name: str, stored: Callable[[float], float]) -> list[str]:

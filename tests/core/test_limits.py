@@ -103,13 +103,13 @@ NOTED = [
     (Sweep, dict(feature_sparsity=(0.999,) * 20, steps=1, batch_size=10), "training 0.2 features"),
     (Sweep, dict(n_features=400), "features 245 to 399 have importance 0 in float32"),
     (Sweep, dict(importance_decay=1e-30), "features 2 to 19 have importance 0"),
-    (Sweep, dict(learning_rate=1e-20), "the weights hardly leave their start"),
-    (Sweep, dict(optimizer="sgd(1e-20)"), "the weights hardly leave their start"),
+    (Sweep, dict(learning_rate=1e-20), "the weights hardly leave their initial"),
+    (Sweep, dict(optimizer="sgd(1e-20)"), "the weights hardly leave their initial"),
     (Sweep, dict(sparsity=(0.9, 0.9000000001)), "0.9 and 0.9000000001 are the same in float32"),
     (Sweep, dict(learning_rate=(1e-3, 1e-3 + 1e-12)), "the same models are trained twice"),
     (Sweep, dict(sparsity=np.float32(0.9)), "sparsity=0.8999999761581421 is the float32 number "
      "that prints as 0.9"),
-    (factorization.Sweep, dict(learning_rate=1e-20), "the weights hardly leave their start"),
+    (factorization.Sweep, dict(learning_rate=1e-20), "the weights hardly leave their initial"),
     (factorization.Sweep, dict(strength=(1.0, 1 + 1e-12)), "are the same in float32"),
 ]  # fmt: skip
 

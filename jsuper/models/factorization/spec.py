@@ -8,14 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from jsuper.core.limits import (
-    check_representable,
-    check_training,
-    rounding_notes,
-    settings_of_numbers,
-    training_notes,
-)
-from jsuper.core.optimizer_names import DECAY_HELP, check_optimizer, split_optimizer
+from jsuper.core.limits import check_representable, rounding_notes, settings_of_numbers
 from jsuper.core.sweep import (
     MAX_RECORDS,
     Axis,
@@ -26,6 +19,15 @@ from jsuper.core.sweep import (
     real,
     setting,
     static,
+)
+from jsuper.training.limits import check_training, training_notes
+from jsuper.training.optimizers import (
+    DECAY_HELP,
+    OPTIMIZERS,
+    WITH_MOMENTUM,
+    check_optimizer,
+    learning_rate_of,
+    split_optimizer,
 )
 
 FASTEST = 0.2  # learning rate times strength above which plain descent is no longer a flow
@@ -53,7 +55,7 @@ class Sweep(BaseSweep):
         axis=True,
     )
     optimizer: Axis[str] = static(
-        "sgd", "optimizer; adam(0.001) has a learning rate of its own", check_optimizer, axis=True
+        "sgd", "optimizer; adam(0.001) sets its own learning rate", check_optimizer, axis=True
     )
     learning_rate: Axis[float] = setting(5e-3, "learning rate", real(0, closed="neither"))
     weight_decay: Axis[float] = setting(
@@ -93,7 +95,7 @@ class Sweep(BaseSweep):
         "normal: independent entries; balanced: a and b have the same Gram matrix",
         choice("normal", "balanced"),
     )
-    momentum: float = static(0.0, "momentum of sgd and sgdw", real(0, 1, closed="left"))
+    momentum: float = static(0.0, f"momentum of {WITH_MOMENTUM}", real(0, 1, closed="left"))
     records: int = static(
         100, "points of the curves, besides the last step", integer(1, MAX_RECORDS)
     )
@@ -156,12 +158,12 @@ class Sweep(BaseSweep):
             if k < r
         ]
         rates = [
-            split_optimizer(o)[1] or rate
-            for o in self.values("optimizer")
-            if o.startswith("sgd")
+            learning_rate_of(optimizer, rate)
+            for optimizer in self.values("optimizer")
+            if OPTIMIZERS[split_optimizer(optimizer)[0]].has_momentum
             for rate in self.values("learning_rate")
         ]
-        step = max(self.values("strength")) * max(map(float, rates), default=0)
+        step = max(self.values("strength")) * max(rates, default=0)
         if step > FASTEST:
             notes.append(
                 f"learning rate times strength is {step:g}: plain descent follows the gradient "

@@ -19,13 +19,13 @@ from jax import Array
 from jax.custom_batching import sequential_vmap
 
 from jsuper.core.expecting import expect
-from jsuper.core.optimizer_names import split_optimizer
 from jsuper.core.status import NON_FINITE, OK
 from jsuper.models.factorization import model
 from jsuper.models.factorization.model import Params, Target
 from jsuper.models.factorization.spec import Sweep, recorded_steps
-from jsuper.training import keys, optimizers
+from jsuper.training import keys
 from jsuper.training.loop import Train, descend
+from jsuper.training.optimizers import learning_rate_of, make_optimizer
 
 CURVES = ("loss_curve", "alignment", "norm_inside", "norm_outside", "singular_values")
 
@@ -205,15 +205,8 @@ def target_of(seed: int, static: Static | None = None, **point: float) -> Target
 
 def optimizer(static: Static, setting: Setting) -> optax.GradientTransformation:
     """Return the optimizer of one model."""
-    name, _ = split_optimizer(static.optimizer)
-    rate = learning_rate(static, setting)
-    return optimizers.REGISTRY[name](rate, setting.weight_decay, static.momentum)
-
-
-def learning_rate(static: Static, setting: Setting) -> Any:
-    """Return the optimizer's own learning rate, or the setting's."""
-    own_rate = split_optimizer(static.optimizer)[1]
-    return setting.learning_rate if own_rate is None else float(own_rate)
+    rate = learning_rate_of(static.optimizer, setting.learning_rate)
+    return make_optimizer(static.optimizer, rate, setting.weight_decay, static.momentum)
 
 
 def one_step(static: Static, state: State, setting: Setting, step: Array, active: Array) -> State:
@@ -250,7 +243,11 @@ def results(static: Static, state: State, setting: Setting) -> dict[str, Array]:
     fine = first_bad < 0
     zero_loss = model.loss(jax.tree.map(jnp.zeros_like, state.params), state.target)
     loss = jnp.where(fine, loss, jnp.nan)
-    time = learning_rate(static, setting) / (1 - static.momentum) * static.recorded
+    time = (
+        learning_rate_of(static.optimizer, setting.learning_rate)
+        / (1 - static.momentum)
+        * static.recorded
+    )
     return {
         "A": state.params.A,
         "B": state.params.B,

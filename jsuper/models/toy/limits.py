@@ -12,14 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jsuper.core.limits import (
-    check_representable,
-    check_training,
-    rounding_notes,
-    settings_of_numbers,
-    training_notes,
-)
+from jsuper.core.limits import check_representable, rounding_notes, settings_of_numbers
 from jsuper.core.sweep import SpecError
+from jsuper.training.limits import check_training, training_notes
 
 if TYPE_CHECKING:
     from jsuper.models.toy.spec import Sweep

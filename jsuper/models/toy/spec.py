@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from jsuper.core.optimizer_names import DECAY_HELP, DECAYS, check_optimizer, default_decays
 from jsuper.core.sweep import (
     MAX_RECORDS,
     Axis,
@@ -27,6 +26,14 @@ from jsuper.core.sweep import (
 )
 from jsuper.models.toy import limits
 from jsuper.models.toy.activations.names import ACTIVATIONS, GATED, canonical_activation
+from jsuper.training.optimizers import (
+    DECAY_HELP,
+    DEFAULT_DECAYS,
+    WITH_MOMENTUM,
+    check_optimizer,
+    default_decay,
+)
+from jsuper.training.schedules import SCHEDULES
 
 FUNCTION = re.compile(r"\w{1,100}@[0-9a-f]{12}")  # how a run folder names a function
 WATCHED = ("unit_error", "unit_bias", "unit_gradient", "unit_peak")
@@ -89,8 +96,8 @@ class Sweep(BaseSweep):
     learning_rate: Axis[float] = setting(1e-3, "learning rate", real(0, closed="neither"))
     weight_decay: Axis[float] | None = setting(
         Omitted(),
-        f"weight decay on W and b, {DECAY_HELP}; if omitted: that of the run folder, else 0.01 for "
-        "adamw and 0 for the others",
+        f"weight decay on W and b, {DECAY_HELP}; if omitted: that of the run folder, else "
+        f"{DEFAULT_DECAYS}",
         real(),
     )
     importance_decay: Axis[float] = setting(
@@ -102,17 +109,15 @@ class Sweep(BaseSweep):
     steps: Axis[int] = static(10_000, "optimizer steps", integer(1), axis=True)
     optimizer: Axis[str] = static(
         "adamw",
-        "optimizer (sgd and sgdw have --momentum); sgd(0.5) has a learning rate of its own",
+        f"optimizer ({WITH_MOMENTUM} have --momentum); sgd(0.5) sets its own learning rate",
         check_optimizer,
         axis=True,
     )
     dtype: Axis[str] = static(
         "float32", "precision of weights and arithmetic", choice("float32", "float64"), axis=True
     )
-    schedule: str = static(
-        "constant", "learning rate over the steps", choice("constant", "linear", "cosine")
-    )
-    momentum: float = static(0.9, "momentum of sgd and sgdw", real(0, 1, closed="left"))
+    schedule: str = static("constant", "learning rate over the steps", choice(*SCHEDULES))
+    momentum: float = static(0.9, f"momentum of {WITH_MOMENTUM}", real(0, 1, closed="left"))
     init: str = static(
         "xavier",
         "initial W: xavier per model, the notebook's stacked tensor, or normal with init_scale",
@@ -172,18 +177,18 @@ class Sweep(BaseSweep):
     snapshots: tuple[int, ...] = static((), "steps after which W is kept too", several(integer(0)))
 
     def fill_in(self) -> None:
-        """Return the weight decay of the optimizers, where they agree on one."""
-        decays = default_decays(self.values("optimizer"))
+        """Set an omitted weight decay to the optimizers' default, where they share one."""
+        decays = tuple({default_decay(text) for text in self.values("optimizer")})
         if isinstance(self.weight_decay, Omitted) and len(decays) == 1:
             self._set("weight_decay", Omitted(decays))
 
     def no_value(self, name: str) -> str:
         """Optimizers that differ in their weight decay cannot share an omitted one."""
-        names = ", ".join(map(str, self.values("optimizer")))
-        own = ", ".join(f"{DECAYS[o]:g} of {o}" for o in ("adamw", "adam"))
+        optimizers = self.values("optimizer")
+        defaults = ", ".join(f"{default_decay(text):g} for {text}" for text in optimizers)
         return (
-            f"{name} is omitted, and optimizer={names} have different defaults, {own} and others: "
-            f"give one for all of them, for example {name}=0"
+            f"{name} is omitted, and optimizer={', '.join(optimizers)} have different defaults "
+            f"({defaults}): give one value for all of them, for example {name}=0"
         )
 
     def check(self) -> None:

@@ -20,7 +20,6 @@ from jax import Array
 from jax.custom_batching import sequential_vmap
 
 from jsuper.core.expecting import expect
-from jsuper.core.optimizer_names import split_optimizer
 from jsuper.core.status import NON_FINITE, OK
 from jsuper.models.toy import model
 from jsuper.models.toy.config import Setting, Static, arrange, branch_of, make_setting, make_static
@@ -32,8 +31,10 @@ from jsuper.models.toy.model import Params
 from jsuper.models.toy.rows import step_gradient
 from jsuper.models.toy.spec import WATCHED, earlier_step, recorded_steps
 from jsuper.models.toy.watch import make_watch, push
-from jsuper.training import keys, optimizers
+from jsuper.training import keys
 from jsuper.training.loop import Train, descend
+from jsuper.training.optimizers import learning_rate_of, make_optimizer
+from jsuper.training.schedules import SCHEDULES
 
 __all__ = [
     "Setting",
@@ -217,10 +218,9 @@ def make_finish(static: Static, per_model: Callable) -> Callable[..., dict[str, 
 
 def optimizer(static: Static, setting: Setting, step: Array) -> optax.GradientTransformation:
     """Return the optimizer as it is at one step of one model: its learning rate is a number."""
-    name, own_rate = split_optimizer(static.optimizer)
-    rate = setting.learning_rate if own_rate is None else float(own_rate)
-    rate = rate * optimizers.schedule(static.schedule, step, static.steps)
-    return optimizers.REGISTRY[name](rate, setting.weight_decay, static.momentum)
+    rate = learning_rate_of(static.optimizer, setting.learning_rate)
+    rate = rate * SCHEDULES[static.schedule](step, static.steps)
+    return make_optimizer(static.optimizer, rate, setting.weight_decay, static.momentum)
 
 
 def apply_gradient(

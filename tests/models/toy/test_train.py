@@ -11,7 +11,8 @@ import jsuper
 from jsuper.models.toy.config import Static, make_setting
 from jsuper.models.toy.inputs.features import draw, features, importance
 from jsuper.models.toy.train import make_train
-from jsuper.training import keys, optimizers
+from jsuper.training import keys
+from jsuper.training.optimizers import OPTIMIZERS
 
 SMALL = {"n_features": 6, "n_hidden": 2, "batch_size": 64}
 
@@ -61,7 +62,7 @@ def numpy_training(static, point, seed):
     "optimizer",
     [
         name if name == "adamw" else pytest.param(name, marks=pytest.mark.slow)
-        for name in optimizers.REGISTRY
+        for name in OPTIMIZERS
     ],
 )
 def test_training_is_that_of_plain_numpy(optimizer):
@@ -76,41 +77,6 @@ def test_training_is_that_of_plain_numpy(optimizer):
 
 
 RELU = {"activation": "relu"}
-
-
-@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd", "rmsprop"])
-def test_optimizers_are_pytorchs(optimizer):
-    torch = pytest.importorskip("torch")
-    rate, decay, momentum = 0.01, 0.1, 0.8
-    start, grads = np.linspace(-1, 1, 7), np.random.default_rng(0).normal(size=(30, 7))
-    theirs = torch.nn.Parameter(torch.tensor(start))
-    options = {"lr": rate, "weight_decay": decay}
-    if optimizer == "sgd":
-        options["momentum"] = momentum
-    names = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD", "rmsprop": "RMSprop"}
-    step = getattr(torch.optim, names[optimizer])([theirs], **options)
-    with jax.enable_x64(True):
-        ours = jnp.asarray(start)
-        transform = optimizers.REGISTRY[optimizer](rate, decay, momentum)
-        state = transform.init(ours)
-        for g in grads:
-            theirs.grad = torch.tensor(g)
-            step.step()
-            updates, state = transform.update(jnp.asarray(g), state, ours)
-            ours = ours + updates
-    assert np.asarray(ours) == pytest.approx(theirs.detach().numpy(), rel=1e-6)
-
-
-def test_schedules_are_the_notebooks():
-    steps = np.arange(11)
-    values = {
-        name: [float(optimizers.schedule(name, jnp.int32(s), 11)) for s in steps]
-        for name in ("constant", "linear", "cosine")
-    }
-    assert values["constant"] == [1.0] * 11
-    assert values["linear"] == pytest.approx(1 - steps / 11)
-    assert values["cosine"] == pytest.approx(np.cos(0.5 * np.pi * steps / 10), abs=1e-6)
-    assert float(optimizers.schedule("cosine", jnp.int32(0), 1)) == 1.0
 
 
 @pytest.mark.slow
