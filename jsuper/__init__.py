@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from jsuper.core.sweep import SpecError as SpecError
     from jsuper.jobs.runner import run as run
     from jsuper.models.toy.inputs.features import sample as sample
+    from jsuper.models.toy.make_model import model as model
     from jsuper.models.toy.model import forward as forward
     from jsuper.models.toy.spec import Sweep as Sweep
     from jsuper.models.toy.train import make_train as make_train
@@ -46,12 +47,13 @@ _WHERE = {
     "best": "jsuper.analysis.sweep",
     "scrub_all": "jsuper.analysis.sweep",
     "forward": "jsuper.models.toy.model",
+    "model": "jsuper.models.toy.make_model",
     "sample": "jsuper.models.toy.inputs.features",
     "seed_key": "jsuper.training.keys",
     "make_train": "jsuper.models.toy.train",
 }
 _MODULES = ("analysis", "factorization", "plots", "report")
-__all__ = ["Sweep", "SpecError", "RunError", "run", "load", "export", "forward", "sample"]
+__all__ = ["Sweep", "SpecError", "RunError", "run", "load", "export", "model", "forward", "sample"]
 __all__ += ["seed_key", "make_train", "analyze", "best", "scrub_all", "Family", "register_family"]
 
 

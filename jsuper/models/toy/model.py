@@ -98,9 +98,17 @@ def preactivation(params: Params, x: Array, mask: Array | None = None) -> Array:
     mask
         Factor of every hidden unit, (n_hidden, batch), as dropout makes it; None is 1.
     """
-    h = jnp.matmul(params.W, x, precision="highest")
-    if mask is not None:
-        h = h * mask
+    h = encode(params, x)
+    return decode(params, h if mask is None else h * mask)
+
+
+def encode(params: Params, x: Array) -> Array:
+    """h = W x, (n_hidden, batch), in full precision on every device."""
+    return jnp.matmul(params.W, x, precision="highest")
+
+
+def decode(params: Params, h: Array) -> Array:
+    """z = Wᵀ h + b, (n_features, batch); of a gated decoder (2 n_features, batch), z above v."""
     z = jnp.matmul(output_matrix(params).T, h, precision="highest") + params.b[:, None]
     if params.V is None:
         return z

@@ -1,0 +1,191 @@
+"""`jsuper.model`: a callable model from a sweep's Dataset, or from weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from jsuper.core.expecting import described
+from jsuper.core.status import OK, Status
+from jsuper.core.sweep import label
+from jsuper.models.toy.activations.names import canonical_activation
+from jsuper.models.toy.activations.registry import is_gated, resolve
+from jsuper.models.toy.callable_model import Model
+from jsuper.models.toy.inputs.features import importance as geometric
+from jsuper.models.toy.model import Params, check_gate
+from jsuper.models.toy.weights import params_of
+
+if TYPE_CHECKING:
+    import xarray
+
+EXAMPLE = "jsuper.model(ds.sel(activation='relu', sparsity=0.9, seed=0))"
+DIMENSIONS = {
+    "W": ("hidden", "feature"),
+    "V": ("hidden", "feature"),
+    "W_dec": ("hidden", "feature"),
+}
+DIMENSIONS |= {"b": ("feature",), "c": ("feature",)}
+NEEDED = ("W", "b", "status", "activation", "n_features", "n_hidden")
+
+
+def model(
+    source: Any,
+    b: ArrayLike | None = None,
+    *,
+    activation: str | Callable[[Array], Array] | None = None,
+    V: ArrayLike | None = None,
+    c: ArrayLike | None = None,
+    W_dec: ArrayLike | None = None,
+    importance: Sequence[float] | None = None,
+    features_last: bool | None = None,
+) -> Model:
+    """Return one model as a callable object: `model(x)`, `encode`, `decode`, `loss`, `params`.
+
+    Parameters
+    ----------
+    source
+        One model of the Dataset of `jsuper.run` or `jsuper.load`, as in
+        `ds.sel(activation="relu", sparsity=0.9, seed=0)`; then only `activation` may be added.
+        Or the matrix W of any model: an array of NumPy, JAX or PyTorch, (n_hidden, n_features).
+    b
+        Output bias, (n_features,). None: 0.
+    activation
+        A registered name, such as "relu" or "elu(0.25)", or a function of z, (n_features, batch).
+        Required with W, and for a model of a run that was trained with a function of yours: a run
+        folder does not hold the function, so its name alone is compared.
+    V, c
+        Second matrix and bias of a gated decoder such as "geglu", shaped as W and b.
+    W_dec
+        Decoder of an untied model, shaped as W. None: the weights are tied.
+    importance
+        Weight of each feature in `loss`, (n_features,). None: 1, or that of the sweep.
+    features_last
+        Whether the last axis of W, V and W_dec has the features, (n_hidden, n_features), as the
+        weight of a `torch.nn.Linear(n_features, n_hidden)`. False: they are (n_features,
+        n_hidden), as the weight of the decoder's Linear. None: each matrix is read by its shape
+        and that of b, and refused where that is ambiguous.
+
+    Returns
+    -------
+    Model
+        A frozen pytree of JAX. Inputs and outputs have samples first, (batch, n_features).
+
+    Raises
+    ------
+    TypeError
+        An argument is not an array of real numbers.
+    ValueError
+        `source` holds several models, one that was not trained to the end, or one of a family
+        without inputs; shapes do not fit; or the layout is ambiguous.
+
+    Examples
+    --------
+    >>> import numpy as np, jsuper
+    >>> W = np.array([[1.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+    >>> model = jsuper.model(W, np.zeros(3), activation="relu")
+    >>> model(np.eye(3)[:2]).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    >>> model.encode(np.ones((4, 3))).shape
+    (4, 2)
+    """
+    if hasattr(source, "data_vars"):
+        beside = {"b": b, "V": V, "c": c, "W_dec": W_dec, "importance": importance}
+        beside["features_last"] = features_last
+        if given := [k for k, v in beside.items() if v is not None]:
+            raise ValueError(f"{', '.join(given)} cannot be combined with a Dataset; leave it out")
+        return _from_dataset(source, activation)
+    if activation is None:
+        raise ValueError("activation is missing: a name such as 'relu', or a function of z")
+    resolve(activation)  # an unknown name is refused here
+    params = params_of(source, b, V, c, W_dec, features_last)
+    check_gate(activation, params.W, params.b, params.V, params.c)
+    n = params.W.shape[1]
+    if importance is not None:
+        importance = tuple(np.asarray(importance, float).ravel().tolist())
+        if len(importance) != n:
+            raise ValueError(f"importance has {len(importance)} values; give n_features={n}")
+    return Model(params, activation, importance)
+
+
+def _from_dataset(ds: xarray.Dataset, activation: str | Callable | None) -> Model:
+    """Return the only model of a Dataset, without the padding of larger ones."""
+    sweep = _sweep_of(ds)
+    if lacking := [k for k in NEEDED if k not in ds]:
+        raise ValueError(f"ds has no {', '.join(lacking)}; select one model: {EXAMPLE}")
+    if several := {str(d): size for d, size in ds["status"].sizes.items() if size != 1}:
+        sizes = ", ".join(f"{size} along {dim}" for dim, size in several.items())
+        raise ValueError(f"ds has several models, {sizes}; select one: {EXAMPLE}")
+    ds = ds.isel(dict.fromkeys(ds["status"].dims, 0))
+    status = Status(int(ds["status"]))
+    if status != OK:
+        raise ValueError(
+            f"the model has status {int(status)} ({status.name.lower()}): it has no final weights. "
+            "ds.status == 1 selects models that were trained to the end"
+        )
+    sizes = {"feature": int(ds["n_features"]), "hidden": int(ds["n_hidden"])}
+    arrays: dict[str, Any] = {k: _unpadded(ds, k, sizes) for k in DIMENSIONS if k in ds}
+    activation = _activation_of(sweep, ds["activation"].item(), activation)
+    if not is_gated(activation):  # of a sweep with gates too
+        arrays = {k: a for k, a in arrays.items() if k not in ("V", "c")}
+    if "W_dec" in arrays and np.isnan(arrays["W_dec"]).all():  # of a sweep with untied models too
+        del arrays["W_dec"]
+    weights = sweep.get("importance")
+    if weights is None:
+        weights = geometric(float(ds["importance_decay"]), sizes["feature"]).tolist()
+    return Model(Params(**arrays), activation, tuple(weights))
+
+
+def _sweep_of(ds: xarray.Dataset) -> dict[str, Any]:
+    """Return the sweep of toy models that a Dataset belongs to."""
+    try:
+        sweep = json.loads(ds.attrs["sweep"])
+        family = sweep["model"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"ds has no attrs['sweep']; give the Dataset of jsuper.run or jsuper.load: {EXAMPLE}"
+        ) from error
+    if family != "toy":
+        own = " It is the matrix Z = AᵀB of ds.A and ds.B." * (family == "factorization")
+        raise ValueError(
+            f"a model of the family {family!r} is not a function of inputs x, so jsuper.model "
+            f"does not apply.{own}"
+        )
+    return sweep
+
+
+def _unpadded(ds: xarray.Dataset, name: str, sizes: dict[str, int]) -> np.ndarray:
+    """Return a variable of one model without the padding of larger ones."""
+    dims = DIMENSIONS[name]
+    own = {dim: sizes[dim] for dim in dims}
+    array = ds[name]
+    if lacking := [d for d in dims if array.sizes.get(d, 0) < own[d]]:
+        raise ValueError(
+            f"ds.{name} has {array.sizes.get(lacking[0], 'no')} values of {lacking[0]!r} and its "
+            f"model {own[lacking[0]]}; give the whole model, and select afterwards"
+        )
+    return array.isel({d: slice(n) for d, n in own.items()}).transpose(*dims).values
+
+
+def _activation_of(
+    sweep: dict[str, Any], name: str, given: str | Callable | None
+) -> str | Callable:
+    """Return the activation of a stored model: its name, or the user's function that was given."""
+    is_function = any(str(stored).startswith(f"{name}@") for stored in sweep["activation"])
+    if not is_function:
+        if given is not None and (callable(given) or canonical_activation(given) != name):
+            raise ValueError(
+                f"activation={described(given)}, and the model was trained with {name!r}; leave it "
+                "out, or give W and b instead of a Dataset"
+            )
+        return name
+    if not callable(given) or label(given) != name:
+        raise ValueError(
+            f"the model was trained with a function {name!r}, which a run folder does not hold: "
+            f"give it, as in jsuper.model(ds.sel(...), activation={name})"
+        )
+    return given
