@@ -1,18 +1,24 @@
-"""A family of another package, which every process finds by its entry point."""
+"""A family of another package, declared as CONTRIBUTING.md says: every process finds it."""
 
 import os
 import re
 import subprocess
 import sys
+import tomllib
 
+import contributing
 import pytest
 from running import REPO
 
 import jsuper
 from jsuper.core.family import FAMILIES, Family, family_of
 
-METADATA = "Metadata-Version: 2.1\nName: jsuper-decay\nVersion: 0.3\n"
-ENTRY_POINTS = "[jsuper.families]\ndecay = second_family:FAMILY\n"
+PROJECT = tomllib.loads(contributing.block("A model family", "toml"))["project"]
+METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".format(**PROJECT)
+ENTRY_POINTS = "".join(
+    f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in entries.items())
+    for group, entries in PROJECT["entry-points"].items()
+)
 
 
 @pytest.fixture(scope="module")

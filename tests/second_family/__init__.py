@@ -1,6 +1,6 @@
-"""A model family as small as can be, to show that the engine and the store know no family."""
+"""The smallest model family: x decays to zero. The engine and the store know nothing of it."""
 
-from jsuper.core.family import Family
+from jsuper import Family
 
 FAMILY = Family(
     "decay",

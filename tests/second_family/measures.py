@@ -1,13 +1,13 @@
-"""What is measured on its models, and the pictures of its page."""
+"""What is measured on a model, and what the page shows."""
 
 import numpy as np
 
+MEASURES = {"largest": ((), "largest |x_i|")}
+NEEDS = ("final",)
+COORDINATES = {}
 HEADLINES = ("size", "largest")
 RANK = "size"
 PICTURES = ("final",)
-NEEDS = ("final",)
-COORDINATES = {}
-MEASURES = {"largest": ((), "largest |x_i|")}
 
 
 def measure(ds):

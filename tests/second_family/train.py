@@ -1,39 +1,38 @@
-"""The program of the family."""
+"""The program of one model."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import struct
 
+from jsuper.core.status import NON_FINITE, OK
 from jsuper.training.loop import Train
 
 
-@dataclass(frozen=True)
-class Static:
+class Static(NamedTuple):
     length: int
     steps: int
     dtype: str
 
 
-@struct.dataclass
-class Setting:
+class Setting(NamedTuple):
     rate: jax.Array
     scale: jax.Array
 
 
-def make_static(values, parts, batching="vmapped"):
+def make_static(values, parts, batching):
     return Static(values["length"], values["steps"], values["dtype"])
 
 
 def make_setting(static, point):
-    return Setting(np.float32(point.get("rate", 0.1)), np.float32(point.get("scale", 1.0)))
+    numbers = point.get("rate", 0.1), point.get("scale", 1.0)
+    return Setting(*np.asarray(numbers, static.dtype))
 
 
-def make_train(static, sequential=False):
+def make_train(static, sequential):
     def init(setting, key):
-        return setting.scale * jax.random.normal(key, (static.length,))
+        return setting.scale * jax.random.normal(key, (static.length,), static.dtype)
 
     def advance(x, setting, key, start, n):
         def step(i, x):
@@ -42,12 +41,8 @@ def make_train(static, sequential=False):
         return jax.lax.fori_loop(0, n, step, x)
 
     def finish(x, setting, key):
-        fine = jnp.isfinite(x).all()
-        return {
-            "final": x,
-            "size": jnp.linalg.norm(x),
-            "status": jnp.where(fine, 1, 2).astype(jnp.int8),
-            "first_bad_step": jnp.int32(-1),
-        }
+        status = jnp.where(jnp.isfinite(x).all(), OK, NON_FINITE).astype(jnp.int8)
+        size = jnp.linalg.norm(x)
+        return {"final": x, "size": size, "status": status, "first_bad_step": jnp.int32(-1)}
 
     return Train(init, advance, finish, static.steps)
