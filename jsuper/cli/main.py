@@ -35,27 +35,38 @@ from jsuper.store.manifest import manifest_of
 
 DONE, ERROR, BAD_INPUT, SOME_NON_FINITE, STOPPED, STOPPED_AT_ONCE = 0, 1, 2, 3, 75, 130
 SAME_REQUEST_SECONDS = 0.5
-# Command -> the module that has it, under its name, and what it does.
+# Command -> module:function, and what it does.
 COMMANDS = {
     "sweep": (
-        "jsuper.cli.main",
+        "jsuper.cli.main:sweep",
         "train a sweep, or resume or extend it: --preset, --config or --model",
     ),
-    "status": ("jsuper.cli.inspect", "show how far a run is, also while it is running"),
-    "verify": ("jsuper.cli.inspect", "read every byte of a run and name the damaged files"),
-    "report": ("jsuper.cli.commands", "write a run's page, report.html"),
-    "export": ("jsuper.cli.commands", "write a run's results as csv, netcdf or parquet"),
-    "scrub": ("jsuper.cli.commands", "causal scrubbing: which inputs explain a run's outputs"),
-    "study": ("jsuper.cli.commands", "train the presets of a study and write its page"),
-    "claims": ("jsuper.cli.claims", "train what the published claims need and decide them"),
+    "status": ("jsuper.cli.inspect:status", "show how far a run is, also while it is running"),
+    "verify": ("jsuper.cli.inspect:verify", "read every byte of a run and name the damaged files"),
+    "report": ("jsuper.cli.commands:report", "write a run's page, report.html"),
+    "export": ("jsuper.cli.commands:export", "write a run's results as csv, netcdf or parquet"),
+    "list": ("jsuper.cli.folders:list_runs", "list the run folders below a folder"),
+    "compare": ("jsuper.cli.folders:compare", "compare the models of two runs"),
+    "merge": ("jsuper.cli.folders:merge", "combine run folders of one sweep into a new one"),
+    "scrub": (
+        "jsuper.cli.commands:scrub",
+        "causal scrubbing: which inputs explain a run's outputs",
+    ),
+    "study": ("jsuper.cli.commands:study", "train the presets of a study and write its page"),
+    "claims": ("jsuper.cli.claims:claims", "train what the published claims need and decide them"),
 }
+
+
+def _function_of(command: str) -> Callable[[list[str]], int]:
+    module, name = COMMANDS[command][0].split(":")
+    return getattr(import_module(module), name)
 
 
 def main(argv: list[str] | None = None) -> int:
     """`jsuper COMMAND ...`, also `python -m jsuper COMMAND ...`."""
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] in COMMANDS:
-        command = getattr(import_module(COMMANDS[argv[0]][0]), argv[0])
+        command = _function_of(argv[0])
         return command(argv[1:])
     parser = argparse.ArgumentParser(
         "jsuper",

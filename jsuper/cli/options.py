@@ -236,6 +236,19 @@ def _presets() -> list[str]:
     return sorted(p.stem for p in PRESETS.glob("*.toml"))
 
 
+def preset_of(stored: dict[str, Any]) -> str | None:
+    """Return the preset that a stored sweep is, with any seeds; None: none of them."""
+    for name in _presets():
+        preset = sweep_from_dict(read_toml(PRESETS / f"{name}.toml"))
+        if preset.model == stored["model"]:
+            older = preset.single_defaults()  # of fields that an older folder does not have
+            both = (older | preset.with_stored(stored).to_dict(), older | stored)
+            one, other = ({k: v for k, v in d.items() if k != "seeds"} for d in both)
+            if one == other:
+                return name
+    return None
+
+
 def default_folder(asked: BaseSweep, name: str) -> Path:
     """runs/<preset> for a preset as it is, else runs/<name>-<hash of the sweep>."""
     preset = PRESETS / f"{name}.toml"

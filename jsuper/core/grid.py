@@ -28,6 +28,7 @@ from jsuper.core.sweep import (
 
 MAX_MODELS = 20_000_000  # of a sweep: their settings and seeds are lists in memory
 Setting = dict[str, Any]
+ROLES = ("static", "setting")  # of fields that tell points apart; seeds are apart
 
 
 @dataclass(frozen=True)
@@ -142,30 +143,47 @@ def check_size(sweep: BaseSweep) -> None:
         )
 
 
-def missing(sweep: BaseSweep, held: list[Chunk]) -> list[Group]:
-    """The groups of `sweep` less the points of the chunks `held`; each is settings x seeds."""
-    whole = sweep.single_defaults()  # of fields that an older folder does not have
-    names = [k for role in ("static", "setting") for k in sweep.names(role) if k in whole]
-    checked = {f.name: f.metadata["axis"] for f in dataclasses.fields(sweep)}
-    defaults = {k: whole[k][0] if checked[k] else whole[k] for k in names}
-    have: dict[str, set[int]] = {}
-    alike: dict[tuple[int, int], list[Chunk]] = {}  # that share their static values and settings
-    for chunk in held:
-        alike.setdefault((id(chunk.static), id(chunk.settings)), []).append(chunk)
-    for chunks in alike.values():
-        seeds = {s for c in chunks for s in c.seeds}
-        for setting in chunks[0].settings:
-            identity = _identity(defaults | chunks[0].static, setting)
-            have.setdefault(identity, set()).update(seeds)
-    rest = []
-    for group in expand(sweep):
+def missing(sweep: BaseSweep, existing: list[Chunk]) -> list[Group]:
+    """Return the groups of `sweep` without the points of existing chunks: each settings x seeds."""
+    covered = Covered(type(sweep))
+    for chunk in existing:
+        covered.add(chunk)
+    return [rest for group in expand(sweep) for rest in covered.rest_of(group)]
+
+
+class Covered:
+    """The points that chunks of one family cover."""
+
+    def __init__(self, cls: type[BaseSweep]) -> None:
+        whole = cls.single_defaults()  # of fields that an older folder does not have
+        settable = (f for f in dataclasses.fields(cls) if f.metadata["role"] in ROLES)
+        own = {f.name: f.metadata["axis"] for f in settable if f.name in whole}
+        self._defaults = {k: whole[k][0] if axis else whole[k] for k, axis in own.items()}
+        self._seeds: dict[str, set[int]] = {}  # identity of a point -> its seeds
+        self._identities: dict[tuple[int, int], tuple[Any, list[str]]] = {}  # with what they are of
+
+    def add(self, chunk: Chunk) -> None:
+        """Count a chunk's points as covered."""
+        for identity in self.identities(chunk):
+            self._seeds.setdefault(identity, set()).update(chunk.seeds)
+
+    def rest_of(self, group: Group | Chunk) -> list[Group]:
+        """Return the points of a group that are not covered."""
         by_seeds: dict[tuple[int, ...], list[Setting]] = {}
-        for setting in group.settings:
-            done = have.get(_identity(group.static, setting), set())
+        for setting, identity in zip(group.settings, self.identities(group), strict=True):
+            done = self._seeds.get(identity, set())
             seeds = tuple(s for s in group.seeds if s not in done)
             by_seeds.setdefault(seeds, []).append(setting)
-        rest += [Group(group.static, tuple(v), seeds) for seeds, v in by_seeds.items() if seeds]
-    return rest
+        return [Group(group.static, tuple(v), seeds) for seeds, v in by_seeds.items() if seeds]
+
+    def identities(self, group: Group | Chunk) -> list[str]:
+        """Return what tells each setting of a group from those of other groups."""
+        key = id(group.static), id(group.settings)  # chunks of different seeds share both
+        if key not in self._identities:
+            static = self._defaults | group.static
+            found = [_identity(static, setting) for setting in group.settings]
+            self._identities[key] = (group.static, group.settings), found
+        return self._identities[key][1]
 
 
 def _identity(static: dict[str, Any], setting: Setting) -> str:

@@ -65,9 +65,15 @@ class Manifest:
 
 
 def write_manifest(
-    folder: Path, sweep: BaseSweep, chunks: list[Chunk], sessions: list[dict[str, Any]]
+    folder: Path,
+    sweep: BaseSweep,
+    chunks: list[Chunk],
+    sessions: list[dict[str, Any]],
+    functions: dict[str, Any] | None = None,
 ) -> None:
     """Write manifest.json and sweep.toml; `sessions` have the versions, devices and times.
+
+    `functions` describe the sweep's functions where it has their labels alone.
 
     Raises
     ------
@@ -93,7 +99,7 @@ def write_manifest(
         "sessions": sessions,
         "chunks": partition,
     }
-    if functions := sweep.functions():
+    if functions := functions or sweep.functions():
         manifest["functions"] = functions
     if package := family_of(sweep.model).package:
         manifest["package"] = package  # to name it where it is not installed
