@@ -1,0 +1,77 @@
+"""The docs: their code imports, their links and paths exist, their numbers are the stored ones."""
+
+import ast
+import importlib
+import json
+import re
+
+import pytest
+from running import REPO
+
+import jsuper
+
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+PAGES += [f"docs/{name}.md" for name in ("usage", "benchmarks", "design")]
+TEXT = {page: (REPO / page).read_text(encoding="utf-8") for page in PAGES}
+CODE = [
+    pytest.param(code, id=f"{page}-{i}")
+    for page in ("README.md", "docs/usage.md")
+    for i, code in enumerate(re.findall(r"```python\n(.*?)```", TEXT[page], re.DOTALL))
+]
+RESULTS = REPO / "benchmarks" / "results"
+
+
+@pytest.mark.parametrize("code", CODE)
+def test_code_uses_names_that_exist(code):
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                module = importlib.import_module(str(node.module))
+                assert hasattr(module, alias.name) or importlib.import_module(
+                    f"{node.module}.{alias.name}"
+                )
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            assert node.value.id != "jsuper" or hasattr(jsuper, node.attr), node.attr
+
+
+@pytest.mark.slow
+def test_the_first_example_runs():
+    code = re.search(r"```python\n(.*?)```", TEXT["README.md"], re.DOTALL)[1]
+    exec(code.replace("steps=2000", "steps=20"), {})
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files(page):
+    links = re.findall(r"\]\(([^)\s]+)\)", TEXT[page])
+    local = [link.partition("#")[0] for link in links if "://" not in link]
+    assert [link for link in local if link and not ((REPO / page).parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p != "CHANGELOG.md"])
+def test_paths_exist(page):
+    paths = re.findall(r"`((?:jsuper|tests|benchmarks|docs|scripts)/[\w./-]*)`", TEXT[page])
+    new = re.findall(r"New file `([^`]+)`", TEXT[page])
+    assert [path for path in paths if path not in new and not (REPO / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/benchmarks.md"])
+def test_the_throughput_is_the_measured_one(page):
+    grid = json.loads((RESULTS / "throughput-cpu.json").read_text())["grid"]
+    rows = dict(re.findall(r"^\| ([\w`].*?) \| ([\d,]+ \|.*?) \|$", TEXT[page], re.MULTILINE))
+    ways = {"jsuper": "jsuper", "`jit": "plain", "PyTorch eager": "torch", "a Python": "loop"}
+    for start, way in ways.items():
+        row = next(row for name, row in rows.items() if name.startswith(start))
+        speed, ratio, compiling = (cell.strip() for cell in row.split("|"))
+        best = grid["best"][way]
+        case = [c for c in grid["cases"] if (c["way"], c["size"]) == (way, best["size"])]
+        assert rounded(best["median"], 3) == float(speed.replace(",", "")), way
+        assert round(case[0]["compile_s"]) == int(compiling), way
+        if way != "jsuper":
+            stated = [float(number) for number in re.findall(r"\d+", ratio)]
+            found = grid["ratios"][f"jsuper/{way}"]
+            ends = [found["median"], min(found["rounds"]), max(found["rounds"])]
+            assert [round(number) for number in ends][: len(stated)] == stated, way
+
+
+def rounded(number, digits):
+    return float(f"{number:.{digits}g}")
