@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike
 
 from jsuper.analysis.arrays import Array, floating, in_range, whole_number
 from jsuper.analysis.gating import profile
+from jsuper.analysis.reading import finished_values
 from jsuper.analysis.scalar import Activation, elementwise
-from jsuper.core.status import OK
 from jsuper.training.jax_config import shielded
 
 if TYPE_CHECKING:
@@ -250,9 +250,7 @@ def recovery(ds: xarray.Dataset) -> xarray.DataArray:
     the last step. Over (activation, optimizer, push_step, push, seed).
     """
     dims = ("activation", "optimizer", "push_step", "push", "seed", "step")
-    error = ds["unit_error"].transpose(*dims, ...).astype(float)
-    error = error.where((ds["status"] == OK) & np.isfinite(error)).transpose(*dims, ...)
-    error = error.isel(sparsity=0)
+    error = finished_values(ds, "unit_error", *dims).isel(sparsity=0)
     error = error.rolling(step=SMOOTH, center=True, min_periods=1).median()
     healthy = error.sel(push=[0.0]).isel(step=slice(-HEALTHY, None)).median("step")
     start = error["push_step"].values[:, None, None]

@@ -255,6 +255,35 @@ def rank_agreement(
     return RankAgreement(len(a), dropped, rho, p)
 
 
+def spearman(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """Return Spearman's rank correlation along the last axis: (...,), in [-1, 1].
+
+    rho is Pearson's correlation of the ranks, ties averaged. Pairs with a value that is not finite
+    are left out. rho is NaN where fewer than 3 pairs are left, or where all values of a or of b are
+    equal.
+
+    Parameters
+    ----------
+    a, b
+        (..., items), paired; other axes broadcast.
+
+    Raises
+    ------
+    ValueError
+        The shapes do not broadcast.
+
+    See Also
+    --------
+    rank_agreement : Adds a permutation test, for one pair of rankings.
+    """
+    a, b = np.broadcast_arrays(np.asarray(a, float), np.asarray(b, float))
+    known = np.isfinite(a) & np.isfinite(b)
+    x, y = (_centred_ranks(np.where(known, v, np.nan)) for v in (a, b))
+    size = np.sqrt((x**2).sum(axis=-1) * (y**2).sum(axis=-1))
+    defined = (known.sum(axis=-1) > 2) & (size > 0)
+    return np.where(defined, (x * y).sum(axis=-1) / np.where(defined, size, 1), np.nan)
+
+
 def concordance(table: ArrayLike) -> Concordance:
     """Kendall's W, how far the raters (rows: seeds) agree in the order of the items (columns).
 
@@ -399,8 +428,11 @@ def _mean(values: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _centred_ranks(values: np.ndarray) -> np.ndarray:
-    ranks = stats.rankdata(values)
-    return ranks - ranks.mean()
+    """Return ranks along the last axis less their mean, 0 where a value is NaN."""
+    known = ~np.isnan(values)
+    ranks = np.where(known, stats.rankdata(values, axis=-1, nan_policy="omit"), 0)
+    count = np.maximum(known.sum(axis=-1, keepdims=True), 1)
+    return np.where(known, ranks - ranks.sum(axis=-1, keepdims=True) / count, 0)
 
 
 def _refuse_infinite(name: str, values: np.ndarray) -> None:

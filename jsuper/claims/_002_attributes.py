@@ -7,8 +7,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
+from jsuper.analysis.statistics import spearman
 from jsuper.claims.claim import Claim, Runs
 from jsuper.claims.rules import Above, Below, Exactly
 from jsuper.claims.values import at, index, sparser, table
@@ -118,19 +118,9 @@ def _related(runs: Runs) -> dict[str, np.ndarray]:
     in_x, in_loss = _distances(runs)
     in_function = np.broadcast_to(functions().distances, in_x.shape)
     return {
-        "rank correlation of distances in function and X": _spearman(in_function, in_x),
-        "rank correlation of distances in X and log loss": _spearman(in_x, in_loss),
+        "rank correlation of distances in function and X": spearman(in_function, in_x),
+        "rank correlation of distances in X and log loss": spearman(in_x, in_loss),
     }
-
-
-def _spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Row by row, over the columns that both have: (rows,)."""
-    found = np.full(len(a), np.nan)
-    for row, (x, y) in enumerate(zip(a, b, strict=True)):
-        fine = np.isfinite(x) & np.isfinite(y)
-        if fine.sum() > 2 and np.ptp(x[fine]) > 0 and np.ptp(y[fine]) > 0:
-            found[row] = np.corrcoef(rankdata(x[fine]), rankdata(y[fine]))[0, 1]
-    return found
 
 
 def _best(runs: Runs) -> dict[str, np.ndarray]:

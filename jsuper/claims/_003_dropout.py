@@ -6,14 +6,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from jsuper.analysis import dropout, kurtosis
+from jsuper.analysis.reading import finished_values
+from jsuper.analysis.statistics import spearman
 from jsuper.claims.claim import Claim, Runs
 from jsuper.claims.rules import Above, Below, Between, Exactly, Rule
 from jsuper.claims.values import Where, at, dense, everywhere, index, sparser
 from jsuper.studies._dropout_noise import matrices, mean_counted
-from jsuper.studies._paired import PLANE, rank_correlations, slopes, take
+from jsuper.studies._paired import PLANE, rank_correlations, slopes
 
 if TYPE_CHECKING:
     import xarray
@@ -44,7 +45,7 @@ SIGNS = ("γ(p) > 0", "γ(p) < 0")  # γ(p), sparsity's part of the kurtosis acr
 
 def plane(ds: xarray.Dataset) -> xarray.Dataset:
     """Return the sweep `dropout` of ReLU, with the mean kurtosis of a unit."""
-    units = take(ds, "neuron_kurtosis", "hidden").mean("hidden")
+    units = finished_values(ds, "neuron_kurtosis", "hidden").mean("hidden")
     return ds.assign(mean_neuron_kurtosis=units).isel(activation=index(ds, ["relu"])[0])
 
 
@@ -57,10 +58,10 @@ def on_the_rate(values: xarray.DataArray, effect=slopes) -> xarray.DataArray:
 def _superposition(decay: float, where: Where, runs: Runs) -> dict[str, np.ndarray]:
     """Slopes of two measures that the length of W does not change, means over sparsities."""
     ds = plane(runs["dropout"])
-    norms = take(ds, "feature_norm", "feature")
+    norms = finished_values(ds, "feature_norm", "feature")
     above = (norms > 0.5 * norms.max("feature")).sum("feature")
     counted = above.where(norms.notnull().all("feature"))
-    found = {DIMENSIONS: take(ds, "mean_dimensionality", *PLANE), COUNT: counted}
+    found = {DIMENSIONS: finished_values(ds, "mean_dimensionality", *PLANE), COUNT: counted}
     return {
         label: on_the_rate(values).sel(importance_decay=decay).values[at(ds, where)].mean(axis=0)
         for label, values in found.items()
@@ -70,7 +71,7 @@ def _superposition(decay: float, where: Where, runs: Runs) -> dict[str, np.ndarr
 def _raises(name: str, runs: Runs) -> dict[str, np.ndarray]:
     """Rank correlation of kurtosis with the rate, means over densities and importances."""
     ds = plane(runs["dropout"])
-    trend = on_the_rate(take(ds, name, *PLANE), rank_correlations).values
+    trend = on_the_rate(finished_values(ds, name, *PLANE), rank_correlations).values
     gamma = kurtosis.sparsity_kurtosis(1 - ds["sparsity"].values)
     return {
         raised(name, sign): trend[:, chosen].mean(axis=(0, 1))
@@ -88,10 +89,10 @@ def _evidence(runs: Runs) -> dict[str, np.ndarray]:
     ds = plane(runs["dropout"])
     ds = ds.sel(importance_decay=1.0, sparsity=at(ds, sparser))
     dims = ("sparsity", "seed", "dropout")  # of which a correlation leaves two
-    spread = take(ds, "mean_dimensionality", *dims).values
+    spread = finished_values(ds, "mean_dimensionality", *dims).values
     found = {}
     for name, words in ACROSS.items():
-        values = take(ds, name, *dims).values
+        values = finished_values(ds, name, *dims).values
         for axis, along in ((2, "dropout"), (0, "density")):
             pairs = _correlated(np.moveaxis(values, axis, -1), np.moveaxis(spread, axis, -1))
             found[goes_with(words, along)] = pairs.mean(axis=0 if axis == 2 else 1)
@@ -104,13 +105,9 @@ def goes_with(words: str, along: str) -> str:
 
 
 def _correlated(values: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Spearman's correlation along the last axis; NaN where one is not finite, or all alike."""
-    found = np.full(values.shape[:-1], np.nan)
-    for place in np.ndindex(found.shape):
-        both = values[place], others[place]
-        if all(np.isfinite(v).all() and np.ptp(v) > 0 for v in both):
-            found[place] = stats.spearmanr(*both)[0]
-    return found
+    """Return Spearman's correlation along the last axis, NaN where a model is left out."""
+    complete = np.isfinite(values + others).all(axis=-1)
+    return np.where(complete, spearman(values, others), np.nan)
 
 
 def _untouched(runs: Runs) -> dict[str, np.ndarray]:
@@ -128,7 +125,9 @@ def _untouched(runs: Runs) -> dict[str, np.ndarray]:
 
 def _privileged(runs: Runs) -> dict[str, np.ndarray]:
     """Alignment against random rotations, with dropout less without, mean over sparsities."""
-    z = take(runs["basis"], "alignment_z", "activation", "optimizer", "dropout", "seed", "sparsity")
+    z = finished_values(
+        runs["basis"], "alignment_z", "activation", "optimizer", "dropout", "seed", "sparsity"
+    )
     more = (z.sel(dropout=0.3) - z.sel(dropout=0.0)).mean("sparsity", skipna=False)
     names = [(a, o) for a in ("relu", "identity") for o in ("adamw", "sgd(2)")]
     values = [more.sel(activation=a, optimizer=o).values.ravel() for a, o in names]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.signal import find_peaks
 
+from jsuper.analysis.reading import finished_values
 from jsuper.claims.claim import Claim, Runs
 from jsuper.claims.rules import Above, Exactly, Rate, Rule
-from jsuper.studies._paired import take
 from jsuper.studies._scurves_bumps import each_seed
 from jsuper.studies._scurves_plateau import descent
 
@@ -33,7 +33,7 @@ RIVAL = "another pair's part in the component at the peak, over the pair's"
 
 def counts(ds: xarray.Dataset, name: str = "bumps") -> xarray.DataArray:
     """Bumps per model: (optimizer, rank, pairs, seed)."""
-    return take(ds, name, "optimizer", "rank", "pairs", "seed")
+    return finished_values(ds, name, "optimizer", "rank", "pairs", "seed")
 
 
 def _ranks(runs: Runs) -> dict[str, np.ndarray]:

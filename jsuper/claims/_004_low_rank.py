@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jsuper.analysis import curves
+from jsuper.analysis.reading import finished_values
 from jsuper.claims.claim import Claim, Runs
 from jsuper.claims.rules import Above, Below, Between, Rule
-from jsuper.studies._paired import take
 from jsuper.studies._scurves_decay import SLOPE_WINDOW, u_of
 from jsuper.studies._scurves_plateau import ABOVE, EXPONENTIAL, descent
 from jsuper.studies._scurves_softmax import decayed_step
@@ -45,7 +45,7 @@ LEFT: dict[str, Rule] = {
 
 def one_pair(ds: xarray.Dataset, name: str) -> xarray.DataArray:
     """Return a variable per model at rank 1 with one pair: (..., seed)."""
-    return take(ds, name, "rank", "pairs", "seed").sel(rank=1, pairs=1)
+    return finished_values(ds, name, "rank", "pairs", "seed").sel(rank=1, pairs=1)
 
 
 def _s_curve(runs: Runs) -> dict[str, np.ndarray]:
@@ -85,7 +85,7 @@ def _as_adam(runs: Runs) -> dict[str, np.ndarray]:
 
 def _shorter(runs: Runs) -> dict[str, np.ndarray]:
     ds = runs["low_rank"]
-    half = take(ds.sel(optimizer=descent(ds)), "loss_half_time", "rank", "pairs", "seed")
+    half = finished_values(ds.sel(optimizer=descent(ds)), "loss_half_time", "rank", "pairs", "seed")
     half = half.sel(rank=1)
     values = [(half.sel(pairs=more) / half.sel(pairs=less)).values for more, less in FEWER]
     return dict(zip(SHORTER, values, strict=True))
@@ -94,7 +94,7 @@ def _shorter(runs: Runs) -> dict[str, np.ndarray]:
 def _entropy(runs: Runs) -> dict[str, np.ndarray]:
     """ln of what is left outside the target's space, at the time when half is, on average."""
     ds = runs["low_rank_softmax"]
-    left = take(ds, "norm_outside", "objective", "rank", "seed", "step", "side")
+    left = finished_values(ds, "norm_outside", "objective", "rank", "seed", "step", "side")
     left = left.sum("side", skipna=False)
     share = left / left.isel(step=0)
     share = share.squeeze("pairs", drop=True).transpose("objective", "rank", "seed", "step")

@@ -11,7 +11,7 @@ from scipy.stats import norm
 from jsuper.analysis.statistics import holm
 from jsuper.claims.claim import Claim, Judged, Part, Runs, Verdict
 from jsuper.claims.rules import Exactly, Rule, Tested
-from jsuper.studies.answer import figure
+from jsuper.core.text import format_number
 
 LEVEL = 0.05
 POWER = 0.8  # share of repetitions that would decide, at the number of seeds that is named
@@ -136,11 +136,11 @@ def said(part: Part) -> str:
     """A part's value, interval and rule: 'X, GELU less ReLU: 0.4 (0.1 to 0.7), claimed above 0'."""
     if math.isnan(part.value):
         return f"{part.label}: no value"
-    interval = f" ({figure(part.low)} to {figure(part.high)})"
+    interval = f" ({format_number(part.low)} to {format_number(part.high)})"
     same = part.low == part.high
     without = f", {part.left_out} seeds without a value left out" * bool(part.left_out)
     return (
-        f"{part.label}: {figure(part.value)}{'' if same else interval}{without}, "
+        f"{part.label}: {format_number(part.value)}{'' if same else interval}{without}, "
         f"claimed {part.rule}"
     )
 

@@ -14,6 +14,7 @@ import jinja2
 from jsuper.claims.claim import Claim, Judged, Runs
 from jsuper.claims.judging import judge
 from jsuper.core.files import write_atomically, write_text
+from jsuper.core.text import format_number
 from jsuper.studies.page import about, cell
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def render(table: Sequence[Mapping[str, Any]], drawn: Sequence[str], sweeps: Seq
     environment = jinja2.Environment(
         autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["cell"] = cell
+    environment.filters |= {"cell": cell, "number": format_number}
     template = (files("jsuper.claims") / "page.md.jinja").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         groups=[

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jsuper.analysis.reading import finished_values
 from jsuper.claims.claim import Runs
-from jsuper.core.status import OK
 
 if TYPE_CHECKING:
     import xarray
@@ -48,22 +48,13 @@ def table(ds: xarray.Dataset, variable: str, *inner: str) -> np.ndarray:
     ValueError
         It is not there, or the sweep has further axes.
     """
-    if variable not in ds:
-        raise ValueError(f"ds has no variable {variable!r}; give the Dataset of jsuper.analyze")
+    values = finished_values(ds, variable)
     lead = ("activation", "sparsity", "seed")
     further = [str(d) for d in ds["status"].dims if d not in lead and ds.sizes[d] > 1]
     if further:
         raise ValueError(f"ds has the further axes {', '.join(further)}; select one value of each")
-    values = ds[variable]
-    if not set(ds["status"].dims) <= set(values.dims):
-        values = values.broadcast_like(ds["status"])
     extra = [d for d in ds["status"].dims if d not in lead]
-    values, status = (
-        a.isel(dict.fromkeys(extra, 0)).transpose(*lead, ...) for a in (values, ds["status"])
-    )
-    array = values.transpose(*lead, *inner).values.astype(float)
-    fine = (status.values == OK).reshape(status.shape + (1,) * len(inner))
-    return np.where(fine & np.isfinite(array), array, np.nan)
+    return values.isel(dict.fromkeys(extra, 0)).transpose(*lead, *inner).values
 
 
 def index(ds: xarray.Dataset, names: Iterable[str]) -> list[int]:

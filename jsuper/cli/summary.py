@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from jsuper.core.family import family_of
 from jsuper.core.files import shortened, write_atomically
 from jsuper.core.grid import Chunk
-from jsuper.core.text import printable
+from jsuper.core.status import OK
+from jsuper.core.text import format_number, printable
 from jsuper.jobs.room import memory_bytes, result_bytes
 
 if TYPE_CHECKING:
@@ -188,7 +187,7 @@ def failed_text(
 def _table(part: xarray.Dataset, variable: str, rows: str, columns: str) -> Table:
     from rich.table import Table
 
-    fine = part["status"] == 1
+    fine = part["status"] == OK
     median = part[variable].where(fine).median("seed").transpose(rows, columns)
     failed = part.get("failed_fit", part["status"] < 0).any("seed").transpose(rows, columns)
     table = Table(box=None, pad_edge=False)
@@ -199,16 +198,9 @@ def _table(part: xarray.Dataset, variable: str, rows: str, columns: str) -> Tabl
     for name in part[rows].values:
         left_out = int((~fine).sel({rows: name}).sum())
         values, starred = median.sel({rows: name}).values, failed.sel({rows: name}).values
-        cells = [number(v) + "*" * bool(s) for v, s in zip(values, starred, strict=True)]
+        cells = [format_number(v) + "*" * bool(s) for v, s in zip(values, starred, strict=True)]
         table.add_row(str(name), *cells, str(left_out or "-"))
     return table
-
-
-def number(value: float) -> str:
-    """Three significant digits; '-' for none."""
-    if not np.isfinite(value):
-        return "-"
-    return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 else f"{value:.1e}"
 
 
 def draw(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...], folder: Path) -> list[Path]:

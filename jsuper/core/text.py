@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 LONGEST = 2000  # characters of a message
 
 
@@ -29,3 +31,26 @@ def shown(value: object, most: int = 100) -> str:
     except ValueError:  # an integer of more digits than Python writes
         text = f"a number of {value.bit_length()} bits"  # type: ignore[attr-defined]
     return printable(text, most)
+
+
+def format_number(value: float, digits: int = 3, missing: str = "-") -> str:
+    """Return a number as short text: '0.0512', '6,790', '1.3e-5', '-∞'.
+
+    Parameters
+    ----------
+    value
+        The number.
+    digits
+        Significant digits. Numbers below a million with more digits before the point keep all of
+        them.
+    missing
+        Text for NaN.
+    """
+    if math.isnan(value):
+        return missing
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if 10**digits - 0.5 <= abs(value) < 1e6:
+        return f"{value:,.0f}"
+    mantissa, _, exponent = f"{value:,.{digits}g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa

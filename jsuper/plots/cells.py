@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jsuper.analysis.metrics.toy_fits import QUALITY
+from jsuper.core.text import format_number
 from jsuper.plots.reading import Taken, take
-from jsuper.plots.style import SMALL, TITLE, WIDE, number, own, ticks, wide
+from jsuper.plots.style import SMALL, TITLE, WIDE, own, ticks, wide
 
 if TYPE_CHECKING:
     import xarray
@@ -157,7 +158,8 @@ def _draw(ax: Axes, values: np.ndarray, hatched: np.ndarray, norm: Normalize, ex
     for (i, j), value in np.ndenumerate(values):
         dark = np.isfinite(value) and not hatched[i, j] and norm(value) < 0.5
         color = "w" if dark else "k"
-        ax.text(j, i, number(value), ha="center", va="center", fontsize=SMALL, color=color)
+        text = format_number(value, 2)
+        ax.text(j, i, text, ha="center", va="center", fontsize=SMALL, color=color)
     ax.figure.colorbar(image, ax=ax, extend=extend, shrink=0.6 if len(values) > 9 else 1)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jsuper.core.text import format_number
 from jsuper.plots.reading import Taken, take
 from jsuper.plots.style import (
     COLORS,
@@ -16,7 +17,6 @@ from jsuper.plots.style import (
     WIDE,
     legend,
     log_axis,
-    number,
     own,
     ramp,
     tick,
@@ -192,8 +192,9 @@ def _moments(counts: np.ndarray) -> str:
         return "none left"
     mean = counts.mean()
     if counts.size < 2 or mean == 0:
-        return f"mean {number(mean)}"
-    return f"mean {number(mean)}, Fano {number(counts.var(ddof=1) / mean)}"
+        return f"mean {format_number(mean, 2)}"
+    fano = counts.var(ddof=1) / mean
+    return f"mean {format_number(mean, 2)}, Fano {format_number(fano, 2)}"
 
 
 def _along_time(

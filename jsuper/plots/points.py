@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jsuper.analysis.reading import finished_values
 from jsuper.core.expecting import expect_array
 from jsuper.plots.reading import check, padded_with_zeros, said
 from jsuper.plots.style import (
@@ -108,10 +109,9 @@ def _models(ds: xarray.Dataset, *variables: str) -> tuple[np.ndarray, ...]:
                 f"{name!r} has the dimension {', '.join(further)} beside those of models; "
                 f"give one value per model, e.g. ds[{name!r}].mean({further[0]!r})"
             )
-    pooled = xr.broadcast(*(ds[v] for v in variables), ds["status"], ds["activation"])
-    x, y, status, names = (a.values.ravel() for a in pooled)
-    fine = (status == 1) & np.isfinite(x) & np.isfinite(y)
-    return x, y, fine, names.astype(str)
+    pooled = xr.broadcast(*(finished_values(ds, v) for v in variables), ds["activation"])
+    x, y, names = (a.values.ravel() for a in pooled)
+    return x, y, np.isfinite(x) & np.isfinite(y), names.astype(str)
 
 
 def dimensionality(
@@ -187,7 +187,7 @@ def _of_dataset(ds: xarray.Dataset, sparsity: Any) -> tuple[np.ndarray, np.ndarr
     if "sparsity" not in ds.coords:
         raise ValueError("data has no coordinate 'sparsity'; select without drop=True to keep it")
     lead = ds["status"].dims
-    W = ds["W"].where(ds["status"] == 1).transpose(*lead, "hidden", "feature")
+    W = finished_values(ds, "W", *lead, "hidden", "feature")
     return W.values, ds["sparsity"].broadcast_like(ds["status"]).transpose(*lead).values
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from jsuper.analysis.reading import finished_values
 from jsuper.core.expecting import expect, expect_dataset
 from jsuper.core.suggestions import not_one_of
 from jsuper.plots.style import activation_order
@@ -55,13 +56,10 @@ def take(
     """
     dims = (*dims, "seed")
     ds = _only(ds, variable, dims, inner)
-    values = ds[variable].broadcast_like(ds["status"]).transpose(*dims, *inner)
+    values = finished_values(ds, variable).transpose(*dims, *inner)
     if "activation" in dims:
-        order = activation_order(values["activation"].values)
-        values, ds = values.isel(activation=order), ds.isel(activation=order)
-    finite: xarray.DataArray = np.isfinite(values)  # type: ignore[assignment]
-    left_out = (ds["status"].transpose(*dims) != 1) | ~finite.any(inner)
-    return Taken(values.where(finite & ~left_out), left_out)
+        values = values.isel(activation=activation_order(values["activation"].values))
+    return Taken(values, values.isnull().all(inner))
 
 
 def _only(

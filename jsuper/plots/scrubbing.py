@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jsuper.analysis.reading import finished_values
 from jsuper.plots.reading import said
 from jsuper.plots.style import (
     COLORS,
@@ -143,7 +144,7 @@ def _values(ds: xarray.Dataset) -> xarray.DataArray:
     """1 - recovered over (hypothesis, sparsity, seed), sparsities rising, NaN where left out."""
     if "scrub_recovered" not in ds:
         raise ValueError("ds has no variable scrub_recovered; give the Dataset of jsuper.scrub_all")
-    values = (1 - ds["scrub_recovered"]).where(ds["status"] == 1)
+    values = 1 - finished_values(ds, "scrub_recovered")
     name = str(np.atleast_1d(ds["activation"].values)[0])
     for dim, size in values.sizes.items():
         if size > 1 and dim not in ("hypothesis", "sparsity", "seed"):

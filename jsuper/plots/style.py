@@ -185,15 +185,6 @@ def legend(ax: Axes) -> None:
     )
 
 
-def number(value: float) -> str:
-    """Two significant digits, as short as can be; '-' for none."""
-    if not np.isfinite(value):
-        return "-"
-    if 100 <= abs(value) < 10_000:
-        return f"{value:.0f}"
-    return f"{value:.2g}".replace("e+", "e").replace("e0", "e").replace("e-0", "e-")
-
-
 def tick(value: object) -> str:
     """Return a coordinate as a short label."""
     return verbatim(value) if isinstance(value, str) else f"{value:g}"

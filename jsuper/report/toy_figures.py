@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jsuper.analysis.reading import finished_values
+from jsuper.core.status import OK
+
 if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
@@ -94,7 +97,7 @@ def _pushed(ds: xarray.Dataset) -> Figure:
     one = {d: [ds[d].item()] for d in ("sparsity", "optimizer", "push_step") if d not in ds.dims}
     steps = recovery(ds.expand_dims(one)).squeeze(["optimizer", "push_step"], drop=True)
     furthest = ds["push"].max()
-    bias = ds["unit_bias"].where(ds["status"] == 1).sel(push=furthest)
+    bias = finished_values(ds, "unit_bias").sel(push=furthest)
     figure, axes = _panels(2)
     reviving.recovered(steps, ax=axes[0])
     reviving.biases(bias, ax=axes[1])
@@ -108,7 +111,7 @@ def _gates(ds: xarray.Dataset) -> Figure:
 
     own = ds["W_dec"].fillna(ds["W"]) if "W_dec" in ds else ds["W"]  # W_dec: of untied models
     W, V, own = (
-        a.where(ds["status"] == 1).transpose("activation", "sparsity", "seed", ...)
+        a.where(ds["status"] == OK).transpose("activation", "sparsity", "seed", ...)
         for a in (ds["W"], ds["V"], own)
     )
     gated = V.notnull().any(["sparsity", "seed", "hidden", "feature"]).values

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jsuper.analysis import kurtosis
+from jsuper.analysis.reading import finished_values
 from jsuper.studies import _paired
 from jsuper.studies._paired import (
     PLANE,
@@ -47,11 +48,11 @@ def answers(plane: xarray.Dataset, basis: xarray.Dataset) -> list[Answer]:
 
 def trend(plane: xarray.Dataset, basis: xarray.Dataset, name: str) -> Answer:
     """Whether one measure rises with dropout: Spearman's correlation with the rate, per cell."""
-    values = _paired.take(plane, name, *PLANE)
+    values = finished_values(plane, name, *PLANE)
     rows = rows_of(values, rank_correlations, f"m {int(plane['n_hidden'])}, ")
     densities = [*(1 - np.tile(values["sparsity"], values.sizes["importance_decay"]))]
     relu = basis.sel(activation="relu")
-    larger = _paired.take(relu, name, "optimizer", "sparsity", "seed", "dropout")
+    larger = finished_values(relu, name, "optimizer", "sparsity", "seed", "dropout")
     found = rank_correlations(larger.values, larger["dropout"].values)
     for i, optimizer in enumerate(larger["optimizer"].values):
         for j, sparsity in enumerate(larger["sparsity"].values):
@@ -93,7 +94,7 @@ def room(plane: xarray.Dataset, basis: xarray.Dataset) -> Answer:
     for ds in (plane, basis):
         m = int(ds["n_hidden"])
         value, mean, z = (
-            _paired.take(ds, f"basis_kurtosis{end}", "seed") for end in ("", "_rotated", "_z")
+            finished_values(ds, f"basis_kurtosis{end}", "seed") for end in ("", "_rotated", "_z")
         )
         spreads[m] = float(abs((value - mean) / z.where(z != 0)).median())
         rows.append(Row(f"m = {m}: standard deviation over rotations, median", spreads[m]))
@@ -115,7 +116,7 @@ def room(plane: xarray.Dataset, basis: xarray.Dataset) -> Answer:
 
 def privileged(ds: xarray.Dataset, name: str) -> Answer:
     """Whether the hidden units are a privileged basis with dropout, ReLU and the controls."""
-    values = _paired.take(ds, name, "activation", "optimizer", "sparsity", "seed", "dropout")
+    values = finished_values(ds, name, "activation", "optimizer", "sparsity", "seed", "dropout")
     found = []
     for activation in values["activation"].values:
         for optimizer in values["optimizer"].values:
@@ -161,7 +162,7 @@ def pull(ds: xarray.Dataset) -> Answer:
     linear = ds.sel(activation="identity")
     found = []
     for name in Z:
-        values = _paired.take(linear, name, "optimizer", "sparsity", "seed", "dropout")
+        values = finished_values(linear, name, "optimizer", "sparsity", "seed", "dropout")
         along = slopes(values.mean("sparsity").values, values["dropout"].values)
         for optimizer, seeds in zip(values["optimizer"].values, along, strict=True):
             found.append(row(f"{optimizer}: {MEASURES[name].split(', against')[0]}", seeds))
@@ -171,7 +172,7 @@ def pull(ds: xarray.Dataset) -> Answer:
         own = [r for r in rows if r.case.startswith(f"{optimizer}:")]
         number = sum(clear(r) > 0 for r in own)
         listed.append(f"{optimizer} in {number} of {len(own)} measures, alignment {said(own[-1])}")
-    counted = _paired.take(linear, Z[-1], "seed")
+    counted = finished_values(linear, Z[-1], "seed")
     return Answer(
         "Does training with dropout align the linear model with its hidden units?",
         "slope along the rate q, per unit of q, of z against random rotations, mean over "

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from jsuper.analysis import dropout, statistics, theory
+from jsuper.analysis.reading import finished_values
 from jsuper.studies import _paired
 from jsuper.studies._paired import PLANE, adjusted, row, said
 from jsuper.studies.answer import Answer
@@ -26,7 +27,7 @@ def measured(ds: xr.Dataset) -> xr.Dataset:
     clean and dropped: of the model trained at the rate, with dropout off and on; without: of the
     model trained without dropout, with dropout on at the rate.
     """
-    W, b = (_paired.take(ds, name, *PLANE).values.astype(np.float32) for name in ("W", "b"))
+    W, b = (finished_values(ds, name, *PLANE).values.astype(np.float32) for name in ("W", "b"))
     lead, n = W.shape[:-2], W.shape[-1]
     rates = np.broadcast_to(ds["dropout"].values, lead)
     density = 1 - ds["sparsity"].values[:, None, None, None]
@@ -77,8 +78,10 @@ def linear(ds: xr.Dataset) -> Answer:
     """Whether the trained identity model meets the closed form of its loss, and its minimum."""
     models = ds.sel(activation="identity")
     dims = ("optimizer", "sparsity", "seed", "dropout")
-    W, b, batches = (_paired.take(models, name, *dims).values for name in ("W", "b", "loss_curve"))
-    loss = _paired.take(models, "loss", *dims)
+    W, b, batches = (
+        finished_values(models, name, *dims).values for name in ("W", "b", "loss_curve")
+    )
+    loss = finished_values(models, "loss", *dims)
     rates = np.broadcast_to(models["dropout"].values, W.shape[:-2])
     density = np.broadcast_to(1 - models["sparsity"].values[:, None, None], rates.shape)
     m, n = W.shape[-2:]

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from jsuper.analysis import dropout, superposition
+from jsuper.analysis.reading import finished_values
 from jsuper.studies import _paired
 from jsuper.studies._paired import (
     PLANE,
@@ -42,7 +43,7 @@ def matrices(ds: xr.Dataset, *dims: str) -> tuple[np.ndarray, np.ndarray, np.nda
     A feature counts where it is longer than half of the longest one: others have no direction that
     training has chosen.
     """
-    W = _paired.take(ds, "W", *dims, "hidden", "feature").values
+    W = finished_values(ds, "W", *dims, "hidden", "feature").values
     norms = superposition.feature_norms(W)
     lead = W.shape[:-2]
     rates = ds["dropout"].values.reshape([-1 if d == "dropout" else 1 for d in dims])
@@ -92,7 +93,7 @@ def chance(ds: xr.Dataset) -> Answer:
 def spread(plane: xr.Dataset, basis: xr.Dataset) -> Answer:
     """Return whether dropout concentrates features on fewer hidden units."""
     W, counts, _ = matrices(plane, *PLANE)
-    units = _paired.take(plane, "loss", *PLANE).copy(
+    units = finished_values(plane, "loss", *PLANE).copy(
         data=mean_counted(dropout.effective_units(W), counts)
     )
     rows = rows_of(units, slopes, f"m {int(plane['n_hidden'])}, ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from jsuper.analysis.reading import finished_values
 from jsuper.studies import _paired
 from jsuper.studies._paired import PLANE, adjusted, clear, row, rows_of, said, slopes
 from jsuper.studies.answer import Answer, Row
@@ -40,7 +41,7 @@ def answers(ds: xarray.Dataset) -> list[Answer]:
 
 def reduction(ds: xarray.Dataset, measure: Measure) -> Answer:
     """Return whether dropout lowers superposition by one measure: its slope along the rate."""
-    values = _paired.take(ds, measure.name, *PLANE)
+    values = finished_values(ds, measure.name, *PLANE)
     rows = adjusted(rows_of(values, slopes))
     less, more = ([r.case for r in rows if clear(r) == s * measure.more] for s in (-1, 1))
     named = f" ({'; '.join(more)})" if 0 < len(more) <= 3 else ""
@@ -62,7 +63,7 @@ def exception(ds: xarray.Dataset) -> Answer:
     here = _paired.case(*(float(v) for v in where.values()))
     found: list[Row] = []
     for measure in MEASURES:
-        effect = _effect(_paired.take(ds, measure.name, *PLANE))
+        effect = _effect(finished_values(ds, measure.name, *PLANE))
         found.append(row(f"{measure.words}: effect", effect.sel(where)))
         found.append(row(f"{measure.words}: interaction", _interaction(effect)))
     rows = adjusted(found)

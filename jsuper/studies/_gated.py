@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jsuper.analysis.reading import finished_values
 from jsuper.analysis.superposition import crosstalk
-from jsuper.studies._paired import adjusted, counted, largest, models, row, said, take
+from jsuper.studies._paired import adjusted, counted, largest, models, row, said
 from jsuper.studies.answer import Answer
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _compared(values: xarray.DataArray, log: bool) -> list:
 
 def loss(ds: xarray.Dataset) -> Answer:
     """Return the loss of gated models beside ungated ones."""
-    values = take(ds, "loss", *DIMS)
+    values = finished_values(ds, "loss", *DIMS)
     rows = adjusted(_compared(values, log=True))
     hidden, matched = ([r for r in rows if w in r.case] for w in ("hidden units", "parameters"))
     n = int(ds.sizes["feature"])
@@ -75,7 +76,7 @@ def _lower(rows: list) -> str:
 
 def learned(ds: xarray.Dataset) -> Answer:
     """Return how many features are reconstructed, beyond the hidden units."""
-    scores = take(ds, "r_squared", *DIMS, "feature")
+    scores = finished_values(ds, "r_squared", *DIMS, "feature")
     number = (scores > LEARNED).where(scores.notnull()).sum("feature", min_count=1)
     rows = []
     for sparsity in number["sparsity"].values:
@@ -90,7 +91,7 @@ def learned(ds: xarray.Dataset) -> Answer:
         f"features with R² > {LEARNED:g} in models with m = {SMALL} hidden units; more than m need "
         "superposition",
         f"Gated: {counted(gates, above='more than m', below='fewer than m')}; most for "
-        f"{most.case}, {said(most)}. {models((take(ds, 'loss'), ds))}",
+        f"{most.case}, {said(most)}. {models((finished_values(ds, 'loss'), ds))}",
         rows,
     )
 
@@ -98,7 +99,7 @@ def learned(ds: xarray.Dataset) -> Answer:
 def paths(ds: xarray.Dataset) -> Answer:
     """Interference in the gate's path and in the value's."""
     dims = (*DIMS, "hidden", "feature")
-    W, V = (take(ds, name, *dims).sel(n_hidden=SMALL) for name in "WV")
+    W, V = (finished_values(ds, name, *dims).sel(n_hidden=SMALL) for name in "WV")
     W, V = W.isel(hidden=slice(SMALL)), V.isel(hidden=slice(SMALL))
     rows = []
     for sparsity in W["sparsity"].values:

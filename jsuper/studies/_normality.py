@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jsuper.analysis.gating import gate_under, normality, preactivations, profile
+from jsuper.core.text import format_number
 from jsuper.studies._paired import adjusted, row
-from jsuper.studies.answer import Answer, Row, figure
+from jsuper.studies.answer import Answer, Row
 
 if TYPE_CHECKING:
     import xarray
@@ -28,18 +29,18 @@ def normal(ds: xarray.Dataset) -> Answer:
     rows = list(adjusted(rows))
     distances = [r.value for r in rows if r.case.startswith("distance")]
     shares = [r.value for r in rows if r.case.startswith("squared") and "gelu" in r.case]
-    low, high = figure(min(distances)), figure(max(distances))
+    low, high = format_number(min(distances)), format_number(max(distances))
     verdict = "No" if min(distances) > MARGIN else "Not all" if max(distances) > MARGIN else "Yes"
     return Answer(
         "Are pre-activations of trained models roughly normal, as GELU's derivation has it?",
         "of models without random gate and dropout: Kolmogorov and Smirnov's distance of a "
         f"feature's pre-activations to the fitted normal (a normal sample of {COLUMNS:,} has about "
-        f"{figure(0.6 / COLUMNS**0.5, 2)}; roughly normal is at most {MARGIN}) and their excess "
-        "kurtosis, means over features; and what inactive units carry there, whose null is its "
-        "value under N(0, 1)",
+        f"{format_number(0.6 / COLUMNS**0.5, 2)}; roughly normal is at most {MARGIN}) and their "
+        "excess kurtosis, means over features; and what inactive units carry there, whose null is "
+        "its value under N(0, 1)",
         f"{verdict}: the distance is {low} to {high}. GELU's inactive units carry "
-        f"{figure(min(shares))} to {figure(max(shares))} of the squared gradient, "
-        f"{figure(profile('gelu').gate.gradient_share)} under N(0, 1).",
+        f"{format_number(min(shares))} to {format_number(max(shares))} of the squared gradient, "
+        f"{format_number(profile('gelu').gate.gradient_share)} under N(0, 1).",
         tuple(rows),
     )
 

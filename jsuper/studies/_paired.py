@@ -9,39 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from jsuper.analysis import statistics
 from jsuper.core.status import OK
-from jsuper.studies.answer import Row, figure
+from jsuper.core.text import format_number
+from jsuper.studies.answer import Row
 
 if TYPE_CHECKING:
     import xarray
 
 LEVEL = 0.05
 PLANE = ("importance_decay", "sparsity", "seed", "dropout")
-
-
-def take(ds: xarray.Dataset, name: str, *dims: str) -> xarray.DataArray:
-    """A variable with these dimensions first, NaN for models that are not finished and finite.
-
-    Raises
-    ------
-    ValueError
-        A name is not there.
-    """
-    if name not in ds:
-        raise ValueError(
-            f"ds has no variable {name!r}; give the Dataset of jsuper.analyze, of the whole sweep"
-        )
-    lacking = [d for d in dims if d not in ds[name].dims]
-    if lacking:
-        raise ValueError(
-            f"ds.{name} has the dimensions {', '.join(map(str, ds[name].dims))}, and not "
-            f"{', '.join(lacking)}; give the whole sweep of the study's preset"
-        )
-    values = ds[name].transpose(*dims, ...).astype(float)
-    return values.where((ds["status"] == OK) & np.isfinite(values)).transpose(*dims, ...)
 
 
 def ln(values: xarray.DataArray) -> xarray.DataArray:
@@ -55,7 +33,7 @@ def models(*counted: tuple[xarray.DataArray, xarray.Dataset]) -> str:
     Parameters
     ----------
     counted
-        Values of `take`, one per model, and the sweep that they are of.
+        Values of `finished_values`, one per model, and the sweep that they are of.
     """
     total = sum(ds["status"].size for _, ds in counted)
     failed = sum(int((ds["status"] != OK).sum()) for _, ds in counted)
@@ -159,18 +137,11 @@ def slopes(values: ArrayLike, x: ArrayLike) -> np.ndarray:
 
 
 def rank_correlations(values: ArrayLike, x: ArrayLike) -> np.ndarray:
-    """Spearman's correlation of values (..., points) with x (points,): (...,), [-1, 1].
+    """Return Spearman's correlation of values (..., points) with x (points,): (...,), [-1, 1].
 
-    Points with a value that is not finite are left out; NaN where fewer than 3 are left, or all
-    values are equal. Raises ValueError as `slopes` does.
+    It is that of `statistics.spearman`. Raises ValueError as `slopes` does.
     """
-    y, x = _along(values, x)
-    found = np.full(y.shape[:-1], np.nan)
-    for place in np.ndindex(found.shape):
-        fine = np.isfinite(y[place])
-        if fine.sum() >= 3 and np.ptp(y[place][fine]) > 0:
-            found[place] = stats.spearmanr(y[place][fine], x[fine])[0]
-    return found
+    return statistics.spearman(*_along(values, x))
 
 
 def _along(values: ArrayLike, x: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -220,9 +191,9 @@ def said(r: Row, digits: int = 3) -> str:
     if math.isnan(r.value):
         return "no value"
     if math.isnan(r.low):
-        return figure(r.value, digits)
-    low, high = (figure(v, digits) for v in (r.low, r.high))
-    return f"{figure(r.value, digits)} ({low} to {high})"
+        return format_number(r.value, digits)
+    low, high = (format_number(v, digits) for v in (r.low, r.high))
+    return f"{format_number(r.value, digits)} ({low} to {high})"
 
 
 def largest(rows: Iterable[Row]) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jsuper.analysis.reading import finished_values
 from jsuper.analysis.reviving import RECOVERED, gradient_reaching, recovery, separatrix
-from jsuper.studies._paired import adjusted, clear, models, row, said, take
+from jsuper.studies._paired import adjusted, clear, models, row, said
 from jsuper.studies.answer import Answer, Row, Table
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def chance(ds: xarray.Dataset) -> Answer:
         f"share of the pushes ({', '.join(f'{b:g}' for b in found['push'].values)}) after which "
         f"the error of feature 0 ends below {RECOVERED:g} times that of the same model left alone",
         f"From B = {FAR:g} or more, over optimizers and times: {', '.join(said_far)}. Nearer "
-        f"pushes are in the tables below. {models((take(ds, 'loss'), ds))}",
+        f"pushes are in the tables below. {models((finished_values(ds, 'loss'), ds))}",
         tuple(rows),
     )
 
@@ -69,7 +70,7 @@ def chance(ds: xarray.Dataset) -> Answer:
 def active(ds: xarray.Dataset) -> Answer:
     """Return the share of pushes after which the unit is active again."""
     dims = ("activation", *CASE, "push", "seed", "step")
-    peak = take(ds, "unit_peak", *dims).isel(sparsity=0, step=-1)
+    peak = finished_values(ds, "unit_peak", *dims).isel(sparsity=0, step=-1)
     peak = peak.sel(push=peak["push"] > 0)
     share = (peak > 0).where(peak.notnull()).mean("push")
     rows = [row(case, share.sel(where), null=math.nan) for case, where in _cases(ds)]
@@ -138,7 +139,7 @@ def threshold(ds: xarray.Dataset) -> Answer:
     """Whether the largest pre-activation after the push decides, beside the scalar separatrix."""
     found = recovery(ds)
     dims = ("activation", *CASE, "push", "seed", "step")
-    peak = take(ds, "unit_peak", *dims).isel(sparsity=0).sel(push=found["push"])
+    peak = finished_values(ds, "unit_peak", *dims).isel(sparsity=0).sel(push=found["push"])
     at = [int(np.searchsorted(peak["step"].values, s)) for s in peak["push_step"].values]
     peak = _at(peak, at)
     rows = []
@@ -177,7 +178,7 @@ def _at(peak: xarray.DataArray, places: list[int]) -> xarray.DataArray:
 
 def gradient_at_bias(ds: xarray.Dataset) -> Answer:
     """-∂L/∂b_0 just after the push: which way the bias is moved, and how far."""
-    gradient = take(ds, "unit_gradient", "activation", *CASE, "push", "seed", "step")
+    gradient = finished_values(ds, "unit_gradient", "activation", *CASE, "push", "seed", "step")
     first = -gradient.isel(sparsity=0, step=0).sel(push_step=0, optimizer=ds["optimizer"].values[0])
     rows = adjusted(
         row(f"{activation}, B = {push:g}", first.sel(activation=activation, push=push))

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.signal import find_peaks
 
-from jsuper.studies._paired import adjusted, counted, row, said, take
+from jsuper.analysis.reading import finished_values
+from jsuper.core.text import format_number
+from jsuper.studies._paired import adjusted, counted, row, said
 from jsuper.studies._scurves_plateau import descent, pairs
-from jsuper.studies.answer import Answer, Row, Table, figure
+from jsuper.studies.answer import Answer, Row, Table
 
 if TYPE_CHECKING:
     import xarray
@@ -37,19 +39,19 @@ def tables(ds: xarray.Dataset) -> list[Table]:
     for optimizer in ds["optimizer"].values:
         for rank, k in reachable(ds):
             here = ds.sel(optimizer=optimizer, rank=rank, pairs=k)
-            counts = {p: known(take(here, p, "seed")) for p in PROMINENCES}
+            counts = {p: known(finished_values(here, p, "seed")) for p in PROMINENCES}
             bumps = counts["bumps"]
             rows.append(
                 (
                     str(optimizer),
                     str(rank),
                     str(k),
-                    figure(bumps.mean()),
-                    figure(bumps.std(ddof=1)),
-                    "" if math.isnan(fano(bumps)) else figure(fano(bumps)),
+                    format_number(bumps.mean()),
+                    format_number(bumps.std(ddof=1)),
+                    "" if math.isnan(fano(bumps)) else format_number(fano(bumps)),
                     f"{100 * (bumps == 0).mean():.0f} %",
-                    figure(counts["bumps_2"].mean()),
-                    figure(counts["bumps_10"].mean()),
+                    format_number(counts["bumps_2"].mean()),
+                    format_number(counts["bumps_10"].mean()),
                 )
             )
     columns = ("optimizer", "rank", "pairs", "mean", "sd", "Fano factor", "without any")
@@ -91,7 +93,7 @@ def none_at_rank_one(flow: xarray.Dataset) -> Answer:
     rows = []
     for name, words in PROMINENCES.items():
         for k in flow["pairs"].values:
-            counts = known(take(flow.sel(rank=1, pairs=k), name, "seed"))
+            counts = known(finished_values(flow.sel(rank=1, pairs=k), name, "seed"))
             case = f"{pairs(k)}, prominence {words}"
             rows.append(Row(case, float(counts.max()), null=0.0, seeds=len(counts)))
     most = max(r.value for r in rows)
@@ -109,7 +111,7 @@ def how_many(flow: xarray.Dataset) -> Answer:
     rows = []
     for rank, k in reachable(flow):
         if rank > 1:
-            counts = known(take(flow.sel(rank=rank, pairs=k), "bumps", "seed"))
+            counts = known(finished_values(flow.sel(rank=rank, pairs=k), "bumps", "seed"))
             rows.append(bootstrapped(f"rank {rank}, {pairs(k)}", counts, mean))
     some = [r for r in rows if r.value > 0]
     most = max(rows, key=lambda r: r.value)
@@ -133,7 +135,7 @@ def misleads(flow: xarray.Dataset) -> Answer:
     """Return what a single run says of bumps."""
     rows, words = [], []
     for rank, k in MOST_CASES:
-        counts = known(take(flow.sel(rank=rank, pairs=k), "bumps", "seed"))
+        counts = known(finished_values(flow.sel(rank=rank, pairs=k), "bumps", "seed"))
         case = f"rank {rank}, {pairs(k)}"
         none = bootstrapped(
             f"{case}: share of runs without any", counts, lambda c: (c == 0).mean(-1)
@@ -198,10 +200,17 @@ def competition(flow: xarray.Dataset) -> Answer:
 def each_seed(ds: xarray.Dataset) -> list[tuple[np.ndarray, np.ndarray, float]]:
     """Alignment (component, pair, step) over s_r, the times, and the time of decay, by seed."""
     dims = ("seed", "component", "pair", "step")
-    aligned = take(ds, "alignment", *dims).dropna("component", how="all").dropna("pair", how="all")
-    strengths = take(ds, "strengths", "seed", "component").dropna("component", how="all")
+    aligned = (
+        finished_values(ds, "alignment", *dims)
+        .dropna("component", how="all")
+        .dropna("pair", how="all")
+    )
+    strengths = finished_values(ds, "strengths", "seed", "component").dropna("component", how="all")
     aligned = aligned / strengths
-    decayed, time = take(ds, "decay_time", "seed"), take(ds, "time", "seed", "step")
+    decayed, time = (
+        finished_values(ds, "decay_time", "seed"),
+        finished_values(ds, "time", "seed", "step"),
+    )
     return [
         (
             aligned.isel(seed=s).transpose(*dims[1:]).values,
@@ -235,7 +244,7 @@ def of_adam(ds: xarray.Dataset) -> Answer:
     adam = next(str(o) for o in ds["optimizer"].values if str(o) != plain)
     rows = []
     for name in ("bumps", "bumps_2"):
-        counts = take(ds, name, "optimizer", "rank", "pairs", "seed")
+        counts = finished_values(ds, name, "optimizer", "rank", "pairs", "seed")
         for rank, k in reachable(ds):
             if k > 1:
                 at = counts.sel(rank=rank, pairs=k)
@@ -244,7 +253,7 @@ def of_adam(ds: xarray.Dataset) -> Answer:
     rows = adjusted(rows)
     strict = [r for r in rows if r.case.endswith("5 %")]
     loose = [r for r in rows if r.case.endswith("2 %")]
-    at_one = known(take(ds.sel(optimizer=adam, rank=1), "bumps", "pairs", "seed"))
+    at_one = known(finished_values(ds.sel(optimizer=adam, rank=1), "bumps", "pairs", "seed"))
     return Answer(
         "Does Adam make more bumps than plain descent?",
         f"bumps with {adam} less bumps with {plain}, same seed, target and start; a count of bumps "

@@ -9,9 +9,11 @@ import numpy as np
 
 from jsuper.analysis import curves
 from jsuper.analysis.lowrank import exact
-from jsuper.studies._paired import adjusted, row, take
+from jsuper.analysis.reading import finished_values
+from jsuper.core.text import format_number
+from jsuper.studies._paired import adjusted, row
 from jsuper.studies._scurves_plateau import starts
-from jsuper.studies.answer import Answer, Row, figure
+from jsuper.studies.answer import Answer, Row
 
 if TYPE_CHECKING:
     import xarray
@@ -28,7 +30,7 @@ def answers(decay: xarray.Dataset) -> list[Answer]:
 
 def u_of(decay: xarray.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """u (decays, seeds, times), the times, and the decays."""
-    u = take(decay, "alignment", "weight_decay", "seed", "component", "pair", "step")
+    u = finished_values(decay, "alignment", "weight_decay", "seed", "component", "pair", "step")
     u = u.squeeze([d for d in u.dims if d not in ("weight_decay", "seed", "step")], drop=True)
     time = decay["time"].isel(weight_decay=0, seed=0).squeeze().values
     return u.values, time.astype(float), decay["weight_decay"].values
@@ -66,12 +68,13 @@ def asymptote(decay: xarray.Dataset) -> Answer:
     furthest = max(rows, key=lambda r: abs(r.value - r.null))
     return Answer(
         "What does weight decay leave to be learned?",
-        f"u = u₁ᵀ Z v₁ at the end, time {figure(float(time[-1]))}/s, in units of s; null: s - λ, "
-        "and 0 where λ >= s",
-        f"s - λ, to within {figure(abs(furthest.value - furthest.null), 2)} of s "
+        f"u = u₁ᵀ Z v₁ at the end, time {format_number(float(time[-1]))}/s, in units of s; null: "
+        "s - λ, and 0 where λ >= s",
+        f"s - λ, to within {format_number(abs(furthest.value - furthest.null), 2)} of s "
         f"({furthest.case}). "
         + (
-            f"For λ >= s nothing is learned: at most {figure(max(r.value for r in dead), 2)} of s."
+            f"For λ >= s nothing is learned: at most "
+            f"{format_number(max(r.value for r in dead), 2)} of s."
             if dead
             else ""
         ),
@@ -95,12 +98,13 @@ def longer(decay: xarray.Dataset) -> Answer:
             expected = times_to_half(u0, rho0, rate) / exact.half_time(u0, rho0)
             rows.append(row(f"λ = {rate:g} s", ratio, float(np.nanmean(expected))))
     rows = adjusted(rows)
-    words = ", ".join(f"{figure(r.value)} times at {r.case}" for r in rows)
+    words = ", ".join(f"{format_number(r.value)} times at {r.case}" for r in rows)
     return Answer(
         "How much longer does it take?",
         "time until u is half of its own asymptote s - λ, over that without decay, same seed; "
         "null: the mean of the closed form's over the same starts",
-        f"{words}. The mean of the closed form lies within {figure(max_error(rows), 2)} % of each.",
+        f"{words}. The mean of the closed form lies within "
+        f"{format_number(max_error(rows), 2)} % of each.",
         rows,
     )
 

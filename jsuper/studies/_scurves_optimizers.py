@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from jsuper.studies._paired import adjusted, clear, counted, ln, row, said, take
+from jsuper.analysis.reading import finished_values
+from jsuper.core.text import format_number
+from jsuper.studies._paired import adjusted, clear, counted, ln, row, said
 from jsuper.studies._scurves_plateau import descent, pairs, starts
-from jsuper.studies.answer import Answer, Row, figure
+from jsuper.studies.answer import Answer, Row
 
 if TYPE_CHECKING:
     import xarray
@@ -37,7 +39,7 @@ def rate_of(optimizer: str) -> float:
 
 def half_steps(ds: xarray.Dataset) -> xarray.DataArray:
     """Optimizer steps until the loss has halved, of Z = 0's: (optimizer, rank, pairs, seed)."""
-    half = take(ds, "loss_half_time", "optimizer", "rank", "pairs", "seed")
+    half = finished_values(ds, "loss_half_time", "optimizer", "rank", "pairs", "seed")
     learning_rates = [rate_of(str(o)) for o in ds["optimizer"].values]
     return half.copy(data=half.values / np.reshape(learning_rates, (-1, 1, 1, 1)))
 
@@ -45,7 +47,7 @@ def half_steps(ds: xarray.Dataset) -> xarray.DataArray:
 def shape(ds: xarray.Dataset) -> Answer:
     """Return whether Adam changes the form of the curve."""
     plain = descent(ds)
-    ratio = take(ds, "plateau_ratio", "optimizer", "rank", "pairs", "seed")
+    ratio = finished_values(ds, "plateau_ratio", "optimizer", "rank", "pairs", "seed")
     rows = []
     for name in ("adam", "adamw"):
         middle = named(ds, name)[1]
@@ -83,8 +85,8 @@ def rates(ds: xarray.Dataset) -> Answer:
     return Answer(
         "Is Adam's half time proportional to 1/learning rate?",
         "d ln(steps until the loss has halved)/d ln(learning rate), same seed; null: -1",
-        f"Nearly: the exponent lies between {figure(low)} and {figure(high)}. Each coordinate "
-        "moves by about the learning rate a step.",
+        f"Nearly: the exponent lies between {format_number(low)} and {format_number(high)}. "
+        "Each coordinate moves by about the learning rate a step.",
         rows,
     )
 
@@ -94,7 +96,7 @@ def overlaps(ds: xarray.Dataset) -> Answer:
     rows = []
     for optimizer in (descent(ds), named(ds, "adam")[1], named(ds, "adamw")[1]):
         one = ds.sel(rank=1, pairs=1, optimizer=optimizer)
-        half = take(one, "half_time", "seed", "component").isel(component=0).values
+        half = finished_values(one, "half_time", "seed", "component").isel(component=0).values
         u0, _ = starts(one)
         fine = np.isfinite(half) & (u0 > 0)
         found: Any = stats.linregress(np.log(u0[fine]), half[fine] / half[fine].mean())
@@ -138,7 +140,7 @@ def decoupled(ds: xarray.Dataset) -> Answer:
 
 def coupled(ds: xarray.Dataset) -> Answer:
     """Bumps under weight decay."""
-    counts = take(ds, "bumps", "optimizer", "rank", "pairs", "seed")
+    counts = finished_values(ds, "bumps", "optimizer", "rank", "pairs", "seed")
     plain = descent(ds)
     rows = []
     for name in ("sgdw", "adam", "adamw"):

@@ -9,8 +9,10 @@ import numpy as np
 
 from jsuper.analysis import curves
 from jsuper.analysis.lowrank import exact
-from jsuper.studies._paired import adjusted, counted, models, row, said, take
-from jsuper.studies.answer import Answer, Row, figure
+from jsuper.analysis.reading import finished_values
+from jsuper.core.text import format_number
+from jsuper.studies._paired import adjusted, counted, models, row, said
+from jsuper.studies.answer import Answer, Row
 
 if TYPE_CHECKING:
     import xarray
@@ -32,7 +34,7 @@ def descent(ds: xarray.Dataset) -> str:
 
 def sigmoid(flow: xarray.Dataset) -> Answer:
     """Return the plateau of factors against that of a vector."""
-    ratio = take(flow, "plateau_ratio", "rank", "pairs", "seed")
+    ratio = finished_values(flow, "plateau_ratio", "rank", "pairs", "seed")
     reachable = [(r, k) for r in ratio["rank"].values for k in ratio["pairs"].values if k >= r]
     rows = adjusted(
         row(f"rank {r}, {pairs(k)}", ratio.sel(rank=r, pairs=k), EXPONENTIAL) for r, k in reachable
@@ -71,7 +73,7 @@ def pairs(count: int) -> str:
 
 def of_rank_one(ds: xarray.Dataset, name: str) -> xarray.DataArray:
     """Return a variable per component at rank 1: (pairs, seed), infinite values as NaN."""
-    values = take(ds, name, "rank", "pairs", "seed", "component")
+    values = finished_values(ds, name, "rank", "pairs", "seed", "component")
     return values.sel(rank=1).isel(component=0, drop=True)
 
 
@@ -110,9 +112,9 @@ def interval_of_sd(values: np.ndarray) -> tuple[float, float]:
 def starts(ds: xarray.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """u₀ = ((α₀ + β₀)/2)² and the mean orthogonal part of one pair's start, from the records."""
     begin = ds.isel(step=0, component=0)
-    inside = take(begin, "norm_inside", "seed", "side").sum("side", skipna=False).values
-    outside = take(begin, "norm_outside", "seed", "side").mean("side").values
-    product = take(begin, "alignment", "seed", "pair").isel(pair=0).values
+    inside = finished_values(begin, "norm_inside", "seed", "side").sum("side", skipna=False).values
+    outside = finished_values(begin, "norm_outside", "seed", "side").mean("side").values
+    product = finished_values(begin, "alignment", "seed", "pair").isel(pair=0).values
     return (inside + 2 * product) / 4, outside
 
 
@@ -148,16 +150,19 @@ def fewer_steps(flow: xarray.Dataset) -> Answer:
         "Do more pairs shorten the plateau?",
         "half time with K pairs less that with one, same seed and target of rank 1, in units of "
         "1/s; null: the theory for small starts, -(E ln χ²_K - E ln χ²_1)/2",
-        f"Yes, by {', '.join(f'{figure(-r.value)} at {r.case}' for r in rows)}. The theory's value "
-        f"lies in the interval in {len(near)} of {len(rows)} cases; it leaves out the orthogonal "
-        f"part, which K pairs bring K times. {models((half, flow.sel(rank=[1])))}",
+        f"Yes, by {', '.join(f'{format_number(-r.value)} at {r.case}' for r in rows)}. "
+        f"The theory's value lies in the interval in {len(near)} of {len(rows)} cases; it leaves "
+        "out the orthogonal part, which K pairs bring K times. "
+        f"{models((half, flow.sel(rank=[1])))}",
         rows,
     )
 
 
 def wider(flow: xarray.Dataset) -> Answer:
     """Return the loss's drop against the rank."""
-    start, end = (take(flow, f"plateau_{e}", "rank", "pairs", "seed") for e in ("start", "end"))
+    start, end = (
+        finished_values(flow, f"plateau_{e}", "rank", "pairs", "seed") for e in ("start", "end")
+    )
     width = end - start
     rows = []
     for k in width["pairs"].values:

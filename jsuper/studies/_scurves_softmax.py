@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jsuper.studies._paired import adjusted, ln, row, said, take
-from jsuper.studies.answer import Answer, Row, figure
+from jsuper.analysis.reading import finished_values
+from jsuper.core.text import format_number
+from jsuper.studies._paired import adjusted, ln, row, said
+from jsuper.studies.answer import Answer, Row
 
 if TYPE_CHECKING:
     import xarray
@@ -25,7 +27,7 @@ def decay_term(runs: list[xarray.Dataset]) -> Answer:
     """Return whether what is outside of the target's space decays."""
     rows = []
     for ds in runs:
-        left = take(ds, "norm_outside", "objective", "rank", "seed", "step", "side")
+        left = finished_values(ds, "norm_outside", "objective", "rank", "seed", "step", "side")
         left = left.sum("side", skipna=False).squeeze("pairs", drop=True)
         share = ln(left / left.isel(step=0)).transpose("objective", "rank", "seed", "step")
         at = decayed_step(share.sel(objective="squared").values)
@@ -75,7 +77,9 @@ def same_curve(runs: list[xarray.Dataset]) -> Answer:
     rows = []
     for ds in runs:
         for name, words in (("loss_half_time", "half time"), ("plateau_ratio", "plateau_ratio")):
-            values = take(ds, name, "objective", "rank", "seed").squeeze("pairs", drop=True)
+            values = finished_values(ds, name, "objective", "rank", "seed").squeeze(
+                "pairs", drop=True
+            )
             for rank in ds["rank"].values:
                 entropy, squared = (
                     values.sel(objective=o, rank=rank) for o in ("cross_entropy", "squared")
@@ -85,8 +89,8 @@ def same_curve(runs: list[xarray.Dataset]) -> Answer:
     near = [r for r in rows if abs(r.value - 1) < 0.01]
     half = [r.value for r in rows if r not in near and r.case.startswith("half time")]
     elsewhere = (
-        f"Elsewhere the half time is {figure(min(half))} to {figure(max(half))} of it: the softmax "
-        "weighs entries by their probability."
+        f"Elsewhere the half time is {format_number(min(half))} to {format_number(max(half))} of "
+        "it: the softmax weighs entries by their probability."
         if half
         else ""
     )

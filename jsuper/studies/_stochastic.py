@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jsuper.studies._paired import adjusted, clear, counted, largest, models, row, take
+from jsuper.analysis.reading import finished_values
+from jsuper.studies._paired import adjusted, clear, counted, largest, models, row
 from jsuper.studies.answer import Answer
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def answers(ds: xarray.Dataset) -> list[Answer]:
 
 def change(ds: xarray.Dataset, name: str, words: str) -> Answer:
     """Return what the gate changes in a measure, beside what dropout on h changes."""
-    values = take(ds, name, *DIMS)
+    values = finished_values(ds, name, *DIMS)
     rows = []
     for sparsity in values["sparsity"].values:
         at = values.sel(sparsity=sparsity)
@@ -66,7 +67,7 @@ def conventions(ds: xarray.Dataset) -> Answer:
     """Return the gradient of a constant mask against that of the mean."""
     rows = []
     for name, words in MEASURES.items():
-        values = take(ds, name, *DIMS).sel(dropout=0.0)
+        values = finished_values(ds, name, *DIMS).sel(dropout=0.0)
         for sparsity in values["sparsity"].values:
             at = values.sel(sparsity=sparsity)
             for gate in ("gelu", "silu"):

@@ -99,11 +99,6 @@ class Drawing:
     figure: Figure = field(repr=False)
 
 
-def figure(value: float, digits: int = 3) -> str:
-    """Return a number with so many digits, and all of those of whole thousands: 0.0512, 6,790."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
-
-
 def as_data(answers: list[Answer]) -> list[dict[str, Any]]:
     """Answers as JSON data; NaN becomes None."""
     return [

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jsuper.analysis.reading import finished_values
 from jsuper.studies import (
     _dropout_basis,
     _dropout_losses,
     _dropout_noise,
     _dropout_superposition,
-    _paired,
 )
 from jsuper.studies.answer import Answer, Drawing
 
@@ -125,9 +125,9 @@ def datasets(runs: Runs) -> tuple[xarray.Dataset, xarray.Dataset]:
 
 
 def _with_own(ds: xarray.Dataset) -> xarray.Dataset:
-    norms = _paired.take(ds, "feature_norm", "feature")
+    norms = finished_values(ds, "feature_norm", "feature")
     above = (norms > 0.5 * norms.max("feature")).sum("feature")
-    kurtosis = _paired.take(ds, "neuron_kurtosis", "hidden")
+    kurtosis = finished_values(ds, "neuron_kurtosis", "hidden")
     return ds.assign(
         represented_relative=above.where(norms.notnull().all("feature")),
         mean_neuron_kurtosis=kurtosis.mean("hidden"),

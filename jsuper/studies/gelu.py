@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jsuper.analysis.gating import profiles
 from jsuper.analysis.statements import statements
+from jsuper.core.text import format_number
 from jsuper.studies import _gated, _normality, _revival, _stochastic
 from jsuper.studies.answer import Answer, Drawing, Table
 
@@ -30,6 +32,8 @@ and with decoders that multiply a gate with a linear map (Shazeer 2020).
 Models of one seed see the same data, so each effect is computed within a seed. Intervals are 95 %,
 of the mean over seeds; p is of a sign-flip test, adjusted by Holm within an answer.
 """
+
+_digits = partial(format_number, digits=4, missing="none")
 
 Runs = Mapping[str, "xarray.Dataset"]
 
@@ -74,7 +78,7 @@ def of_statements() -> Table:
     """Each statement with its numbers and its verdict."""
     rows = []
     for s in statements():
-        numbers = "; ".join(f"{k}: {number(v)}" for k, v in s.computed.items())
+        numbers = "; ".join(f"{k}: {_digits(v)}" for k, v in s.computed.items())
         rows.append((s.source, s.sentence, numbers, s.verdict))
     columns = ("source", "statement", "computed", "verdict")
     return Table("What the sources say of GELU, ReLU and ELU", columns, tuple(rows))
@@ -101,29 +105,22 @@ def of_profiles() -> Table:
         rows.append(
             (
                 name,
-                f"{number(p.infimum.value)} to {number(p.supremum.value)}",
-                number(p.infimum.at) if math.isfinite(p.infimum.at) else "none",
+                f"{_digits(p.infimum.value)} to {_digits(p.supremum.value)}",
+                _digits(p.infimum.at) if math.isfinite(p.infimum.at) else "none",
                 "yes" if p.monotone else "no",
                 "yes" if p.injective else "no",
-                number(p.value_at_zero),
-                number(p.slope_at_zero),
-                f"{number(p.smallest_slope.value)} to {number(p.largest_slope.value)}",
-                number(p.gate.gradient_share),
-                number(p.gate.reversed),
-                number(p.odd_share),
+                _digits(p.value_at_zero),
+                _digits(p.slope_at_zero),
+                f"{_digits(p.smallest_slope.value)} to {_digits(p.largest_slope.value)}",
+                _digits(p.gate.gradient_share),
+                _digits(p.gate.reversed),
+                _digits(p.odd_share),
                 {-1: "none: it jumps", math.inf: "all"}.get(
-                    p.continuous_derivatives, number(p.continuous_derivatives)
+                    p.continuous_derivatives, _digits(p.continuous_derivatives)
                 ),
             )
         )
     return Table("Activations as gates, shares under z ~ N(0, 1)", columns, tuple(rows))
-
-
-def number(value: float) -> str:
-    """Four digits, and ∞."""
-    if math.isnan(value):
-        return "none"
-    return f"{value:.4g}".replace("inf", "∞").replace("-", "−")
 
 
 def figures(runs: Runs) -> list[Drawing]:

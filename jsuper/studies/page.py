@@ -17,7 +17,8 @@ from jsuper.core.files import write_atomically, write_text
 from jsuper.core.status import OK
 from jsuper.core.suggestions import not_one_of
 from jsuper.core.sweep import SpecError
-from jsuper.studies.answer import Row, as_data, figure
+from jsuper.core.text import format_number
+from jsuper.studies.answer import Row, as_data
 
 if TYPE_CHECKING:
     import xarray
@@ -90,7 +91,7 @@ def render(name: str, study: Any, answers: list, tables: list, figures: list, sw
     environment = jinja2.Environment(
         autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "interval": interval, "cell": cell}
+    environment.filters |= {"number": format_number, "interval": interval, "cell": cell}
     template = (files("jsuper.studies") / "page.md.jinja").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         study=name,
@@ -119,14 +120,9 @@ def about(preset: str, ds: xarray.Dataset) -> dict[str, Any]:
     }
 
 
-def number(value: float) -> str:
-    """Three digits; nothing for NaN."""
-    return "" if math.isnan(value) else figure(value)
-
-
 def interval(row: Row) -> str:
     """'0.1 to 0.2'; nothing where there is none."""
-    return "" if math.isnan(row.low) else f"{figure(row.low)} to {figure(row.high)}"
+    return "" if math.isnan(row.low) else f"{format_number(row.low)} to {format_number(row.high)}"
 
 
 def cell(text: str) -> str:

@@ -14,6 +14,7 @@ from jsuper.analysis.statistics import (
     equivalent,
     holm,
     rank_agreement,
+    spearman,
     summarize,
 )
 
@@ -321,3 +322,30 @@ def test_dimensions_of_length_one_are_left_out_and_the_smallest_p_is_said():
     assert many.p == pytest.approx(many.smallest_p) and many.smallest_p == 2 / 1000
     with pytest.raises(ValueError, match=r"shape \(2, 5\)"):
         compare(np.ones((2, 5)), np.ones((2, 5)))
+
+
+# ---- rank correlation along an axis ----
+
+
+def test_spearman_is_that_of_scipy_along_the_last_axis():
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 4, (2, 5, 3, 9)).astype(float)
+    rows = zip(a.reshape(-1, 9), b.reshape(-1, 9), strict=True)
+    expected = [stats.spearmanr(x, y).statistic for x, y in rows]
+    np.testing.assert_allclose(spearman(a, b).ravel(), expected, rtol=1e-12, atol=1e-15)
+    one = spearman(a, b[0, 0])
+    assert one.shape == (5, 3) and one[0, 0] == spearman(a[0, 0], b[0, 0])
+
+
+def test_spearman_leaves_out_pairs_that_are_not_finite():
+    a = np.array([1.0, 2.0, np.nan, 4.0, 5.0, 6.0])
+    b = np.array([3.0, 1.0, 0.0, np.inf, 2.0, 9.0])
+    known = [0, 1, 4, 5]
+    assert spearman(a, b) == pytest.approx(stats.spearmanr(a[known], b[known]).statistic)
+
+
+def test_spearman_is_nan_without_a_ranking():
+    assert np.isnan(spearman([1.0, 2.0, np.nan], [1.0, 2.0, 3.0]))
+    assert np.isnan(spearman([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]))
+    with pytest.raises(ValueError, match="broadcast"):
+        spearman([1.0, 2.0, 3.0], [1.0, 2.0])

@@ -225,15 +225,6 @@ def test_the_colours_differ_also_without_red_or_green_cones(sight):
     assert min(apart) > 17
 
 
-@pytest.mark.parametrize(
-    "value, text",
-    [(0.0, "0"), (0.123, "0.12"), (-2.5, "-2.5"), (150.4, "150"), (9999, "9999")]
-    + [(14000, "1.4e4"), (3.14e-7, "3.1e-7"), (1e12, "1e12"), (np.nan, "-")],
-)
-def test_numbers_are_short(value, text):
-    assert style.number(value) == text
-
-
 def test_a_smaller_model_of_a_mixed_sweep_is_drawn_without_its_padding():
     small, b = np.array([[1.0, 0.5, 0.0], [0.0, 0.5, 1.0]]), np.array([0.1, 0.2, 0.3])
     padded = np.full((5, 7), np.nan)

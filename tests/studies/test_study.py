@@ -17,7 +17,7 @@ from jsuper.core.family import family_of
 from jsuper.core.sweep import SpecError
 from jsuper.studies import _gated, _normality, _paired, _revival, _stochastic, page
 from jsuper.studies import gelu as gelu_study
-from jsuper.studies.answer import Answer, Drawing, Row, Table, figure
+from jsuper.studies.answer import Answer, Drawing, Row, Table
 
 RNG = np.random.default_rng(0)
 
@@ -62,13 +62,6 @@ def test_unknown_studies_and_missing_sweeps_are_refused(capsys):
     assert "did you mean 'gelu'?" in capsys.readouterr().err
     with pytest.raises(ValueError, match="runs has no stochastic, gated; give the sweeps revival"):
         gelu_study.answers({"revival": sweep_of()})
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.05122, "0.0512"), (6790.4, "6,790"), (-1234, "-1,234"), (1, "1")]
-)
-def test_numbers_have_three_digits(value, text):
-    assert figure(value) == text
 
 
 def test_a_row_without_a_null_is_not_tested():

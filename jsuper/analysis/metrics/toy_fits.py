@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jsuper.core.status import OK
+
 if TYPE_CHECKING:
     import xarray
 
@@ -48,7 +50,7 @@ def failed_fits(ds: xarray.Dataset) -> dict[str, xarray.DataArray]:
 
     lead = ds["status"].dims
     names = [name for name in NEEDS if name in ds]
-    numbers = {k: ds[k].where(ds["status"] == 1).transpose(*lead).values for k in names}
+    numbers = {k: ds[k].where(ds["status"] == OK).transpose(*lead).values for k in names}
     improving = still_improves(**numbers)
     found = {IMPROVING: improving, WORSE: failed_fit(**numbers) & ~improving}
     return {reason: ds["status"].copy(data=models) for reason, models in found.items()}
