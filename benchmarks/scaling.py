@@ -78,9 +78,10 @@ began = float(sys.argv[1])
 import jsuper
 from jsuper.engine import counters, devices, programs, stopping
 from jsuper.jobs import runner
+from jsuper.jobs.job import prepare
 programs.use_compilation_cache()
 used = devices.make_plan("cpu")
-job = runner.prepare(jsuper.Sweep(), None, used)
+job = prepare(jsuper.Sweep(), None, used)
 progress, stop = counters.Progress(), stopping.Stop()
 def tick():
     if progress.model_steps and not stop.is_set():

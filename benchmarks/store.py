@@ -27,7 +27,7 @@ from timing import describe_machine, write_json
 import jsuper
 from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk, expand
-from jsuper.jobs import runner
+from jsuper.jobs.job import existing_job
 from jsuper.store import chunk_files
 from jsuper.store.manifest import write_manifest
 
@@ -109,8 +109,8 @@ def scanned(chunks: int, folder: Path) -> dict[str, Any]:
     seconds = []
     for _ in range(ROUNDS):
         began = time.perf_counter()
-        job = runner.held(sweep, folder)
-        assert runner.all_points(job)
+        job = existing_job(sweep, folder)
+        assert job.is_complete
         seconds.append(time.perf_counter() - began)
     size = sum(f.stat().st_size for f in (folder / "chunks").iterdir())
     return {

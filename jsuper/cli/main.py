@@ -30,6 +30,7 @@ from jsuper.core.sweep import BaseSweep, SpecError
 from jsuper.core.text import printable
 from jsuper.engine.stopping import Stop
 from jsuper.jobs import room, runner
+from jsuper.jobs.job import Job, existing_job, prepare, restore_manifest
 from jsuper.store import derived, sharing
 from jsuper.store.manifest import manifest_of
 
@@ -142,15 +143,15 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
 
     options = options.checked()
     shard = None if options.shard is None else sharing.shard_of(options.shard)
-    job = runner.held(asked, folder)
+    job = existing_job(asked, folder)
     if job.lost_manifest:
         print(f"manifest.json is lost: put together from {len(job.chunks)} chunks", file=sys.stderr)
-    if runner.all_points(job):
+    if job.is_complete:
         for note in job.notes:
             print(f"note     {note}")
         if job.lost_manifest and not options.dry_run:
-            runner.restore_manifest(job)
-        lost = runner.count_non_finite(job)
+            restore_manifest(job)
+        lost = job.n_non_finite
         words = f", {lost} of them diverged or failed" if lost else ""
         print(f"All {n_models(job.sweep)} models are done{words}: {printable(folder)}")
         if not (options.dry_run or concluded(lambda: conclude(job, options))):
@@ -161,7 +162,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     plan, train = _cluster(options) if options.engine == "ray" else _machine(options)
     if not (options.yes or options.dry_run):
         _check_size(job, math.nan)  # before a large run is cut into chunks
-    job = runner.prepare(asked, folder, plan, shard)
+    job = prepare(asked, folder, plan, shard)
     print(summary.plan_text(job, plan), flush=True)
     if options.dry_run:
         return DONE
@@ -185,30 +186,30 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
         )
         return STOPPED
     if shard is not None:  # by now others may have done theirs
-        job = runner.held(asked, folder)
-        if not runner.all_points(job):
+        job = existing_job(asked, folder)
+        if not job.is_complete:
             left = len(job.chunks) - len(job.done)
             where = printable(folder)
             print(f"share {options.shard} is done; {left} chunks of others are left in {where}")
-            return _exit_code(options, runner.count_non_finite(job))
+            return _exit_code(options, job.n_non_finite)
 
     if not concluded(lambda: conclude(job, options)):
         return STOPPED
-    return _exit_code(options, runner.count_non_finite(job))
+    return _exit_code(options, job.n_non_finite)
 
 
-def _check_size(job: runner.Job, seconds: float) -> None:
+def _check_size(job: Job, seconds: float) -> None:
     """Raise SpecError for a run so large that it may be a mistake."""
     if large := room.unusually_large(job, seconds):
         raise SpecError(f"{large}; add --yes to train it, or --dry-run to see its plan")
 
 
-def _check_room(job: runner.Job, plan: Any) -> None:
+def _check_room(job: Job, plan: Any) -> None:
     """Raise SpecError for a run that has no room here."""
     try:
         room.check_room(job, plan)
     except SpecError as error:
-        raise SpecError(f"{error}; --force trains it all the same") from error
+        raise SpecError(f"{error}; --force trains it anyway") from error
 
 
 def _machine(options: RunOptions) -> tuple[Any, runner.Train]:
@@ -220,7 +221,7 @@ def _machine(options: RunOptions) -> tuple[Any, runner.Train]:
     print(f"jsuper {jsuper.__version__}: starting JAX ...", file=sys.stderr, flush=True)
     from jsuper.engine.devices import make_plan
 
-    return make_plan(options.platform, options.workers, options.plan), runner.here
+    return make_plan(options.platform, options.workers, options.plan), runner.run_locally
 
 
 def _cluster(options: RunOptions) -> tuple[Any, runner.Train]:
@@ -237,9 +238,7 @@ def _cluster(options: RunOptions) -> tuple[Any, runner.Train]:
     return plan, ray_driver.train
 
 
-def _execute(
-    job: runner.Job, plan: Any, train: runner.Train, options: RunOptions, stop: Stop
-) -> bool:
+def _execute(job: Job, plan: Any, train: runner.Train, options: RunOptions, stop: Stop) -> bool:
     """Return whether the job came to its end."""
     from jsuper.engine.counters import Progress
     from jsuper.engine.programs import use_compilation_cache
@@ -291,7 +290,7 @@ def _ask_to_stop(stop: Stop, grace: float) -> None:
     stop.set(grace)
 
 
-def conclude(job: runner.Job, options: RunOptions) -> None:
+def conclude(job: Job, options: RunOptions) -> None:
     """Show the summary and write the page of a finished run, where they are not of its chunks."""
     from jsuper.cli import summary
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from jsuper.engine.devices import Plan
-    from jsuper.jobs.runner import Job
+    from jsuper.jobs.job import Job
 
 MOST_TABLES = 4
 MOST_ROWS = 16  # that name failed fits, of a reason

@@ -38,14 +38,14 @@ class Block:
 
 
 @jax_config.shielded()
-def split(plan: Plan, chunks: list[Chunk], company: list[Chunk]) -> list[Block]:
+def split(plan: Plan, chunks: list[Chunk], all_chunks: list[Chunk]) -> list[Block]:
     """The blocks of chunks: a chunk itself on a CPU, a block for each branch on an accelerator.
 
     The program of a block is made for the settings of its whole company, and for one shape, to
     which smaller blocks are padded; a block of less than half that size gets a separate shape.
     """
     groups: dict[Any, list[Chunk]] = {}
-    for chunk in company:
+    for chunk in all_chunks:
         groups.setdefault(_group(plan, chunk), []).append(chunk)
     made: dict[Any, Any] = {}
     blocks = []

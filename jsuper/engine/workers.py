@@ -31,11 +31,11 @@ SEGMENT_SECONDS = 0.5  # a call on a CPU: progress and signals are seen between 
 def train_chunks(
     plan: Plan,
     chunks: list[Chunk],
-    company: list[Chunk],
+    all_chunks: list[Chunk],
     progress: Progress,
     stop: Stop,
     tick: Callable[[], None] = lambda: None,
-    there: Callable[[Chunk], bool] = lambda chunk: False,
+    is_done: Callable[[Chunk], bool] = lambda chunk: False,
 ) -> Iterator[tuple[Chunk, Arrays]]:
     """Train chunks on the plan's devices and yield each with its arrays (settings, seeds, ...).
 
@@ -45,9 +45,9 @@ def train_chunks(
         Devices, workers and how models are batched.
     chunks
         What to train.
-    company
-        The whole sweep's chunks, also those that are done: programs are made for all of
-        them, so that a model is trained by the same program whatever is left to do.
+    all_chunks
+        The whole sweep's chunks, finished ones included. Programs are made for all of them, so
+        that a model is trained by the same program whatever is left to do.
     progress
         Counters that the workers keep up to date.
     stop
@@ -55,22 +55,22 @@ def train_chunks(
         expected to end within the grace ends within a segment, and is not yielded.
     tick
         Called several times a second in the caller's thread.
-    there
-        Whether somebody else has finished a chunk by now, which is then not trained and not
-        yielded; called by workers before each block.
+    is_done
+        Whether another process has finished a chunk by now; it is then neither trained nor
+        yielded. Workers call it before each block.
 
     Raises
     ------
     Exception
         Whatever a worker raised, after the others have stopped.
     """
-    blocks = split(plan, chunks, company)
+    blocks = split(plan, chunks, all_chunks)
     todo, done = queue.SimpleQueue(), queue.SimpleQueue()
     for block in blocks:
         todo.put(block)
     threads = [
         threading.Thread(
-            target=_work, args=(plan, d, todo, done, progress, stop, there), daemon=True
+            target=_work, args=(plan, d, todo, done, progress, stop, is_done), daemon=True
         )
         for d in plan.worker_devices[: len(blocks)]
     ]
@@ -105,7 +105,7 @@ def _work(
     done: queue.SimpleQueue,
     progress: Progress,
     stop: Stop,
-    there: Callable[[Chunk], bool],
+    is_done: Callable[[Chunk], bool],
 ) -> None:
     """Return a worker: blocks from the queue until it is empty or somebody says stop."""
     while not stop.is_set():
@@ -114,7 +114,7 @@ def _work(
         except queue.Empty:
             return
         try:
-            if there(block.chunk):
+            if is_done(block.chunk):
                 continue
             with programs.context(block.static, device):
                 for part, result in train_block(plan, device, block, progress, stop):

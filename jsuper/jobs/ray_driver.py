@@ -22,6 +22,7 @@ from jsuper.core.sweep import SpecError
 from jsuper.core.version import __version__
 from jsuper.engine.devices import Plan
 from jsuper.jobs import runner
+from jsuper.jobs.job import Job
 from jsuper.jobs.ray_worker import Order, answer, train_chunk
 from jsuper.store import chunk_files, sharing
 
@@ -231,7 +232,7 @@ def check_shared(folder: Path, platform: str) -> None:
 
 
 def train(
-    job: runner.Job,
+    job: Job,
     plan: Plan,
     progress: Progress,
     stop: Stop,
@@ -301,7 +302,7 @@ def train(
             ray.cancel(reference, force=True)
 
 
-def _give_up(job: runner.Job, chunk: Chunk) -> int:
+def _give_up(job: Job, chunk: Chunk) -> int:
     """Write a chunk as failed, and say so; its number of models."""
     from jsuper.engine.blocks import failed
 

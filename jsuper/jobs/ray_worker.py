@@ -64,9 +64,9 @@ def train_chunk(order: Order, name: str) -> tuple[int, int]:
     there, _ = chunk_files.done(folder, [chunk])
     if name in there:
         return 0, there[name]
-    progress, company = Progress(), list(chunks.values())
+    progress = Progress()
     plan = _plan_here(order)
-    (trained,) = train_chunks(plan, [chunk], company, progress, Stop())
+    (trained,) = train_chunks(plan, [chunk], list(chunks.values()), progress, Stop())
     chunk_files.write_chunk(folder, *trained)
     return progress.model_steps, chunk_files.lost_models(trained[1])
 

@@ -14,7 +14,7 @@ from jsuper.store.sharing import nearest
 
 if TYPE_CHECKING:
     from jsuper.engine.devices import Plan
-    from jsuper.jobs.runner import Job
+    from jsuper.jobs.job import Job
 
 PROCESS_BYTES = 850e6  # Python, JAX and its compiler, before any model
 WORKING_ARRAYS = 12  # of the size of a batch, that a worker holds at once

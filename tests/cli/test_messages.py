@@ -26,7 +26,8 @@ from jsuper.core.family import FAMILIES, family_of, sweep_from_dict
 from jsuper.core.sweep import SpecError
 from jsuper.engine import devices
 from jsuper.factorization import Sweep as Factorization
-from jsuper.jobs import room, runner
+from jsuper.jobs import room
+from jsuper.jobs.job import prepare
 from jsuper.jobs.ray_driver import ClusterPlan, RemoteDevice
 from jsuper.models.toy.activations.names import KNOWN
 
@@ -494,7 +495,7 @@ def planned(folder, shard=None, damage=0, delete=0, workers=2, kind=None):
     """The lines of the plan by their first word."""
     asked = flags.parse(GRID)[0]
     made = devices.make_plan("cpu", workers) if kind is None else kind
-    job = runner.prepare(asked, folder, made, shard)
+    job = prepare(asked, folder, made, shard)
     lines = [line.split(maxsplit=1) for line in summary.plan_text(job, made).splitlines()]
     return dict(lines), job
 

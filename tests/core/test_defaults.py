@@ -14,7 +14,7 @@ from jsuper.cli.options import PRESETS, default_folder, parse
 from jsuper.core.family import sweep_from_dict
 from jsuper.core.grid import Chunk, expand, n_models, partition
 from jsuper.core.sweep import Omitted, SpecError, digest, read_toml
-from jsuper.jobs import runner
+from jsuper.jobs.job import existing_job
 from jsuper.models.toy.config import Static, make_setting
 from jsuper.store.manifest import write_manifest
 from jsuper.training.optimizers import OPTIMIZERS
@@ -76,8 +76,8 @@ MIXED = Sweep(**TINY | dict(optimizer=("adam", "adamw")))
         lambda folder: MIXED.to_dict(),
         lambda folder: MIXED.axes,
         lambda folder: n_models(MIXED),
-        lambda folder: runner.held(MIXED, None),
-        lambda folder: runner.held(MIXED, folder / "new"),
+        lambda folder: existing_job(MIXED, None),
+        lambda folder: existing_job(MIXED, folder / "new"),
         lambda folder: jsuper.run(MIXED, progress=False),
         lambda folder: default_folder(parse(["--optimizer", "adam", "adamw"])[0], "activations"),
     ],
@@ -117,10 +117,10 @@ def folder_of(path, sweep):
 def test_an_omitted_decay_is_that_of_the_folder(tmp_path, optimizer, stored, notes):
     omitted = Sweep(**TINY | dict(optimizer=optimizer))
     was = dataclasses.replace(omitted, weight_decay=stored)
-    job = runner.held(omitted, folder_of(tmp_path / "run", was))
+    job = existing_job(omitted, folder_of(tmp_path / "run", was))
     assert job.sweep == was and len(job.todo) == len(job.chunks)
     assert [n.removeprefix("weight_decay is omitted: ") for n in job.notes] == notes
-    more = runner.held(dataclasses.replace(omitted, seeds=2), tmp_path / "run")
+    more = existing_job(dataclasses.replace(omitted, seeds=2), tmp_path / "run")
     assert more.sweep == dataclasses.replace(was, seeds=2)
 
 
@@ -128,7 +128,7 @@ def test_a_stated_decay_is_not_that_of_the_folder(tmp_path):
     sweep = Sweep(**TINY | dict(optimizer="adam"))
     folder = folder_of(tmp_path / "run", dataclasses.replace(sweep, weight_decay=0.01))
     with pytest.raises(SpecError, match=r"its weight_decay is \[0\.01\], asked is \[0\.0\]"):
-        runner.held(dataclasses.replace(sweep, weight_decay=0.0), folder)
+        existing_job(dataclasses.replace(sweep, weight_decay=0.0), folder)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from jsuper import Sweep, factorization
 from jsuper.cli import main
 from jsuper.core.grid import Chunk, expand
 from jsuper.core.sweep import SpecError, digest
-from jsuper.jobs import runner
+from jsuper.jobs.job import existing_job
 from jsuper.models.toy import limits
 from jsuper.models.toy.config import narrow_widths
 from jsuper.models.toy.inputs.features import features
@@ -205,7 +205,7 @@ def test_a_folder_with_what_is_refused_today_is_read(before):
     assert status_of(folder)
     assert (jsuper.load(folder).status == 0).all()
     assert main.main(["verify", str(folder)]) == 0
-    assert runner.held(sweep, folder).sweep == sweep
+    assert existing_job(sweep, folder).sweep == sweep
 
 
 def test_what_is_refused_is_refused_before_anything_is_written(tmp_path, capsys):

@@ -16,7 +16,7 @@ from jsuper import Sweep
 from jsuper.core.files import RunError
 from jsuper.core.grid import Chunk, expand, missing
 from jsuper.core.sweep import SpecError, digest, same
-from jsuper.jobs import runner
+from jsuper.jobs.job import existing_job
 from jsuper.store import chunk_files
 from jsuper.store.manifest import manifest_of, read_manifest, write_manifest
 from jsuper.store.rebuild import sweep_and_chunks
@@ -233,8 +233,8 @@ def test_a_folder_with_negative_zero_of_an_older_version_is_read_and_goes_on(tmp
     assert "-0.0" in (tmp_path / "manifest.json").read_text()
     assert (jsuper.load(tmp_path).sel(sparsity=0.0).status == 1).all()
     now = dataclasses.replace(SWEEP, sparsity=(0.0, 0.5))
-    job = runner.held(now, tmp_path)
-    assert not job.todo and not missing(now, job.chunks) and runner.all_points(job)
+    job = existing_job(now, tmp_path)
+    assert not job.todo and not missing(now, job.chunks) and job.is_complete
     more = dataclasses.replace(now, sparsity=(0.0, 0.5, 0.9))
     rest = missing(more, job.chunks)
     assert [s["sparsity"] for g in rest for s in g.settings] == [0.9, 0.9]

@@ -361,12 +361,12 @@ def test_stopping_yields_whole_chunks_only():
     chunks, stop, finished = chunks_of_one(seeds=40, steps=300), Stop(), []
     begun = threading.Semaphore(5)  # workers wait for the caller, however slow it is
 
-    def there(chunk):
+    def is_done(chunk):
         assert begun.acquire(timeout=60)
         return False
 
     used, progress = plan.Plan("cpu", (CPU, CPU)), counters.Progress()
-    for chunk, arrays in engine.train_chunks(used, chunks, chunks, progress, stop, there=there):
+    for chunk, arrays in engine.train_chunks(used, chunks, chunks, progress, stop, is_done=is_done):
         finished.append(chunk)
         assert arrays["status"].all() and np.isfinite(arrays["loss"]).all()
         if len(finished) == 3:

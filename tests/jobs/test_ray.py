@@ -21,6 +21,7 @@ from jsuper.core.sweep import SpecError
 from jsuper.engine.counters import Progress
 from jsuper.engine.stopping import Stop
 from jsuper.jobs import ray_driver, ray_worker, runner
+from jsuper.jobs.job import prepare
 from jsuper.store import chunk_files
 from jsuper.store.manifest import manifest_of, write_manifest
 from jsuper.store.status import status_of
@@ -63,7 +64,7 @@ def job_of(folder, *flags):
     """A job in a folder whose partition is fixed for the cluster, and its plan."""
     sweep, _, _ = parse([*GRID, *flags])
     plan = ray_driver.make_cluster_plan("cpu", None, "auto", cache=False)
-    return runner.prepare(sweep, folder, plan), plan
+    return prepare(sweep, folder, plan), plan
 
 
 def execute(job, plan, task, stop=None, tick=lambda: None):

@@ -10,7 +10,8 @@ from jsuper.cli import main
 from jsuper.core.sweep import SpecError
 from jsuper.engine import programs
 from jsuper.engine.devices import make_plan
-from jsuper.jobs import room, runner
+from jsuper.jobs import room
+from jsuper.jobs.job import prepare
 
 SWEEP = jsuper.Sweep(activation="relu", sparsity=0.9, seeds=20, steps=10, n_features=5, n_hidden=2)
 FLAGS = ["sweep", "--activation", "relu", "--sparsity", "0.9", "--seeds", "20", "--steps", "10"]
@@ -27,7 +28,7 @@ def nothing_is_compiled(monkeypatch):
 
 def job_of(sweep, folder, workers=2):
     plan = make_plan("cpu", workers)
-    return runner.prepare(sweep, folder, plan), plan
+    return prepare(sweep, folder, plan), plan
 
 
 def test_workers_that_fit_are_named(tmp_path, monkeypatch):
@@ -66,10 +67,10 @@ def test_the_command_and_run_refuse_and_can_be_forced(tmp_path, monkeypatch, cap
     monkeypatch.setattr(room, "free_bytes", lambda: 10**6)
     out = ["--out", str(tmp_path / "run")]
     assert main.main([*FLAGS, *out]) == main.BAD_INPUT
-    assert "--force trains it all the same" in capsys.readouterr().err
+    assert "--force trains it anyway" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
     assert main.main([*FLAGS, *out, "--dry-run"]) == main.DONE
-    with pytest.raises(SpecError, match="force=True trains it all the same"):
+    with pytest.raises(SpecError, match="force=True trains it anyway"):
         jsuper.run(SWEEP, progress=False)
     with pytest.raises(AssertionError, match="it is compiled"):
         jsuper.run(SWEEP, progress=False, force=True)

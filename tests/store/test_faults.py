@@ -27,7 +27,7 @@ from running import REPO, assert_same_content, chunk_files, ended, slow, started
 import jsuper
 from jsuper.cli import main
 from jsuper.engine.stopping import Stop
-from jsuper.jobs import runner
+from jsuper.jobs import job, session
 from jsuper.store import chunk_files as store
 from jsuper.store import status as states
 from jsuper.store.manifest import read_manifest, write_manifest
@@ -272,7 +272,7 @@ def test_a_run_that_another_process_makes_meanwhile_is_taken(tmp_path, tried, mo
             shutil.copytree(whole, run)
         return found
 
-    monkeypatch.setattr(runner, "read_manifest", read_and_wait)
+    monkeypatch.setattr(job, "read_manifest", read_and_wait)
     assert main.sweep([*GRID, "--out", str(run)]) == 0
     monkeypatch.undo()
     assert {p.name: p.stat().st_mtime_ns for p in chunk_files(run)} == {
@@ -335,7 +335,7 @@ class Clock:
 
         monkeypatch.setattr(time, "time", now)
         monkeypatch.setattr(os, "replace", renamed)
-        monkeypatch.setattr(runner, "datetime", Calendar)
+        monkeypatch.setattr(session, "datetime", Calendar)
 
 
 @pytest.fixture
