@@ -9,6 +9,7 @@ import pytest
 from running import REPO
 
 import jsuper
+from jsuper.cli import main
 
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 PAGES += [f"docs/{name}.md" for name in ("usage", "benchmarks", "design")]
@@ -52,6 +53,18 @@ def test_paths_exist(page):
     paths = re.findall(r"`((?:jsuper|tests|benchmarks|docs|scripts)/[\w./-]*)`", TEXT[page])
     new = re.findall(r"New file `([^`]+)`", TEXT[page])
     assert [path for path in paths if path not in new and not (REPO / path).exists()] == []
+
+
+def test_the_path_of_a_number_names_functions_that_exist():
+    steps = re.findall(r"`(jsuper/[\w/]+\.py):(\w+)`", TEXT["docs/design.md"])
+    assert len(steps) > 10
+    for file, name in steps:
+        assert re.search(rf"^(?:def|class) {name}\b", (REPO / file).read_text(), re.MULTILINE), file
+
+
+def test_the_readme_names_every_command():
+    named = re.findall(r"`jsuper (\w+)", TEXT["README.md"])
+    assert main.COMMANDS.keys() == set(named)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/benchmarks.md"])
