@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from jsuper.core.files import RunError as RunError
     from jsuper.core.sweep import SpecError as SpecError
     from jsuper.jobs.runner import run as run
+    from jsuper.models.one_model import make_setting as make_setting
+    from jsuper.models.one_model import make_train as make_train
     from jsuper.models.toy.inputs.features import sample as sample
     from jsuper.models.toy.make_model import model as model
     from jsuper.models.toy.model import forward as forward
     from jsuper.models.toy.spec import Sweep as Sweep
-    from jsuper.models.toy.train import make_train as make_train
     from jsuper.store.dataset import load as load
     from jsuper.store.export import export as export
     from jsuper.training.keys import seed_key as seed_key
@@ -50,11 +51,13 @@ _WHERE = {
     "model": "jsuper.models.toy.make_model",
     "sample": "jsuper.models.toy.inputs.features",
     "seed_key": "jsuper.training.keys",
-    "make_train": "jsuper.models.toy.train",
+    "make_train": "jsuper.models.one_model",
+    "make_setting": "jsuper.models.one_model",
 }
 _MODULES = ("analysis", "factorization", "plots", "report")
 __all__ = ["Sweep", "SpecError", "RunError", "run", "load", "export", "model", "forward", "sample"]
-__all__ += ["seed_key", "make_train", "analyze", "best", "scrub_all", "Family", "register_family"]
+__all__ += ["seed_key", "make_train", "make_setting", "analyze", "best", "scrub_all"]
+__all__ += ["Family", "register_family"]
 
 
 def __getattr__(name: str) -> Any:

@@ -424,12 +424,7 @@ CALLS = [
     (lambda: jsuper.seed_key("a"), SpecError, r"seed='a' is not a whole number"),
     (lambda: jsuper.seed_key(-1), SpecError, r"seed=-1 is not in \[0, 4294967295\]"),
     (lambda: jsuper.seed_key(np.array([0.5])), TypeError, r"seed is an array of float64"),
-    (lambda: jsuper.make_train("relu"), TypeError, r"static is 'relu'", r"Static\(activations="),
-    (
-        lambda: jsuper.make_train(SWEEP),
-        TypeError,
-        r"static is a Sweep, not a jsuper\.models\.toy\.train",
-    ),
+    (lambda: jsuper.make_train("relu"), TypeError, r"sweep is 'relu', not a Sweep", r"Sweep\(act"),
     # figures
     (lambda: jsuper.plots.weights(MODEL), TypeError, r"W is a Dataset", r"ds\.W\.sel"),
     (lambda: jsuper.plots.weights("x"), TypeError, r"W is 'x'"),
