@@ -34,7 +34,10 @@ HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 def read_arrays(
-    path: Path, only: Collection[str] | None = None, most: Mapping[str, int] | None = None
+    path: Path,
+    only: Collection[str] | None = None,
+    most: Mapping[str, int] | None = None,
+    expected: Mapping[str, int] | None = None,
 ) -> Arrays:
     """Return the arrays of an .npz by name; reading checks every CRC.
 
@@ -47,6 +50,8 @@ def read_arrays(
     most
         The most bytes of each array, without its header; others are not read. None: as the
         file has it.
+    expected
+        The CRC of each array that is read. None: that of the file.
 
     Raises
     ------
@@ -59,7 +64,21 @@ def read_arrays(
         if raw.read(4) != b"PK\3\4":  # zipfile would look for an archive anywhere in it
             raise ValueError("it does not begin as an .npz does")
         _check_directory(raw)
-        return _members(raw, only, most)
+        return _members(raw, only, most, expected)
+
+
+def checksums(path: Path) -> dict[str, int]:
+    """Return the CRC of every array of an .npz, from its list of members; no array is read.
+
+    Raises
+    ------
+    UNREADABLE
+        The file is missing, damaged, or not as `np.savez` writes it.
+    """
+    with opened(path) as raw:
+        _check_directory(raw)
+        with zipfile.ZipFile(raw) as file:
+            return {m.filename.removesuffix(".npy"): m.CRC for m in file.infolist()}
 
 
 def _check_directory(raw: IO[bytes]) -> None:
@@ -80,7 +99,10 @@ def _check_directory(raw: IO[bytes]) -> None:
 
 
 def _members(
-    raw: IO[bytes], only: Collection[str] | None, most: Mapping[str, int] | None
+    raw: IO[bytes],
+    only: Collection[str] | None,
+    most: Mapping[str, int] | None,
+    expected: Mapping[str, int] | None,
 ) -> Arrays:
     with zipfile.ZipFile(raw) as file:
         members = file.infolist()
@@ -99,6 +121,8 @@ def _members(
                         f"its array {name} has {member.file_size:,} bytes, and {most[name]:,} are "
                         "expected"
                     )
+                if expected is not None and expected.get(name) != member.CRC:
+                    raise ValueError(f"its array {name} has another checksum")
                 with file.open(member) as stream:
                     arrays[name] = _array(stream, member.file_size)
     return arrays
