@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from jsuper.analysis.sweep import analyze as analyze
     from jsuper.analysis.sweep import best as best
     from jsuper.analysis.sweep import scrub_all as scrub_all
+    from jsuper.core.errors import RunError as RunError
+    from jsuper.core.errors import SpecError as SpecError
     from jsuper.core.family import Family as Family
     from jsuper.core.family import register_family as register_family
-    from jsuper.core.files import RunError as RunError
-    from jsuper.core.sweep import SpecError as SpecError
     from jsuper.jobs.runner import run as run
     from jsuper.models.one_model import make_setting as make_setting
     from jsuper.models.one_model import make_train as make_train

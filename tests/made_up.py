@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from jsuper.claims import sweeps
-from jsuper.models.toy.spec import SPARSITIES
+from jsuper.models.toy.fields import SPARSITIES
 
 FEATURES, UNITS, STEPS = 20, 5, 20
 

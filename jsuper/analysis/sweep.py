@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jsuper.core.expecting import expect_dataset
-from jsuper.core.family import Described, family_of
+from jsuper.core.family import family_of
+from jsuper.core.protocols import Described
 from jsuper.core.status import OK
 from jsuper.core.suggestions import not_one_of
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from jsuper import factorization
 from jsuper.core.sweep import BaseSweep
 from jsuper.models.toy.activations.names import ACTIVATIONS
-from jsuper.models.toy.spec import SPARSITIES, Sweep
+from jsuper.models.toy.fields import SPARSITIES
+from jsuper.models.toy.spec import Sweep
 
 ALPHAS = {0.0: "relu", 0.1: "elu(0.1)", 0.25: "elu(0.25)", 0.5: "elu(0.5)", 1.0: "elu",
           1.76: "elu(1.76)", 2.0: "elu(2)"}  # fmt: skip

@@ -12,8 +12,8 @@ from jsuper.claims.sweeps import SWEEPS
 from jsuper.cli import main
 from jsuper.cli.options import RunOptions, check_platform
 from jsuper.cli.values import INT, read
+from jsuper.core.checks import integer
 from jsuper.core.reading import CLAIMS_JSON, parse_json, read_text
-from jsuper.core.sweep import integer
 
 
 @dataclasses.dataclass(frozen=True)

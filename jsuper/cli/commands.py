@@ -13,8 +13,8 @@ import jsuper
 from jsuper.cli import main
 from jsuper.cli.options import RunOptions, check_platform
 from jsuper.cli.values import FLOAT, INT, read
+from jsuper.core.checks import integer, real
 from jsuper.core.family import family_of
-from jsuper.core.sweep import integer, real
 from jsuper.core.text import printable
 from jsuper.store.manifest import manifest_of
 

@@ -15,8 +15,8 @@ import tyro
 from jsuper.cli import main
 from jsuper.cli.options import preset_of
 from jsuper.cli.values import FLOAT, read
-from jsuper.core.files import RunError
-from jsuper.core.sweep import SpecError, real
+from jsuper.core.checks import real
+from jsuper.core.errors import RunError, SpecError
 from jsuper.core.text import printable
 from jsuper.store.manifest import NAME, manifest_of
 from jsuper.store.status import status_of, words

@@ -23,10 +23,10 @@ from typing import Any
 import jsuper
 from jsuper.cli.options import RunOptions, default_folder, parse
 from jsuper.core import files
-from jsuper.core.files import RunError
+from jsuper.core.errors import RunError, SpecError
 from jsuper.core.grid import n_models
 from jsuper.core.suggestions import not_one_of
-from jsuper.core.sweep import BaseSweep, SpecError
+from jsuper.core.sweep import BaseSweep
 from jsuper.core.text import printable
 from jsuper.engine.stopping import Stop
 from jsuper.jobs import room, runner

@@ -10,19 +10,13 @@ from typing import Annotated, Any
 import tyro
 
 from jsuper.cli.values import FLOAT, INT, as_flag, flag_name, number, read, refuse_commas, truth
+from jsuper.core.checks import choice, flag, integer, real
+from jsuper.core.errors import SpecError
 from jsuper.core.family import known_families, model_with, sweep_from_dict
+from jsuper.core.fields import Omitted
 from jsuper.core.suggestions import did_you_mean, not_one_of
-from jsuper.core.sweep import (
-    BaseSweep,
-    Omitted,
-    SpecError,
-    choice,
-    flag,
-    integer,
-    metavar,
-    read_toml,
-    real,
-)
+from jsuper.core.sweep import BaseSweep
+from jsuper.core.toml import read_toml
 from jsuper.store import sharing
 
 PRESETS = Path(__file__).parents[1] / "presets"
@@ -180,7 +174,7 @@ def _flag(f: dataclasses.Field, value: Any) -> tuple[str, Any, Any]:
     """
     if isinstance(value, Omitted):
         value = None  # so that its default is told from the same value, given
-    shown = "INT" if f.name == "seeds" else metavar(f.metadata["check"]).removesuffix(" ...")
+    shown = "INT" if f.name == "seeds" else f.metadata["check"].metavar.removesuffix(" ...")
     if not _is_list(f) and f.metadata["check"] is not flag:
         return f.name, _annotated(str, f, shown), dataclasses.field(default=str(value))
     # without a value `--watch` is true
@@ -192,7 +186,7 @@ def _flag(f: dataclasses.Field, value: Any) -> tuple[str, Any, Any]:
 
 def _is_list(f: dataclasses.Field) -> bool:
     """Return whether a flag takes several values."""
-    return f.name == "seeds" or f.metadata["axis"] or metavar(f.metadata["check"]).endswith("...")
+    return f.name == "seeds" or f.metadata["axis"] or f.metadata["check"].metavar.endswith("...")
 
 
 def _value(f: dataclasses.Field, given: Any) -> Any:
@@ -204,7 +198,7 @@ def _value(f: dataclasses.Field, given: Any) -> Any:
         Commas separate them, or there are too many.
     """
     check = f.metadata["check"]
-    kind = metavar(check).split()[0]
+    kind = check.metavar.split()[0]
     meaning = number if kind in ("INT", "FLOAT") or f.name == "seeds" else str
     meaning = truth if check is flag else meaning
     if isinstance(given, str):

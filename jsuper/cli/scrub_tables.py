@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jsuper.cli.summary import MOST_TABLES, print_tables, slices
-from jsuper.core.family import Scrubbing
+from jsuper.core.protocols import Scrubbing
 from jsuper.core.status import OK
 
 if TYPE_CHECKING:

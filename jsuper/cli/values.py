@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
+from jsuper.core.errors import SpecError
+from jsuper.core.fields import split_at_commas
 from jsuper.core.suggestions import conversion, suggestion
-from jsuper.core.sweep import SpecError, split_at_commas
 
 T = TypeVar("T")
 TYRO_FLAGS = ("help", "tyro_print_completion", "tyro_write_completion")

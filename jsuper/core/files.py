@@ -25,6 +25,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from jsuper.core.errors import RunError
+
 KINDS = {
     stat.S_IFREG: "file",
     stat.S_IFLNK: "link",
@@ -37,10 +39,6 @@ KINDS = {
 LONGEST_NAME = 150  # bytes; file systems take 255, and temporary names are longer
 # Flags that Windows does not have.
 NO_WAIT, NO_FOLLOW = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_NOFOLLOW", 0)
-
-
-class RunError(RuntimeError):
-    """A run folder that cannot be used as asked: what is wrong with it and what to do."""
 
 
 # ------------------------------------------------------------------------------------ what is where

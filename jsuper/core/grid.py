@@ -1,8 +1,8 @@
 """From a sweep to groups of points that share a program, and to chunks that share a file.
 
-No jax. A *point* is a setting (one value for every role-"setting" field) with a seed; a *group* has
-one value for every role-"static" field. A *chunk* is settings x seeds of one group: the unit of
-commit and of resume, named by the hash of what it holds.
+A *point* is a setting (one value for every role-"setting" field) with a seed. A *group* has one
+value for every role-"static" field. A *chunk* is settings x seeds of one group: the unit that is
+saved and resumed, named by the hash of its content.
 """
 
 from __future__ import annotations
@@ -16,39 +16,36 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jsuper.core.sweep import (
-    BaseSweep,
-    SpecError,
-    canonical,
-    digest,
-    digest_text,
-    plain,
-    without_negative_zero,
-)
+from jsuper.core.errors import SpecError
+from jsuper.core.json_data import canonical_json, digest, digest_text, plain, without_negative_zero
+from jsuper.core.sweep import BaseSweep
 
-MAX_MODELS = 20_000_000  # of a sweep: their settings and seeds are lists in memory
+MAX_MODELS = 20_000_000  # of a sweep, whose settings and seeds are lists in memory
 Setting = dict[str, Any]
-ROLES = ("static", "setting")  # of fields that tell points apart; seeds are apart
+"""Field -> value, for the fields with the role "setting"."""
+Static = dict[str, Any]
+"""Field -> value, for the fields with the role "static"."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Settings x seeds of one group; `static` and `settings` may hold callables."""
+    """Settings x seeds of one group; values in `static` and `settings` may be callables."""
 
     model: str
-    static: dict[str, Any]
+    static: Static
     settings: tuple[Setting, ...]
     seeds: tuple[int, ...]
 
     @functools.cached_property
     def name(self) -> str:
-        """The hash of the chunk's content: the name of its file."""
+        """The hash of the chunk's content, which names its file."""
         return digest_text(self.text)
 
     @property
     def text(self) -> str:
-        """The canonical JSON of `to_dict()`; not kept, since it is long."""
-        settings, static = _canonical(_Same(self.settings)), _canonical(_Same(self.static))
+        """The canonical JSON of `to_dict()`; not cached, since it is long."""
+        settings = _canonical(_ByIdentity(self.settings))
+        static = _canonical(_ByIdentity(self.static))
         model, seeds = json.dumps(self.model), ",".join(map(str, self.seeds))
         return f'{{"model":{model},"seeds":[{seeds}],"settings":{settings},"static":{static}}}'
 
@@ -63,7 +60,7 @@ class Chunk:
         return itertools.product(self.settings, self.seeds)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; callables by name and digest of their source."""
+        """Return the chunk as plain data (JSON); callables by their label."""
         return {
             "model": self.model,
             "static": {k: plain(v) for k, v in self.static.items()},
@@ -72,32 +69,32 @@ class Chunk:
         }
 
 
-class _Same:
-    """An object as a key that nothing but itself equals."""
+class _ByIdentity:
+    """A key for a cache that is equal only for the same object."""
 
-    def __init__(self, held: Any) -> None:
-        self.held = held
+    def __init__(self, value: Static | tuple[Setting, ...]) -> None:
+        self.value = value
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.held is other.held
+        return isinstance(other, _ByIdentity) and self.value is other.value
 
     def __hash__(self) -> int:
-        return id(self.held)
+        return id(self.value)
 
 
 @functools.lru_cache(maxsize=1024)  # the chunks of a run share their static values and settings
-def _canonical(rows: _Same) -> str:
-    """Canonical JSON of static values, or of settings."""
-    if isinstance(rows.held, dict):
-        return canonical({k: plain(v) for k, v in rows.held.items()})
-    return canonical([{k: plain(v) for k, v in s.items()} for s in rows.held])
+def _canonical(rows: _ByIdentity) -> str:
+    """Return the canonical JSON of static values, or of settings."""
+    if isinstance(rows.value, dict):
+        return canonical_json({k: plain(v) for k, v in rows.value.items()})
+    return canonical_json([{k: plain(v) for k, v in s.items()} for s in rows.value])
 
 
 @dataclass(frozen=True)
 class Group:
     """All points of a sweep that share the static values: one compiled program."""
 
-    static: dict[str, Any]
+    static: Static
     settings: tuple[Setting, ...]
     seeds: tuple[int, ...]
 
@@ -108,7 +105,7 @@ def expand(sweep: BaseSweep) -> list[Group]:
     Raises
     ------
     SpecError
-        The sweep has more models than a run can hold.
+        The sweep has more than MAX_MODELS models.
     """
     check_size(sweep)
     return [
@@ -118,33 +115,33 @@ def expand(sweep: BaseSweep) -> list[Group]:
 
 
 def _product(sweep: BaseSweep, role: str) -> Iterator[dict[str, Any]]:
-    checked = {f.name: f.metadata["axis"] for f in dataclasses.fields(sweep)}
+    is_axis = {f.name: f.metadata["axis"] for f in dataclasses.fields(sweep)}
     names = sweep.names(role)
-    values = [sweep.values(n) if checked[n] else (getattr(sweep, n),) for n in names]
+    values = [sweep.values(n) if is_axis[n] else (getattr(sweep, n),) for n in names]
     for combination in itertools.product(*values):
         yield dict(zip(names, combination, strict=True))
 
 
 def n_models(sweep: BaseSweep) -> int:
-    """Return the number of models of the whole sweep; no list of them is made."""
+    """Return the number of models in a sweep, without a list of them."""
     axes = [sweep.values(f.name) for f in dataclasses.fields(sweep) if f.metadata["axis"]]
     return sweep.seed_count * math.prod(map(len, axes))
 
 
 def check_size(sweep: BaseSweep) -> None:
-    """Raise SpecError where a sweep has too many models, before a list of them is made."""
+    """Raise SpecError if a sweep has more than MAX_MODELS models, before a list of them is made."""
     models = n_models(sweep)
     if models > MAX_MODELS:
         axes = " x ".join(f"{len(v):,} {k}" for k, v in sweep.axes.items())
         raise SpecError(
-            f"the sweep has {axes} x {sweep.seed_count:,} seeds = {models:,} models, and at most "
+            f"the sweep has {axes} x {sweep.seed_count:,} seeds = {models:,} models, but at most "
             f"{MAX_MODELS:,} are allowed; give fewer values or seeds, or split it over several "
             "folders with --out"
         )
 
 
 def missing(sweep: BaseSweep, existing: list[Chunk]) -> list[Group]:
-    """Return the groups of `sweep` without the points of existing chunks: each settings x seeds."""
+    """Return the groups of a sweep without the points of existing chunks: each settings x seeds."""
     covered = Covered(type(sweep))
     for chunk in existing:
         covered.add(chunk)
@@ -152,15 +149,19 @@ def missing(sweep: BaseSweep, existing: list[Chunk]) -> list[Group]:
 
 
 class Covered:
-    """The points that chunks of one family cover."""
+    """The points that some chunks of one family cover."""
 
     def __init__(self, cls: type[BaseSweep]) -> None:
-        whole = cls.single_defaults()  # of fields that an older folder does not have
-        settable = (f for f in dataclasses.fields(cls) if f.metadata["role"] in ROLES)
-        own = {f.name: f.metadata["axis"] for f in settable if f.name in whole}
-        self._defaults = {k: whole[k][0] if axis else whole[k] for k, axis in own.items()}
-        self._seeds: dict[str, set[int]] = {}  # identity of a point -> its seeds
-        self._identities: dict[tuple[int, int], tuple[Any, list[str]]] = {}  # with what they are of
+        known = cls.single_defaults()  # of fields that an older folder does not have
+        self._defaults = {
+            f.name: known[f.name][0] if f.metadata["axis"] else known[f.name]
+            for f in dataclasses.fields(cls)
+            if f.metadata["role"] in ("static", "setting") and f.name in known
+        }
+        self._seeds: dict[str, set[int]] = {}  # identity of static values and setting -> seeds
+        # The chunks of a run share their static values and settings, so identities are cached by
+        # the objects' ids; the objects are kept alive with them, so that no id is used again.
+        self._identities: dict[tuple[int, int], tuple[Any, list[str]]] = {}
 
     def add(self, chunk: Chunk) -> None:
         """Count a chunk's points as covered."""
@@ -168,7 +169,7 @@ class Covered:
             self._seeds.setdefault(identity, set()).update(chunk.seeds)
 
     def rest_of(self, group: Group | Chunk) -> list[Group]:
-        """Return the points of a group that are not covered."""
+        """Return a group's points that are not covered, with one group for each set of seeds."""
         by_seeds: dict[tuple[int, ...], list[Setting]] = {}
         for setting, identity in zip(group.settings, self.identities(group), strict=True):
             done = self._seeds.get(identity, set())
@@ -177,8 +178,8 @@ class Covered:
         return [Group(group.static, tuple(v), seeds) for seeds, v in by_seeds.items() if seeds]
 
     def identities(self, group: Group | Chunk) -> list[str]:
-        """Return what tells each setting of a group from those of other groups."""
-        key = id(group.static), id(group.settings)  # chunks of different seeds share both
+        """Return a hash of the static values and setting for each setting of a group."""
+        key = id(group.static), id(group.settings)
         if key not in self._identities:
             static = self._defaults | group.static
             found = [_identity(static, setting) for setting in group.settings]
@@ -186,50 +187,53 @@ class Covered:
         return self._identities[key][1]
 
 
-def _identity(static: dict[str, Any], setting: Setting) -> str:
+def _identity(static: Static, setting: Setting) -> str:
     values = {k: without_negative_zero(plain(v)) for k, v in (static | setting).items()}
     return digest(values)
 
 
 def partition(sweep: BaseSweep, group: Group, max_models: int, workers: int) -> list[Chunk]:
-    """Split a group into chunks of nearly equal shape with at most `max_models` each.
+    """Return a group as chunks of nearly equal shape with at most `max_models` models each.
 
-    A seed's settings share its random draws, so settings stay together before seeds do. Their
-    number of parts is chosen so that few chunks still divide evenly among the workers.
+    The settings of a seed share its random draws, so a group is split by seeds first. The number of
+    slices of the settings is chosen so that few chunks still divide evenly among the workers.
     """
-    parts = math.ceil(len(group.settings) / max_models)
-    while max(map(len, _deal(sweep, group.settings, parts))) > max_models:
-        parts += 1
-    if parts > 1 or len(group.seeds) % workers:
-        parts = _balanced(parts, len(group.seeds), len(group.settings), workers)
-    dealt = _deal(sweep, group.settings, parts)
-    largest = max(map(len, dealt))
-    together = max(1, min(max_models // largest, math.ceil(len(group.seeds) * parts / workers)))
+    count = math.ceil(len(group.settings) / max_models)
+    while max(map(len, _slices(sweep, group.settings, count))) > max_models:
+        count += 1
+    if count > 1 or len(group.seeds) % workers:
+        count = _balanced(count, len(group.seeds), len(group.settings), workers)
+    slices = _slices(sweep, group.settings, count)
+    largest = max(map(len, slices))
+    n_seeds = max(1, min(max_models // largest, math.ceil(len(group.seeds) * count / workers)))
     return [
-        Chunk(sweep.model, group.static, part, group.seeds[i : i + together])
-        for i in range(0, len(group.seeds), together)
-        for part in dealt
+        Chunk(sweep.model, group.static, settings, group.seeds[i : i + n_seeds])
+        for i in range(0, len(group.seeds), n_seeds)
+        for settings in slices
     ]
 
 
-def _balanced(parts: int, n_seeds: int, n_settings: int, workers: int) -> int:
-    """Return the least number of parts, from `parts` on, that leaves no worker idle at the end."""
-    for candidate in range(parts, min(n_settings, parts + workers) + 1):
+def _balanced(count: int, n_seeds: int, n_settings: int, workers: int) -> int:
+    """Return the least number of slices >= `count` that leaves no worker idle at the end."""
+    for candidate in range(count, min(n_settings, count + workers) + 1):
         if candidate * n_seeds % workers == 0:
             return candidate
-    return parts
+    return count
 
 
-def _deal(sweep: BaseSweep, settings: tuple[Setting, ...], parts: int) -> list[tuple[Setting, ...]]:
-    """Return the settings in so many parts, dealt out in turn, which mixes cheap and costly ones.
+def _slices(
+    sweep: BaseSweep, settings: tuple[Setting, ...], count: int
+) -> list[tuple[Setting, ...]]:
+    """Return the settings in `count` slices with strides, which mixes cheap and costly settings.
 
-    Dealt out are the values of a further axis, else those of the setting that selects a branch of
-    the program, so that the parts are alike, and models that differ in little else stay together.
+    If possible, the values of one further axis are divided, or else those of the setting that
+    selects a branch of the program. Then the slices are alike, and models that differ in other
+    fields stay together.
     """
     further = [name for name in reversed(settings[0]) if name not in sweep.main_axes]
     for name in [*further, *([sweep.branch] if sweep.branch else [])]:
         values = list(dict.fromkeys(s[name] for s in settings))
-        if len(values) >= parts > 1:
-            mine = [values[part::parts] for part in range(parts)]
-            return [tuple(s for s in settings if s[name] in some) for some in mine]
-    return [settings[part::parts] for part in range(parts)]
+        if len(values) >= count > 1:
+            divided = [values[i::count] for i in range(count)]
+            return [tuple(s for s in settings if s[name] in chosen) for chosen in divided]
+    return [settings[i::count] for i in range(count)]

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jsuper.core.sweep import BaseSweep, SpecError
+from jsuper.core.errors import SpecError
+from jsuper.core.sweep import BaseSweep
 
 
 def check_representable(name: str, value: float, dtype: str, *, drawn: bool = False) -> None:

@@ -1,8 +1,8 @@
-"""Text that somebody else may have written: its size is checked before it is parsed.
+"""Files that anybody may have written: their size is checked before they are read and parsed.
 
-A parser can take far more memory than its input has bytes, and Python's give up on deep nesting and
-on huge integers with errors of several types. Here each of them is a ValueError that says what is
-wrong. No jax is imported.
+Parsing JSON can take far more memory than the text has bytes, and Python's parser gives up on deep
+nesting and on huge integers with errors of several types. Here each of them is a ValueError that
+says what is wrong.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +20,8 @@ CLAIMS_JSON = 10**8
 LARGEST_JSON = 2**30  # a manifest of 10,000 chunks has a few million bytes
 ALWAYS_JSON = 10**7  # bytes: an ordinary manifest is read whatever the machine is doing
 JSON_GROWTH = 30  # Python's objects take up to this many times the bytes of their JSON
-LARGEST_TOML = 10**7  # a list of a million seeds
-MOST_KEYS = 1000
 DEEPEST = 50  # levels of lists and tables in files that jsuper writes: far fewer
 
-# Comments and strings; one that is not closed is the rest of the text, where tomllib stops too.
-_TOML_TOKEN = re.compile(
-    r"""\#[^\n]*+
-    | \"{3}(?:[^"\\] | \\. | ""?(?!"))*+ (?:"{3,5} | .*+)
-    | '{3}(?:[^'] | ''?(?!'))*+ (?:'{3,5} | .*+)
-    | "(?:[^"\\\n] | \\.)*+ (?:" | .*+)
-    | '[^'\n]*+ (?:' | .*+)""",
-    re.DOTALL | re.VERBOSE,
-)
-_TOML_TABLE = re.compile(r"^[ \t]*+\[|\{|^[^=.\n]*+\.[^=\n]*+=", re.MULTILINE)
 _HALF = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u[dD][89a-fA-F]..|.)", re.DOTALL)
 
 
@@ -88,11 +75,11 @@ def parse_json(text: str) -> Any:
     except (RecursionError, MemoryError) as error:
         raise ValueError("it is nested too deeply, or too large") from error
     except ValueError as error:
-        raise ValueError(_of_digits(error)) from error
+        raise ValueError(parser_message(error)) from error
 
 
-def _of_digits(error: ValueError) -> str:
-    """Return what a parser says, without Python's advice on integers of thousands of digits."""
+def parser_message(error: ValueError) -> str:
+    """Return a parser's message, without Python's advice on integers of thousands of digits."""
     return "it has an integer with too many digits" if "int_max_str" in str(error) else str(error)
 
 
@@ -109,42 +96,3 @@ def check_depth(data: Any) -> None:
         if not level:
             return
     raise ValueError("it is nested too deeply")
-
-
-def parse_toml(text: str) -> dict[str, Any]:
-    """Return the fields of a TOML text that has no tables, as a sweep has none.
-
-    `tomllib` keeps every prefix of a dotted key, so the memory of a long one grows with its square.
-
-    Raises
-    ------
-    ValueError
-        It is not TOML, is too large, or has tables or dotted keys.
-    """
-    check_size(len(text), LARGEST_TOML)
-    bare = _TOML_TOKEN.sub(lambda m: "" if m[0][0] == "#" else '""', text)
-    if found := _TOML_TABLE.search(bare):
-        line = text[: _position(text, found.start())].count("\n") + 1
-        raise ValueError(
-            f"line {line} has a table or a dotted key; a sweep has plain fields alone, such as "
-            "sparsity = [0.9, 0.99]"
-        )
-    if bare.count("=") + bare.count("[") > MOST_KEYS:
-        raise ValueError(f"it has more than {MOST_KEYS:,} fields and lists")
-    try:
-        return tomllib.loads(text)
-    except (RecursionError, MemoryError) as error:
-        raise ValueError("it is nested too deeply, or too large") from error
-    except ValueError as error:
-        raise ValueError(_of_digits(error)) from error
-
-
-def _position(text: str, place: int) -> int:
-    """Where in a text a place is that was found after its strings and comments were cut."""
-    shift = 0
-    for token in _TOML_TOKEN.finditer(text):
-        kept = 0 if token[0][0] == "#" else 2
-        if token.start() - shift > place:
-            break
-        shift += len(token[0]) - kept
-    return place + shift

@@ -12,8 +12,8 @@ import numpy as np
 
 from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk, Setting
+from jsuper.core.json_data import digest, plain
 from jsuper.core.status import FAILED
-from jsuper.core.sweep import digest, plain
 from jsuper.engine.devices import Plan
 from jsuper.training import jax_config
 from jsuper.training.keys import seed_key, unpaired_key

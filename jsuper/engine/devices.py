@@ -9,11 +9,13 @@ from typing import Any, ClassVar
 
 import jax
 
+from jsuper.core.checks import integer
+from jsuper.core.errors import SpecError
 from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk, Group, partition
 from jsuper.core.reading import free_bytes
 from jsuper.core.suggestions import did_you_mean
-from jsuper.core.sweep import BaseSweep, SpecError, integer
+from jsuper.core.sweep import BaseSweep
 from jsuper.training import jax_config
 
 Device = Any  # jax.Device, which type checkers take for a variable

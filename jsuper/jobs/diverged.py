@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jsuper.core.json_data import label
 from jsuper.core.status import FAILED, NON_FINITE
-from jsuper.core.sweep import BaseSweep, label
+from jsuper.core.sweep import BaseSweep
 
 if TYPE_CHECKING:
     import xarray

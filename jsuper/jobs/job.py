@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jsuper.core.errors import SpecError
 from jsuper.core.family import matched
+from jsuper.core.fields import Omitted
 from jsuper.core.grid import Chunk, Setting, missing
-from jsuper.core.sweep import BaseSweep, Omitted, SpecError, plain
+from jsuper.core.json_data import plain
+from jsuper.core.sweep import BaseSweep
 from jsuper.store import chunk_files, sharing
 from jsuper.store.manifest import check_extends, existing, read_manifest, rebuilt, write_manifest
 

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from jsuper.core.errors import SpecError
 from jsuper.core.grid import Chunk
-from jsuper.core.sweep import SpecError
 from jsuper.core.version import __version__
 from jsuper.engine.devices import Plan
 from jsuper.jobs import runner

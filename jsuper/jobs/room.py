@@ -6,10 +6,10 @@ import math
 import shutil
 from typing import TYPE_CHECKING
 
+from jsuper.core.errors import SpecError
 from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk, n_models
 from jsuper.core.reading import free_bytes
-from jsuper.core.sweep import SpecError
 from jsuper.store.sharing import nearest
 
 if TYPE_CHECKING:

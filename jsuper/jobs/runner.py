@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jsuper.core.errors import NonFiniteWarning, RunError, SpecError, SweepWarning
 from jsuper.core.expecting import expect, expect_folder
-from jsuper.core.files import RunError
 from jsuper.core.grid import Chunk
-from jsuper.core.sweep import BaseSweep, NonFiniteWarning, SpecError, SweepWarning
+from jsuper.core.sweep import BaseSweep
 from jsuper.engine.stopping import Stop
 from jsuper.jobs.diverged import describe
 from jsuper.jobs.job import Job, fix_partition, prepare

@@ -8,10 +8,12 @@ from typing import Any
 import jax
 
 from jsuper.core import grid
+from jsuper.core.errors import SpecError
 from jsuper.core.expecting import expect
 from jsuper.core.family import family_of
+from jsuper.core.json_data import label
 from jsuper.core.suggestions import not_one_of
-from jsuper.core.sweep import BaseSweep, SpecError, label
+from jsuper.core.sweep import BaseSweep
 from jsuper.training.loop import Train
 
 EXAMPLE = "jsuper.make_train(jsuper.Sweep(activation='relu', sparsity=0.9))"

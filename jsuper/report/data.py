@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsuper.core.family import Fits, Measures
+from jsuper.core.protocols import Fits, Measures
 from jsuper.core.status import OK
 
 if TYPE_CHECKING:

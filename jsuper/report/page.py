@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import numpy as np
 
+from jsuper.core.errors import RunError
 from jsuper.core.expecting import expect_folder
 from jsuper.core.family import family_of
-from jsuper.core.files import RunError, check_file, write_text
+from jsuper.core.files import check_file, write_text
 from jsuper.core.reading import CLAIMS_JSON, json_limit, parse_json, read_text
 from jsuper.core.status import FAILED, NON_FINITE, OK
 from jsuper.core.text import printable

@@ -21,11 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
+from jsuper.core.errors import RunError
 from jsuper.core.family import family_of
-from jsuper.core.files import RunError, rename, write_atomically
+from jsuper.core.files import rename, write_atomically
 from jsuper.core.grid import Chunk
+from jsuper.core.json_data import same
 from jsuper.core.status import FAILED, NON_FINITE, OK
-from jsuper.core.sweep import same
 from jsuper.store.npz import UNREADABLE, Arrays, read_arrays
 
 SCHEMA = 1

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jsuper.core.errors import SpecError
 from jsuper.core.status import MISSING, OK
-from jsuper.core.sweep import SpecError
 from jsuper.store.chunk_files import FOR_ALL
 from jsuper.store.dataset import load
 

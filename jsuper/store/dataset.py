@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 
+from jsuper.core.errors import DamagedWarning, RunError
 from jsuper.core.expecting import expect, expect_folder
-from jsuper.core.files import RunError
 from jsuper.core.grid import Chunk
 from jsuper.core.status import Status
-from jsuper.core.sweep import DamagedWarning
 from jsuper.store import chunk_files, derived, sharing
 from jsuper.store.manifest import Manifest, manifest_of
 from jsuper.store.shape import Shape, bytes_per_model

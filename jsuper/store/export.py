@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsuper.core import files
+from jsuper.core.errors import RunError, SpecError
 from jsuper.core.expecting import expect_folder
-from jsuper.core.files import RunError
 from jsuper.core.suggestions import did_you_mean
-from jsuper.core.sweep import SpecError
 from jsuper.store import chunk_files
 from jsuper.store.dataset import load
 from jsuper.store.manifest import Manifest, manifest_of

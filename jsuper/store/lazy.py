@@ -11,7 +11,7 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from jsuper.core.files import RunError
+from jsuper.core.errors import RunError
 from jsuper.core.grid import Chunk
 from jsuper.store import chunk_files, npz
 from jsuper.store.shape import Shape

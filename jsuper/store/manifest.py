@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from jsuper.core import files
-from jsuper.core.existing import Existing
+from jsuper.core.errors import RunError, SpecError
 from jsuper.core.family import family_of, known_families
-from jsuper.core.files import RunError
 from jsuper.core.grid import Chunk, Setting
+from jsuper.core.json_data import digest, plain
+from jsuper.core.protocols import Existing
 from jsuper.core.reading import check_depth, json_limit, parse_json, read_text
-from jsuper.core.sweep import BaseSweep, SpecError, digest, plain
+from jsuper.core.sweep import BaseSweep
 from jsuper.core.text import printable, shown
 from jsuper.store import chunk_files
 from jsuper.store.rebuild import sweep_and_chunks

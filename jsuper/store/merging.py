@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from jsuper.core.errors import SpecError
 from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk, Covered, missing, partition
+from jsuper.core.json_data import same
 from jsuper.core.status import FAILED, NON_FINITE, OK
-from jsuper.core.sweep import BaseSweep, SpecError, same
+from jsuper.core.sweep import BaseSweep
 from jsuper.core.text import shown
 from jsuper.store import chunk_files, sharing
 from jsuper.store.chunk_files import Arrays

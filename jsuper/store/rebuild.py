@@ -7,11 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jsuper.core.errors import RunError
 from jsuper.core.family import family_of
-from jsuper.core.files import RunError
 from jsuper.core.grid import Chunk
-from jsuper.core.reading import LARGEST_TOML, parse_json, parse_toml, read_text
-from jsuper.core.sweep import same
+from jsuper.core.json_data import same
+from jsuper.core.reading import parse_json, read_text
+from jsuper.core.toml import LARGEST_TOML, parse_toml
 from jsuper.store import chunk_files
 from jsuper.store.chunk_files import SCHEMA
 from jsuper.store.npz import UNREADABLE, read_arrays

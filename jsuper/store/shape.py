@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from jsuper.core.family import Family, Spec, family_of
+from jsuper.core.errors import SpecError
+from jsuper.core.family import Family, family_of
 from jsuper.core.grid import Chunk, Setting
+from jsuper.core.json_data import plain
+from jsuper.core.protocols import Spec
 from jsuper.core.suggestions import not_one_of
-from jsuper.core.sweep import SpecError, plain
 from jsuper.store import chunk_files
 from jsuper.store.manifest import seeds_of
 

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from jsuper.core import files
+from jsuper.core.errors import SpecError
 from jsuper.core.grid import Chunk
 from jsuper.core.reading import SMALL_JSON, check_depth, json_limit, parse_json, read_text
-from jsuper.core.sweep import SpecError
 from jsuper.core.text import printable
 from jsuper.store.manifest import Manifest
 

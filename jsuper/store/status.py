@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from jsuper.core import files
-from jsuper.core.files import RunError
+from jsuper.core.errors import RunError
 from jsuper.core.grid import Chunk
 from jsuper.core.status import FAILED, NON_FINITE, OK
 from jsuper.core.text import printable

@@ -11,9 +11,10 @@ import math
 import re
 from typing import Any
 
+from jsuper.core.errors import SpecError
 from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk
-from jsuper.core.sweep import SpecError, plain, same, without_negative_zero
+from jsuper.core.json_data import plain, same, without_negative_zero
 from jsuper.core.text import shown
 
 
@@ -37,7 +38,7 @@ def values_of(sweep: dict[str, Any]) -> dict[str, list[Any]]:
         values[name] = value if several else [value]
         for single in values[name]:
             check = own[name].metadata["check"]
-            if getattr(check, "functions", False) and _names_function(single):
+            if check.takes_functions and _names_function(single):
                 continue
             if not same(plain(check(name, single)), single):
                 raise SpecError(f"{name}={shown(single)} is not as a sweep has it")

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
+from jsuper.core.errors import SpecError
 from jsuper.core.files import write_atomically, write_text
 from jsuper.core.status import OK
 from jsuper.core.suggestions import not_one_of
-from jsuper.core.sweep import SpecError
 from jsuper.core.text import format_number
 from jsuper.studies.answer import Row, as_data
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from jsuper.core.sweep import SpecError
+from jsuper.core.errors import SpecError
 
 # Option -> the value that jsuper's code runs with. Each is a setting of the calling thread alone.
 SHIELDED: dict[str, Any] = {

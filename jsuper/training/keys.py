@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jsuper.core.sweep import MAX_SEED, integer
+from jsuper.core.checks import MAX_SEED, integer
 from jsuper.training.jax_config import shielded
 
 INIT, DATA, DROPOUT, EVALUATION, EVALUATION_BATCH, GATE, TARGET, SUPPORT, SCRUBBING = range(9)

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from jsuper.core.errors import SpecError
 from jsuper.core.limits import check_representable
-from jsuper.core.sweep import BaseSweep, SpecError
+from jsuper.core.sweep import BaseSweep
 from jsuper.training.optimizers import split_optimizer
 
 LEAST_MOTION = 1e-6  # learning rate times steps below which the weights keep their initial values

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jsuper.core.sweep import SpecError, choice, real
+from jsuper.core.checks import Check, choice, real
+from jsuper.core.errors import SpecError
 
 if TYPE_CHECKING:
     import jax
@@ -132,14 +133,7 @@ DEFAULT_DECAYS += "0 for the others"
 # -------------------------------------------------------------------- a sweep's optimizers by name
 
 
-def check_optimizer(name: str, value: Any) -> str:
-    """Return the canonical form of `sgd`, or of `sgd(0.5)`, which sets its own learning rate.
-
-    Raises
-    ------
-    SpecError
-        The optimizer is unknown, or its learning rate is not a number above 0.
-    """
+def _check_optimizer(name: str, value: Any) -> str:
     is_known = choice(*OPTIMIZERS)
     if not isinstance(value, str):
         return is_known(name, value)
@@ -157,7 +151,8 @@ def check_optimizer(name: str, value: Any) -> str:
     return f"{optimizer}({repr(number).removesuffix('.0')})"
 
 
-check_optimizer.metavar = "NAME"  # type: ignore[attr-defined]
+check_optimizer = Check(_check_optimizer, "NAME")
+"""The check of `sgd`, or of `sgd(0.5)`, which sets its own learning rate."""
 
 
 def split_optimizer(text: str) -> tuple[str, str | None]:

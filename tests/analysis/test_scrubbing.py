@@ -646,5 +646,5 @@ def test_the_command_refuses(tmp_path, run, capsys):
     assert "not a run folder" in capsys.readouterr().err
     assert commands.scrub([str(run), "--overlap", "2"]) == 2
     assert "overlap=2 is not in (0, 1]: try 0.1" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="nothing to scrub"):
+    with pytest.raises(ValueError, match="cannot be scrubbed"):
         _ = family_of("factorization").scrubbing

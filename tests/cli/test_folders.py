@@ -11,7 +11,7 @@ import jsuper
 from jsuper.cli import main
 from jsuper.cli.options import PRESETS, preset_of
 from jsuper.core.family import sweep_from_dict
-from jsuper.core.sweep import read_toml
+from jsuper.core.toml import read_toml
 
 STORED = DATA / "run-0.1-function"
 

@@ -22,8 +22,8 @@ from jsuper.analysis import hypotheses, kurtosis, statistics, superposition
 from jsuper.cli import main, summary
 from jsuper.cli import options as flags
 from jsuper.core import suggestions
+from jsuper.core.errors import SpecError
 from jsuper.core.family import FAMILIES, family_of, sweep_from_dict
-from jsuper.core.sweep import SpecError
 from jsuper.engine import devices
 from jsuper.factorization import Sweep as Factorization
 from jsuper.jobs import room
@@ -162,8 +162,8 @@ BAD_FILES = [
     ("n_hid = 5", r"did you mean 'n_hidden'"),
     ("rank = 2", r"'rank' is a field of the model 'factorization'.*add model = 'factorization'"),
     ("out = 'runs/x'", r"'out' in c\.toml says how to run, not what.*the flag --out"),
-    ("activation = 'relu,gelu'", r"is one text; give a list of values: \['relu', 'gelu'\]"),
-    ("sparsity = '0.9,0.99'", r"is one text; give a list of values: \[0\.9, 0\.99\]"),
+    ("activation = 'relu,gelu'", r"is a single string; give a list of values: \['relu', 'gelu'\]"),
+    ("sparsity = '0.9,0.99'", r"is a single string; give a list of values: \[0\.9, 0\.99\]"),
     ("steps = 2.5", r"steps=2\.5 is not a whole number"),
     ("model = 'low_rank'", r"did you mean 'factorization'"),
     ("model = 'factorization'\nd = 50", r"did you mean 'size'"),
@@ -384,8 +384,8 @@ CALLS = [
     (lambda: jsuper.run(SWEEP, plan="row"), SpecError, r"plan='row'.*did you mean 'rows'"),
     (lambda: jsuper.run(SWEEP, plan=3), TypeError, r"plan is 3", r"plan='reference'"),
     # sweeps
-    (lambda: jsuper.Sweep("relu"), TypeError, r"by name", r"jsuper\.Sweep\(activation='relu'"),
-    (lambda: Factorization(3), TypeError, r"by name, and 3 has none"),
+    (lambda: jsuper.Sweep("relu"), TypeError, r"keyword arguments", r"Sweep\(activation='relu'"),
+    (lambda: Factorization(3), TypeError, r"are keyword arguments, but 3 is positional"),
     (lambda: Factorization(activation="relu"), SpecError, r"'activation' is not a field of the"),
     (lambda: jsuper.Sweep(sparsity="0.9,0.99"), SpecError, r"give a list of values: \[0\.9, 0\.99"),
     (lambda: jsuper.Sweep(activation="relu,gelu"), SpecError, r"list of values: \['relu', 'gelu'"),

@@ -11,9 +11,12 @@ import jsuper
 from jsuper import Sweep, factorization
 from jsuper.claims.sweeps import SWEEPS
 from jsuper.cli.options import PRESETS, default_folder, parse
+from jsuper.core.errors import SpecError
 from jsuper.core.family import sweep_from_dict
+from jsuper.core.fields import Omitted
 from jsuper.core.grid import Chunk, expand, n_models, partition
-from jsuper.core.sweep import Omitted, SpecError, digest, read_toml
+from jsuper.core.json_data import digest
+from jsuper.core.toml import read_toml
 from jsuper.jobs.job import existing_job
 from jsuper.models.toy.config import Static, make_setting
 from jsuper.store.manifest import write_manifest

@@ -104,11 +104,11 @@ def test_a_family_is_registered_once_under_its_name(monkeypatch):
     jsuper.register_family(mine)
     jsuper.register_family(mine)
     assert family_of("decay") is mine
-    with pytest.raises(ValueError, match="'toy' is registered already; give another name"):
+    with pytest.raises(ValueError, match="'toy' is already registered; choose another name"):
         jsuper.register_family(
             Family("toy", spec="second_family.spec", train="second_family.train")
         )
-    with pytest.raises(TypeError, match="is 'decay', not a jsuper"):
+    with pytest.raises(TypeError, match="family='decay' is not a jsuper.Family"):
         jsuper.register_family("decay")
 
 
@@ -121,5 +121,5 @@ def test_a_family_may_leave_out_all_but_its_sweep_and_its_training(monkeypatch, 
     assert set(jsuper.analyze(ds)) == set(ds)
     page = jsuper.report.write(tmp_path / "run").read_text(encoding="utf-8")
     assert re.search(r"function drawModel\(place, arrays\) \{\}", page)
-    with pytest.raises(jsuper.SpecError, match="nothing to scrub"):
+    with pytest.raises(jsuper.SpecError, match="cannot be scrubbed"):
         jsuper.scrub_all(ds)

@@ -7,7 +7,7 @@ import pytest
 
 from jsuper import Sweep
 from jsuper.core.grid import Chunk, expand, missing, n_models, partition
-from jsuper.core.sweep import plain
+from jsuper.core.json_data import plain
 
 SMALL = dict(activation=("relu", "gelu"), sparsity=(0.0, 0.5), seeds=2, steps=10)
 

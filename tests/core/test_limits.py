@@ -11,8 +11,9 @@ import pytest
 import jsuper
 from jsuper import Sweep, factorization
 from jsuper.cli import main
+from jsuper.core.errors import SpecError
 from jsuper.core.grid import Chunk, expand
-from jsuper.core.sweep import SpecError, digest
+from jsuper.core.json_data import digest
 from jsuper.jobs.job import existing_job
 from jsuper.models.toy import limits
 from jsuper.models.toy.config import narrow_widths
@@ -29,7 +30,7 @@ REFUSED = [
     (dict(sparsity=1 - GRID), r"sparsity=0\.9999998807907104 is too close to 1", 1 - 1.5 * GRID),
     (dict(sparsity=(0.5, 0.99999999)), r"sparsity=0\.99999999 .*less than 1 - 2\^-23 = 0\.9", 0.9),
     (dict(sparsity=0.99999999, dtype="float64"), "draws are multiples of 2", 0.999999),
-    (dict(sparsity=0.99999999, shared_mask=True), "none would ever be above 0", 0.999999),
+    (dict(sparsity=0.99999999, shared_mask=True), "no feature would ever be above 0", 0.999999),
     (dict(feature_sparsity=(*HALVES, 1 - GRID / 2)), r"feature_sparsity\[19\]=", (*HALVES, 0.999)),
     (dict(dropout=1 - GRID / 4), "every hidden unit would be dropped", 1 - GRID),
     (dict(dropout=1 - GRID / 4, dtype="float64"), "every hidden unit would be dropped", 1 - GRID),
@@ -92,15 +93,15 @@ def test_what_a_factorization_cannot_represent_is_refused(fields, said):
 
 
 NOTED = [
-    (Sweep, dict(sparsity=0.999999), "x takes only 9 values, 0 among them, and a feature is active "
-     "with chance 1.073e-06 and not 1e-06"),
+    (Sweep, dict(sparsity=0.999999), "x takes only 9 values, including 0, and a feature is active "
+     "with probability 1.073e-06 instead of 1e-06"),
     (Sweep, dict(sparsity=0.999999, dtype="float64"), "x takes only 9 values"),
     (Sweep, dict(sparsity=0.999999, shared_mask=True), "2^-23, so that a feature is active with"),
     (Sweep, dict(feature_sparsity=(*HALVES, 0.9999)), "feature_sparsity[19]=0.9999: draws are"),
-    (Sweep, dict(dropout=0.99999), "a hidden unit is kept with chance 1.001e-05, and is then mult"),
-    (Sweep, dict(sparsity=0.999, steps=3, batch_size=16), "48 samples of training 0.96 features"),
-    (Sweep, dict(sparsity=0.999, steps=40, shared_mask=True), "training 0.8 features are active"),
-    (Sweep, dict(feature_sparsity=(0.999,) * 20, steps=1, batch_size=10), "training 0.2 features"),
+    (Sweep, dict(dropout=0.99999), "a hidden unit is kept with probability 1.001e-05, and then m"),
+    (Sweep, dict(sparsity=0.999, steps=3, batch_size=16), "48 samples of training, 0.96 features"),
+    (Sweep, dict(sparsity=0.999, steps=40, shared_mask=True), "training, 0.8 features are active"),
+    (Sweep, dict(feature_sparsity=(0.999,) * 20, steps=1, batch_size=10), "training, 0.2 features"),
     (Sweep, dict(n_features=400), "features 245 to 399 have importance 0 in float32"),
     (Sweep, dict(importance_decay=1e-30), "features 2 to 19 have importance 0"),
     (Sweep, dict(learning_rate=1e-20), "the weights hardly leave their initial"),

@@ -13,9 +13,9 @@ from one_chunk import CHUNK, SWEEP, arrays_of
 
 import jsuper
 from jsuper import Sweep
-from jsuper.core.files import RunError
+from jsuper.core.errors import RunError, SpecError
 from jsuper.core.grid import Chunk, expand, missing
-from jsuper.core.sweep import SpecError, digest, same
+from jsuper.core.json_data import digest, same
 from jsuper.jobs.job import existing_job
 from jsuper.store import chunk_files
 from jsuper.store.manifest import manifest_of, read_manifest, write_manifest
@@ -96,8 +96,8 @@ def test_a_number_has_one_spelling(name, given, held):
 @pytest.mark.parametrize(
     "name, given, said",
     [
-        ("sparsity", (-0.0, 0.0), "sparsity has 0.0 twice"),
-        ("sparsity", (0, np.array(0.0)), "sparsity has 0.0 twice"),
+        ("sparsity", (-0.0, 0.0), "sparsity contains 0.0 twice"),
+        ("sparsity", (0, np.array(0.0)), "sparsity contains 0.0 twice"),
         ("sparsity", np.array(True), "sparsity=True is not a number"),
         ("sparsity", Tensor(0.5 + 0j), r"sparsity=\(0.5\+0j\) is not a number"),
         ("sparsity", np.array("0.5"), "sparsity='0.5' is not a number"),
@@ -105,7 +105,7 @@ def test_a_number_has_one_spelling(name, given, held):
         ("steps", Tensor(2.5), "steps=2.5 is not a whole number"),
         ("steps", np.bool_(True), "steps=True is not a whole number"),
         ("seeds", Tensor(True), "seeds=True is not a whole number"),
-        ("seeds", [0, -0.0], "seeds has 0 twice"),
+        ("seeds", [0, -0.0], "seeds contains 0 twice"),
         ("unpaired", np.array(1), "unpaired=1 is not true or false"),
     ],
     ids=str,

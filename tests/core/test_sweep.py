@@ -13,8 +13,10 @@ import pytest
 
 import jsuper
 from jsuper import Sweep
+from jsuper.core.errors import SpecError
 from jsuper.core.family import sweep_from_dict
-from jsuper.core.sweep import SpecError, digest, label, plain, read_toml
+from jsuper.core.json_data import digest, label, plain
+from jsuper.core.toml import read_toml
 from jsuper.models.toy.activations.names import ACTIVATIONS
 
 NAN, INF = float("nan"), float("inf")
@@ -61,7 +63,7 @@ BAD = [
     (dict(reduction="total"), r"reduction='total' is not known.*one of mean, sum"),
     (dict(tied="no"), r"tied='no' is not true or false"),
     (dict(tied=0), r"tied=0 is not true or false"),
-    (dict(tied=(True, True)), r"tied has True twice"),
+    (dict(tied=(True, True)), r"tied contains True twice"),
     (dict(shared_mask="true"), r"shared_mask='true' is not true or false"),
     (dict(init_bias_scale=-1), r"init_bias_scale=-1 is not a finite number >= 0"),
     (dict(init="xavir"), r"init='xavir' is not known; did you mean 'xavier'"),
@@ -102,17 +104,20 @@ BAD = [
     # empty, or the same value twice (also when it is written in two ways)
     (dict(sparsity=()), r"sparsity=\[\] is empty; give at least one value"),
     (dict(activation=[]), r"activation=\[\] is empty"),
-    (dict(sparsity=(0.5, 0.9, 0.5)), r"sparsity has 0\.5 twice"),
-    (dict(steps=(10, 10.0)), r"steps has 10 twice"),
-    (dict(activation=("relu", "gelu", "relu")), r"activation has 'relu' twice"),
-    (dict(activation=("elu(0.25)", "elu( .250 )")), r"activation has 'elu\(0\.25\)' twice"),
-    (dict(activation=(twice_relu, with_name("twice_relu"))), r"activation has 'twice_relu' twice"),
-    (dict(activation=("relu", with_name("relu"))), r"activation has 'relu' twice"),
+    (dict(sparsity=(0.5, 0.9, 0.5)), r"sparsity contains 0\.5 twice"),
+    (dict(steps=(10, 10.0)), r"steps contains 10 twice"),
+    (dict(activation=("relu", "gelu", "relu")), r"activation contains 'relu' twice"),
+    (dict(activation=("elu(0.25)", "elu( .250 )")), r"activation contains 'elu\(0\.25\)' twice"),
+    (
+        dict(activation=(twice_relu, with_name("twice_relu"))),
+        r"activation contains 'twice_relu' twice",
+    ),
+    (dict(activation=("relu", with_name("relu"))), r"activation contains 'relu' twice"),
     # seeds
     (dict(seeds=0), r"seeds=0 is not >= 1.*at least one seed"),
     (dict(seeds=-3), r"seeds=-3 is not >= 1"),
     (dict(seeds=[]), r"seeds=\[\] is empty.*at least one seed"),
-    (dict(seeds=[4, 4]), r"seeds has 4 twice"),
+    (dict(seeds=[4, 4]), r"seeds contains 4 twice"),
     (dict(seeds=[-1]), r"seeds\[0\]=-1 is not in \[0, 4294967295\]"),
     (dict(seeds=[2**32]), r"seeds\[0\]=4294967296 is not in \[0, 4294967295\]"),
     (dict(seeds=1.5), r"seeds=1\.5 is not a whole number"),
@@ -299,7 +304,7 @@ def python(code, *arguments):
 
 def test_identity_is_the_same_in_another_process():
     code = (
-        "import jsuper; from jsuper.core.sweep import digest; "
+        "import jsuper; from jsuper.core.json_data import digest; "
         "print(digest(jsuper.Sweep().to_dict()))"
     )
     assert python(code) == digest(Sweep().to_dict())

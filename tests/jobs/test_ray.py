@@ -17,7 +17,7 @@ from running import REPO
 import jsuper
 from jsuper.cli import main
 from jsuper.cli.options import parse
-from jsuper.core.sweep import SpecError
+from jsuper.core.errors import SpecError
 from jsuper.engine.counters import Progress
 from jsuper.engine.stopping import Stop
 from jsuper.jobs import ray_driver, ray_worker, runner

@@ -7,7 +7,7 @@ import pytest
 
 import jsuper
 from jsuper.cli import main
-from jsuper.core.sweep import SpecError
+from jsuper.core.errors import SpecError
 from jsuper.engine import programs
 from jsuper.engine.devices import make_plan
 from jsuper.jobs import room

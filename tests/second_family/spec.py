@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jsuper.core.sweep import Axis, BaseSweep, choice, integer, real, setting, static
+from jsuper.core.checks import choice, integer, real
+from jsuper.core.fields import Axis, setting, static
+from jsuper.core.sweep import BaseSweep
 
 
 @dataclass(frozen=True, kw_only=True)

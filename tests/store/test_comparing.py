@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from running import DATA, chunk_files, state
 
-from jsuper.core.sweep import SpecError
+from jsuper.core.errors import SpecError
 from jsuper.store import chunk_files as store
 from jsuper.store.comparing import compare, different_functions, relative_difference
 from jsuper.store.manifest import manifest_of

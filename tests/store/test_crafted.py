@@ -19,10 +19,11 @@ import jsuper
 from jsuper import RunError, SpecError, Sweep
 from jsuper.cli import main
 from jsuper.core import grid
-from jsuper.core.reading import DEEPEST, check_depth, parse_json, parse_toml
-from jsuper.core.sweep import digest, read_toml
+from jsuper.core.json_data import digest
+from jsuper.core.reading import DEEPEST, check_depth, parse_json
 from jsuper.core.text import printable, shown
-from jsuper.models.toy.spec import HYPOTHESES
+from jsuper.core.toml import parse_toml, read_toml
+from jsuper.models.toy.results import HYPOTHESES
 from jsuper.report.claims import checked
 from jsuper.report.page import claims_in, write
 from jsuper.store import chunk_files, derived
@@ -353,8 +354,8 @@ def test_the_presets_are_read():
 
 # Arguments -> what the error says, before anything is expanded or compiled.
 TOO_LARGE = {
-    "--seeds 2000000000": "= 378,000,000,000 models, and at most 20,000,000 are allowed",
-    "--seeds 200000": "= 37,800,000 models, and at most",
+    "--seeds 2000000000": "= 378,000,000,000 models, but at most 20,000,000 are allowed",
+    "--seeds 200000": "= 37,800,000 models, but at most",
     "--n-features 2147483647": "n_features=2147483647 times batch_size=1024",
     "--n-hidden 2147483647 --n-features 20": "n_hidden=2147483647 times",
     "--n-hidden 4000000 --n-features 2000000": "take at least",
@@ -376,7 +377,7 @@ def test_a_sweep_larger_than_any_machine_is_refused_first(tmp_path, tried, capsy
 def test_legitimate_sizes_are_not_refused():
     assert grid.n_models(Sweep(seeds=50_000)) == 27 * 7 * 50_000
     grid.check_size(Sweep(seeds=50_000))
-    with pytest.raises(SpecError, match="models, and at most"):
+    with pytest.raises(SpecError, match="models, but at most"):
         grid.expand(Sweep(seeds=2_000_000_000))
 
 

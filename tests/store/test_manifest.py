@@ -16,8 +16,9 @@ from running import mutated, slow
 import jsuper
 from jsuper import RunError, Sweep
 from jsuper.cli import main
+from jsuper.core.errors import SpecError
 from jsuper.core.grid import Chunk, expand
-from jsuper.core.sweep import SpecError, digest
+from jsuper.core.json_data import digest
 from jsuper.store import chunk_files
 from jsuper.store.manifest import check_extends, manifest_of, read_manifest, rebuilt, write_manifest
 from jsuper.store.status import status_of

@@ -8,8 +8,8 @@ import pytest
 from running import assert_same_content, chunk_files, state
 
 import jsuper
+from jsuper.core.errors import SpecError
 from jsuper.core.grid import Chunk
-from jsuper.core.sweep import SpecError
 from jsuper.store import chunk_files as store
 from jsuper.store.manifest import manifest_of, write_manifest
 from jsuper.store.merging import as_sweep, merge

@@ -9,7 +9,7 @@ import pytest
 from one_chunk import arrays_of
 from running import mutated
 
-from jsuper.core.files import RunError
+from jsuper.core.errors import RunError
 from jsuper.core.grid import Chunk, expand
 from jsuper.models.toy.spec import Sweep
 from jsuper.store import chunk_files

@@ -15,7 +15,7 @@ from running import REPO, ended, same_models, started
 
 import jsuper
 from jsuper.cli import main
-from jsuper.core.sweep import SpecError
+from jsuper.core.errors import SpecError
 from jsuper.store import sharing
 from jsuper.store import status as states
 from jsuper.store.manifest import manifest_of

@@ -13,8 +13,8 @@ import jsuper
 from jsuper.analysis.reviving import steps_to_recovery
 from jsuper.analysis.superposition import crosstalk
 from jsuper.cli import main
+from jsuper.core.errors import SpecError
 from jsuper.core.family import family_of
-from jsuper.core.sweep import SpecError
 from jsuper.studies import _gated, _normality, _paired, _revival, _stochastic, page
 from jsuper.studies import gelu as gelu_study
 from jsuper.studies.answer import Answer, Drawing, Row, Table

@@ -13,7 +13,7 @@ from running import REPO
 import jsuper
 from jsuper.analysis import kurtosis, superposition
 from jsuper.cli import main
-from jsuper.core.sweep import SpecError
+from jsuper.core.errors import SpecError
 from jsuper.engine.devices import make_plan
 from jsuper.models.toy.config import couples_batch
 from jsuper.training import jax_config, keys

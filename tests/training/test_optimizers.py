@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import jsuper
-from jsuper.core.sweep import SpecError
+from jsuper.core.errors import SpecError
 from jsuper.training.optimizers import (
     OPTIMIZERS,
     Optimizer,

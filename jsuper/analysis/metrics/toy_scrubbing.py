@@ -20,7 +20,7 @@ from jsuper.analysis.scrubbed import Hypothesis, Moments, couples_features
 from jsuper.models.toy.activations.registry import is_gated, resolve
 from jsuper.models.toy.config import couples_batch
 from jsuper.models.toy.model import Params
-from jsuper.models.toy.spec import HYPOTHESES
+from jsuper.models.toy.results import HYPOTHESES
 from jsuper.training.jax_config import shielded
 
 if TYPE_CHECKING:

@@ -8,18 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from jsuper.core.checks import MAX_RECORDS, choice, integer, real
+from jsuper.core.errors import SpecError
+from jsuper.core.fields import Axis, setting, static
 from jsuper.core.limits import check_representable, rounding_notes, settings_of_numbers
-from jsuper.core.sweep import (
-    MAX_RECORDS,
-    Axis,
-    BaseSweep,
-    SpecError,
-    choice,
-    integer,
-    real,
-    setting,
-    static,
-)
+from jsuper.core.sweep import BaseSweep
 from jsuper.training.limits import check_training, training_notes
 from jsuper.training.optimizers import (
     DECAY_HELP,

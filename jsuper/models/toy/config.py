@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from flax import struct
 
-from jsuper.core.sweep import SpecError
+from jsuper.core.errors import SpecError
 from jsuper.models.toy.activations.names import BATCH_COUPLED
 from jsuper.models.toy.activations.registry import is_gated, is_stochastic
 from jsuper.models.toy.functions import traced

@@ -21,7 +21,8 @@ import numpy as np
 from jax import Array
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
-from jsuper.core.sweep import SpecError, digest, name_of
+from jsuper.core.errors import SpecError
+from jsuper.core.json_data import digest, name_of
 from jsuper.models.toy.layout import COLUMNS, NARROWEST
 from jsuper.training.jax_config import shielded
 from jsuper.training.jaxprs import UntraceableError, digest_of

@@ -11,8 +11,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jsuper.core.expecting import described
+from jsuper.core.json_data import label
 from jsuper.core.status import OK, Status
-from jsuper.core.sweep import label
 from jsuper.models.toy.activations.names import canonical_activation
 from jsuper.models.toy.activations.registry import is_gated, resolve
 from jsuper.models.toy.callable_model import Model

@@ -18,13 +18,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsuper.core.existing import Existing
+from jsuper.core.errors import SpecError
 from jsuper.core.grid import Chunk
+from jsuper.core.protocols import Existing
 from jsuper.core.status import OK
-from jsuper.core.sweep import SpecError
 from jsuper.models.toy.config import make_setting, make_static
 from jsuper.models.toy.functions import TOLERANCE, Traced, in_dtype, same_at_probes
-from jsuper.models.toy.spec import Sweep, recorded_steps
+from jsuper.models.toy.results import recorded_steps
+from jsuper.models.toy.spec import Sweep
 from jsuper.models.toy.train import make_train
 from jsuper.training import keys
 

@@ -28,8 +28,8 @@ from jsuper.models.toy.evaluation import make_evaluate
 from jsuper.models.toy.gradient import make_batch_loss
 from jsuper.models.toy.inputs.features import constant_loss
 from jsuper.models.toy.model import Params
+from jsuper.models.toy.results import WATCHED, earlier_step, recorded_steps
 from jsuper.models.toy.rows import step_gradient
-from jsuper.models.toy.spec import WATCHED, earlier_step, recorded_steps
 from jsuper.models.toy.watch import make_watch, push
 from jsuper.training import keys
 from jsuper.training.loop import Train, descend

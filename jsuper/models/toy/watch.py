@@ -20,7 +20,7 @@ from jsuper.models.toy.config import Setting, Static
 from jsuper.models.toy.draws import Draws
 from jsuper.models.toy.gradient import batch_of, make_batch_loss
 from jsuper.models.toy.model import Params
-from jsuper.models.toy.spec import WATCHED
+from jsuper.models.toy.results import WATCHED
 
 
 def make_watch(static: Static) -> Callable[[Params, Setting, Draws], Array]:

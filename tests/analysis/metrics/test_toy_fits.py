@@ -19,7 +19,7 @@ from jsuper.cli import options, summary
 from jsuper.core.family import family_of, sweep_from_dict
 from jsuper.models.toy.evaluation import COLUMNS, COMPARED_ROUNDS
 from jsuper.models.toy.inputs.features import importance, nonzero_draws, nonzero_features
-from jsuper.models.toy.spec import earlier_step
+from jsuper.models.toy.results import earlier_step
 from jsuper.training import keys
 
 NAN = float("nan")

@@ -14,7 +14,7 @@ from scipy.special import log_softmax, rel_entr, softmax
 
 import jsuper
 from jsuper.analysis.lowrank import exact, riccati
-from jsuper.core.sweep import SpecError
+from jsuper.core.errors import SpecError
 from jsuper.engine.devices import make_plan
 from jsuper.factorization import Sweep
 from jsuper.models.factorization import model, train

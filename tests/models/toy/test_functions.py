@@ -20,7 +20,7 @@ from running import DATA, REPO
 
 import jsuper
 from jsuper.analysis import evaluation, gating
-from jsuper.core.sweep import SpecError
+from jsuper.core.errors import SpecError
 from jsuper.models.toy import matching
 from jsuper.models.toy.config import couples_batch
 from jsuper.models.toy.functions import Traced

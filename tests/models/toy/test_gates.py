@@ -12,7 +12,7 @@ from scipy.stats import norm
 import jsuper
 from jsuper import plots
 from jsuper.analysis import evaluation
-from jsuper.core.sweep import SpecError
+from jsuper.core.errors import SpecError
 from jsuper.models.toy import model
 from jsuper.models.toy.activations import names
 from jsuper.models.toy.activations.registry import GATES, REGISTRY, in_training, resolve

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jsuper
-from jsuper.core.sweep import SpecError
+from jsuper.core.errors import SpecError
 
 SWEEP = jsuper.Sweep(
     activation=("relu", "softplus"),

@@ -14,10 +14,11 @@ from jax import Array
 from jax.core import Tracer
 from jax.typing import ArrayLike, DTypeLike
 
+from jsuper.core.checks import integer
+from jsuper.core.errors import SpecError
 from jsuper.core.expecting import expect, expect_array
-from jsuper.core.sweep import SpecError, integer
+from jsuper.models.toy.fields import check_sparsity
 from jsuper.models.toy.limits import check_drawable
-from jsuper.models.toy.spec import check_sparsity
 from jsuper.training.jax_config import shielded
 from jsuper.training.keys import uniform
 

@@ -1,0 +1,136 @@
+"""Declarations of a sweep's fields, and the check of a field's values.
+
+Every field has one of three roles:
+
+    "setting": a number (or name) per model, traced by JAX
+    "static":  changes shapes or the program; models that share all static values form a group
+    "seeds":   the replicates
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import Field, field
+from typing import Any, TypeVar, Union
+
+from jsuper.core.checks import Check, refuse_duplicates, scalar, seeds
+from jsuper.core.errors import SpecError
+
+T = TypeVar("T")
+Axis = Union[T, tuple[T, ...]]  # noqa: UP007 - a generic alias has to be subscriptable
+"""One value, or several, which make an axis."""
+
+
+class Omitted(tuple):
+    """The values of a field that was left out and whose default depends on other fields.
+
+    It equals the plain tuple of these values. Only the code that fills it in tells the difference:
+    `dataclasses.replace(sweep, optimizer="adam")` finds the default again, and a run folder's value
+    replaces it. It is empty while the field has no value.
+    """
+
+
+def setting(default: Any, help: str, check: Callable[[str, Any], Any]) -> Any:
+    """Declare a value per model; several values make an axis.
+
+    Parameters
+    ----------
+    default
+        One value, a tuple of several, or `Omitted()`.
+    help
+        Description for `--help`.
+    check
+        A `Check`, or a function (field name, value) -> checked value.
+    """
+    return _field(default, help, check, role="setting", axis=True)
+
+
+def static(
+    default: Any,
+    help: str,
+    check: Callable[[str, Any], Any],
+    *,
+    axis: bool = False,
+    later: bool = False,
+    measured: bool = False,
+    since: int = 1,
+) -> Any:
+    """Declare a value that changes shapes or the program.
+
+    Parameters
+    ----------
+    default, help, check
+        As in `setting`.
+    axis
+        Whether several values are allowed, which make an axis.
+    later
+        The field was added after others had been used. Its default value is left out of a model's
+        identity, so that the draws of unpaired models stay what they were.
+    measured
+        The field selects what is measured of a trained model; its value never changes the draws.
+    since
+        The schema of manifests that introduced the field; older versions then ask for an update.
+    """
+    further = {"later": later, "measured": measured, "since": since}
+    return _field(default, help, check, role="static", axis=axis, **further)
+
+
+def seeds_field() -> Any:
+    """Declare the seeds."""
+    text = "number of random seeds, or a list of them; always the dimension 'seed'"
+    return _field(3, text, seeds, role="seeds", axis=False)
+
+
+def _field(
+    default: Any,
+    help: str,
+    check: Callable[[str, Any], Any],
+    role: str,
+    axis: bool,
+    **further: Any,
+) -> Any:
+    if axis and not isinstance(default, tuple):
+        default = (default,)
+    check = check if isinstance(check, Check) else Check(check)
+    metadata = {"role": role, "axis": axis, "help": help, "check": check} | further
+    return field(default=default, metadata=metadata)
+
+
+def checked(declared: Field, value: Any) -> Any:
+    """Return a field's value in its one form: a tuple for an axis, a single value otherwise.
+
+    Raises
+    ------
+    SpecError
+        A value is not allowed, is given twice, or none is given.
+    """
+    name, check, value = declared.name, declared.metadata["check"], scalar(value)
+    if not declared.metadata["axis"]:
+        return check(name, value)
+    if isinstance(declared.default, Omitted) and (isinstance(value, Omitted) or value is None):
+        return Omitted()
+    if isinstance(value, str) and (parts := split_at_commas([value])):
+        listed = parts if check.metavar == "NAME" else f"[{', '.join(parts)}]"
+        raise SpecError(f"{name}={value!r} is a single string; give a list of values: {listed}")
+    if isinstance(value, Mapping):
+        raise SpecError(f"{name}={value!r} is not a list; give a list of values")
+    single = isinstance(value, str) or not isinstance(value, Iterable)
+    values = tuple(check(name, scalar(v)) for v in ([value] if single else list(value)))
+    if not values:
+        raise SpecError(f"{name}=[] is empty; give at least one value")
+    refuse_duplicates(name, values)
+    return values
+
+
+def split_at_commas(words: list[str]) -> list[str]:
+    """Return the values that commas separate in some words; an empty list if there is no comma.
+
+    A comma between brackets belongs to a value: `name(1, 2)`.
+    """
+    text = " ".join(words).strip()
+    if text[:1] in ("[", "("):  # a list as Python writes it
+        text = text.strip("[]()")
+    if not (parts := re.split(r",(?![^()]*\))", text))[1:]:
+        return []
+    return [word for part in parts if (word := part.strip(" '\""))]

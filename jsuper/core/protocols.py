@@ -1,0 +1,192 @@
+"""What a model family provides: one protocol for each of its modules.
+
+`Spec` and `Training` are required. Without the others nothing is measured, drawn or scrubbed.
+Names in upper case are constants of the module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from jsuper.core.grid import Chunk, Setting, Static
+from jsuper.core.json_data import JSON
+from jsuper.core.sweep import BaseSweep
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.figure import Figure
+
+Dimensions = tuple[str, ...]
+Shape = tuple[int, ...]
+Described = Mapping[str, tuple[Dimensions, str]]
+"""Variable -> (dimensions in addition to the sweep's, description)."""
+Arrays = dict[str, Any]
+"""Variable -> array, of NumPy or JAX."""
+Measured = dict[str, tuple[Dimensions, Any]]
+"""Variable -> (dimensions, values)."""
+
+
+class Spec(Protocol):
+    """The module `spec`: what a sweep of the family is. It must not import jax.
+
+    Optional: coordinates(static) -> the coordinates of dimensions that are not 0, 1, 2, ...
+    """
+
+    Sweep: type[BaseSweep]
+    """A BaseSweep with two main_axes and the fields steps and dtype."""
+
+    ATTRIBUTES: Mapping[str, str]
+    """Variable of a chunk -> its description."""
+
+    SUMMARY: str
+    """The variable that the command line shows."""
+
+    FINITE: Sequence[str]
+    """Variables that are finite if the status is OK."""
+
+    def layout(
+        self, static: Static, settings: Sequence[Setting], /
+    ) -> dict[str, tuple[Dimensions, Shape]]:
+        """Return variable -> (dimensions, shape) for one model of a chunk."""
+        ...
+
+    def work(self, static: Static, /) -> tuple[float, float]:
+        """Return a step's multiply-adds, and the number of elements of its elementwise passes."""
+        ...
+
+
+class Training(Protocol):
+    """The module `train`: the program of one model. It imports jax.
+
+    Optional: arrange(static, settings) -> the order in which a block trains its settings, where ~i
+    repeats setting i as padding; and branch_of(setting, at_once) -> a value that is equal for
+    settings that one program may train. By default settings stay in order and share a program.
+    """
+
+    def make_static(
+        self, values: Static, parts: Sequence[Sequence[Setting]], batching: str, /
+    ) -> Any:
+        """Return the shapes and the program of blocks of settings: hashable, with a `dtype`.
+
+        `batching` is one of `jsuper.engine.devices.BATCHINGS`.
+        """
+        ...
+
+    def make_setting(self, static: Any, point: Setting, /) -> Any:
+        """Return the traced numbers of one model; fields that `point` lacks have defaults."""
+        ...
+
+    def make_train(self, static: Any, sequential: bool, /) -> Any:
+        """Return the `jsuper.training.loop.Train` of one model."""
+        ...
+
+
+class Measures(Protocol):
+    """The module `measures`: what is measured of each model in a Dataset."""
+
+    MEASURES: Described
+
+    NEEDS: Sequence[str]
+    """Variables that `measure` reads."""
+
+    COORDINATES: Mapping[str, Any]
+    """Coordinates of the measures' own dimensions."""
+
+    HEADLINES: Sequence[str]
+    """Variables that the page shows as heatmaps."""
+
+    RANK: str
+    """The variable that is smallest for the best seed."""
+
+    PICTURES: Sequence[str]
+    """Variables that the page's script draws."""
+
+    def measure(self, ds: xarray.Dataset, /) -> Measured:
+        """Return the measures of all models."""
+        ...
+
+
+class Fits(Protocol):
+    """The module `fits`, for a family whose fits can fail."""
+
+    NEEDS: Sequence[str]
+    """Variables that `failed_fits` reads if a run has them."""
+
+    ADVICE: Mapping[str, str]
+    """Reason -> what to do."""
+
+    QUALITY: Sequence[str]
+    """Variables that include failed fits; all others leave them out."""
+
+    def failed_fits(self, ds: xarray.Dataset, /) -> dict[str, xarray.DataArray]:
+        """Return reason -> which models' fits failed for it."""
+        ...
+
+
+class Figures(Protocol):
+    """The module `figures`: what the page draws of a sweep."""
+
+    def figures(self, ds: xarray.Dataset, /) -> list[tuple[str, Figure]]:
+        """Return (caption, figure) pairs for the sweep's axes."""
+        ...
+
+
+class Scrubbing(Protocol):
+    """The module `scrubbing`, for a family whose outputs depend on single inputs."""
+
+    VARIABLES: Described
+
+    COORDINATES: Mapping[str, Any]
+
+    BLOCKS: int
+    """Blocks of samples."""
+
+    TABLES: Sequence[str]
+    """Hypotheses that the command line shows."""
+
+    MEANING: Mapping[str, str]
+    """Word of `explanation` -> its meaning."""
+
+    ENOUGH: float
+    """Share of what the cluster explains from which on the cluster is not needed."""
+
+    def measure(self, ds: xarray.Dataset, /, *, overlap: float) -> Measured:
+        """Return how well each hypothesis preserves each output."""
+        ...
+
+    def explanation(self, ds: xarray.Dataset, /) -> xarray.Dataset:
+        """Return how much of each output the hypotheses explain."""
+        ...
+
+    def left_out(self, ds: xarray.Dataset, /) -> list[str]:
+        """Return the names of the models that cannot be scrubbed."""
+        ...
+
+
+@dataclass(frozen=True)
+class Existing:
+    """A run folder as its manifest describes it, for comparing functions with a new sweep's."""
+
+    folder: str
+    sweep: dict[str, JSON]
+    functions: dict[str, JSON]
+    """label of a function -> what `Sweep.functions` stored of it"""
+    chunks: list[Chunk]
+    read: Callable[[Chunk], Arrays | None]
+    """returns the arrays of a chunk; None if its file is missing or damaged"""
+
+
+class Functions(Protocol):
+    """The module `functions`, for a family whose fields may be Python functions."""
+
+    def matched(self, sweep: Any, existing: Existing, /) -> Any:
+        """Return the sweep with its functions under the labels that a run folder uses for them.
+
+        Raises
+        ------
+        SpecError
+            The folder was trained with another function of the same name.
+        """
+        ...

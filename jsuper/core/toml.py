@@ -1,0 +1,87 @@
+"""TOML files of sweeps, which anybody may have written: checked before they are parsed.
+
+`tomllib` can take far more memory than its input has bytes, and gives up on deep nesting and on
+huge integers with errors of several types. Here each of them is a ValueError that says what is
+wrong.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from jsuper.core.errors import SpecError
+from jsuper.core.reading import check_size, parser_message
+
+LARGEST_TOML = 10**7  # bytes: a list of a million seeds
+MOST_KEYS = 1000
+
+# Comments and strings; one that is not closed is the rest of the text, where tomllib stops too.
+_TOML_TOKEN = re.compile(
+    r"""\#[^\n]*+
+    | \"{3}(?:[^"\\] | \\. | ""?(?!"))*+ (?:"{3,5} | .*+)
+    | '{3}(?:[^'] | ''?(?!'))*+ (?:'{3,5} | .*+)
+    | "(?:[^"\\\n] | \\.)*+ (?:" | .*+)
+    | '[^'\n]*+ (?:' | .*+)""",
+    re.DOTALL | re.VERBOSE,
+)
+_TOML_TABLE = re.compile(r"^[ \t]*+\[|\{|^[^=.\n]*+\.[^=\n]*+=", re.MULTILINE)
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Return the fields in a TOML file.
+
+    Raises
+    ------
+    SpecError
+        The file is missing, or is not TOML; the message has the path and the line.
+    """
+    try:
+        with open(path, "rb") as file:  # a pipe too
+            return parse_toml(file.read(LARGEST_TOML + 1).decode())
+    except OSError as error:
+        raise SpecError(f"config {str(path)!r} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise SpecError(f"config {str(path)!r} is not valid TOML: {error}") from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return the fields in a TOML text without tables: a sweep is flat.
+
+    Dotted keys are refused because `tomllib` keeps every prefix of one, so that the memory of a
+    long key grows with its square.
+
+    Raises
+    ------
+    ValueError
+        It is not TOML, is too large, or has tables or dotted keys.
+    """
+    check_size(len(text), LARGEST_TOML)
+    bare = _TOML_TOKEN.sub(lambda m: "" if m[0][0] == "#" else '""', text)
+    if found := _TOML_TABLE.search(bare):
+        line = text[: _position(text, found.start())].count("\n") + 1
+        raise ValueError(
+            f"line {line} has a table or a dotted key; a sweep has only plain fields, such as "
+            "sparsity = [0.9, 0.99]"
+        )
+    if bare.count("=") + bare.count("[") > MOST_KEYS:
+        raise ValueError(f"it has more than {MOST_KEYS:,} fields and lists")
+    try:
+        return tomllib.loads(text)
+    except (RecursionError, MemoryError) as error:
+        raise ValueError("it is nested too deeply, or too large") from error
+    except ValueError as error:
+        raise ValueError(parser_message(error)) from error
+
+
+def _position(text: str, place: int) -> int:
+    """Return the position in a text of a place in its copy without strings and comments."""
+    shift = 0
+    for token in _TOML_TOKEN.finditer(text):
+        kept = 0 if token[0][0] == "#" else 2
+        if token.start() - shift > place:
+            break
+        shift += len(token[0]) - kept
+    return place + shift

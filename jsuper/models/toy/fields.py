@@ -1,0 +1,153 @@
+"""The fields of a toy model's sweep, and the checks of their values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from jsuper.core.checks import MAX_RECORDS, Check, choice, flag, integer, real, several
+from jsuper.core.errors import SpecError
+from jsuper.core.fields import Axis, Omitted, setting, static
+from jsuper.core.json_data import name_of
+from jsuper.core.sweep import BaseSweep
+from jsuper.models.toy.activations.names import ACTIVATIONS, canonical_activation
+from jsuper.training.optimizers import DECAY_HELP, DEFAULT_DECAYS, WITH_MOMENTUM, check_optimizer
+from jsuper.training.schedules import SCHEDULES
+
+FUNCTION_LABEL = re.compile(r"\w{1,100}@[0-9a-f]{12}")  # of a Python function in a run folder
+SPARSITIES = (0.0, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
+IMPORTANCE_DECAYS = (0.7,)
+
+
+def _check_activation(name: str, value: Any) -> str | Callable:
+    if callable(value):
+        if not name_of(value).isidentifier():
+            raise SpecError(
+                f"{name}={value!r} has no name; define it with def, or set its __name__"
+            )
+        return value
+    if not isinstance(value, str):
+        raise SpecError(f"{name}={value!r} is not a name or a function; try 'relu'")
+    if FUNCTION_LABEL.fullmatch(value):
+        raise SpecError(
+            f"{name}={value!r} is the label of a Python function, which files and command lines "
+            "cannot contain; pass the function itself to jsuper.run in Python"
+        )
+    try:
+        return canonical_activation(value)
+    except ValueError as error:
+        raise SpecError(f"{error}") from error
+
+
+check_activation = Check(_check_activation, "NAME", takes_functions=True)
+"""The check of a registered name, `relu` or `elu(0.25)`, or of a named function of z."""
+
+check_sparsity = real(
+    0, 1, closed="left", hint="it is the probability that a feature is zero; try 0.999"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fields(BaseSweep):
+    """The declarations; `jsuper.Sweep` adds the rules between them."""
+
+    model: ClassVar[str] = "toy"
+    main_axes: ClassVar[tuple[str, ...]] = ("activation", "sparsity")
+    branch: ClassVar[str] = "activation"
+
+    activation: Axis[str] | tuple[str | Callable, ...] | Callable = setting(
+        ACTIVATIONS, "output activation, by name; elu(0.25) sets a parameter", check_activation
+    )
+    sparsity: Axis[float] = setting(
+        SPARSITIES, "probability that a feature is zero", check_sparsity
+    )
+    dropout: Axis[float] = setting(
+        0.0,
+        "probability that a hidden unit is dropped in training (inverted dropout on h)",
+        real(0, 1, closed="left", hint="every hidden unit would be dropped; try 0.5"),
+    )
+    learning_rate: Axis[float] = setting(1e-3, "learning rate", real(0, closed="neither"))
+    weight_decay: Axis[float] | None = setting(
+        Omitted(),
+        f"weight decay on W and b, {DECAY_HELP}; if omitted: that of the run folder, else "
+        f"{DEFAULT_DECAYS}",
+        real(),
+    )
+    importance_decay: Axis[float] = setting(
+        IMPORTANCE_DECAYS,
+        "feature i has importance decay^i, i = 0, 1, ...",
+        real(0, closed="neither"),
+    )
+    n_features: Axis[int] = static(20, "number of features n", integer(1), axis=True)
+    n_hidden: Axis[int] = static(5, "number of hidden units m", integer(1), axis=True)
+    batch_size: Axis[int] = static(1024, "samples per step", integer(1), axis=True)
+    steps: Axis[int] = static(10_000, "optimizer steps", integer(1), axis=True)
+    optimizer: Axis[str] = static(
+        "adamw",
+        f"optimizer ({WITH_MOMENTUM} have --momentum); sgd(0.5) sets its own learning rate",
+        check_optimizer,
+        axis=True,
+    )
+    dtype: Axis[str] = static(
+        "float32", "precision of weights and arithmetic", choice("float32", "float64"), axis=True
+    )
+    schedule: str = static("constant", "schedule of the learning rate", choice(*SCHEDULES))
+    momentum: float = static(0.9, f"momentum of {WITH_MOMENTUM}", real(0, 1, closed="left"))
+    init: str = static(
+        "xavier",
+        "initial W: xavier per model, the notebook's stacked tensor, or normal with init_scale",
+        choice("xavier", "notebook", "normal"),
+    )
+    init_scale: float = static(1.0, "standard deviation of init=normal", real(0, closed="neither"))
+    init_instances: int = static(
+        10, "number of stacked models whose scale init=notebook copies", integer(1)
+    )
+    init_bias_scale: float = static(
+        0.0, "standard deviation of the initial b; 0: b starts at 0", real(0), later=True
+    )
+    tied: Axis[bool] = static(
+        True,
+        "whether the decoder is W transposed; false: it is a separate matrix W_dec",
+        flag,
+        axis=True,
+        later=True,
+    )
+    reduction: str = static(
+        "mean",
+        "training loss: the mean over batch and features, or the sum; stored losses are means",
+        choice("mean", "sum"),
+        later=True,
+    )
+    shared_mask: bool = static(
+        False,
+        "let all samples of a batch share their active features; the final loss is measured on "
+        "independent samples",
+        flag,
+        later=True,
+    )
+    importance: tuple[float, ...] | None = static(
+        None, "importance of every feature, instead of a decay", several(real(0), optional=True)
+    )
+    feature_sparsity: tuple[float, ...] | None = static(
+        None, "sparsity of every feature, instead of one", several(check_sparsity, optional=True)
+    )
+    push: Axis[float] = setting(
+        0.0, "set the bias of feature 0 to -push before step push_step; 0: do not", real(0)
+    )
+    push_step: Axis[int] = static(
+        0, "step before which push is applied; 0: to the initial model", integer(0), axis=True
+    )
+    watch: bool = static(
+        False, "record feature 0's error, bias, its gradient and largest pre-activation", flag
+    )
+    check_fit: bool = static(
+        True,
+        "measure the loss after 90 % of the steps too, to find fits that still improve",
+        flag,
+        measured=True,
+        since=2,
+    )
+    records: int = static(100, "points of the loss curve", integer(1, MAX_RECORDS))
+    snapshots: tuple[int, ...] = static((), "steps after which W is stored", several(integer(0)))

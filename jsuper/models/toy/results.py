@@ -1,0 +1,90 @@
+"""The results of a toy model: variables, shapes, coordinates and descriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from jsuper.core.grid import Setting, Static
+from jsuper.core.protocols import Dimensions, Shape
+from jsuper.models.toy.activations.names import GATED
+
+SUMMARY = "loss_over_constant"
+FINITE = ("W", "b", "loss", "loss_curve")
+WATCHED = ("unit_error", "unit_bias", "unit_gradient", "unit_peak")
+HYPOTHESES = ("all", "self", "antipodal", "cluster", "subspaces", "random", "none")
+KEPT = {"scrubbing": {"hypothesis": HYPOTHESES}}
+"""Derived file -> coordinates of its variables."""
+
+ATTRIBUTES = {
+    "W": "weights; column i is the embedding of feature i; h = W x",
+    "b": "output bias; x_hat = act(W^T h + b)",
+    "W_dec": "decoder of a model with untied weights; x_hat = act(W_dec^T h + b)",
+    "V": "second matrix of a gated decoder; x_hat = gate(W^T h + b) * (V^T h + c)",
+    "c": "bias of V",
+    "loss": "mean over samples and features of importance_i (x_i - x_hat_i)^2 on a large sample, "
+    "dropout off",
+    "loss_stderr": "standard error of loss, same unit",
+    "loss_over_constant": "loss divided by that of the best constant prediction, "
+    "mean_i importance_i (p_i/3 - p_i^2/4), p = 1 - sparsity",
+    "improvement": "1 - L(100 %)/L(90 %): relative fall of the loss over the last 10 % of the "
+    "steps, on the same samples",
+    "improvement_stderr": "standard error of improvement, from paired differences",
+    "loss_curve": "loss of the training batch of a step, before that step's update",
+    "W_snapshots": "W after the steps of `snapshots`",
+    "unit_error": "mean of (x_0 - x_hat_0)^2 over the training batch, before the step's update",
+    "unit_bias": "b_0 before the step's update",
+    "unit_gradient": "gradient of the training batch's loss at b_0",
+    "unit_peak": "largest pre-activation of feature 0 in the training batch",
+}
+
+
+def recorded_steps(steps: int, records: int) -> range:
+    """Return the steps whose batch's loss is recorded, before their update."""
+    return range(0, steps, -(-steps // records))
+
+
+def earlier_step(steps: int) -> int:
+    """Return the number of steps after which `check_fit` measures the loss: 90 %."""
+    return 9 * steps // 10
+
+
+def layout(static: Static, settings: Iterable[Setting]) -> dict[str, tuple[Dimensions, Shape]]:
+    """Return variable -> (dimensions, shape) for one model of a chunk.
+
+    Chunks of older versions lack some fields and have none of their variables.
+    """
+    n, m = static["n_features"], static["n_hidden"]
+    variables: dict[str, tuple[Dimensions, Shape]] = {
+        "W": (("hidden", "feature"), (m, n)),
+        "b": (("feature",), (n,)),
+        "loss": ((), ()),
+        "loss_stderr": ((), ()),
+        "loss_over_constant": ((), ()),
+        "loss_curve": (("step",), (len(recorded_steps(static["steps"], static["records"])),)),
+    }
+    if static.get("check_fit"):
+        variables |= dict.fromkeys(("improvement", "improvement_stderr"), ((), ()))
+    if any(s["activation"] in GATED for s in settings):
+        variables |= {"V": variables["W"], "c": variables["b"]}
+    if not static.get("tied", True):
+        variables["W_dec"] = variables["W"]
+    if static.get("watch"):
+        variables |= dict.fromkeys(WATCHED, variables["loss_curve"])
+    if static["snapshots"]:
+        shape = (len(static["snapshots"]), m, n)
+        variables["W_snapshots"] = (("snapshot_step", "hidden", "feature"), shape)
+    return variables
+
+
+def coordinates(static: Static) -> dict[str, list[int]]:
+    """Return the coordinates of dimensions that are not 0, 1, 2, ..."""
+    return {
+        "step": list(recorded_steps(static["steps"], static["records"])),
+        "snapshot_step": list(static["snapshots"]),
+    }
+
+
+def work(static: Static) -> tuple[float, float]:
+    """Return a step's multiply-adds and elementwise work: 5 contractions, and 8 passes over x."""
+    elements = float(static["n_features"] * static["batch_size"])
+    return 5.0 * elements * static["n_hidden"], 8.0 * elements
