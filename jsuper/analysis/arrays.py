@@ -1,4 +1,4 @@
-"""What every metric asks of its input, and which of NumPy and JAX computes it."""
+"""Check the input of metrics, and choose NumPy or JAX to compute them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,19 @@ _RANGES: dict[str, Callable[[Array], Array]] = {
 
 
 def namespace(a: Array) -> ModuleType:
-    """`jax.numpy` for an array of JAX, traced or not; else `numpy`."""
+    """Return `jax.numpy` for an array of JAX, traced or not, else `numpy`."""
     return jnp if isinstance(a, jax.Array) else np
 
 
 def floating(a: Array) -> Array:
-    """An array in its own floating dtype; integers and lists become float64 (JAX: its default).
+    """Return an array in its floating dtype; integers and lists become float64 (JAX: its default).
 
-    Half precision becomes float32: sums of squares, and singular values, need it.
+    Half precision becomes float32, which sums of squares and singular values need.
+
+    Raises
+    ------
+    ValueError
+        The array is masked or does not hold real numbers.
     """
     expect_array("the array", a, "ds.W.values")
     if np.ma.is_masked(a):
@@ -46,7 +51,13 @@ def floating(a: Array) -> Array:
 
 
 def in_range(name: str, values: Array, allowed: str) -> Array:
-    """Floats, checked against a range; traced values are not known yet and pass."""
+    """Return values as floats, checked against a range; traced values are unknown and pass.
+
+    Raises
+    ------
+    ValueError
+        A value is out of the range.
+    """
     expect_array(name, values, f"numbers in {allowed}")
     values = floating(values)
     if not isinstance(values, Tracer):
@@ -58,7 +69,13 @@ def in_range(name: str, values: Array, allowed: str) -> Array:
 
 
 def whole_number(name: str, value: int, least: int) -> int:
-    """Return a whole number of at least `least`."""
+    """Return an integer of at least `least`.
+
+    Raises
+    ------
+    ValueError
+        The value is smaller, or not a whole number.
+    """
     try:
         count = operator.index(value)
     except TypeError:
@@ -69,12 +86,12 @@ def whole_number(name: str, value: int, least: int) -> int:
 
 
 def weights(W: Array) -> tuple[ModuleType, Array]:
-    """NumPy or JAX, and W itself, where a model with a non-finite weight is NaN throughout.
+    """Return the array module and W, where a model with a non-finite weight is NaN throughout.
 
     Raises
     ------
     ValueError
-        W has fewer than two axes, an empty one, or no real numbers.
+        W has fewer than two axes, an empty one, or does not hold real numbers.
     """
     W = floating(W)
     if W.ndim < 2 or 0 in W.shape[-2:]:
@@ -87,10 +104,13 @@ def weights(W: Array) -> tuple[ModuleType, Array]:
 
 
 def scaled(a: Array, axis: int | tuple[int, ...]) -> tuple[Array, Array]:
-    """a over its largest magnitude along the axes, so that no square is too large or too small.
+    """Return a over its largest magnitude along the axes, so that no square overflows.
 
-    Returns a / largest, and largest, with axes of length 1; it is 1 where all are zero, and both
-    are NaN where one is not finite.
+    Returns
+    -------
+    tuple
+        a / largest, and largest, with axes of length 1. `largest` is 1 if all values are zero; both
+        are NaN if one is not finite.
     """
     xp = namespace(a)
     largest = xp.abs(a).max(axis=axis, keepdims=True)
@@ -100,13 +120,12 @@ def scaled(a: Array, axis: int | tuple[int, ...]) -> tuple[Array, Array]:
 
 
 def per_feature(name: str, values: Array, like: Array, allowed: str | None = None) -> Array:
-    """Return a number, (1,), or one per feature, (..., n_features), in the kind and dtype of W.
+    """Return one number, (1,), or one per feature, (..., n_features), in the type of W.
 
     Raises
     ------
     ValueError
-        The last axis is neither 1 nor n_features long, it holds no real numbers, or
-        some that are not `allowed`.
+        The last axis is neither 1 nor n_features long, or values are not real or not `allowed`.
     """
     xp = namespace(like)
     values = values if allowed is None else in_range(name, values, allowed)
@@ -120,7 +139,7 @@ def per_feature(name: str, values: Array, like: Array, allowed: str | None = Non
 
 
 def matmul(a: Array, b: Array) -> Array:
-    """a @ b, in full precision on every device."""
+    """Return a @ b, in full precision on every device."""
     if namespace(a) is np and namespace(b) is np:
         return a @ b
     return jnp.matmul(a, b, precision="highest")

@@ -1,16 +1,16 @@
 """Measures of learning curves: when, how fast, in how many steps, and with how many bumps.
 
-Curves are (..., times), a whole sweep at once, beside their times, (times,), strictly ascending;
-times are counted from the start of training where ratios of times are taken. A curve with a
-non-finite value has NaN in every measure, and only that curve. A level not reached within the
-record has the time ∞. Every function raises ValueError where the shapes do not fit, time does not
-ascend, or an argument is not in the range it gives. NumPy, float64.
+Curves are (..., times), a whole sweep at once, with times (times,), strictly ascending. Ratios of
+times require times counted from the start of training. A curve with a non-finite value has NaN in
+every measure, and only that curve. A level not reached within the record has the time ∞. Every
+function raises ValueError if the shapes do not fit, time does not ascend, or an argument is out of
+its range. NumPy, float64.
 
 An alignment curve is u_r = â_rᵀ Z b̂_r, or the part of it that one learned pair holds; its full
 value is the target's strength s_r. The loss of the zero model is ½ Σ s_r².
 
-Source: the curves of Jermyn and Shlegeris, "Multi-Component Learning and S-Curves" (2022), who give
-no definitions; these are ours.
+Reference: Jermyn and Shlegeris (2022), "Multi-Component Learning and S-Curves", for the curves.
+They give no definitions of the measures; those here are this project's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ APART = 0.5  # two drops are separate where the speed between is at most this sh
 
 
 def positive(name: str, values: Array) -> np.ndarray:
-    """Finite numbers above 0, as float64."""
+    """Return finite numbers above 0 as float64; raise ValueError for others."""
     values = np.asarray(in_range(name, values, "[0, inf)"), float)
     if not values.all():
         raise ValueError(f"{name} holds 0.0; give values above 0")
@@ -35,7 +35,7 @@ def positive(name: str, values: Array) -> np.ndarray:
 
 
 def _curve(name: str, curve: Array, time: Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the curve and its times as float64, and which curves are finite throughout: (...,)."""
+    """Return the curve and its times as float64, and which curves are finite throughout."""
     curve, time = np.asarray(curve, float), np.asarray(time, float)
     if time.ndim != 1 or time.size < 2 or curve.shape[-1:] != time.shape:
         shapes = f"{name} has shape {curve.shape} and time {time.shape}"
@@ -51,18 +51,19 @@ def _window(low: float, high: float) -> None:
 
 
 def crossing_time(curve: Array, time: Array, level: Array, *, rising: bool = True) -> np.ndarray:
-    """When a curve first is at a level or beyond, between records by straight lines: (...,).
+    """Return when a curve first is at a level or beyond, linear between records: (...,).
 
-    time[0] where it starts there, ∞ where it never is, NaN where the level is not finite.
+    It is time[0] if the curve starts there, ∞ if it never gets there, and NaN if the level is not
+    finite.
 
     Parameters
     ----------
     curve, time
-        (..., times) and (times,).
+        Curves, (..., times), and times, (times,).
     level
-        (...,) or a number.
+        Level, (...,) or a number.
     rising
-        Beyond is above; otherwise below.
+        Whether "beyond" means above; otherwise below.
     """
     curve, time, fine = _curve("curve", curve, time)
     level = np.asarray(level, float)
@@ -80,23 +81,31 @@ def crossing_time(curve: Array, time: Array, level: Array, *, rising: bool = Tru
 
 
 def half_time(curve: Array, time: Array, full: Array) -> np.ndarray:
-    """When a rising curve first is at full/2: (...,). full > 0, (...,); see `crossing_time`."""
+    """Return when a rising curve first is at full/2: (...,); see `crossing_time`.
+
+    Parameters
+    ----------
+    curve, time
+        Curves, (..., times), and times, (times,).
+    full
+        Full value, > 0, (...,).
+    """
     return crossing_time(curve, time, positive("full", full) / 2)
 
 
 def rise_width(
     curve: Array, time: Array, full: Array, low: float = 0.1, high: float = 0.9
 ) -> np.ndarray:
-    """t(high · full) - t(low · full), the 10-90 % width of a first rise: (...,), [0, ∞].
+    """Return t(high · full) - t(low · full), the 10-90 % width of a first rise: (...,), [0, ∞].
 
     Parameters
     ----------
     curve, time
-        (..., times) and (times,).
+        Curves, (..., times), and times, (times,).
     full
-        Value counted as all of it, > 0, (...,).
+        Full value, > 0, (...,).
     low, high
-        Shares, 0 < low < high <= 1.
+        Shares of it, 0 < low < high <= 1.
     """
     _window(low, high)
     full = positive("full", full)
@@ -115,22 +124,22 @@ class Plateau(NamedTuple):
 
 
 def plateau(loss: Array, time: Array, zero_loss: Array) -> Plateau:
-    """Return how long a loss waits before it drops: t(L <= .9 L₀)/t(L <= .1 L₀), in [0, 1].
+    """Return how long a loss waits before it drops: t(L <= .9 L₀) / t(L <= .1 L₀), in [0, 1].
 
     A plain exponential has ln .9/ln .1 = .046; near 1 the loss waits and then falls at once. Time
-    above L₀, where orthogonal parts decay, is part of the waiting.
+    above L₀, where orthogonal parts decay, counts as waiting.
 
     Parameters
     ----------
     loss, time
-        (..., times), and (times,), 0 at the start of training.
+        Losses, (..., times), and times, (times,), 0 at the start of training.
     zero_loss
         L₀ > 0, the loss of the zero model, (...,).
 
     Returns
     -------
     Plateau
-        Plateau. Times and the width are ∞ where not reached; the ratio is NaN where end is ∞ or 0.
+        Times and the width are ∞ where not reached; the ratio is NaN if `end` is ∞ or 0.
     """
     zero_loss = positive("zero_loss", zero_loss)
     start = crossing_time(loss, time, 0.9 * zero_loss, rising=False)
@@ -143,25 +152,26 @@ def plateau(loss: Array, time: Array, zero_loss: Array) -> Plateau:
 def log_slope(
     curve: Array, time: Array, full: Array, low: float = 0.01, high: float = 0.1
 ) -> np.ndarray:
-    """d ln u/dt of the exponential phase, by least squares where low <= u/full <= high: (...,).
+    """Return d ln u/dt of the exponential phase, where low <= u/full <= high: (...,).
 
-    Only the last rise before u first passes `high` counts: what is before its lowest record, or
-    before it last was under `low`, is left out. A sigmoid of slope 2κ has between 2κ(1 - high) and
-    2κ(1 - low), where full = κ.
+    The slope is a least-squares fit. Only the last rise before u first passes `high` counts:
+    records before the lowest one, or before u was last under `low`, are left out. A sigmoid of
+    slope 2κ has between 2κ (1 - high) and 2κ (1 - low), where full = κ.
 
     Parameters
     ----------
     curve, time
-        u, (..., times), and (times,).
+        u, (..., times), and times, (times,).
     full
-        Value that the window is a share of, > 0, (...,).
+        Full value, > 0, (...,).
     low, high
-        The window, 0 < low < high <= 1.
+        Shares of it, 0 < low < high <= 1.
 
     Returns
     -------
     np.ndarray
-        The slope, in 1/time; NaN where u never passes `high` or has under 3 records in the window.
+        The slope, in 1/time; NaN if u never passes `high` or has fewer than 3 records in the
+        window.
     """
     _window(low, high)
     u, time, fine = _curve("curve", curve, time)
@@ -183,16 +193,16 @@ def log_slope(
 
 
 def bumps(curve: Array, time: Array, full: Array, prominence: float = 0.05) -> np.ndarray:
-    """How many interior local maxima stand out by at least prominence · full: (...,), 0, 1, ...
+    """Return the number of interior maxima with a prominence of at least prominence · full.
 
-    The threshold is absolute, so that noise around a curve which learns nothing counts none.
-    Prominence is the height over the higher of the two lowest points that separate a maximum
-    from larger values, or from the ends. Floats; NaN where the curve is not finite.
+    The prominence of a maximum is its height over the higher of the two lowest points that separate
+    it from larger values, or from the ends. The threshold is absolute, so that noise around a curve
+    that learns nothing does not count. Counts are floats; NaN if the curve is not finite.
 
     Parameters
     ----------
     curve, time
-        Alignment, (..., times), and (times,).
+        Alignments, (..., times), and times, (times,).
     full
         s_r > 0, (...,).
     prominence
@@ -211,7 +221,7 @@ def bumps(curve: Array, time: Array, full: Array, prominence: float = 0.05) -> n
 
 
 class Order(NamedTuple):
-    """Components by when they are learned, -1 for those that are not; and when: (..., R) each."""
+    """Components in the order of learning, -1 for those not learned, and times: (..., R) each."""
 
     component: np.ndarray
     half_time: np.ndarray
@@ -223,15 +233,15 @@ def learning_order(alignment: Array, time: Array, full: Array) -> Order:
     Parameters
     ----------
     alignment, time
-        u_r, (..., R, times), and (times,).
+        u_r, (..., R, times), and times, (times,).
     full
         s_r > 0, (..., R).
 
     Returns
     -------
     Order
-        Order: component[..., 0] is learned first (the lower index where equal), -1 stands last
-        for each that is not learned or not finite; half_time[..., r] is that of component r.
+        `component[..., 0]` is learned first (the lower index if equal); -1 stands last for each
+        component that is not learned or not finite. `half_time[..., r]` is that of component r.
     """
     if np.ndim(alignment) < 2:
         raise ValueError(f"alignment has shape {np.shape(alignment)}; give (..., R, times)")
@@ -242,22 +252,22 @@ def learning_order(alignment: Array, time: Array, full: Array) -> Order:
 
 
 def drops(loss: Array, time: Array, zero_loss: Array, share: float = 0.05) -> np.ndarray:
-    """Return how many separate drops a loss has, the steps of a staircase: (...,), 0, 1, 2, ...
+    """Return the number of separate drops of a loss, the steps of a staircase: (...,).
 
-    The speed of falling is taken at levels of the loss, share/5 of L₀ apart, of the least loss so
-    far, from L₀ down. Two drops are separate where the speed between them is at most half of that
-    of the slower; one counts where it takes the loss down by about `share` of L₀ or more. The decay
-    of what lies above L₀ is left out. Noise of .001 L₀ adds no drop, .002 L₀ sometimes one and more
-    many: smooth such a loss first. Floats; NaN where the loss is not finite.
+    The speed of falling is measured between levels of the loss, share/5 of L₀ apart, of the least
+    loss so far, from L₀ down. Two drops are separate if the speed between them is at most half of
+    that of the slower one. A drop counts if it lowers the loss by about `share` of L₀ or more. The
+    decay of what lies above L₀ is left out. Noise of .001 L₀ adds no drop, .002 L₀ sometimes one,
+    and more adds many: smooth such a loss first. Counts are floats; NaN if the loss is not finite.
 
     Parameters
     ----------
     loss, time
-        (..., times) and (times,).
+        Losses, (..., times), and times, (times,).
     zero_loss
         L₀ > 0, the loss of the zero model, (...,).
     share
-        The least drop, in (0, 1].
+        Least drop, in (0, 1].
     """
     loss, time, fine = _curve("loss", loss, time)
     zero_loss = np.broadcast_to(positive("zero_loss", zero_loss), fine.shape)
@@ -269,7 +279,7 @@ def drops(loss: Array, time: Array, zero_loss: Array, share: float = 0.05) -> np
 
 
 def _drops(loss: np.ndarray, time: np.ndarray, share: float) -> int:
-    """`drops` of one curve, in units of L₀."""
+    """Return the number of drops of one curve in units of L₀."""
     least = np.minimum.accumulate(loss)
     levels = 1 - np.arange(int(BINS / share) + 1) * share / BINS
     when = np.interp(-levels, -least, time, left=time[0], right=np.nan)

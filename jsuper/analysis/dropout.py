@@ -1,14 +1,14 @@
-"""What dropout on the hidden units does to features: hits, noise, and the loss with it on.
+"""What dropout on the hidden units does to features: hits, noise, and the loss with dropout.
 
-Inverted dropout at rate q multiplies each hidden unit by 0 with probability q, else by 1/(1-q).
-u = W_i/‖W_i‖ is the direction of feature i and u_j² its share on unit j. A feature on more units is
-often hit, and disturbed less by a hit: a read-back has mean 1 and variance q/(1-q) Σ_j u_j⁴.
+Inverted dropout at rate q multiplies each hidden unit by 0 with probability q, else by 1/(1-q). u =
+W_i/‖W_i‖ is the direction of feature i, and u_j² its share on unit j. A feature on many units is
+hit often, and disturbed little by a hit: a read-back has mean 1 and variance q/(1-q) Σ_j u_j⁴.
 
-W is (..., n_hidden, n_features), NumPy or JAX. A model with a non-finite weight gives NaN, as does
-a column of zeros, which has no direction.
+W is (..., n_hidden, n_features), NumPy or JAX. A model with a non-finite weight gives NaN, and so
+does a column of zeros, which has no direction.
 
-Source, where none is named: the moments of the mask, which has mean 1 and variance q/(1-q)
-(Srivastava et al. 2014, "Dropout").
+Functions without a reference follow from the moments of the mask, which has mean 1 and variance
+q/(1-q) (Srivastava et al. 2014, "Dropout").
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ LOST = 0.01  # share of a feature's squared length that may be dropped: USED squ
 
 @shielded()
 def units_used(W: Array, threshold: float = USED) -> Array:
-    """k_i, the number of units with |u_j| > threshold: (..., n_features), 1 to n_hidden.
+    """Return k_i, the number of units with |u_j| > threshold: (..., n_features), 1 to n_hidden.
 
     Parameters
     ----------
     W
-        Weights.
+        Weights, (..., n_hidden, n_features).
     threshold
-        Of a feature's length, in [0, 1).
+        Share of a feature's length, in [0, 1).
 
     Raises
     ------
@@ -70,29 +70,27 @@ def units_used(W: Array, threshold: float = USED) -> Array:
 
 @shielded()
 def effective_units(W: Array) -> Array:
-    """1 / Σ_j u_j⁴, on how many units a feature is spread: (..., n_features), 1 to n_hidden."""
+    """Return 1 / Σ_j u_j⁴, the number of units a feature is spread over: (..., n_features)."""
     return 1 / (_shares(W) ** 2).sum(axis=-2)
 
 
 @shielded()
 def untouched_chance(W: Array, rate: Array, threshold: float = USED) -> Array:
-    """(1-q)^k, the chance that none of a feature's `units_used` is dropped: (..., n), [0, 1].
+    """Return (1-q)^k, the probability that none of a feature's `units_used` is dropped: (..., n).
 
     Parameters
     ----------
     W
-        Weights.
+        Weights, (..., n_hidden, n_features).
     rate
-        q in [0, 1), a number or (...,).
+        q, the dropout rate, in [0, 1), a number or (...,).
     threshold
-        Of a feature's length, in [0, 1).
+        Share of a feature's length, in [0, 1).
 
     Raises
     ------
     ValueError
         A value is out of its range.
-
-    Source: source 003, whose n is the number of units of a feature.
     """
     k = units_used(W, threshold)
     return (1 - _rate(rate, k)) ** k
@@ -102,23 +100,23 @@ def untouched_chance(W: Array, rate: Array, threshold: float = USED) -> Array:
 def untouched(
     W: Array, rate: Array, *, tolerance: float = LOST, samples: int = 4096, seed: int = 0
 ) -> Array:
-    """Share of random masks that drop at most `tolerance` of ‖W_i‖²: (..., n_features), [0, 1].
+    """Return the share of random masks that drop at most `tolerance` of ‖W_i‖²: (..., n), [0, 1].
 
-    It names no units: many small shares that are dropped together count as well. Its standard
-    error is at most 1/(2 √samples), 0.008 by default.
+    Many small shares that are dropped together count as well. The standard error is at most
+    1/(2 √samples), 0.008 by default.
 
     Parameters
     ----------
     W
-        Weights.
+        Weights, (..., n_hidden, n_features).
     rate
-        q in [0, 1), a number or (...,).
+        q, the dropout rate, in [0, 1), a number or (...,).
     tolerance
-        Of the squared length, in [0, 1).
+        Share of the squared length, in [0, 1).
     samples
         Masks, the same for all models, at least 1.
     seed
-        Of the masks.
+        Seed of the masks, >= 0.
 
     Raises
     ------
@@ -142,32 +140,44 @@ def untouched(
 
 @shielded()
 def readback_variance(W: Array, rate: Array) -> Array:
-    """q/(1-q) Σ_j u_j⁴, of reading feature i back along itself: (..., n_features).
+    """Return q/(1-q) Σ_j u_j⁴, the variance of reading feature i along itself: (..., n_features).
 
-    Its read-back u·(mask · u) has mean 1. From q/((1-q) m), evenly spread, to q/(1-q) on one unit.
+    The read-back u·(mask · u) has mean 1. The variance is between q/((1-q) m), evenly spread, and
+    q/(1-q), on one unit.
 
     Parameters
     ----------
     W
-        Weights.
+        Weights, (..., n_hidden, n_features).
     rate
-        q in [0, 1), a number or (...,).
+        q, the dropout rate, in [0, 1), a number or (...,).
+
+    Raises
+    ------
+    ValueError
+        The rate is out of its range.
     """
     return _noise(rate, (_shares(W) ** 2).sum(axis=-2))
 
 
 @shielded()
 def leakage_variance(W: Array, rate: Array) -> Array:
-    """q/(1-q) Σ_j u_ij² u_kj², of reading feature k along i: (..., n, n), `readback_variance` at i.
+    """Return q/(1-q) Σ_j u_ij² u_kj², the variance of reading feature k along i: (..., n, n).
 
-    Orthogonal features leak into each other once a unit that they share is dropped.
+    On the diagonal it is `readback_variance`. Orthogonal features leak into each other if a unit
+    that they share is dropped.
 
     Parameters
     ----------
     W
-        Weights.
+        Weights, (..., n_hidden, n_features).
     rate
-        q in [0, 1), a number or (...,).
+        q, the dropout rate, in [0, 1), a number or (...,).
+
+    Raises
+    ------
+    ValueError
+        The rate is out of its range.
     """
     share = _shares(W)
     return _noise(rate, matmul(namespace(share).swapaxes(share, -1, -2), share))
@@ -175,18 +185,22 @@ def leakage_variance(W: Array, rate: Array) -> Array:
 
 @shielded()
 def rotated_leakage_variance(W: Array, rate: Array) -> Array:
-    """q/(1-q) (1 + 2 cos²)/(m + 2), the mean of `leakage_variance` over random rotations of W.
+    """Return q/(1-q) (1 + 2 cos²)/(m + 2), the mean `leakage_variance` over rotations: (..., n, n).
 
-    (..., n_features, n_features); with itself a feature has cos² = 1, hence 3/(m + 2).
+    The rotations of W are uniformly random, and the value follows from the fourth moments of a
+    random direction. On the diagonal cos² = 1, hence 3/(m + 2).
 
     Parameters
     ----------
     W
-        Weights.
+        Weights, (..., n_hidden, n_features).
     rate
-        q in [0, 1), a number or (...,).
+        q, the dropout rate, in [0, 1), a number or (...,).
 
-    Source: the fourth moments of a uniformly random direction.
+    Raises
+    ------
+    ValueError
+        The rate is out of its range.
     """
     u = directions(W)
     xp, share = namespace(u), _shares(W)
@@ -196,12 +210,13 @@ def rotated_leakage_variance(W: Array, rate: Array) -> Array:
 
 @shielded()
 def least_linear_loss(n_features: int, n_hidden: int, rate: Array, density: Array) -> Array:
-    """(p/3 - p²/4) (n - m (1-q))/n, the least that a linear model can reach under dropout.
+    """Return (p/3 - p²/4) (n - m (1-q))/n, the least loss of a linear model under dropout.
 
-    Of `theory.dropout_linear_loss` at one density and importance 1, for m < n. It is met where
-    WWᵀ = (1-q) 1, the rows of W sum to 0 and b = p/2: with c = ‖W_i‖² of the rows, the loss over
-    p/3 - p²/4 is n - m + m ((1-c)² + c² q/(1-q)) over n, least at c = 1 - q; no other spectrum is
-    better, since both terms are convex, nor any basis, since Σ_j ‖row_j‖⁴ is least at equal rows.
+    It is the least `theory.dropout_linear_loss` at one density and importance 1, for m < n, and is
+    met if WWᵀ = (1-q) 1, the rows of W sum to 0 and b = p/2: with c = ‖W_j‖² of the rows, the loss
+    over p/3 - p²/4 is (n - m + m ((1-c)² + c² q/(1-q))) / n, least at c = 1 - q. No other spectrum
+    is better, since both terms are convex, nor any other basis, since Σ_j ‖row_j‖⁴ is least at
+    equal rows.
 
     Parameters
     ----------
@@ -210,9 +225,9 @@ def least_linear_loss(n_features: int, n_hidden: int, rate: Array, density: Arra
     n_hidden
         m, at least 1 and below n.
     rate
-        q in [0, 1).
+        q, the dropout rate, in [0, 1).
     density
-        p in [0, 1], of all features; broadcasts against the rate.
+        p of all features, in [0, 1]; broadcasts against the rate.
 
     Raises
     ------
@@ -230,7 +245,7 @@ def least_linear_loss(n_features: int, n_hidden: int, rate: Array, density: Arra
 
 
 class DropoutLoss(NamedTuple):
-    """Loss without dropout and with it, on the same samples, and the standard error of the last."""
+    """Loss without and with dropout on the same samples, and the standard error of the latter."""
 
     clean: np.ndarray
     dropped: np.ndarray
@@ -250,34 +265,39 @@ def dropout_loss(
     samples: int = 16384,
     seed: int = 0,
 ) -> DropoutLoss:
-    """Return expected loss of x̂ = act(Wᵀ(mask · W x) + b), by sampling: each (...,), >= 0.
+    """Return the expected loss of x̂ = act(Wᵀ(mask · W x) + b), by sampling: each (...,), >= 0.
 
-    Columns with an active feature are sampled, stratified, and the zero column is weighted exactly.
+    Samples with an active feature are drawn, stratified, and the zero sample is weighted exactly.
 
     Parameters
     ----------
     W, b
         Models, (..., n_hidden, n_features) and (..., n_features).
     activation
-        A name or a function of z (n_features, batch).
+        A name, or a function of z (n_features, batch).
     rate
-        q in [0, 1), a number or (...,).
+        q, the dropout rate, in [0, 1), a number or (...,).
     density
-        p in (0, 1], a number or (..., n_features).
+        p, in (0, 1], a number or (..., n_features).
     importance
-        I, (..., n_features); None is 1.
+        I, (..., n_features), >= 0; None is 1.
     W_dec
-        Of untied models, shaped as W.
+        Decoder of untied models, shaped as W.
     samples
-        Columns, each with a mask of its own; the same for all models, at least 2.
+        Samples, each with an independent mask, the same for all models; at least 2.
     seed
-        Of the draws.
+        Seed of the draws, >= 0.
+
+    Returns
+    -------
+    DropoutLoss
+        `clean`, `dropped`, and the standard error of `dropped`.
 
     Raises
     ------
     ValueError
-        A value is out of its range, or the activation couples the samples of a batch,
-        has a second matrix or is not known.
+        A value is out of its range, or the activation couples the samples of a batch, has a second
+        matrix, or is unknown.
     """
     if couples_batch(activation, np.shape(W)[-1]) or is_gated(activation):
         raise ValueError(
@@ -312,7 +332,7 @@ def _sampled(
     samples: int,
     seed: int,
 ) -> tuple[jax.Array, ...]:
-    """Clean and dropped loss and the latter's standard error of models (M, ...), one by one."""
+    """Return both losses and the standard error of models (M, ...), one after another."""
     act, key, (m, n) = resolve(activation), keys.seed_key(seed), models.W.shape[1:]
     dtype = models.W.dtype
     draws = nonzero_draws(keys.stream(key, keys.EVALUATION), n, samples)
@@ -337,7 +357,7 @@ def _sampled(
 
 
 def _shares(W: Array) -> Array:
-    """u_j², (..., n_hidden, n_features), sum 1 over units; NaN for a column of zeros."""
+    """Return u_j², (..., n_hidden, n_features), sum 1 over units; NaN for a column of zeros."""
     share = directions(W) ** 2
     xp = namespace(share)
     return xp.where((share == 0).all(axis=-2, keepdims=True), float("nan"), share)
@@ -349,7 +369,7 @@ def _noise(rate: Array, share: Array) -> Array:
 
 
 def _rate(rate: Array, like: Array) -> Array:
-    """q with axes of length 1 for those of `like` that are not models' own."""
+    """Return q with axes of length 1 for the axes of `like` that are not those of models."""
     q = in_range("rate", rate, "[0, 1)")
     q = namespace(like).asarray(q, dtype=like.dtype)
     return q.reshape(*q.shape, *(1,) * (like.ndim - q.ndim)) if q.ndim else q

@@ -1,7 +1,7 @@
 """What units pass back under given pre-activations, and how normal those are.
 
-Source: Hendrycks & Gimpel 2016, who gate by the normal distribution because pre-activations are
-often roughly normal; `normality` says how far that holds.
+Reference: Hendrycks and Gimpel (2016), who gate by the normal distribution because pre-activations
+are often roughly normal; `normality` measures how far that holds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jsuper.training.jax_config import shielded
 class Gate(NamedTuple):
     """What inactive units, z < 0, pass back: numbers, or arrays without the axes reduced.
 
-    NaN where there is nothing to take the share or the mean of.
+    NaN where there are no values to average.
     """
 
     inactive: Array  # P(z < 0)
@@ -39,29 +39,28 @@ def gate_under(
     *,
     axis: int | tuple[int, ...] | None = None,
 ) -> Gate:
-    """Return the gate of an activation under given pre-activations, instead of N(0, 1).
+    """Return what inactive units pass back under given pre-activations.
 
     Parameters
     ----------
     activation
         As in `profile`.
     z
-        pre-activations, of any shape, not empty.
+        Pre-activations, of any shape, not empty.
     delta
-        Error that arrives at the outputs, which broadcasts to z; 1 by default. It enters
-        `gradient_share` alone.
+        Error at the outputs, which broadcasts to z; 1 by default. It affects `gradient_share` only.
     axis
-        What to average over; all by default.
+        Axes to average over; all by default.
 
     Returns
     -------
     Gate
-        Gate, of z's shape without the axes; NaN where a z or a delta is not finite.
+        Arrays of z's shape without the axes; NaN where a z or a delta is not finite.
 
     Raises
     ------
     ValueError
-        z is empty, `delta` does not fit, or the activation not elementwise.
+        z is empty, `delta` does not fit, or the activation is not elementwise.
     """
     z = np.asarray(floating(z), float)
     if z.size == 0:
@@ -79,7 +78,7 @@ def gate_under(
 
 @shielded()
 def preactivations(W: Array, b: Array, x: Array, W_dec: Array | None = None) -> Array:
-    """z = WᵀW x + b, of which a toy model's output is f(z): (..., n_features, samples).
+    """Return z = WᵀW x + b, of which a toy model's output is f(z): (..., n_features, samples).
 
     With W_dec, of an untied model, z = W_decᵀW x + b.
 
@@ -92,7 +91,7 @@ def preactivations(W: Array, b: Array, x: Array, W_dec: Array | None = None) -> 
     x
         Inputs, (n_features, samples), the same for all models.
     W_dec
-        Of untied models, shaped as W.
+        Decoder of untied models, shaped as W.
 
     Raises
     ------
@@ -113,7 +112,7 @@ def preactivations(W: Array, b: Array, x: Array, W_dec: Array | None = None) -> 
 
 
 class Normality(NamedTuple):
-    """How a feature's pre-activations are spread: each (..., n_features)."""
+    """Distribution of a feature's pre-activations: each (..., n_features)."""
 
     mean: np.ndarray
     sd: np.ndarray
@@ -124,21 +123,21 @@ class Normality(NamedTuple):
 
 @shielded()
 def normality(z: Array) -> Normality:
-    """Moments of every feature, and the Kolmogorov-Smirnov distance to the normal with its moments.
+    """Return moments of every feature, and the Kolmogorov-Smirnov distance to the fitted normal.
 
-    The distance is no test: with as many samples as one likes every real difference is significant.
-    A normal sample of size n has a distance of about 0.6/√n, for its moments are fitted.
+    The distance is not a test: with enough samples every real difference is significant. As the
+    moments are fitted, a normal sample of size n has a distance of about 0.6/√n.
 
     Parameters
     ----------
     z
-        (..., n_features, samples), of `preactivations`; at least two samples.
+        Pre-activations, (..., n_features, samples), of `preactivations`; at least two samples.
 
     Returns
     -------
     Normality
-        Normality; skewness, kurtosis and distance are NaN for a feature that does not vary, all
-        are NaN for one with a z that is not finite.
+        Skewness, kurtosis and distance are NaN for a constant feature; all are NaN for a feature
+        with a z that is not finite.
 
     Raises
     ------
@@ -167,7 +166,7 @@ def weighted_gate(
     error: np.ndarray,
     axis: int | tuple[int, ...] | None,
 ) -> Gate:
-    """Gate of z with weights of a mean, and the squared errors that reach the outputs."""
+    """Return the gate of z, given weights of the mean and squared errors at the outputs."""
 
     def total(values: np.ndarray) -> np.ndarray:
         return np.sum(weight * values, axis=axis)

@@ -1,11 +1,13 @@
 """How activations gate what flows through them: profiles, and gates under given pre-activations.
 
 Back-propagation multiplies an error by the slope f'(z) of the unit that it passes. ReLU has slope 0
-for every z < 0; others let some through, and where a slope is negative they turn it round:
+for every z < 0; other activations let some error through, and reverse it where the slope is
+negative:
 
     inactive units' share of the squared gradient = E[f'(z)²; z < 0] / E[f'(z)²].
 
-Source: Hendrycks & Gimpel 2016 (GELU), for the activation that gates by value instead of by sign.
+Reference: Hendrycks and Gimpel (2016), "Gaussian Error Linear Units", which gate by value instead
+of by sign.
 """
 
 from __future__ import annotations
@@ -55,10 +57,10 @@ ELEMENTWISE: tuple[str, ...] = tuple(
 
 
 class Extremum(NamedTuple):
-    """The least or the largest value of a function, and where.
+    """The least or the largest value of a function, and its position.
 
-    `value` is infinite where the function is unbounded. `at` is the z nearest to 0 where it is
-    reached (or next to which, at a jump), and -inf or inf where it is only approached.
+    `value` is infinite if the function is unbounded. `at` is the z nearest to 0 at which the value
+    is reached (or next to which, at a jump), and -inf or inf if it is only approached.
     """
 
     value: float
@@ -123,34 +125,34 @@ class Profile:
 
 @shielded()
 def profile(activation: Activation) -> Profile:
-    """Everything that can be said of an activation alone, found by computation in float64.
+    """Return the properties of an activation, computed numerically in float64.
 
-    Kinks, roots and extrema are looked for within |z| <= 12, to 12 decimals. f'' is JAX's
-    derivative of f', so f must be twice differentiable by it.
+    Kinks, roots and extrema are located within |z| <= 12, to 12 decimals. f'' is JAX's derivative,
+    so f must be twice differentiable by JAX.
 
     Parameters
     ----------
     activation
-        A registered name (`elu(0.25)` too), or a function from (n_features, batch) to
-        the same shape that treats every number by itself.
+        A registered name (also with parameters, `elu(0.25)`), or an elementwise function from
+        (n_features, batch) to the same shape.
 
     Raises
     ------
     ValueError
-        The name is not known, or the activation is no function of one number (softmax
-        and its kin, gates with a second matrix, random gates).
+        The name is unknown, or the activation is not a function of one number (softmax and its kin,
+        gates with a second matrix, random gates).
     """
     name = canonical_activation(activation) if isinstance(activation, str) else activation
     return _profile_of_name(name) if isinstance(name, str) else _profile(name)
 
 
 def profiles(activations: Iterable[Activation] | None = None) -> dict[str, Profile]:
-    """name -> `profile`, by default of all registered elementwise activations.
+    """Return name -> `profile`, by default of all registered elementwise activations.
 
     Raises
     ------
     ValueError
-        As `profile`; or two of them have the same name.
+        As `profile`; or two activations have the same name.
     """
     given = ELEMENTWISE if activations is None else activations
     if isinstance(given, str):
@@ -165,10 +167,15 @@ def profiles(activations: Iterable[Activation] | None = None) -> dict[str, Profi
 
 
 def profile_table(activations: Iterable[Activation] | None = None) -> xarray.Dataset:
-    """`profiles` as a Dataset along "activation": a variable per number, as in their attributes.
+    """Return `profiles` as a Dataset along "activation", with one variable per number.
 
-    Of an extremum there are two, e.g. `infimum` and `infimum_at`; those of `gate` have its names
-    with "inactive_" before them; a separatrix that is not there is NaN. `kinks` is left out.
+    An extremum gives two variables, e.g. `infimum` and `infimum_at`. Those of `gate` are prefixed
+    with "inactive_". A missing separatrix is NaN. `kinks` is left out.
+
+    Raises
+    ------
+    ValueError
+        As `profiles`.
     """
     import xarray as xr
 
@@ -231,7 +238,7 @@ def _direction(f: Derivatives, steps: Jumps) -> tuple[bool, bool]:
 def _extremum(
     f: Derivatives, order: int, found: list[Jumps], turns: np.ndarray, *, least: bool
 ) -> Extremum:
-    """The least or largest of a derivative: at 0, beside its jumps, where it turns, or at ±inf."""
+    """Return the least or largest of a derivative: at 0, at jumps and turns, or at ±inf."""
     sign = 1 if least else -1
     points = np.concatenate([[0.0], turns, *(j.at for j in found)])
     at = np.concatenate([points, found[order].at, found[order].at])

@@ -1,11 +1,11 @@
-"""How a model's features lie to one another: angles, pairs, and the figures that they form.
+"""How a model's features lie relative to one another: angles, pairs, and the figures they form.
 
-As in `superposition.py`: W of shape (..., n_hidden, n_features), NumPy or JAX, under jit and vmap;
-a model with a non-finite weight gives NaN and only for itself. Features with ‖W_i‖ <= threshold
-are not represented and left out, since the angle of a column near zero says nothing.
+As in `superposition`, W is (..., n_hidden, n_features), NumPy or JAX, also under jit and vmap, and
+a model with a non-finite weight gives NaN, only for itself. Features with ‖W_i‖ <= threshold are
+not represented and left out, because the angle of a column near zero is meaningless.
 
-Source, where none is named: Elhage et al., "Toy Models of Superposition" (2022), the geometry of
-superposition.
+Functions without a reference follow Elhage et al. 2022, "Toy Models of Superposition", section "The
+Geometry of Superposition".
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ OTHER = len(FIGURES)
 
 @shielded()
 def cosines(W: Array, threshold: float = 0.0) -> Array:
-    """cos(W_i, W_j), with 0 on the diagonal and for features that are left out: (..., n, n).
+    """Return cos(W_i, W_j), with 0 on the diagonal: (..., n_features, n_features), in [-1, 1].
 
     Parameters
     ----------
     W
-        Weights.
+        Weights, (..., n_hidden, n_features).
     threshold
-        Features with ‖W_i‖ <= threshold are left out; 0 leaves out zero columns alone.
+        Features with ‖W_i‖ <= threshold get 0; by default only zero columns.
     """
     xp, W = weights(W)
     unit = directions(W)
@@ -55,9 +55,17 @@ def cosines(W: Array, threshold: float = 0.0) -> Array:
 
 @shielded()
 def coherence(W: Array, threshold: float = REPRESENTED) -> Array:
-    """max_{i≠j} |cos(W_i, W_j)| of represented features: (...,), [0, 1]; 0 for fewer than two.
+    """Return max_{i≠j} |cos(W_i, W_j)| of represented features: (...,), in [0, 1].
 
-    At least the square root of `theory.welch_bound` of their number.
+    It is 0 for fewer than two features, and at least the square root of `theory.welch_bound` of
+    their number.
+
+    Parameters
+    ----------
+    W
+        Weights, (..., n_hidden, n_features).
+    threshold
+        Features with ‖W_i‖ <= threshold are left out.
     """
     xp, W = weights(W)
     return xp.abs(cosines(W, threshold)).max(axis=(-2, -1))
@@ -65,9 +73,17 @@ def coherence(W: Array, threshold: float = REPRESENTED) -> Array:
 
 @shielded()
 def mean_squared_overlap(W: Array, threshold: float = REPRESENTED) -> Array:
-    """mean_{i≠j} cos²(W_i, W_j) of represented features: (...,), [0, 1]; 0 for fewer than two.
+    """Return mean_{i≠j} cos²(W_i, W_j) of represented features: (...,), in [0, 1].
 
-    At least `theory.welch_bound` of their number, which a tight frame meets.
+    It is 0 for fewer than two features, and at least `theory.welch_bound` of their number, which a
+    tight frame meets.
+
+    Parameters
+    ----------
+    W
+        Weights, (..., n_hidden, n_features).
+    threshold
+        Features with ‖W_i‖ <= threshold are left out.
     """
     xp, W = weights(W)
     kept = (feature_norms(W) > threshold).sum(axis=-1).astype(W.dtype)
@@ -76,7 +92,22 @@ def mean_squared_overlap(W: Array, threshold: float = REPRESENTED) -> Array:
 
 @shielded()
 def antipodal_pairs(W: Array, cosine: float = -0.9, threshold: float = REPRESENTED) -> Array:
-    """The number of pairs of represented features with cos(W_i, W_j) < cosine <= 0: (...,)."""
+    """Return the number of pairs of represented features with cos(W_i, W_j) < cosine: (...,).
+
+    Parameters
+    ----------
+    W
+        Weights, (..., n_hidden, n_features).
+    cosine
+        Largest cosine of an antipodal pair, in [-1, 0].
+    threshold
+        Features with ‖W_i‖ <= threshold are left out.
+
+    Raises
+    ------
+    ValueError
+        `cosine` is out of its range.
+    """
     if not -1 <= cosine <= 0:
         raise ValueError(f"cosine={cosine} is not in [-1, 0]: above 0 features are not antipodal")
     xp, W = weights(W)
@@ -85,7 +116,7 @@ def antipodal_pairs(W: Array, cosine: float = -0.9, threshold: float = REPRESENT
 
 
 class Geometry(NamedTuple):
-    """What `geometry` finds; both are integers of shape (..., n_features)."""
+    """Result of `geometry`; both are integers of shape (..., n_features)."""
 
     component: Array  # the smallest index of a feature in i's component; -1: not represented
     figure: Array  # position in FIGURES of i's component, OTHER for none; -1: not represented
@@ -95,32 +126,32 @@ class Geometry(NamedTuple):
 def geometry(
     W: Array, *, overlap: float = 0.1, threshold: float = REPRESENTED, tolerance: float = 0.05
 ) -> Geometry:
-    """Connected components of the overlap graph, and which known figure each forms.
+    """Return the connected components of the overlap graph, and the known figure that each forms.
 
-    Two represented features are joined where |cos(W_i, W_j)| >= overlap. A component is named
-    where it has as many features as a figure of `FIGURES`, and the dimensionality of every one of
-    them is within `tolerance` of the figure's.
+    Two represented features are joined if |cos(W_i, W_j)| >= overlap. A component is a known figure
+    if it has as many features as a figure of `FIGURES` and the dimensionality of each feature is
+    within `tolerance` of the figure's.
 
     Parameters
     ----------
     W
-        Weights.
+        Weights, (..., n_hidden, n_features).
     overlap
         Least |cos| that joins two features, in (0, 1].
     threshold
         Features with ‖W_i‖ <= threshold are not represented.
     tolerance
-        How far a dimensionality may be from the figure's.
+        Largest distance of a dimensionality from the figure's, >= 0.
 
     Returns
     -------
     Geometry
-        Geometry; all -1 for a model with a non-finite weight (`figures` gives NaN).
+        `component` and `figure`, all -1 for a model with a non-finite weight (`figures` gives NaN).
 
     Raises
     ------
     ValueError
-        Overlap is not in (0, 1], or tolerance is negative.
+        `overlap` or `tolerance` is out of its range.
     """
     if not 0 < overlap <= 1:
         raise ValueError(f"overlap={overlap} is not in (0, 1]")
@@ -148,9 +179,26 @@ def geometry(
 def figures(
     W: Array, *, overlap: float = 0.1, threshold: float = REPRESENTED, tolerance: float = 0.05
 ) -> Array:
-    """How many components form each figure: (..., len(FIGURES) + 1), the last one all others.
+    """Return the number of components that form each figure: (..., len(FIGURES) + 1).
 
-    Args and method as `geometry`.
+    The last number is that of components that form no figure of `FIGURES`. The arguments and errors
+    are those of `geometry`.
+
+    Parameters
+    ----------
+    W
+        Weights, (..., n_hidden, n_features).
+    overlap
+        Least |cos| that joins two features, in (0, 1].
+    threshold
+        Features with ‖W_i‖ <= threshold are not represented.
+    tolerance
+        Largest distance of a dimensionality from the figure's, >= 0.
+
+    Raises
+    ------
+    ValueError
+        `overlap` or `tolerance` is out of its range.
     """
     xp, W = weights(W)
     component, figure = geometry(W, overlap=overlap, threshold=threshold, tolerance=tolerance)
@@ -161,5 +209,5 @@ def figures(
 
 
 def _broken(xp, W: Array) -> Array:
-    """Where a model has a non-finite weight."""
+    """Return where a model has a non-finite weight: (...,) booleans."""
     return xp.isnan(W).any(axis=(-2, -1))

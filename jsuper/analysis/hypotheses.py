@@ -1,11 +1,11 @@
-"""Hypotheses for `scrubbing`: which inputs an output depends on, and through which hidden space.
+"""Hypotheses for `scrubbing`: the inputs that an output depends on, and the hidden space it reads.
 
 A hypothesis is a boolean array (..., n_features, n_features): row i marks the inputs j on which
-output i depends. The ready ones are read from W, (..., n_hidden, n_features), NumPy or JAX; a model
-with a non-finite weight gets that of a model without overlaps.
+output i depends. The functions here derive hypotheses from W, (..., n_hidden, n_features), NumPy or
+JAX. A model with a non-finite weight gets the hypothesis of a model without overlaps.
 
-`subspaces` is the second level: an orthonormal basis of the hidden space, each direction of it
-served to one group of features, and for every output the directions that it reads.
+`subspaces` is the second level: an orthonormal basis of the hidden space, in which each direction
+serves one group of features, and for every output the directions that it reads.
 """
 
 from __future__ import annotations
@@ -31,19 +31,24 @@ def ready(
 ) -> dict[str, Array]:
     """Return the hypotheses of `NAMES`, each (..., n_features, n_features).
 
-    all: every input; self: input i alone; antipodal, cluster, random_like: as the functions below;
-    none: no input, which recovers nothing.
+    "all" has every input, "self" input i alone, and "none" no input. "antipodal", "cluster" and
+    "random" are those of `antipodal`, `cluster` and `random_like`.
 
     Parameters
     ----------
     W
-        Weights.
+        Weights, (..., n_hidden, n_features).
     overlap
         Least |cos(W_i, W_j)| that joins two features, in (0, 1].
     threshold
         Features with ‖W_i‖ <= threshold are not represented, and stay alone.
     seed
-        Of the random one.
+        Seed of the random hypothesis, >= 0.
+
+    Raises
+    ------
+    ValueError
+        `overlap` or `seed` is out of its range.
     """
     xp, W = weights(W)
     n = W.shape[-1]
@@ -62,9 +67,24 @@ def ready(
 
 @shielded()
 def antipodal(W: Array, *, overlap: float = OVERLAP, threshold: float = REPRESENTED) -> Array:
-    """Input i and its most opposed one, argmin_j cos(W_i, W_j), if that is at most -overlap.
+    """Return the hypothesis of input i and its most opposed input: (..., n_features, n_features).
 
-    Not symmetric: j may have an input more opposed to it. Args as `ready`.
+    The second input is argmin_j cos(W_i, W_j), if that cosine is at most -overlap. The relation is
+    not symmetric: another input may be more opposed to j.
+
+    Parameters
+    ----------
+    W
+        Weights, (..., n_hidden, n_features).
+    overlap
+        Least |cos(W_i, W_j)| that joins two features, in (0, 1].
+    threshold
+        Features with ‖W_i‖ <= threshold are not represented, and stay alone.
+
+    Raises
+    ------
+    ValueError
+        `overlap` is out of its range.
     """
     xp, W = weights(W)
     _check(overlap)
@@ -75,18 +95,48 @@ def antipodal(W: Array, *, overlap: float = OVERLAP, threshold: float = REPRESEN
 
 @shielded()
 def cluster(W: Array, *, overlap: float = OVERLAP, threshold: float = REPRESENTED) -> Array:
-    """All features that i is joined to, also over others: i's overlap component.
+    """Return the hypothesis of all inputs in i's overlap component: (..., n_features, n_features).
 
-    Args as `ready`; the components are those of `geometry.geometry`.
+    The component has the features that i is joined to directly or through others, as in
+    `geometry.geometry`.
+
+    Parameters
+    ----------
+    W
+        Weights, (..., n_hidden, n_features).
+    overlap
+        Least |cos(W_i, W_j)| that joins two features, in (0, 1].
+    threshold
+        Features with ‖W_i‖ <= threshold are not represented, and stay alone.
+
+    Raises
+    ------
+    ValueError
+        `overlap` is out of its range.
     """
     return same_group(groups(W, overlap=overlap, threshold=threshold))
 
 
 @shielded()
 def groups(W: Array, *, overlap: float = OVERLAP, threshold: float = REPRESENTED) -> Array:
-    """The overlap component of each feature as its smallest feature: (..., n_features), integers.
+    """Return the overlap component of each feature: (..., n_features), integers.
 
-    A feature that is not represented is a group of its own. Args as `ready`.
+    A component is named by its smallest feature. A feature that is not represented is a group by
+    itself.
+
+    Parameters
+    ----------
+    W
+        Weights, (..., n_hidden, n_features).
+    overlap
+        Least |cos(W_i, W_j)| that joins two features, in (0, 1].
+    threshold
+        Features with ‖W_i‖ <= threshold are not represented, and stay alone.
+
+    Raises
+    ------
+    ValueError
+        `overlap` is out of its range.
     """
     xp, W = weights(W)
     _check(overlap)
@@ -96,7 +146,7 @@ def groups(W: Array, *, overlap: float = OVERLAP, threshold: float = REPRESENTED
 
 @shielded()
 def same_group(group: Array) -> Array:
-    """Output i depends on the features of its own group: (..., n_features, n_features).
+    """Return the hypothesis that output i depends on its group: (..., n_features, n_features).
 
     Parameters
     ----------
@@ -110,17 +160,22 @@ def same_group(group: Array) -> Array:
 
 @shielded()
 def random_like(hypothesis: Array, seed: int = 0) -> Array:
-    """As many inputs of every output as the hypothesis has, at random: its control.
+    """Return a random hypothesis with as many inputs per output, as a control: (..., n, n).
 
-    Input i stays where the hypothesis has it for output i. Models share the draws, and a larger
-    hypothesis gets the inputs of a smaller one and more.
+    Input i stays if the hypothesis has it for output i. Models share the draws, and a larger
+    hypothesis contains the inputs of a smaller one.
 
     Parameters
     ----------
     hypothesis
-        (..., n_features, n_features).
+        Hypothesis to imitate, (..., n_features, n_features).
     seed
-        Of the draws.
+        Seed of the draws, >= 0.
+
+    Raises
+    ------
+    ValueError
+        The seed is negative.
     """
     xp = namespace(hypothesis)
     hypothesis = xp.asarray(hypothesis)
@@ -132,14 +187,14 @@ def random_like(hypothesis: Array, seed: int = 0) -> Array:
 
 @functools.cache
 def _orders(n: int, seed: int) -> np.ndarray:
-    """Return the place of input j in output i's random order, (n, n); its own input comes last."""
+    """Return the place of input j in output i's random order, (n, n); input i comes last."""
     u = np.random.default_rng(seed).random((n, n))
     np.fill_diagonal(u, 2)
     return u.argsort(axis=-1).argsort(axis=-1)
 
 
 class Subspaces(NamedTuple):
-    """An orthonormal basis of the hidden space, and which of its directions each output reads."""
+    """An orthonormal basis of the hidden space, and the directions that each output reads."""
 
     directions: Array  # (..., n_hidden, n_hidden), a direction a row
     reads: Array  # (..., n_features, n_hidden), booleans
@@ -149,19 +204,19 @@ class Subspaces(NamedTuple):
 def subspaces(W: Array, group: Array) -> Subspaces:
     """Return the hidden space split into orthogonal subspaces, one per group of features.
 
-    Directions are taken one after another. With R the projector orthogonal to those before, the
-    next is the leading eigenvector of R W_g W_gᵀ R for the group g where its eigenvalue is the
-    largest: what is left of a single group's columns W_g is longest there. It belongs to g and is
-    read by g's outputs alone. Groups whose columns are orthogonal so get exactly their spans; where
-    the spans overlap, the longer group has what they share. A direction in which no column lies is
-    read by nobody.
+    The directions are found one after another. With R the projector orthogonal to the previous
+    ones, the next is the leading eigenvector of R W_g W_gᵀ R for the group g that has the largest
+    eigenvalue: the direction in which the most remains of a single group's columns W_g. It is read
+    by the outputs of g only. Groups with orthogonal columns therefore get exactly their spans;
+    where spans overlap, the longer group gets the shared part. A direction that contains no column
+    is read by no output.
 
     Parameters
     ----------
     W
         Weights, (..., n_hidden, n_features).
     group
-        Labels from 0 to n_features - 1, (..., n_features), as of `groups`.
+        Labels from 0 to n_features - 1, (..., n_features), e.g. of `groups`.
 
     Raises
     ------
@@ -196,7 +251,7 @@ def subspaces(W: Array, group: Array) -> Subspaces:
 
 
 def _leading(xp, held: Array, left: Array) -> tuple[Array, Array]:
-    """Direction (..., m) and label (...,) of the largest eigenvalue of any group within `left`."""
+    """Return direction (..., m) and label (...,) of any group's largest eigenvalue in `left`."""
     around = left[..., None, :, :]
     values, vectors = xp.linalg.eigh(matmul(matmul(around, held), around))
     owner = values[..., -1].argmax(axis=-1)
@@ -206,7 +261,7 @@ def _leading(xp, held: Array, left: Array) -> tuple[Array, Array]:
 
 
 def _speck(dtype: np.dtype) -> float:
-    """Of the largest group: what counts as nothing left, and is read by nobody."""
+    """Return the share of the largest group that counts as nothing left, read by no output."""
     return 1e-10 if dtype == np.float64 else 1e-5
 
 

@@ -1,4 +1,4 @@
-"""How a statement on an activation is judged: the sentence, its numbers, and their verdict."""
+"""How a statement about an activation is judged: the sentence, its numbers, and the verdict."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Statement:
     Attributes
     ----------
     source
-        "000" or "001".
+        Key of `SOURCES`.
     sentence
-        What it says, in our own words.
+        The statement, in this project's words.
     computed
-        What was computed for it, by what it is a number of; NaN where there is none.
+        What was computed for it, by description; NaN if there is no such number.
     verdict
-        "right"; "right, with a limit": as far as it goes, but less far than it sounds;
-        "misleading": its numbers hold, what it concludes does not; "wrong".
+        "right"; "right, with a limit": true, but less general than it sounds; "misleading": its
+        numbers are right and its conclusion is not; "wrong".
     """
 
     source: str
@@ -40,40 +40,40 @@ class Statement:
 
 
 class On(NamedTuple):
-    """The activation that the sentences on GELU are asked of."""
+    """The activation that the sentences on GELU are applied to."""
 
     f: Derivatives
     profile: Profile
     activation: Activation
 
     def __call__(self, z: float) -> float:
-        """f(z)."""
+        """Return f(z)."""
         return float(self.f(z))
 
     def slope(self, z: float) -> float:
-        """f'(z)."""
+        """Return f'(z)."""
         return float(self.f(z, 1))
 
     def kept(self, z: float) -> float:
-        """f(z)/z, the share of an input that passes: Φ(z) for GELU."""
+        """Return f(z)/z, the share of an input that passes: Φ(z) for GELU."""
         return self(z) / z
 
 
 def verdict(right: object, limit: object = False) -> Verdict:
-    """Wrong unless right, and with a limit where there is one."""
+    """Return "right" or "wrong", or "right, with a limit"."""
     if not right:
         return "wrong"
     return "right, with a limit" if limit else "right"
 
 
 def negative() -> np.ndarray:
-    """Inputs from -12 to 0, 0 excluded."""
+    """Return inputs from -12 to 0, 0 excluded."""
     points = grid()
     return points[points < 0]
 
 
 def solve(function: Callable[[float], float], low: float, high: float) -> float:
-    """Return a root in [low, high]; NaN where the signs at the ends do not show one."""
+    """Return a root in [low, high]; NaN unless the signs at the ends differ."""
     if not function(low) * function(high) < 0:
         return math.nan
     return root_scalar(function, bracket=(low, high), method="brentq").root

@@ -1,20 +1,20 @@
 """Kurtosis and alignment: whether the hidden units are a privileged basis, against exact nulls.
 
-Raw kurtosis misleads twice in small models. Across m hidden units its null is not 3 but
+Raw kurtosis misleads in two ways in small models. Across m hidden units its null is not 3 but
 3(m-1)/(m+1), and m <= 3 carries no information. Across samples it measures the sparsity of the
 input: for independent x_i = Bernoulli(p) U(0,1) a unit h_j = Σ_i W_ji x_i has
 
     kurtosis_j = 3 + γ(p) IPR_j,    IPR_j = Σ_i W_ji⁴ / (Σ_i W_ji²)²,
 
-so that only the inverse participation ratio IPR_j says something of the basis. `against_rotations`
-compares any of these with random rotations of the same model, which have the same loss.
+so that only the inverse participation ratio IPR_j is about the basis. `against_rotations` compares
+any of these with random rotations of the same model, which have the same loss.
 
-W is (..., n_hidden, n_features), h is (..., n_hidden, samples); NumPy or JAX, under jit and vmap.
-A model with a non-finite number gives NaN and only for itself.
+W is (..., n_hidden, n_features) and h is (..., n_hidden, samples), NumPy or JAX, also under jit and
+vmap. A model with a number that is not finite gives NaN, only for itself.
 
-Source: Elhage et al., "Privileged Bases in the Transformer Residual Stream" (2023), whose kurtosis
-is across the coordinates of one token's activations, averaged over tokens; the corrections follow
-from the cumulants of independent variables.
+Reference: Elhage et al. (2023), "Privileged Bases in the Transformer Residual Stream", whose
+kurtosis is across the coordinates of one token's activations, averaged over tokens. The corrections
+follow from the cumulants of independent variables.
 """
 
 from __future__ import annotations
@@ -51,18 +51,23 @@ FLAT = 1e-10  # variance over mean square, below which the values count as all t
 
 @shielded()
 def kurtosis(values: Array, axis: int = -1, *, fisher: bool = False) -> Array:
-    """E(v - Ev)⁴ / (E(v - Ev)²)² along an axis: [1, ∞); NaN where all values are the same.
+    """Return the kurtosis E(v - Ev)⁴ / (E(v - Ev)²)² along an axis: in [1, ∞).
 
-    NaN too where a value is not finite.
+    NaN if all values are the same, or if one is not finite.
 
     Parameters
     ----------
     values
-        Numbers.
+        Numbers, of any shape.
     axis
-        The axis of the mean E.
+        Axis of the mean E.
     fisher
-        Less 3, so that a Gaussian has 0 instead of 3 (Pearson).
+        Whether to subtract 3, so that a Gaussian has 0 instead of 3 (Pearson).
+
+    Raises
+    ------
+    ValueError
+        There is no value along the axis.
     """
     values = floating(values)
     xp = namespace(values)
@@ -77,9 +82,21 @@ def kurtosis(values: Array, axis: int = -1, *, fisher: bool = False) -> Array:
 
 
 def gaussian_null(n_hidden: int, *, fisher: bool = False) -> float:
-    """3(m-1)/(m+1), the exact mean of `basis_kurtosis` of m independent Gaussian coordinates.
+    """Return 3(m-1)/(m+1), the mean `basis_kurtosis` of m independent Gaussian coordinates.
 
-    Also its mean over random rotations of any h without a preferred direction. NaN for m = 1.
+    It is exact, and also the mean over random rotations of any h. NaN for m = 1.
+
+    Parameters
+    ----------
+    n_hidden
+        m, at least 1.
+    fisher
+        Whether to subtract 3.
+
+    Raises
+    ------
+    ValueError
+        n_hidden is below 1.
     """
     whole_number("n_hidden", n_hidden, 1)
     null = 3 * (n_hidden - 1) / (n_hidden + 1) if n_hidden > 1 else float("nan")
@@ -87,7 +104,7 @@ def gaussian_null(n_hidden: int, *, fisher: bool = False) -> float:
 
 
 class BasisKurtosis(NamedTuple):
-    """Mean kurtosis across hidden units, and the number of samples that it is the mean of."""
+    """Mean kurtosis across hidden units, and the number of samples in the mean."""
 
     value: Array
     samples: Array
@@ -95,10 +112,10 @@ class BasisKurtosis(NamedTuple):
 
 @shielded()
 def basis_kurtosis(h: Array, *, fisher: bool = False) -> BasisKurtosis:
-    """Kurtosis across the hidden units of a sample, averaged over samples with non-zero h: (...,).
+    """Return the kurtosis across the hidden units of a sample, averaged over samples: (...,).
 
     Samples whose units all have the same value have no kurtosis and are left out, above all those
-    with h = 0. Range 1 to m - 2 + 1/(m-1) (one unit alone); compare it with
+    with h = 0. The range is 1 to m - 2 + 1/(m-1) (a single active unit). Compare it with
     `gaussian_null(n_hidden)`, not with 3. For m = 2 it is always 1.
 
     Parameters
@@ -106,17 +123,18 @@ def basis_kurtosis(h: Array, *, fisher: bool = False) -> BasisKurtosis:
     h
         Hidden activations, (..., n_hidden, samples).
     fisher
-        Less 3.
+        Whether to subtract 3.
 
     Returns
     -------
     BasisKurtosis
-        BasisKurtosis, both of shape (...,); NaN where no sample is left, or any h is not finite.
+        `value` and `samples`, both (...,). `value` is NaN if no sample is left, or if any h is not
+        finite.
 
     Raises
     ------
     ValueError
-        h has fewer than two axes.
+        h has fewer than two axes, or an empty one.
     """
     xp, h = _activations(h)
     each = kurtosis(h, axis=-2, fisher=fisher)
@@ -128,45 +146,47 @@ def basis_kurtosis(h: Array, *, fisher: bool = False) -> BasisKurtosis:
 
 @shielded()
 def neuron_kurtosis(h: Array, *, fisher: bool = False) -> Array:
-    """Kurtosis of a hidden unit across samples: (..., n_hidden), [1, ∞), NaN for a constant unit.
+    """Return the kurtosis of each hidden unit across samples: (..., n_hidden), in [1, ∞).
 
-    It grows with the sparsity of the input whatever W is: see `without_sparsity`.
+    It grows with the sparsity of the input, whatever W is: see `without_sparsity`. NaN for a
+    constant unit.
 
     Parameters
     ----------
     h
-        Hidden activations, (..., n_hidden, samples), samples without an active feature included.
+        Hidden activations, (..., n_hidden, samples), including samples without an active feature.
     fisher
-        Less 3.
+        Whether to subtract 3.
 
     Raises
     ------
     ValueError
-        h has fewer than two axes.
+        h has fewer than two axes, or an empty one.
     """
     return kurtosis(_activations(h)[1], axis=-1, fisher=fisher)
 
 
 @shielded()
 def exact_neuron_kurtosis(W: Array, density: Array, *, fisher: bool = False) -> Array:
-    """`neuron_kurtosis` of infinitely many samples: 3 + Σ_i W_ji⁴ κ_i / (Σ_i W_ji² σ_i²)².
+    """Return `neuron_kurtosis` for infinitely many samples: (..., n_hidden).
 
-    σ_i² = p_i/3 - p_i²/4 and κ_i = γ(p_i) σ_i⁴ are the second and fourth cumulant of
-    x_i = Bernoulli(p_i) U(0,1), which add up over independent features.
+    It is 3 + Σ_i W_ji⁴ κ_i / (Σ_i W_ji² σ_i²)². σ_i² = p_i/3 - p_i²/4 and κ_i = γ(p_i) σ_i⁴ are the
+    second and fourth cumulants of x_i = Bernoulli(p_i) U(0,1), which add over independent features.
+    NaN for a unit of zeros.
 
     Parameters
     ----------
     W
         Weights, (..., n_hidden, n_features).
     density
-        p, a number or (..., n_features), in (0, 1].
+        p, in (0, 1], a number or (..., n_features).
     fisher
-        Less 3.
+        Whether to subtract 3.
 
-    Returns
-    -------
-    Array
-        (..., n_hidden); NaN for a unit of zeros.
+    Raises
+    ------
+    ValueError
+        A density is out of its range, or the shapes do not fit.
     """
     xp, W = weights(W)
     p = per_feature("density", density, W, "(0, 1]")[..., None, :]
@@ -180,10 +200,20 @@ def exact_neuron_kurtosis(W: Array, density: Array, *, fisher: bool = False) -> 
 
 @shielded()
 def sparsity_kurtosis(density: Array) -> Array:
-    """γ(p), the excess kurtosis of one feature Bernoulli(p) U(0,1): μ₄/σ⁴ - 3.
+    """Return γ(p) = μ₄/σ⁴ - 3, the excess kurtosis of one feature Bernoulli(p) U(0,1).
 
-    σ² = p/3 - p²/4, μ₄ = p/5 - p²/2 + p³/2 - 3p⁴/16. -1.2 at p = 1, 0 at p = .413, about 9/(5p)
-    for small p.
+    σ² = p/3 - p²/4 and μ₄ = p/5 - p²/2 + p³/2 - 3p⁴/16. It is -1.2 at p = 1, 0 at p = .413, and
+    about 9/(5p) for small p.
+
+    Parameters
+    ----------
+    density
+        p, in (0, 1], of any shape.
+
+    Raises
+    ------
+    ValueError
+        A density is out of its range.
     """
     p = in_range("density", density, "(0, 1]")
     return (1 / 5 - p / 2 + p**2 / 2 - 3 * p**3 / 16) / (p * (1 / 3 - p / 4) ** 2) - 3
@@ -191,17 +221,22 @@ def sparsity_kurtosis(density: Array) -> Array:
 
 @shielded()
 def without_sparsity(kurtosis: Array, density: Array) -> Array:
-    """(kurtosis - 3) / γ(p): a unit's `participation_ratio`, estimated from its kurtosis.
+    """Return (kurtosis - 3) / γ(p), an estimate of a unit's `participation_ratio`.
 
-    NaN where |γ(p)| < 0.05, that is for p within .006 of .413, where kurtosis is 3 whatever
-    W is; take the `participation_ratio` from W, which is exact at every p.
+    NaN if |γ(p)| < 0.05, which is for p within .006 of .413, where the kurtosis is 3 whatever W is.
+    `participation_ratio` is exact at every p.
 
     Parameters
     ----------
     kurtosis
-        Pearson's, of `neuron_kurtosis`.
+        Pearson's kurtosis, of `neuron_kurtosis`.
     density
-        p, one for all features, a number or of kurtosis' shape.
+        p of all features, in (0, 1], a number or of the shape of `kurtosis`.
+
+    Raises
+    ------
+    ValueError
+        A density is out of its range.
     """
     kurtosis = floating(kurtosis)
     xp, gamma = namespace(kurtosis), sparsity_kurtosis(density)
@@ -212,9 +247,9 @@ def without_sparsity(kurtosis: Array, density: Array) -> Array:
 
 @shielded()
 def participation_ratio(W: Array) -> Array:
-    """IPR_j = Σ_i W_ji⁴ / (Σ_i W_ji²)² of unit j: (..., n_hidden), 1/n to 1 (a single feature).
+    """Return IPR_j = Σ_i W_ji⁴ / (Σ_i W_ji²)² of unit j: (..., n_hidden), in [1/n_features, 1].
 
-    NaN for a unit of zeros.
+    It is 1 for a unit with a single feature and NaN for a unit of zeros.
     """
     xp, W = weights(W)
     square = scaled(W, axis=-1)[0] ** 2
@@ -225,10 +260,11 @@ def participation_ratio(W: Array) -> Array:
 
 @shielded()
 def alignment(W: Array) -> Array:
-    """A = mean_i max_j W_ji²/‖W_i‖², how near the features lie to hidden units: (...,), [1/m, 1].
+    """Return A = mean_i max_j W_ji²/‖W_i‖², how close features are to hidden units: (...,).
 
-    The mean is over non-zero columns, NaN where there is none. 1: every feature has one unit. Its
-    mean over random rotations is .818 for m = 2, .555 for 5, .380 for 10, .246 for 20.
+    It is between 1/m and 1, where every feature has one unit. The mean is over non-zero columns,
+    and NaN if there are none. Over random rotations A is .818 on average for m = 2, .555 for 5,
+    .380 for 10, and .246 for 20.
     """
     xp, W = weights(W)
     share = (directions(W) ** 2).max(axis=-2)
@@ -239,7 +275,7 @@ def alignment(W: Array) -> Array:
 
 @flax.struct.dataclass
 class AgainstRotations:
-    """A statistic of a model beside its values over random rotations of that model."""
+    """A statistic of a model, with its distribution over random rotations of that model."""
 
     value: Array
     mean: Array  # over the rotations
@@ -252,33 +288,36 @@ class AgainstRotations:
 def against_rotations(
     statistic: Callable[[Array], Array], W: Array, *, rotations: int = 100, seed: int = 0
 ) -> AgainstRotations:
-    """A statistic of W beside its distribution over QW, Q random orthogonal: z = (v - E v) / sd v.
+    """Return a statistic of W with its distribution over QW, Q random orthogonal.
 
-    A rotation of the hidden space changes neither WᵀW nor the loss, so it is the null in which the
-    hidden units are no privileged basis. All models see the same Q, drawn from the seed.
+    z = (v - E v) / sd v. A rotation of the hidden space changes neither WᵀW nor the loss, so it is
+    the null in which the hidden units are not a privileged basis. All models see the same Q.
 
     Parameters
     ----------
     statistic
-        From W (..., n_hidden, n_features) to an array; per model, e.g. `alignment`, or
-        lambda W: basis_kurtosis(W @ x).value.
+        Function from W (..., n_hidden, n_features) to an array, one value per model, e.g.
+        `alignment` or `lambda W: basis_kurtosis(W @ x).value`.
     W
-        Weights.
+        Weights, (..., n_hidden, n_features).
     rotations
-        How many, >= 100.
+        Number of rotations, at least 100.
     seed
-        Of the rotations.
+        Seed of the rotations.
 
     Returns
     -------
     AgainstRotations
-        AgainstRotations. For n_hidden <= 3, z is NaN and `reason` says so: three coordinates or
-        fewer carry no information on kurtosis. z is NaN too where no rotation changes the value.
+        `value`, `mean`, `std` and `z`. For n_hidden <= 3, z is NaN and `reason` states it: three
+        coordinates or fewer carry no information on kurtosis. z is NaN too if no rotation changes
+        the value.
 
     Raises
     ------
+    TypeError
+        `statistic` is not callable.
     ValueError
-        Rotations < 100.
+        `rotations` is below 100, or the statistic returns no array.
     """
     if not callable(statistic):
         raise TypeError(
@@ -313,7 +352,20 @@ def against_rotations(
 
 
 def random_rotations(n_hidden: int, count: int, seed: int = 0) -> np.ndarray:
-    """Orthogonal matrices drawn uniformly (Haar): (count, n_hidden, n_hidden), float64."""
+    """Return orthogonal matrices drawn uniformly (Haar): (count, n_hidden, n_hidden), float64.
+
+    Parameters
+    ----------
+    n_hidden, count
+        Size and number of the matrices, at least 1.
+    seed
+        Seed of the draws.
+
+    Raises
+    ------
+    ValueError
+        A number is below 1.
+    """
     whole_number("n_hidden", n_hidden, 1)
     whole_number("count", count, 1)
     if n_hidden == 1:
@@ -322,7 +374,7 @@ def random_rotations(n_hidden: int, count: int, seed: int = 0) -> np.ndarray:
 
 
 def _activations(h: Array):
-    """NumPy or JAX, and h, where a model with a non-finite activation is NaN throughout."""
+    """Return the array module and h; a model with a non-finite activation is NaN throughout."""
     h = floating(h)
     if h.ndim < 2 or 0 in h.shape[-2:]:
         raise ValueError(f"h has shape {h.shape}; it is (..., n_hidden, samples)")

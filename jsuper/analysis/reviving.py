@@ -1,10 +1,8 @@
 """Whether an inactive unit comes back, and what gradient it passes to the layers before it.
 
-Where a slope f'(z) is negative, gradient descent that wants more output from a unit pushes its
-pre-activation down, away from where it would be active. So a non-monotone activation has a z* < 0,
-its minimum, above which inactive units recover and below which they drift away.
-
-Source: the statement of source 000 on inactive neurons; the experiments are ours.
+Where a slope f'(z) is negative, gradient descent toward more output pushes the pre-activation down,
+away from where the unit would be active. A non-monotone activation therefore has a z* < 0, its
+minimum, above which inactive units recover and below which they drift away.
 """
 
 from __future__ import annotations
@@ -34,15 +32,16 @@ SMOOTH = 5  # recorded steps whose median is the error at a step: single batches
 
 @shielded()
 def separatrix(activation: Activation) -> float | None:
-    """z* < 0, the rightmost minimum of f below 0: where f turns from falling to rising.
+    """Return z* < 0, the rightmost minimum of f below 0, where f turns from falling to rising.
 
-    GELU -.7518, SiLU -1.2785, Mish -1.1924, hardswish -1.5. None for monotone activations. Where f
-    is flat below a point, as ReLU is, there is none either, but no unit there comes back.
+    It is -.7518 for GELU, -1.2785 for SiLU, -1.1924 for Mish and -1.5 for hardswish, and None for
+    monotone activations. If f is flat below a point, as ReLU is, it is None too, but no unit there
+    comes back.
 
     Raises
     ------
     ValueError
-        The activation is not known, or is no function of one number.
+        The activation is unknown, or not a function of one number.
     """
     return profile(activation).separatrix
 
@@ -56,9 +55,9 @@ def descend(
     rate: float = 0.1,
     steps: int = 10_000,
 ) -> np.ndarray:
-    """Pre-activations after gradient descent on ½ (f(z) - target)², each by itself, in float64.
+    """Return pre-activations after gradient descent on ½ (f(z) - target)², each by itself.
 
-    z ← z - rate (f(z) - target) f'(z), `steps` times.
+    z ← z - rate (f(z) - target) f'(z), `steps` times, in float64.
 
     Parameters
     ----------
@@ -67,11 +66,11 @@ def descend(
     start
         First pre-activations, of any shape.
     target
-        Output that is wanted.
+        Target output.
     rate
         Learning rate, >= 0.
     steps
-        How many.
+        Number of steps, >= 0.
 
     Returns
     -------
@@ -105,29 +104,29 @@ def _descend(f: Callable, z: Array, target: float, rate: float, steps: int) -> A
 def steps_to_recovery(
     error: ArrayLike, bound: ArrayLike, step: ArrayLike, start: ArrayLike = 0
 ) -> np.ndarray:
-    """Return steps after `start` from which on a unit's error stays below a bound: (...,), [0, ∞].
+    """Return steps after `start` from which a unit's error stays below a bound: (...,), [0, ∞].
 
     Parameters
     ----------
     error
-        At the recorded steps, (..., records); smooth it first, single batches are noisy.
+        Errors at the recorded steps, (..., records); smooth them first, single batches are noisy.
     bound
-        (...,), below which the unit serves its feature, e.g. twice the healthy error.
+        Error below which the unit works, e.g. twice the healthy error, (...,).
     step
-        The recorded steps, (records,), ascending.
+        Recorded steps, (records,), ascending.
     start
-        When the unit was pushed, (...,) or a number.
+        Step at which the unit was pushed, (...,) or a number.
 
     Returns
     -------
     np.ndarray
-        Steps to the first recorded one; ∞ where the error does not stay below the bound to the
-        end, NaN where the last error or the bound is NaN.
+        Steps to the first recorded one; ∞ if the error does not stay below the bound to the end,
+        NaN if the last error or the bound is NaN.
 
     Raises
     ------
     ValueError
-        Error and step do not fit.
+        `error` and `step` do not fit.
     """
     error, bound = np.asarray(error, float), np.asarray(bound, float)
     step, start = np.asarray(step, float), np.asarray(start, float)
@@ -143,10 +142,11 @@ def steps_to_recovery(
 
 
 class Reaching(NamedTuple):
-    """Gradient norms in a network with dead units: each (seeds,); NaN where there is no such unit.
+    """Gradient norms in a network with dead units: each (seeds,); NaN without such a unit.
 
-    A row's gradient is that of the mean loss by a unit's incoming weights; what flows back to the
-    inputs is the error signal of a sample's loss, its norm the root mean square over samples.
+    A row's gradient is that of the mean loss with respect to a unit's incoming weights. What flows
+    back to the inputs is the error signal of a sample's loss; its norm is the root mean square over
+    samples.
     """
 
     dead_rows: np.ndarray  # root mean square of ‖dL/dW1_j‖ over dead units j
@@ -167,24 +167,24 @@ def gradient_reaching(
     samples: int = 512,
     seeds: int = 20,
 ) -> Reaching:
-    """What a share of dead hidden units lets through to their weights and to the layer before.
+    """Return the gradient that a network with dead hidden units passes to weights and inputs.
 
-        h = f(W1 x + b1),  x̂ = W2 h,  loss ½ ‖x̂ - x‖², a sample; mean over samples.
+        h = f(W1 x + b1),  x̂ = W2 h,  loss ½ ‖x̂ - x‖² of a sample; mean over samples.
 
-    Weights are fresh, W1 ~ N(0, 1/n_inputs) and W2 ~ N(0, 1/n_hidden), inputs N(0, 1). A dead unit
-    has the bias that puts its largest pre-activation over the data at -B; a live one has 0. The
-    weights and inputs of a seed are the same for every activation, share and B.
+    Weights are untrained, W1 ~ N(0, 1/n_inputs) and W2 ~ N(0, 1/n_hidden), and inputs N(0, 1). The
+    bias of a dead unit puts its largest pre-activation over the data at -B; that of a live unit is
+    0. The weights and inputs of a seed are the same for every activation, share and B.
 
     Parameters
     ----------
     activation
         A name or an elementwise function.
     dead_share
-        Of the hidden units, in [0, 1], rounded to whole units.
+        Share of dead hidden units, in [0, 1], rounded to whole units.
     B
         Distance of dead units from being active, >= 0.
     n_inputs, n_hidden, samples, seeds
-        How many, at least 1.
+        Sizes, at least 1.
 
     Raises
     ------
@@ -205,7 +205,7 @@ def gradient_reaching(
 
 
 def _network(seed: int, n: int, m: int, samples: int) -> tuple[np.ndarray, ...]:
-    """W1 (m, n), W2 (n, m) and x (n, samples) of a seed."""
+    """Return W1 (m, n), W2 (n, m) and x (n, samples) of a seed."""
     rng = np.random.default_rng(seed)
     W1, W2 = rng.normal(size=(m, n)) / n**0.5, rng.normal(size=(n, m)) / m**0.5
     return W1, W2, rng.normal(size=(n, samples))
@@ -215,12 +215,12 @@ def _network(seed: int, n: int, m: int, samples: int) -> tuple[np.ndarray, ...]:
 def _reaching(
     f: Callable, W1: Array, W2: Array, x: Array, dead: Array, B: float
 ) -> tuple[Array, ...]:
-    """`_norms` of networks that differ along the first axis."""
+    """Return `_norms` of networks that differ along the first axis."""
     return jax.vmap(lambda W1, W2, x: _norms(f, W1, W2, x, dead, B))(W1, W2, x)
 
 
 def _norms(f: Callable, W1: Array, W2: Array, x: Array, dead: Array, B: float) -> tuple[Array, ...]:
-    """Return the fields of `Reaching`, of one network."""
+    """Return the fields of `Reaching` for one network."""
     z = W1 @ x
     z = jnp.where(dead[:, None], z - z.max(axis=1, keepdims=True) - B, z)
     h, slope = jax.jvp(f, (z,), (jnp.ones_like(z),))
@@ -243,11 +243,12 @@ def _norms(f: Callable, W1: Array, W2: Array, x: Array, dead: Array, B: float) -
 
 
 def recovery(ds: xarray.Dataset) -> xarray.DataArray:
-    """Steps after the push from which on a unit's error stays below RECOVERED times the healthy.
+    """Return the steps from the push until a unit's error stays near the healthy one.
 
-    The healthy error is the median of the last HEALTHY records of the same model left alone
-    (push 0). NaN for models without a push or that diverged, inf for those that do not recover by
-    the last step. Over (activation, optimizer, push_step, push, seed).
+    "Near" is below RECOVERED times the healthy error, which is the median of the last HEALTHY
+    records of the same model without a push (push 0). The result is over (activation, optimizer,
+    push_step, push, seed). It is NaN for models without a push or that diverged, and inf for those
+    that do not recover by the last step.
     """
     dims = ("activation", "optimizer", "push_step", "push", "seed", "step")
     error = finished_values(ds, "unit_error", *dims).isel(sparsity=0)

@@ -1,7 +1,7 @@
-"""Inputs for `scrubbing`: pairs of independent samples of one law, x and the `other` one.
+"""Inputs for `scrubbing`: pairs of independent samples x and `other` from the same distribution.
 
-`scrub` takes what these return, or any x of your own. With independent features the loss cannot
-tell hypotheses apart (see `scrubbing`); `exactly` and `correlated_pairs` are laws where it can.
+`scrub` accepts what these functions return, or any x. With independent features the loss cannot
+distinguish hypotheses (see `scrubbing`); with `exactly` and `correlated_pairs` it can.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ BLOCK = 512
 
 
 class Samples(NamedTuple):
-    """Pairs of samples; with probability 1 - chance both are zero, which is no column here."""
+    """Pairs of samples.
+
+    With probability 1 - chance both samples of a pair are zero; such pairs are not among the
+    columns.
+    """
 
     x: Array  # (n_features, samples)
     other: Array  # likewise, column by column an independent sample
@@ -31,14 +35,14 @@ class Samples(NamedTuple):
 
 @shielded()
 def shuffled(x: Array, seed: int = 0) -> Samples:
-    """Any samples, each paired with another one of them: the next in a random order.
+    """Return samples, each paired with another one of them: the next in a random order.
 
     Parameters
     ----------
     x
-        (n_features, samples), independent samples, at least two.
+        Independent samples, (n_features, samples), at least two.
     seed
-        Of the order.
+        Seed of the order.
 
     Raises
     ------
@@ -58,20 +62,26 @@ def shuffled(x: Array, seed: int = 0) -> Samples:
 
 @shielded()
 def sparse(sparsity: Array, n_features: int, samples: int = 16_384, seed: int = 0) -> Samples:
-    """Return the law of the sweeps, x_i = 0 with probability S, else U(0, 1), at any sparsity.
+    """Return pairs from the sweeps' distribution: x_i is 0 with probability S, else U(0, 1).
 
-    Only pairs with an active feature are drawn, and stratified in blocks; `chance` is theirs.
+    Only pairs with an active feature are drawn, stratified in blocks of 512, so that any sparsity
+    is possible; `chance` is the probability of such a pair.
 
     Parameters
     ----------
     sparsity
         S in [0, 1), a number or (n_features,).
     n_features
-        n.
+        n, at least 1.
     samples
-        Rounded up to a multiple of 512.
+        Number of samples, at least 2; rounded up to a multiple of 512.
     seed
-        Of the draws.
+        Seed of the draws, >= 0.
+
+    Raises
+    ------
+    ValueError
+        A value is out of its range.
     """
     S = in_range("sparsity", sparsity, "[0, 1)")
     n = whole_number("n_features", n_features, 1)
@@ -102,26 +112,32 @@ def pair_draws(n_features: int, blocks: int, seed: Array) -> tuple[Array, Array,
 
 
 def pair(draws: tuple[Array, Array, Array], density: Array, dtype) -> tuple[Array, Array, Array]:
-    """x and other, (n_features, BLOCK), given that one has an active feature; the chance of it."""
+    """Return x and other, (n_features, BLOCK), given an active feature in one, and its chance."""
     both, chance = nonzero_features(draws, jnp.concatenate([density, density]), dtype)
     return both[: len(density)], both[len(density) :], chance
 
 
 @shielded()
 def exactly(k: int, n_features: int, samples: int = 16_384, seed: int = 0) -> Samples:
-    """Exactly k active features in each sample, any of them alike, with values U(0, 1).
+    """Return pairs of samples with exactly k active features and values U(0, 1).
+
+    All sets of k features are equally likely.
 
     Parameters
     ----------
     k
-        0 <= k <= n_features.
-    n_features, samples, seed
-        As `sparse`, but for the rounding.
+        Active features, from 0 to n_features.
+    n_features
+        n, at least 1.
+    samples
+        Number of samples, at least 2.
+    seed
+        Seed of the draws, >= 0.
 
     Raises
     ------
     ValueError
-        k is out of range.
+        A value is out of its range.
     """
     n, k = whole_number("n_features", n_features, 1), whole_number("k", k, 0)
     count = whole_number("samples", samples, 2)
@@ -146,26 +162,31 @@ def correlated_pairs(
     *,
     exclusive: bool = False,
 ) -> Samples:
-    """Features 0 and 1, 2 and 3, ... are active together, or (`exclusive`) never together.
+    """Return samples in which features 2i and 2i + 1 are active together, or never together.
 
-    Each is zero with probability S, else U(0, 1), with a value of its own. Source: Elhage et al.,
-    "Toy Models of Superposition" (2022), correlated and anticorrelated features.
+    Each feature is zero with probability S, else an independent U(0, 1).
 
     Parameters
     ----------
     sparsity
         S in [0, 1); with `exclusive` at least 1/2.
     n_features
-        Even.
-    samples, seed
-        As `exactly`.
+        n, even and at least 2.
+    samples
+        Number of samples, at least 2.
+    seed
+        Seed of the draws, >= 0.
     exclusive
-        Of a pair at most one is active.
+        Whether at most one feature of a pair is active, instead of both or none.
 
     Raises
     ------
     ValueError
-        n_features is odd, or the sparsity out of range.
+        n_features is odd, or a value is out of its range.
+
+    References
+    ----------
+    Elhage et al. (2022), "Toy Models of Superposition", correlated and anticorrelated features.
     """
     in_range("sparsity", sparsity, "[0, 1)")
     n, count = whole_number("n_features", n_features, 2), whole_number("samples", samples, 2)
@@ -188,7 +209,7 @@ def correlated_pairs(
 
 
 def samples_of(x: Array | Samples, n_features: int, seed: int) -> Samples:
-    """Return what `scrub` was given as samples, checked.
+    """Return the inputs of `scrub` as samples.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Functions of one number, as activations are: derivatives, jumps, roots, means under N(0, 1).
+"""Functions of one number, such as activations: derivatives, jumps, roots, means under N(0, 1).
 
-All in float64, whatever JAX is set to. What is searched for is searched within ±CORE; beyond, a
-function is taken to go on as it does there, to its values at ±END.
+All results are in float64, whatever JAX is set to. Searches cover ±CORE; beyond, a function is
+assumed to continue as it does there, to its values at ±END.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PANELS, NODES = 48, 24  # of the quadrature: exact to the last digits where noth
 
 
 class Jumps(NamedTuple):
-    """Where a function jumps: positions, and its values just below and just above, each (n,)."""
+    """Jumps of a function: positions, and its values just below and just above, each (n,)."""
 
     at: np.ndarray
     below: np.ndarray
@@ -40,14 +40,15 @@ class Jumps(NamedTuple):
 
 
 def derivatives(activation: Activation) -> Derivatives:
-    """The function (z, order=0) -> d^order f / dz^order of an elementwise activation, in float64.
+    """Return the function (z, order=0) -> d^order f / dz^order of an elementwise activation.
 
-    The derivative is the activation's own, at kinks too. z is a NumPy array of any shape.
+    The derivative is the activation's own, at kinks too. z is a NumPy array of any shape; values
+    are float64.
 
     Raises
     ------
     ValueError
-        The name is not known, or the activation is no function of one number.
+        The name is unknown, or the activation is not a function of one number.
     """
     # A function of the user's may have changed since the last call, so nothing is kept for it.
     return _of_name(activation) if isinstance(activation, str) else _derivatives(activation)
@@ -86,7 +87,7 @@ def elementwise(activation: Activation) -> Callable:
     Raises
     ------
     ValueError
-        The name is not known, or the output depends on more than one number.
+        The name is unknown, or the output depends on more than one number.
     """
     function = resolve(activation)
     label = f"activation={activation!r}"
@@ -110,15 +111,15 @@ def elementwise(activation: Activation) -> Callable:
 
 
 def grid() -> np.ndarray:
-    """Points of the core, none of them a round number, where a kink could be."""
+    """Return points of the core, none of them a round number, where a kink could be."""
     return np.arange(-CORE, CORE, CELL) + CELL / np.pi
 
 
 def jumps(f: Derivatives, order: int) -> Jumps:
-    """Where the derivative of an order jumps, to 12 decimals.
+    """Return where the derivative of an order jumps, to 12 decimals.
 
-    In every cell of the grid at once the half is kept in which the function changes more, until a
-    cell is as short as the last digits of z; what changes there still is a jump.
+    All cells of the grid are bisected at once, keeping the half in which the function changes more,
+    until a cell is as short as the last digits of z. A change that remains is a jump.
     """
     points = grid()
     low, high = points[:-1], points[1:]
@@ -135,16 +136,16 @@ def jumps(f: Derivatives, order: int) -> Jumps:
 
 
 def sign_changes(f: Derivatives, order: int, *, rising: bool | None = None) -> np.ndarray:
-    """Where the derivative of an order changes its sign: roots, and jumps across 0.
+    """Return where the derivative of an order changes sign: roots, and jumps across 0.
 
     Parameters
     ----------
     f
-        Of `derivatives`.
+        Result of `derivatives`.
     order
         0 to 2.
     rising
-        True for changes from below 0 to above alone, False for the others alone.
+        True for changes from negative to positive only, False for the others only.
     """
     points = grid()
     value = f(points, order)
@@ -157,10 +158,10 @@ def sign_changes(f: Derivatives, order: int, *, rising: bool | None = None) -> n
 
 
 def limits(f: Derivatives, order: int) -> np.ndarray:
-    """What a derivative tends to at -inf and at inf: (2,), infinite where it goes on growing.
+    """Return the limits of a derivative at -inf and at inf: (2,), infinite if it keeps growing.
 
-    2 f(2E) - f(E) at E = 1e8, which is right where the rest decays as 1/z (softsign) or faster.
-    Growing is to be half as large again at 1e8 as at 1e4, as log(z) is.
+    The limit is 2 f(2E) - f(E) at E = 1e8, which is right if the rest decays as 1/z (softsign) or
+    faster. A function keeps growing if it is half as large again at 1e8 as at 1e4, as log(z) is.
     """
     near, far, farther = f(np.outer([END**0.5, END, 2 * END], [-1, 1]), order)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -171,9 +172,9 @@ def limits(f: Derivatives, order: int) -> np.ndarray:
 
 
 def normal_nodes(breaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """z and w with Σ w g(z) = E g(z), z ~ N(0, 1), for g smooth between the breaks, and 0.
+    """Return z and w with Σ w g(z) = E g(z), z ~ N(0, 1), for g smooth between the breaks and 0.
 
-    Gauss-Legendre on panels of the core; outside there is less than 1e-32 of the probability.
+    Gauss-Legendre on panels of the core; outside lies less than 1e-32 of the probability.
     """
     edges = np.union1d(np.linspace(-CORE, CORE, PANELS + 1), breaks)
     x, w = np.polynomial.legendre.leggauss(NODES)
@@ -184,9 +185,9 @@ def normal_nodes(breaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @shielded()
 def float32_zero_below(activation: Activation) -> float:
-    """The z <= 0 at and below which the slope is exactly 0 in float32, to 1/256; -inf for none.
+    """Return the z <= 0 at and below which the slope is exactly 0 in float32, to 1/256.
 
-    Searched down to -40, on the device's own arithmetic.
+    It is -inf if there is none. The search goes down to -40, in the device's own arithmetic.
     """
     z = np.arange(-40, CELL, CELL, dtype=np.float32)
     slope = np.asarray(jax.jit(_differentiated(elementwise(activation)))(jnp.asarray(z[None])))[0]

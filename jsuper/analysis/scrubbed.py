@@ -1,7 +1,7 @@
 """One model, scrubbed by K hypotheses at once: pure functions under jit and vmap.
 
-`scrubbing` says what the numbers mean and has the functions for use; this is what they, and the
-measures of a sweep, compute.
+`scrubbing` defines the numbers and is the public interface; this module computes them for it and
+for the metrics of a sweep.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Moments(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """What `summary` makes of the moments: see `scrubbing.Scrubbed`."""
+    """Result of `summary`; see `scrubbing.Scrubbed`."""
 
     recovered: Array  # (K,)
     recovered_output: Array  # (K, n)
@@ -67,7 +67,7 @@ class Totals(NamedTuple):
 @functools.cache
 @shielded()
 def couples_features(activation: Activation, n_features: int = 7) -> bool:
-    """Whether an output depends on the pre-activations of other features, as softmax does."""
+    """Return whether an output depends on the pre-activations of other features, as in softmax."""
     if is_gated(activation):
         return False
     function = resolve(activation)
@@ -85,11 +85,11 @@ def outputs(
     x: Array,
     other: Array,
 ) -> tuple[Array, Array, Array]:
-    """The model's outputs on x and on other, (n, samples), and the scrubbed ones, (K, n, samples).
+    """Return outputs on x and on other, (n, samples), and scrubbed ones, (K, n, samples).
 
-    An activation that works on each feature by itself needs row i of z alone for output i, so one
-    product gives all outputs. One that couples features (`coupled`) needs for every output i all of
-    z, of the inputs kept for i: n products.
+    An elementwise activation needs row i of z only for output i, so one product gives all outputs.
+    An activation that couples features (`coupled`) needs all of z for every output i, computed from
+    the inputs kept for i: n products.
     """
     written, bias = _decoder(params)
     products = _dot(written.T, params.W)
@@ -111,7 +111,7 @@ def outputs(
 
 
 def _decoder(params: Params) -> tuple[Array, Array]:
-    """Return what maps h to z, (m, n), and its bias (n, 1); with a gate both of its parts, 2 n."""
+    """Return the map from h to z, (m, n), and its bias, (n, 1); a gate has both parts, 2 n."""
     own = params.W if params.W_dec is None else params.W_dec
     if params.V is None:
         return own, params.b[:, None]
@@ -192,15 +192,15 @@ def summary(mean: Moments, zero: Array, chance: Array, importance: Array, counte
     Parameters
     ----------
     mean
-        (n,) and (K, n), over the samples that are not zero in x and other.
+        Moments, (n,) and (K, n), over the samples that are not zero in x and other.
     zero
-        The outputs of the zero sample, (n,).
+        Outputs of the zero sample, (n,).
     chance
-        Of a pair that is not zero; the zero pair has all the rest.
+        Probability of a pair that is not zero; the zero pair has the rest.
     importance
-        (n,).
+        I, (n,).
     counted
-        Of `varying`: the outputs that the totals are of.
+        Outputs that the totals are computed from, of `varying`.
     """
     m = jax.tree.map(lambda a: chance * a, mean)
     variance = m.square - m.shift**2
@@ -235,14 +235,14 @@ def interval(
     importance: Array,
     counted: Array,
 ) -> tuple[Array, Array]:
-    """The percentile bootstrap's (low, high) of recovered and of loss_recovered, each (2, K).
+    """Return the percentile bootstrap's (low, high) of recovered and loss_recovered, each (2, K).
 
     Parameters
     ----------
     replicates
-        Moments with a leading axis of samples or blocks of them.
+        Moments with a leading axis of samples, or of blocks of them.
     resampled
-        How often each counts, over their number: (resamples, replicates).
+        How often each replicate counts, over their number: (resamples, replicates).
     """
     means = jax.tree.map(lambda a: jnp.tensordot(resampled, a, 1, precision="highest"), replicates)
     totals = jax.vmap(lambda mean: summary(mean, zero, chance, importance, counted))(means)
@@ -260,7 +260,7 @@ def resamples(replicates: int, count: int, seed: int, dtype: Any) -> np.ndarray:
 
 
 def _over(a: Array, b: Array) -> Array:
-    """a / b, NaN where b is not positive."""
+    """Return a / b, NaN where b is not positive."""
     return a / jnp.where(b > 0, b, jnp.nan)
 
 

@@ -1,24 +1,26 @@
-"""Causal scrubbing: how much of what a model does a hypothesis about its inputs accounts for.
+"""Causal scrubbing: how much of a model's behaviour a hypothesis about its inputs accounts for.
 
-A hypothesis says which inputs j output i depends on (`hypotheses`). To scrub is to compute output i
-with every other input replaced by that of an independent sample x', one per output and sample:
+A hypothesis states which inputs j output i depends on (see `hypotheses`). To scrub is to compute
+output i with every other input replaced by that of an independent sample x', drawn once per output
+and sample:
 
     z_i = Σ_j G_ij (N_ij x_j + (1 - N_ij) x'_j) + b_i,   G = WᵀW.
 
-What the model then does is compared with what it did, in two ways.
+The scrubbed outputs are compared with the model's own in two ways.
 
 Agreement: B_i = E (out_i - scrubbed_i)², and the fraction recovered 1 - B_i / (2 Var out_i). It is
-1 where the hypothesis leaves out nothing that matters and 0 where output i is another sample's.
-For independent features it is the closed Sobol index Var(E[out_i | x_N]) / Var out_i, so for a
-linear model Σ_{j in N} G_ij² σ_j² / Σ_j G_ij² σ_j². A constant has 1/2 by this measure, not 0.
+1 if the hypothesis leaves out nothing that matters and 0 if output i is that of another sample. For
+independent features it is the closed Sobol index Var(E[out_i | x_N]) / Var out_i, so for a linear
+model Σ_{j in N} G_ij² σ_j² / Σ_j G_ij² σ_j². A constant has 1/2 by this measure, not 0.
 
-Loss: (L_shuffled - L_scrubbed) / (L_shuffled - L_model). A trap: with independent features the
-scrubbed output has the law of the model's own and meets the same x_i, so that every hypothesis with
-i in N(i) has all of the loss, however strong the interference. Only on inputs where features depend
-on one another (`samplers.exactly`, `samplers.correlated_pairs`) does loss say something; and as the
-shuffled baseline is worse than a constant, `loss_recovered_over_constant` stands beside it.
+Loss: (L_shuffled - L_scrubbed) / (L_shuffled - L_model). With independent features this cannot
+distinguish hypotheses: the scrubbed output has the distribution of the model's own and meets the
+same x_i, so that every hypothesis with i in N(i) recovers all of the loss, however strong the
+interference. The loss is informative only if features depend on one another (`samplers.exactly`,
+`samplers.correlated_pairs`). As the shuffled baseline is worse than a constant,
+`loss_recovered_over_constant` is given as well.
 
-Source: Chan et al. 2022, "Causal scrubbing"; Greenblatt 2022 for the constant; Sobol' 1993 and
+References: Chan et al. 2022, "Causal scrubbing"; Greenblatt 2022 for the constant; Sobol' 1993 and
 Janon et al. 2014 for the estimate from pairs of samples.
 """
 
@@ -46,7 +48,7 @@ from jsuper.training.jax_config import shielded
 
 
 class Scrubbed(NamedTuple):
-    """What `scrub` finds; (...,) are the leading axes of W and of the hypothesis, broadcast."""
+    """Result of `scrub`; (...,) are the leading axes of W and of the hypothesis, broadcast."""
 
     recovered: Array  # (...,) over all outputs that vary, weighted by I_i Var out_i; at most 1
     low: Array  # (...,) bootstrap interval of it, over samples
@@ -87,10 +89,10 @@ def scrub(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Scrubbed:
-    """How much of a model's outputs the hypothesis recovers when all it leaves out is scrubbed.
+    """Return how much of a model's outputs a hypothesis recovers.
 
-    Averages over samples can hide changes that cancel only in them, so look at `change` too: it is
-    per sample, and its quantile and maximum show what a mean does not.
+    Means over samples hide changes that cancel, so look at `change` too: it is per sample, and its
+    quantile and maximum are returned.
 
     Parameters
     ----------
@@ -99,41 +101,45 @@ def scrub(
     b
         Output bias, (..., n_features).
     activation
-        A registered name (`elu(0.25)` too) or a function of z (n_features, samples).
-        One that couples the features of a sample (`softmax`) is scrubbed whole for every
-        output, at n times the work. Random gates are in their mean.
+        A registered name (also with parameters, `elu(0.25)`) or a function of z (n_features,
+        samples). An activation that couples the features of a sample (`softmax`) is scrubbed whole
+        for every output, at n times the work. Random gates are replaced by their mean.
     x
-        Inputs, (n_features, samples), which are paired with one another at random; or of
-        `samplers`, e.g. `samplers.sparse(0.99, 20)`, which at high sparsity is what to take.
+        Inputs, (n_features, samples), which are paired with one another at random, or the result of
+        a function of `samplers`; at high sparsity use e.g. `samplers.sparse(0.99, 20)`.
     hypothesis
         N, (..., n_features, n_features), booleans: row i marks the inputs of output i.
     importance
-        I_i, a number or (n_features,).
+        I_i >= 0, a number or (n_features,).
     subspaces
-        Of `hypotheses.subspaces`. Output i then reads the directions marked for it of an
-        h that is computed from its inputs alone; the rest of h is that of the other sample. As
-        the two need not be independent, recovered can be negative.
+        Result of `hypotheses.subspaces`. Output i then reads the directions marked for it from an h
+        computed from its inputs only; the rest of h is that of the other sample. As the two need
+        not be independent, `recovered` can be negative.
     V, c
-        Of a gated decoder (`geglu`); of no other activation.
+        Second matrix and bias of a gated decoder (`geglu`), shaped as W and b; None otherwise.
     W_dec
-        Of untied weights, which read h in the place of W.
+        Decoder of untied models, shaped as W; it reads h instead of W.
     resamples
-        Of the bootstrap, at least 2.
+        Bootstrap samples, at least 2.
     confidence
-        Of its interval, in (0, 1). Where samples are stratified it is too wide.
+        Level of the interval, in (0, 1). The interval is too wide where samples are stratified.
     seed
-        Of the pairs and the bootstrap.
+        Seed of the pairs and of the bootstrap.
 
     Returns
     -------
     Scrubbed
-        Scrubbed, in the kind and dtype of W. A model with a non-finite weight is NaN throughout.
+        Arrays of the kind and dtype of W. A model with a non-finite weight is NaN throughout.
 
     Raises
     ------
     ValueError
-        The shapes do not fit, the hypothesis is not boolean, or the activation is
-        unknown or couples the samples of a batch.
+        The shapes do not fit, the hypothesis is not boolean, or the activation is unknown or
+        couples the samples of a batch.
+
+    References
+    ----------
+    Chan et al. (2022), "Causal scrubbing".
     """
     check_gate(activation, W, b, V, c)
     xp, params = model_of(W, b, V, c, W_dec)
@@ -165,7 +171,7 @@ def scrub(
 
 
 def check_activation(activation: Activation, n_features: int) -> None:
-    """Raise ValueError where an activation is not known, or cannot be scrubbed sample by sample."""
+    """Raise ValueError if an activation is unknown, or cannot be scrubbed sample by sample."""
     resolve(activation)
     if not is_gated(activation) and couples_batch(activation, n_features):
         raise ValueError(
@@ -177,7 +183,7 @@ def check_activation(activation: Activation, n_features: int) -> None:
 def _pairs(
     params: Params, hypothesis: Array, subspaces: Subspaces | None
 ) -> tuple[tuple[int, ...], Params, Hypothesis]:
-    """Every model with its hypothesis, one leading axis each; and the axes that it stands for."""
+    """Return the leading axes, and every model with its hypothesis along one leading axis."""
     W = params.W
     xp, (m, n) = namespace(W), W.shape[-2:]
     inputs = _booleans("hypothesis", hypothesis, (n, n))
@@ -238,7 +244,7 @@ def _given(
     block: int,
     confidence: float,
 ) -> Scrubbed:
-    """Models (M, ...), each with its hypothesis, one after another."""
+    """Return the results of models (M, ...), each with its hypothesis, one after another."""
     x, other, chance = samples
     n = params.W.shape[-1]
     act, coupled = resolve(activation), scrubbed.couples_features(activation, n)

@@ -21,18 +21,18 @@ __all__ = ["Statement", "Verdict", "statements"]
 
 @shielded()
 def statements(activation: Activation = "gelu") -> list[Statement]:
-    """Return the sources' statements on activations, in the order in which they are made.
+    """Return the sources' statements on activations, judged, in the order in which they are made.
 
     Parameters
     ----------
     activation
-        Of what the sentences on GELU are asked; "silu", for example, shows which hold
+        Activation to which the sentences on GELU are applied; "silu", for example, shows which hold
         for another gate. Those on ReLU and ELU stay as they are.
 
     Raises
     ------
     ValueError
-        The activation is not known, or is no function of one number.
+        The activation is unknown, or not a function of one number.
     """
     on = On(derivatives(activation), profile(activation), activation)
     return [make(on) for make in source_000.ROWS + source_001.ROWS]

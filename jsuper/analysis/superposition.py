@@ -1,12 +1,13 @@
 """Superposition in a model's weights: pure functions of W.
 
-Each takes W of shape (..., n_hidden, n_features), NumPy or JAX, with any leading axes, returns an
-array of its kind and dtype (float32 for half precision), and works under `jax.jit` and `jax.vmap`.
-Column W_i is the embedding of feature i and Ŵ_i = W_i/‖W_i‖; a column shorter than 1e-12 of the
-longest counts as zero, and zero columns have 0 everywhere. A model with a non-finite weight gives
-NaN, also where others give a count, and only for itself. Fewer than two axes are a ValueError.
+Each function maps W of shape (..., n_hidden, n_features), NumPy or JAX with any leading axes, to an
+array of the same kind and dtype (float32 for half precision), and works under `jax.jit` and
+`jax.vmap`. Column W_i is the embedding of feature i, and Ŵ_i = W_i/‖W_i‖. A column shorter than
+1e-12 of the longest counts as zero, and zero columns have 0 everywhere. A model with a non-finite
+weight gives NaN, also where the result is a count, and only for itself. Fewer than two axes are a
+ValueError.
 
-Source, where none is named: Elhage et al., "Toy Models of Superposition" (2022).
+Functions without a reference follow Elhage et al. 2022, "Toy Models of Superposition".
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ REPRESENTED = 0.5
 
 @shielded()
 def feature_norms(W: Array) -> Array:
-    """‖W_i‖, how strongly feature i is embedded: (..., n_features), >= 0."""
+    """Return ‖W_i‖, the strength with which feature i is embedded: (..., n_features), >= 0."""
     xp, W = weights(W)
     W, largest = scaled(W, axis=-2)
     return xp.sqrt((W * W).sum(axis=-2)) * largest[..., 0, :]
@@ -28,14 +29,14 @@ def feature_norms(W: Array) -> Array:
 
 @shielded()
 def gram(W: Array, read: Array | None = None) -> Array:
-    """WᵀW, the dot products of all features: (..., n_features, n_features).
+    """Return WᵀW, the dot products of all features: (..., n_features, n_features).
 
     Parameters
     ----------
     W
         Weights, (..., n_hidden, n_features).
     read
-        R, of the same shape, for RᵀW, as of an untied model with R = W_dec; W by default.
+        R, of the same shape, for RᵀW, e.g. R = W_dec of an untied model; W by default.
 
     Raises
     ------
@@ -48,14 +49,20 @@ def gram(W: Array, read: Array | None = None) -> Array:
 
 @shielded()
 def overlaps(W: Array) -> Array:
-    """Ŵ_i·W_j, row i and column j: (..., n_features, n_features); 0 in the row of a zero column."""
+    """Return Ŵ_i·W_j, row i and column j: (..., n_features, n_features).
+
+    The row of a zero column is 0.
+    """
     xp, W = weights(W)
     return matmul(xp.swapaxes(directions(W), -1, -2), W)
 
 
 @shielded()
 def directions(W: Array) -> Array:
-    """Ŵ_i, every column at length 1 and zero columns at 0: (..., n_hidden, n_features)."""
+    """Return Ŵ_i, every column at length 1: (..., n_hidden, n_features).
+
+    Zero columns stay 0.
+    """
     xp, W = weights(W)
     norms = feature_norms(W)[..., None, :]
     zero = norms <= ZERO * norms.max(axis=-1, keepdims=True)
@@ -66,19 +73,19 @@ def directions(W: Array) -> Array:
 def interference(
     W: Array, *, part: str = "all", root: bool = False, density: Array | None = None
 ) -> Array:
-    """Σ_{j≠i} (Ŵ_i·W_j)², how much the other features disturb feature i: (..., n_features), >= 0.
+    """Return Σ_{j≠i} (Ŵ_i·W_j)², how much the other features disturb feature i: (..., n_features).
 
     Parameters
     ----------
     W
-        Weights.
+        Weights, (..., n_hidden, n_features).
     part
-        "all"; "positive" or "negative" takes the overlaps of that sign alone, and the two
-        add up to all.
+        "all"; "positive" or "negative" keeps the overlaps of that sign, and the two add up to all.
     root
-        The square root of it, by which the paper's notebook colours its bars.
+        Whether to take the square root, by which the paper's notebook colours its bars.
     density
-        p_j = P(x_j != 0), a number or (..., n_features); weights (Ŵ_i·W_j)² by p_j.
+        p_j = P(x_j != 0), in [0, 1], a number or (..., n_features). If given, (Ŵ_i·W_j)² is
+        weighted by p_j.
 
     Raises
     ------
@@ -102,11 +109,11 @@ def interference(
 
 @shielded()
 def crosstalk(W: Array, read: Array | None = None) -> Array:
-    """Σ_{i≠j} (R_i·W_j)² / Σ_i (R_i·W_i)², what features read of others over what of themselves.
+    """Return Σ_{i≠j} (R_i·W_j)² / Σ_i (R_i·W_i)²: (...,), in [0, ∞).
 
-    With R = W it is the interference of the model x̂ = act(WᵀW x + b); with R = W_dec that of an
-    untied one, with R = V that of the value of a gated decoder. (...,), [0, ∞); NaN where no
-    feature reads itself.
+    It compares what features read of other features with what they read of themselves. R = W gives
+    the interference of the model x̂ = act(WᵀW x + b), R = W_dec that of an untied model, and R = V
+    that of the value of a gated decoder. NaN if no feature reads itself.
 
     Parameters
     ----------
@@ -129,7 +136,7 @@ def crosstalk(W: Array, read: Array | None = None) -> Array:
 
 
 def _reading(xp, W: Array, read: Array | None) -> Array:
-    """R, or W where none is given; another shape is refused."""
+    """Return R, or W if none is given; raise ValueError if the shapes differ."""
     R = W if read is None else xp.asarray(read, dtype=W.dtype)
     if R.shape != W.shape:
         raise ValueError(f"read has shape {R.shape} but W {W.shape}; give the same shapes")
@@ -138,11 +145,14 @@ def _reading(xp, W: Array, read: Array | None) -> Array:
 
 @shielded()
 def dimensionality(W: Array) -> Array:
-    """D_i = ‖W_i‖² / Σ_j (Ŵ_i·W_j)², the share of a dimension that feature i has: (..., n), [0, 1].
+    """Return D_i = ‖W_i‖² / Σ_j (Ŵ_i·W_j)², feature i's share of a dimension: (..., n), in [0, 1].
 
-    1 for a feature orthogonal to all others, 1/2 in an antipodal pair, 0 for a zero column. It is
-    the capacity (W_i·W_i)² / Σ_j (W_i·W_j)² of Scherlis et al. 2022 (arXiv 2210.01892, eq. 3), so
-    Σ_i D_i <= n_hidden.
+    It is 1 for a feature orthogonal to all others, 1/2 in an antipodal pair, and 0 for a zero
+    column. It equals the capacity (W_i·W_i)² / Σ_j (W_i·W_j)², so that Σ_i D_i <= n_hidden.
+
+    References
+    ----------
+    Scherlis et al. (2022, arXiv 2210.01892), equation 3, for the capacity.
     """
     xp, W = weights(W)
     W, _ = scaled(W, axis=(-2, -1))
@@ -154,7 +164,21 @@ def dimensionality(W: Array) -> Array:
 def features_represented(W: Array, threshold: float = REPRESENTED) -> Array:
     """Return the number of features with ‖W_i‖ > threshold: (...,), 0 to n_features.
 
-    Source: Liu et al. 2025 (arXiv 2505.10465), whose threshold is 1/2.
+    Parameters
+    ----------
+    W
+        Weights, (..., n_hidden, n_features).
+    threshold
+        Least length of a represented feature, >= 0.
+
+    Raises
+    ------
+    ValueError
+        The threshold is negative.
+
+    References
+    ----------
+    Liu et al. (2025, arXiv 2505.10465), whose threshold is 1/2.
     """
     xp, W = weights(W)
     threshold = in_range("threshold", threshold, "[0, inf)")
@@ -165,9 +189,21 @@ def features_represented(W: Array, threshold: float = REPRESENTED) -> Array:
 
 @shielded()
 def excess(W: Array, threshold: float = REPRESENTED) -> Array:
-    """Features represented beyond n_hidden: (...,), -n_hidden to n_features - n_hidden.
+    """Return the number of features represented beyond n_hidden: (...,).
 
-    Above 0, features share dimensions: more are represented than there are hidden units.
+    It is between -n_hidden and n_features - n_hidden. Above 0, features share dimensions.
+
+    Parameters
+    ----------
+    W
+        Weights, (..., n_hidden, n_features).
+    threshold
+        Least length of a represented feature, >= 0.
+
+    Raises
+    ------
+    ValueError
+        The threshold is negative.
     """
     xp, W = weights(W)
     return features_represented(W, threshold) - W.shape[-2]
@@ -175,10 +211,10 @@ def excess(W: Array, threshold: float = REPRESENTED) -> Array:
 
 @shielded()
 def dimensions_per_feature(W: Array) -> Array:
-    """D* = n_hidden / ‖W‖_F²: (...,), > 0; ‖W‖_F² is about the number of features represented.
+    """Return D* = n_hidden / ‖W‖_F²: (...,), in (0, ∞].
 
-    1 where n_hidden features have their own dimension, 1/2 where all are antipodal pairs; infinite
-    where W = 0.
+    ‖W‖_F² is about the number of features represented. D* is 1 if n_hidden features each have a
+    dimension, 1/2 if all are antipodal pairs, and infinite if W = 0.
     """
     xp, W = weights(W)
     size = (W * W).sum(axis=(-2, -1))
@@ -187,9 +223,13 @@ def dimensions_per_feature(W: Array) -> Array:
 
 @shielded()
 def neuron_monosemanticity(W: Array) -> Array:
-    """max_i |W_ki| / Σ_i |W_ki| of hidden unit k: (..., n_hidden), [0, 1]; 1: a single feature.
+    """Return max_i |W_ki| / Σ_i |W_ki| of hidden unit k: (..., n_hidden), in [0, 1].
 
-    0 for a unit of zeros. Source: Jermyn et al. 2022 (arXiv 2211.09169), there of activations.
+    It is 1 for a unit with a single feature and 0 for a unit of zeros.
+
+    References
+    ----------
+    Jermyn et al. (2022, arXiv 2211.09169), there of activations.
     """
     xp, W = weights(W)
     size = xp.abs(scaled(W, axis=-1)[0])
@@ -199,9 +239,13 @@ def neuron_monosemanticity(W: Array) -> Array:
 
 @shielded()
 def effective_rank(W: Array) -> Array:
-    """exp(-Σ_k q_k log q_k), q the singular values over their sum: (...,), 1 to min(m, n).
+    """Return exp(-Σ_k q_k log q_k), with q the singular values over their sum: (...,).
 
-    0 where W = 0. Source: Roy and Vetterli 2007, "The effective rank".
+    It is between 1 and min(n_hidden, n_features), and 0 if W = 0.
+
+    References
+    ----------
+    Roy and Vetterli (2007), "The effective rank".
     """
     xp, W = weights(W)
     bad = xp.isnan(W).any(axis=(-2, -1))
@@ -215,22 +259,23 @@ def effective_rank(W: Array) -> Array:
 
 @shielded()
 def importance_rank_correlation(W: Array, importance: Array) -> Array:
-    """Spearman's correlation of ‖W_i‖ with the importance I_i: (...,), [-1, 1].
+    """Return Spearman's correlation of ‖W_i‖ with the importance I_i: (...,), in [-1, 1].
 
-    Near 1 where the important features are embedded most strongly; negative where the order is
-    reversed. NaN where all norms or all importances are equal, which says nothing.
+    It is near 1 if the important features are embedded most strongly and negative if the order is
+    reversed. NaN if all norms or all importances are equal. Unlike `statistics.spearman` it works
+    under `jax.jit`.
 
     Parameters
     ----------
     W
-        Weights.
+        Weights, (..., n_hidden, n_features).
     importance
         I_i, (..., n_features).
 
     Raises
     ------
     ValueError
-        Importance has not n_features values.
+        `importance` does not have n_features values.
     """
     xp, W = weights(W)
     importance = per_feature("importance", importance, W)
@@ -245,6 +290,9 @@ def importance_rank_correlation(W: Array, importance: Array) -> Array:
 
 
 def _centred_ranks(xp, values: Array) -> Array:
-    """Ranks less their mean, ties averaged: half the number of smaller less that of larger ones."""
+    """Return ranks less their mean, ties averaged.
+
+    They are half the number of smaller values less that of larger ones.
+    """
     difference = values[..., :, None] - values[..., None, :]
     return (xp.sign(difference).sum(axis=-1) / 2).astype(values.dtype)

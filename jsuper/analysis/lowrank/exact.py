@@ -3,14 +3,14 @@
     da/dt = s a* (b · b*) - a (‖b‖² + λ),    the same for b,    data loss L = ½ ‖s a* b*ᵀ - a bᵀ‖²
 
 The pair a bᵀ learns a target of strength s along unit vectors a* and b*; λ is coupled weight decay.
-α = a · a* and β = b · b* are the aligned parts, u = α β, and ρ the squared norm of the rest.
+α = a · a* and β = b · b* are the aligned parts, u = α β, and ρ is the squared norm of the rest.
 Gradient descent at a small learning rate is at t = steps · rate. Parameters are (...,), times
-(times,) or (..., times), results (..., times). Every function raises ValueError where an argument
-is not finite or not in the range it gives.
+(times,) or (..., times), and results (..., times). Every function raises ValueError if an argument
+is not finite or out of its range.
 
-Source: Jermyn and Shlegeris, "Multi-Component Learning and S-Curves" (2022), for the model; Saxe,
-McClelland and Ganguli 2013 (arXiv 1312.6120) for ρ = 0. The forms with ρ and λ are ours. `riccati`
-has any target and any number of pairs.
+References: Jermyn and Shlegeris (2022), "Multi-Component Learning and S-Curves", for the model;
+Saxe, McClelland and Ganguli (2013, arXiv 1312.6120) for ρ = 0. The forms with ρ and λ are derived
+here. `riccati` solves any target and any number of pairs.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def regression(
     times
         t >= 0, (..., times).
     target, start
-        (..., n); start may be a number.
+        Vectors, (..., n); start may be a number.
     weight_decay
         λ >= 0, (...,).
     """
@@ -75,18 +75,18 @@ class RankOne(NamedTuple):
 def rank_one(
     times: Array, u0: Array, rho0: Array = 0.0, s: Array = 1.0, weight_decay: Array = 0.0
 ) -> RankOne:
-    """One pair with α = β and both orthogonal parts ρ: u goes to s - λ or, if λ >= s, to 0; ρ to 0.
+    """Return the flow of one pair with α = β and equal orthogonal parts ρ.
 
-    With κ = s - λ and E(x) = ∫₀ᵗ e^{2xτ} dτ, D = 1 + 2ρ₀ E(-λ) + 2u₀ E(κ):
-    u = u₀ e^{2κt}/D, ρ = ρ₀ e^{-2λt}/D, L = ½ [(s - u)² + ρ (2u + ρ)]. No exponential overflows,
-    however large t is; λ = 0 and κ <= 0 are no special cases.
+    u goes to s - λ or, if λ >= s, to 0, and ρ to 0. With κ = s - λ, E(x) = ∫₀ᵗ e^{2xτ} dτ and D = 1
+    + 2ρ₀ E(-λ) + 2u₀ E(κ): u = u₀ e^{2κt}/D, ρ = ρ₀ e^{-2λt}/D, L = ½ [(s - u)² + ρ (2u + ρ)]. No
+    exponential overflows, however large t is; λ = 0 and κ <= 0 are not special cases.
 
     Parameters
     ----------
     times
         t >= 0, (..., times).
     u0
-        u at t = 0, >= 0, (...,); `mean_start` for a start with α ≠ β.
+        u at t = 0, >= 0, (...,); use `mean_start` for a start with α ≠ β.
     rho0
         ρ at t = 0, >= 0, (...,).
     s, weight_decay
@@ -108,18 +108,21 @@ def _rank_one(t: Array, u0: Array, rho0: Array, s: Array, decay: Array) -> RankO
 
 
 def mean_start(alpha: Array, beta: Array) -> np.ndarray:
-    """((α₀ + β₀)/2)², the u₀ of a start with α ≠ β: the difference dies at rate s. (...,), >= 0."""
+    """Return ((α₀ + β₀)/2)², the u₀ of a start with α ≠ β: (...,), >= 0.
+
+    The difference of α and β decays at rate s.
+    """
     return ((real("alpha", alpha) + real("beta", beta)) / 2) ** 2
 
 
 def half_time(
     u0: Array, rho0: Array = 0.0, s: Array = 1.0, weight_decay: Array = 0.0
 ) -> np.ndarray:
-    """When u of `rank_one` first is s/2 or above: (...,), [0, ∞]; ∞ if never, as at λ >= s/2.
+    """Return when u of `rank_one` first is s/2 or above: (...,); ∞ if never, as for λ >= s/2.
 
-    Without λ that is at u₀ (e^{2st} + 1) = s (1 + 2ρ₀t), so about ln[(s/u₀)(1 + 2ρ₀t)]/(2s). As u
-    falls at most once and then rises, there is one root to bracket; it is good to about 1e-12 of
-    itself, to less close to λ = s/2. Arguments of `rank_one`; s is above 0.
+    Without λ it solves u₀ (e^{2st} + 1) = s (1 + 2ρ₀t), so it is about ln[(s/u₀)(1 + 2ρ₀t)]/(2s).
+    As u falls at most once and then rises, there is one root to bracket. Its relative error is
+    about 1e-12, and more close to λ = s/2. The arguments are those of `rank_one`; s is above 0.
     """
     u0, rho0, decay = _each(natural, u0=u0, rho0=rho0, weight_decay=weight_decay)
     each = np.vectorize(_half_time, otypes=[float])
@@ -151,9 +154,9 @@ class FourVariables(NamedTuple):
 
 
 def rank_one_rates(state: np.ndarray, s: Array = 1.0, weight_decay: Array = 0.0) -> np.ndarray:
-    """d/dt of (α, β, ρ_a, ρ_b), the first axis of the state, for any start of one pair: (4, ...).
+    """Return d/dt of (α, β, ρ_a, ρ_b), the first axis of the state, for one pair: (4, ...).
 
-    α' = sβ - α(β² + ρ_b + λ), ρ_a' = -2ρ_a(β² + ρ_b + λ), and the same with a and b exchanged.
+    α' = sβ - α(β² + ρ_b + λ) and ρ_a' = -2ρ_a(β² + ρ_b + λ), and the same with a and b exchanged.
     """
     alpha, beta, rho_a, rho_b = state
     fall_a, fall_b = beta**2 + rho_b + weight_decay, alpha**2 + rho_a + weight_decay
@@ -170,7 +173,7 @@ def rank_one_flow(
     s: Array = 1.0,
     weight_decay: Array = 0.0,
 ) -> FourVariables:
-    """The flow of `rank_one_rates` from any start, integrated to about 1e-10, or RuntimeError.
+    """Return the flow of `rank_one_rates` from any start, integrated numerically to about 1e-10.
 
     Parameters
     ----------
@@ -181,7 +184,12 @@ def rank_one_flow(
     rho_a, rho_b
         Squared norms of the orthogonal parts at t = 0, >= 0, (...,).
     s, weight_decay
-        >= 0, (...,).
+        Strength of the target, and λ, >= 0, (...,).
+
+    Raises
+    ------
+    RuntimeError
+        The integration failed.
     """
     t = grid(times)
     given = _each(natural, rho_a=rho_a, rho_b=rho_b, s=s, weight_decay=weight_decay)
@@ -201,9 +209,10 @@ def rank_one_flow(
 
 
 def saxe_strength(times: Array, u0: Array, s: Array = 1.0, tau: Array = 1.0) -> np.ndarray:
-    """u(t) = s/(1 + (s/u₀ - 1) e^{-2st/τ}), a sigmoid: (..., times). `rank_one` at ρ = λ = 0.
+    """Return u(t) = s/(1 + (s/u₀ - 1) e^{-2st/τ}), a sigmoid: (..., times).
 
-    Saxe et al. 2013, equation 12: a deep linear network of three layers, whitened inputs, one mode.
+    It is that of a deep linear network of three layers with whitened inputs, one mode, and equals
+    `rank_one` at ρ = λ = 0.
 
     Parameters
     ----------
@@ -211,6 +220,10 @@ def saxe_strength(times: Array, u0: Array, s: Array = 1.0, tau: Array = 1.0) -> 
         t >= 0, (..., times).
     u0, s, tau
         Strength at t = 0 and in the end, and time constant; all > 0, (...,).
+
+    References
+    ----------
+    Saxe et al. (2013), equation 12.
     """
     t = np.atleast_1d(natural("times", times))
     u0, s, tau = (value[..., None] for value in _each(positive, u0=u0, s=s, tau=tau))
@@ -218,9 +231,9 @@ def saxe_strength(times: Array, u0: Array, s: Array = 1.0, tau: Array = 1.0) -> 
 
 
 def saxe_time(u: Array, u0: Array, s: Array = 1.0, tau: Array = 1.0) -> np.ndarray:
-    """(τ/2s) ln[u (s - u₀)/(u₀ (s - u))], when `saxe_strength` is u: (...,); below 0 for u < u₀.
+    """Return (τ/2s) ln[u (s - u₀)/(u₀ (s - u))], the time at which `saxe_strength` is u: (...,).
 
-    u and u0 are above 0 and below s, s and tau above 0: each (...,).
+    It is below 0 for u < u₀. u and u0 are above 0 and below s; s and tau are above 0: each (...,).
     """
     u, u0, s, tau = _each(positive, u=u, u0=u0, s=s, tau=tau)
     for name, value in {"u": u, "u0": u0}.items():
@@ -230,22 +243,25 @@ def saxe_time(u: Array, u0: Array, s: Array = 1.0, tau: Array = 1.0) -> np.ndarr
 
 
 def saxe_learning_time(epsilon: Array, s: Array = 1.0, tau: Array = 1.0) -> np.ndarray:
-    """(τ/s) ln(s/ε), about the time from u = ε to s - ε where ε << s: (...,). All are above 0."""
+    """Return (τ/s) ln(s/ε), about the time from u = ε to s - ε for ε << s: (...,).
+
+    All arguments are above 0.
+    """
     epsilon, s, tau = _each(positive, epsilon=epsilon, s=s, tau=tau)
     return tau / s * np.log(s / epsilon)
 
 
 def saxe_depth_rate(u: Array, layers: int, s: Array = 1.0, tau: Array = 1.0) -> np.ndarray:
-    """du/dt = (N - 1) u^{2 - 2/(N-1)} (s - u)/τ for N layers of units: (...,).
+    """Return du/dt = (N - 1) u^{2 - 2/(N-1)} (s - u)/τ for N layers of units: (...,).
 
     Parameters
     ----------
     u
         Strength, >= 0, (...,).
     layers
-        N >= 2, so N - 1 matrices of weights; 3 is `saxe_strength`, 2 a plain exponential.
+        N >= 2, so N - 1 weight matrices; 3 is `saxe_strength`, 2 a plain exponential.
     s, tau
-        Above 0, (...,).
+        Final strength and time constant, above 0, (...,).
     """
     deep = whole_number("layers", layers, 2) - 1
     u, s, tau = natural("u", u), positive("s", s), positive("tau", tau)
@@ -253,18 +269,20 @@ def saxe_depth_rate(u: Array, layers: int, s: Array = 1.0, tau: Array = 1.0) -> 
 
 
 def half_time_sd(pairs: int = 1, s: Array = 1.0) -> np.ndarray:
-    """√ψ₁(K/2)/(2s), sd of the half time over small Gaussian starts: π/(2√2 s) for K = 1 pair.
+    """Return √ψ₁(K/2)/(2s), the sd of the half time over small Gaussian starts: (...,).
 
-    u₀ is a multiple of χ²_K, the half time a constant less ln(u₀)/(2s). K >= 1; s > 0, (...,).
+    It is π/(2√2 s) for K = 1 pair. u₀ is a multiple of χ²_K, and the half time a constant less
+    ln(u₀)/(2s). K >= 1; s > 0, (...,).
     """
     K = whole_number("pairs", pairs, 1)
     return np.sqrt(polygamma(1, K / 2)) / (2 * positive("s", s))
 
 
 def half_time_shift(pairs: int, s: Array = 1.0) -> np.ndarray:
-    """-(E ln χ²_K - E ln χ²_1)/(2s), what K pairs instead of 1 add to the mean half time: <= 0.
+    """Return -(E ln χ²_K - E ln χ²_1)/(2s), which K pairs instead of 1 add to the mean half time.
 
-    E ln χ²_K = ψ(K/2) + ln 2. Arguments of `half_time_sd`; at s = 1, -1.19 for K = 4.
+    It is <= 0, for example -1.19 for K = 4 and s = 1. E ln χ²_K = ψ(K/2) + ln 2. The arguments are
+    those of `half_time_sd`.
     """
     K = whole_number("pairs", pairs, 1)
     return (digamma(0.5) - digamma(K / 2)) / (2 * positive("s", s))

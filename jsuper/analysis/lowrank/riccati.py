@@ -23,7 +23,7 @@ UNBALANCED = 1e-6  # largest |AᵀA - BᵀB| over |AᵀA| that still counts as b
 
 
 def real(name: str, values: Array) -> np.ndarray:
-    """Finite numbers, as float64."""
+    """Return finite numbers as float64; raise ValueError for others."""
     values = np.asarray(values, float)
     if not np.isfinite(values).all():
         raise ValueError(f"{name} holds {values[~np.isfinite(values)][0]}; give finite numbers")
@@ -31,12 +31,12 @@ def real(name: str, values: Array) -> np.ndarray:
 
 
 def natural(name: str, values: Array) -> np.ndarray:
-    """Finite numbers of 0 or more, as float64."""
+    """Return finite numbers of 0 or more as float64; raise ValueError for others."""
     return np.asarray(in_range(name, values, "[0, inf)"), float)
 
 
 def grid(times: Array) -> np.ndarray:
-    """Return times that are walked through: one axis, strictly ascending, from 0 on."""
+    """Return times of an integration: one axis, strictly ascending, from 0 on."""
     times = np.atleast_1d(natural("times", times))
     if times.ndim != 1 or not times.size or (np.diff(times) <= 0).any():
         raise ValueError(
@@ -55,20 +55,21 @@ class MatrixFlow(NamedTuple):
 def balanced_flow(
     times: Array, A: Array, B: Array, target: Array, weight_decay: Array = 0.0
 ) -> MatrixFlow:
-    """Z = A Bᵀ for any target and any number of pairs, from a start with AᵀA = BᵀB.
+    """Return Z = A Bᵀ for any target and any number of pairs, from a start with AᵀA = BᵀB.
 
-    With Q = [A; B] and F = [[0, C], [Cᵀ, 0]] - λ, Q Qᵀ obeys a Riccati equation:
-    Q Qᵀ(t) = e^{Ft} Q₀ [I + Q₀ᵀ (∫₀ᵗ e^{2Fτ} dτ) Q₀]⁻¹ Q₀ᵀ e^{Ft}, and Z is its upper right block.
-    It is taken through the eigenvectors of F, in steps of time so short that nothing overflows and
-    that slow modes are not lost beside fast ones; each step is exact. There are max(μ) t/2 of them,
-    μ the eigenvalues of F.
+    With Q = [A; B] and F = [[0, C], [Cᵀ, 0]] - λ, Q Qᵀ obeys a Riccati equation: Q Qᵀ(t) = e^{Ft}
+    Q₀ [I + Q₀ᵀ (∫₀ᵗ e^{2Fτ} dτ) Q₀]⁻¹ Q₀ᵀ e^{Ft}, and Z is its upper right block. It is evaluated
+    through the eigenvectors of F, in time steps so short that nothing overflows and slow modes are
+    not lost among fast ones. Each step is exact; their number is max(μ) t/2, with μ the eigenvalues
+    of F.
 
     Parameters
     ----------
     times
         t >= 0, strictly ascending, (times,).
     A, B
-        (..., m, K) and (..., n, K). B = O A with orthonormal columns in O (n, m) is balanced.
+        Start, (..., m, K) and (..., n, K). B = O A with orthonormal columns in O (n, m) is
+        balanced.
     target
         C, (..., m, n).
     weight_decay
@@ -97,7 +98,7 @@ def balanced_flow(
 
 
 def _advance(Q: np.ndarray, mu: np.ndarray, duration: float) -> np.ndarray:
-    """Q after a time, up to a rotation of the pairs, in coordinates where F is diagonal, mu."""
+    """Return Q after a time, up to a rotation of the pairs, in the eigenbasis of F."""
     steps = max(1, int(np.ceil(mu.max() * duration / 2)))  # none grows by more than e²
     h = duration / steps
     growth, integral = np.exp(mu * h)[..., None], (h * exprel(2 * mu * h))[..., None]
@@ -108,7 +109,7 @@ def _advance(Q: np.ndarray, mu: np.ndarray, duration: float) -> np.ndarray:
 
 
 def _pairs(A: Array, B: Array, target: Array) -> tuple[np.ndarray, ...]:
-    """A, B and C, with leading axes that fit, where A and B are balanced."""
+    """Return A, B and C with common leading axes; raise ValueError unless A and B are balanced."""
     A, B, C = real("A", A), real("B", B), real("target", target)
     gap = np.abs(invariant(A, B)).max(axis=(-2, -1))
     if C.ndim < 2 or C.shape[-2:] != (A.shape[-2], B.shape[-2]):
@@ -127,17 +128,17 @@ def _pairs(A: Array, B: Array, target: Array) -> tuple[np.ndarray, ...]:
 
 
 def invariant(A: Array, B: Array) -> np.ndarray:
-    """AᵀA - BᵀB, (..., K, K): conserved by the flow, whatever the target; times e^{-2λt} with λ.
+    """Return AᵀA - BᵀB, (..., K, K), which the flow conserves, or multiplies by e^{-2λt} with λ.
 
     Parameters
     ----------
     A, B
-        (..., m, K) and (..., n, K).
+        Factors, (..., m, K) and (..., n, K).
 
     Raises
     ------
     ValueError
-        They have fewer than two axes, or not the same K.
+        A factor has fewer than two axes, or their K differ.
     """
     A, B = np.asarray(A, float), np.asarray(B, float)
     if min(A.ndim, B.ndim) < 2 or A.shape[-1] != B.shape[-1]:
@@ -146,9 +147,21 @@ def invariant(A: Array, B: Array) -> np.ndarray:
 
 
 def invariant_at(times: Array, A: Array, B: Array, weight_decay: Array = 0.0) -> np.ndarray:
-    """e^{-2λt} (AᵀA - BᵀB) of a start: what `invariant` is at these times, (..., times, K, K).
+    """Return e^{-2λt} (AᵀA - BᵀB), the value of `invariant` at these times: (..., times, K, K).
 
-    Arguments and errors of `invariant`; times, (times,) or (..., times), and λ, (...,), are >= 0.
+    Parameters
+    ----------
+    times
+        t >= 0, (times,) or (..., times).
+    A, B
+        Factors at t = 0, (..., m, K) and (..., n, K).
+    weight_decay
+        λ >= 0, (...,).
+
+    Raises
+    ------
+    ValueError
+        As `invariant`, or a value is negative.
     """
     decay = natural("weight_decay", weight_decay)[..., None]
     left = np.exp(-2 * decay * np.atleast_1d(natural("times", times)))

@@ -1,4 +1,4 @@
-"""What is measured on every model of a sweep of factorizations, and what its page shows."""
+"""Metrics of every model of a sweep of factorizations, and what its page shows."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
 
 @shielded()
 def measure(ds: xarray.Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-    """Every measure of `MEASURES` over the sweep's dimensions: variable -> (dimensions, values).
+    """Return every measure of `MEASURES`: variable -> (dimensions, values).
+
+    Values are over the sweep's dimensions.
 
     Times are in units of `time`. NaN (learning_order: -1) for models that are missing or not
     finite, and for components beyond a smaller target's.
@@ -78,7 +80,7 @@ def measure(ds: xarray.Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]
 def alike(
     ds: xarray.Dataset,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]]:
-    """Finished models with the same times and number of components: places, times, variables."""
+    """Yield positions, times and variables of finished models with equal times and components."""
     lead, status = ds["status"].dims, ds["status"]
     flat = {
         k: ds[k].transpose(*lead, *dims).values.reshape(status.size, *(ds.sizes[d] for d in dims))

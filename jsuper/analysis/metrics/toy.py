@@ -1,12 +1,10 @@
-"""What is measured on every model of a sweep of toy models, and what its page shows."""
+"""Metrics of every model of a sweep of toy models, and what its page shows."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +14,6 @@ from jsuper.analysis import evaluation, geometry, kurtosis, superposition, theor
 from jsuper.analysis.arrays import matmul
 from jsuper.analysis.metrics.toy_fits import failed_fits
 from jsuper.core.status import OK
-from jsuper.engine.devices import cores
-from jsuper.models.toy.activations.names import canonical_activation
 from jsuper.models.toy.activations.registry import is_gated
 from jsuper.models.toy.inputs.features import nonzero_draws, nonzero_features
 from jsuper.models.toy.model import Params
@@ -26,6 +22,16 @@ from jsuper.training.jax_config import shielded
 
 if TYPE_CHECKING:
     import xarray
+
+from jsuper.analysis.metrics.toy_models import (
+    Models,
+    check_whole,
+    groups,
+    in_pieces,
+    read_by,
+    registered,
+    take,
+)
 
 HEADLINES = (
     "loss_over_constant",
@@ -37,12 +43,9 @@ HEADLINES = (
 )
 RANK = "loss"
 PICTURES = ("W", "b", "W_dec")
-
 COLUMNS = 1024  # samples with an active feature, of basis_kurtosis
 ROUNDS = 32  # of 1,024 such samples, of the per-feature errors
 TOGETHER = 2**18  # numbers of WᵀW at once: 1 MB
-LARGEST_PIECE = 1024  # models of one call
-
 COORDINATES_NEEDED = ("activation", "sparsity", "importance_decay", "n_features", "n_hidden")
 NEEDS = ("W", "b", "loss", "loss_over_constant", "batch_size", *COORDINATES_NEEDED)
 COORDINATES = {"figure": [*geometry.FIGURES, "other"]}
@@ -101,33 +104,18 @@ MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
     ),
 }
 """Variable -> (its own dimensions, what it is)."""
-
-
 Found = dict[str, np.ndarray]
-
-
-class Models(NamedTuple):
-    """Models of one shape and what they were trained with; M of them."""
-
-    W: np.ndarray  # (M, m, n)
-    b: np.ndarray  # (M, n)
-    V: Any  # (M, m, n), NaN for models without a second matrix; None: no model has one
-    c: Any  # (M, n)
-    loss: np.ndarray  # (M,)
-    density: np.ndarray  # (M, n)
-    importance: np.ndarray  # (M, n)
-    activation: np.ndarray  # (M,) names; name@digest of a user's function
-    batch_size: np.ndarray  # (M,)
-    W_dec: Any = None  # (M, m, n), NaN for models with tied weights; None: all have them
 
 
 @shielded()
 def measure(ds: xarray.Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-    """Every measure of `MEASURES` over the sweep's dimensions: variable -> (dimensions, values).
+    """Return every measure of `MEASURES`: variable -> (dimensions, values).
 
-    NaN (component: -1) for models that are missing or not finite, and outside of a smaller model's
-    shape. The error per feature is NaN for activations that were functions of the user's, which a
-    run folder does not hold.
+    Values are over the sweep's dimensions.
+
+    NaN (component: -1) for models that are missing or not finite, and outside a smaller model's
+    shape. The error per feature is NaN for user-defined activations, which a run folder does not
+    hold.
     """
     check_whole(ds)
     lead = tuple(str(d) for d in ds["status"].dims)
@@ -154,73 +142,8 @@ def measure(ds: xarray.Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]
     }
 
 
-def check_whole(ds: xarray.Dataset) -> None:
-    """Every model is there with all of its weights, and is one that was trained.
-
-    Raises
-    ------
-    ValueError
-        A part of the weights was selected, or status is a mean.
-    """
-    for dim, name in (("hidden", "n_hidden"), ("feature", "n_features")):
-        if ds.sizes.get(dim, 0) < ds[name].max():
-            raise ValueError(
-                f"ds has {ds.sizes.get(dim, 'no')} values of {dim!r}, but its models have {name} "
-                f"up to {int(ds[name].max())}; analyse whole models, and select afterwards"
-            )
-    if ds["status"].dtype.kind not in "iu":
-        raise ValueError(
-            "ds.status holds no integers, as after a mean over seeds: that is no model that was "
-            "trained; analyse the models, and take the mean of their measures"
-        )
-
-
-def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
-    """Return the sweep's finished models by shape, with their places among all models."""
-    sweep, status = json.loads(ds.attrs["sweep"]), ds["status"]
-    lead = status.dims
-
-    def flat(name: str, *inner: str) -> np.ndarray:
-        values = ds[name].broadcast_like(status).transpose(*lead, *inner).values
-        return values.reshape(status.size, *values.shape[len(lead) :])
-
-    W, b, loss = flat("W", "hidden", "feature"), flat("b", "feature"), flat("loss")
-    features, units, decays = flat("n_features"), flat("n_hidden"), flat("importance_decay")
-    sparsity, batch_size = flat("sparsity"), flat("batch_size")
-    labels = activation_labels(sweep)
-    activation = np.array([labels.get(a, a) for a in map(str, flat("activation"))])
-    V, c = None, None
-    if "V" in ds:
-        V, c = flat("V", "hidden", "feature"), flat("c", "feature")
-    W_dec = flat("W_dec", "hidden", "feature") if "W_dec" in ds else None
-    fine = flat("status") == OK
-    for n, m in sorted({*zip(features.tolist(), units.tolist(), strict=True)}):
-        places = np.flatnonzero(fine & (features == n) & (units == m))
-        if not places.size:
-            continue
-        given_S, given_I = sweep.get("feature_sparsity"), sweep.get("importance")
-        S = sparsity[places, None] if given_S is None else np.array(given_S)
-        importance = decays[places, None] ** np.arange(n) if given_I is None else np.array(given_I)
-        shape = (places.size, n)
-        yield (
-            places,
-            Models(
-                W=W[places, :m, :n],
-                b=b[places, :n],
-                V=None if V is None else V[places, :m, :n],
-                c=None if c is None else c[places, :n],
-                loss=loss[places],
-                density=np.broadcast_to(1 - S, shape).astype(W.dtype),
-                importance=np.broadcast_to(importance, shape).astype(W.dtype),
-                activation=activation[places],
-                batch_size=batch_size[places],
-                W_dec=None if W_dec is None else W_dec[places, :m, :n],
-            ),
-        )
-
-
 def in_chunks(metrics: Callable[[Models], Found]) -> Callable[[Models], Found]:
-    """Return the same metrics, of so many models at a time that their WᵀW stay in the cache."""
+    """Return the same metrics, computed on so few models at a time that WᵀW stays in the cache."""
 
     def chunked(models: Models) -> Found:
         size = max(1, TOGETHER // models.W.shape[-1] ** 2)
@@ -231,13 +154,8 @@ def in_chunks(metrics: Callable[[Models], Found]) -> Callable[[Models], Found]:
     return chunked
 
 
-def take(models: Models, which: slice | np.ndarray) -> Models:
-    """Return the models of those rows, with all that belongs to them."""
-    return jax.tree.map(lambda a: a[which], models)
-
-
 def of_weights(models: Models) -> Found:
-    """Return what W alone shows, and what density and importance weight."""
+    """Return metrics of W, also weighted by density and importance."""
     W = models.W
     norms, D = superposition.feature_norms(W), superposition.dimensionality(W)
     disturbed, kept = superposition.interference(W), norms > superposition.REPRESENTED
@@ -273,22 +191,15 @@ def of_weights(models: Models) -> Found:
     }
 
 
-def read_by(models: Models) -> np.ndarray:
-    """What the output reads the hidden units with: W_dec, or W where the weights are tied."""
-    if models.W_dec is None:
-        return models.W
-    return np.where(np.isnan(models.W_dec), models.W, models.W_dec)
-
-
 def _mean(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Mean over the last axis of what is kept; NaN where nothing is."""
+    """Return the mean of the kept values along the last axis; NaN if none is kept."""
     number = kept.sum(axis=-1)
     mean = np.where(kept, values, 0).sum(axis=-1) / np.maximum(number, 1)
     return np.where(number == 0, np.nan, mean)
 
 
 def of_losses(models: Models) -> Found:
-    """Return the stored loss beside those of models without superposition."""
+    """Return the stored loss over those of models without superposition."""
     relative = evaluation.relative_loss(
         models.loss, models.density, models.importance, models.W.shape[-2]
     )
@@ -300,7 +211,7 @@ def of_losses(models: Models) -> Found:
 
 
 def of_samples(models: Models) -> Found:
-    """Return what needs inputs: the error per feature."""
+    """Return metrics that need inputs: the error per feature."""
     errors = np.full(models.b.shape, np.nan, models.b.dtype)
     known = np.array([registered(a) for a in models.activation])
     gated = np.array([is_gated(a) for a in models.activation])
@@ -330,26 +241,8 @@ def of_samples(models: Models) -> Found:
     return {"feature_error": errors, "r_squared": evaluation.r_squared(errors, models.density)}
 
 
-def activation_labels(sweep: dict[str, Any]) -> dict[str, str]:
-    """Name of a user's function -> its label name@digest.
-
-    A function may have the name of a registered activation and compute something else.
-    """
-    labels = sweep.get("activation", [])
-    return {label.partition("@")[0]: label for label in labels if "@" in label}
-
-
-def registered(activation: str) -> bool:
-    """Return whether a name is registered; a user's function is not in a run folder."""
-    try:
-        canonical_activation(activation)
-    except ValueError:
-        return False
-    return True
-
-
 def of_rotations(models: Models) -> Found:
-    """Kurtosis and alignment beside random rotations of the same model."""
+    """Return kurtosis and alignment, compared with random rotations of the same model."""
     value, samples, mean, z = in_pieces(rotated, (models.W, models.density))
     found = {
         "basis_kurtosis_samples": samples,
@@ -363,9 +256,12 @@ def of_rotations(models: Models) -> Found:
 
 @jax.jit
 def rotated(W: jax.Array, density: jax.Array) -> tuple[jax.Array, ...]:
-    """basis_kurtosis, mean participation ratio and alignment of W (M, m, n) against rotations.
+    """Return kurtosis, mean participation ratio and alignment of W (M, m, n) against rotations.
 
-    Returns value (M, 3), samples (M,), and the mean (M, 3) and z (M, 3) of the rotations.
+    Returns
+    -------
+    tuple
+        Value (M, 3), samples (M,), and the rotations' mean (M, 3) and z (M, 3).
     """
     draws = nonzero_draws(keys.stream(keys.seed_key(0), keys.EVALUATION), W.shape[-1], COLUMNS)
 
@@ -383,34 +279,3 @@ def rotated(W: jax.Array, density: jax.Array) -> tuple[jax.Array, ...]:
         return found.value, samples, found.mean, found.z
 
     return jax.lax.map(one, (W, density))
-
-
-def in_pieces(
-    program: Callable[..., tuple[jax.Array, ...]], arrays: tuple[Any, ...]
-) -> tuple[np.ndarray, ...]:
-    """A program over models (M, ...), a thread per core; pieces of one size, so one compilation.
-
-    On the CPU wherever there is one: models one after another would starve an accelerator.
-    """
-    leaves = jax.tree.leaves(arrays)
-    models, workers = len(leaves[0]), cores()
-    size = max(1, min(LARGEST_PIECE, -(-models // workers)))
-    wide, device = leaves[0].dtype == np.float64, _cpu()
-
-    def piece(start: int) -> list[np.ndarray]:
-        rows = np.arange(start, start + size).clip(max=models - 1)  # the last one fills up
-        with shielded(), jax.enable_x64(wide), jax.default_device(device):
-            piece = jax.tree.map(lambda a: a[rows], arrays)
-            return [np.asarray(a) for a in program(*piece)]
-
-    with ThreadPoolExecutor(workers) as pool:
-        found = list(pool.map(piece, range(0, models, size)))
-    return tuple(np.concatenate(parts)[:models] for parts in zip(*found, strict=True))
-
-
-def _cpu() -> Any:
-    """Return the CPU, or JAX's default device where its CPU backend was switched off."""
-    try:
-        return jax.local_devices(backend="cpu")[0]
-    except RuntimeError:
-        return None

@@ -25,14 +25,15 @@ MEANING = {
 
 
 def explanation(ds: xarray.Dataset) -> xarray.Dataset:
-    """`word`, one of `MEANING`, for every cell, and `share`, what it explains of the interference.
+    """Return `word`, one of `MEANING`, for every cell, and `share`, how much it explains.
 
-    Both from medians over seeds, and over the sweep's other dimensions.
+    Both are computed from medians over seeds and the sweep's other dimensions. `share` is the share
+    of the interference.
 
     Parameters
     ----------
     ds
-        Of `jsuper.scrub_all`, or of `jsuper.load` after `jsuper scrub`.
+        Dataset of `jsuper.scrub_all`, or of `jsuper.load` after `jsuper scrub`.
     """
     import xarray as xr
 

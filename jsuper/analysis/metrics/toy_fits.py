@@ -1,4 +1,4 @@
-"""Which toy models are failed fits: results of training that did not work, or has not ended."""
+"""Failed fits of toy models: results of training that did not work, or has not ended."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ ADVICE = {
 
 
 def failed_fits(ds: xarray.Dataset) -> dict[str, xarray.DataArray]:
-    """Reason -> the models whose fits failed for it, over the sweep's dimensions.
+    """Return reason -> the models whose fits failed for it, over the sweep's dimensions.
 
-    A model that is worse than the best constant and still improves counts as still improving alone.
-    Models that are missing or not finite are no failed fits. Where `improvement` is not known, as
-    in folders of older versions, only a loss above the best constant's tells a failed fit.
+    A model that is worse than the best constant and still improves counts as still improving only.
+    Models that are missing or not finite are not failed fits. If `improvement` is unknown, as in
+    folders of older versions, only a loss above the best constant's marks a failed fit.
 
     Parameters
     ----------
     ds
-        With status and those of NEEDS that the run has.
+        Dataset with status and those of NEEDS that the run has.
     """
     from jsuper.analysis.evaluation import failed_fit, still_improves
 

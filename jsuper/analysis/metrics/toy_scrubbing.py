@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsuper.analysis import hypotheses, scrubbed
-from jsuper.analysis.metrics import toy as measures
-from jsuper.analysis.metrics.toy import Found, Models
+from jsuper.analysis.metrics import toy_models
+from jsuper.analysis.metrics.toy import Found
 from jsuper.analysis.metrics.toy_explanation import ENOUGH, LEAST, MEANING, TABLES, explanation
+from jsuper.analysis.metrics.toy_models import Models
 from jsuper.analysis.samplers import pair, pair_draws
 from jsuper.analysis.scrubbed import Hypothesis, Moments, couples_features
 from jsuper.models.toy.activations.registry import is_gated, resolve
@@ -66,31 +67,33 @@ VARIABLES: dict[str, tuple[tuple[str, ...], str]] = {
 def measure(
     ds: xarray.Dataset, *, overlap: float = hypotheses.OVERLAP, blocks: int = BLOCKS
 ) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-    """Every variable of `VARIABLES` over the sweep's dimensions: variable -> (dimensions, values).
+    """Return every variable of `VARIABLES`: variable -> (dimensions, values).
 
-    Hypotheses are those of `hypotheses.ready`, and subspaces: cluster, read through the hidden
-    directions of `hypotheses.subspaces`. Inputs are samples of the law that a model was trained on,
-    the same draws for all; dropout is off and random gates are in their mean. NaN for models that
-    are missing or not finite, outside of a smaller model's shape, and for activations that couple
-    the samples of a batch or were functions of the user's.
+    Values are over the sweep's dimensions.
+
+    Hypotheses are those of `hypotheses.standard_hypotheses`, and subspaces: cluster, read through
+    the hidden directions of `hypotheses.subspaces`. Inputs are samples of the distribution that a
+    model was trained on, the same draws for all; dropout is off, and random gates are replaced by
+    their mean. NaN for models that are missing or not finite, outside a smaller model's shape, and
+    for activations that couple the samples of a batch or are user-defined.
 
     Parameters
     ----------
     ds
-        Of `jsuper.load` or `jsuper.run`.
+        Dataset of `jsuper.load` or `jsuper.run`.
     overlap
         Least |cosine| that joins two features in a cluster.
     blocks
-        Of 512 pairs of samples, at least 2.
+        Blocks of 512 pairs of samples, at least 2.
     """
-    measures.check_whole(ds)
+    toy_models.check_whole(ds)
     lead, sizes = tuple(str(d) for d in ds["status"].dims), ds["status"].shape
     own = {"hypothesis": len(HYPOTHESES), "feature": ds.sizes["feature"]}
     flat = {
         name: np.full((ds["status"].size, *(own[d] for d in dims)), np.nan, ds["W"].dtype)
         for name, (dims, _) in VARIABLES.items()
     }
-    for places, models in measures.groups(ds):
+    for places, models in toy_models.groups(ds):
         for rows, some, gated, coupled in _alike(models):
             found = _of_models(some, gated, coupled, overlap, blocks)
             for name, values in found.items():
@@ -103,32 +106,32 @@ def measure(
 
 def left_out(ds: xarray.Dataset) -> list[str]:
     """Return the activations that cannot be scrubbed."""
-    labels = measures.activation_labels(json.loads(ds.attrs["sweep"]))
+    labels = toy_models.activation_labels(json.loads(ds.attrs["sweep"]))
     names = map(str, np.atleast_1d(ds["activation"].values))
     return [a for a in names if not _scrubs(labels.get(a, a))]
 
 
 def _scrubs(activation: str) -> bool:
     """Return whether an output is a known function of its sample alone."""
-    if not measures.registered(activation):
+    if not toy_models.registered(activation):
         return False
     return is_gated(activation) or not couples_batch(activation)
 
 
 def _alike(models: Models) -> Iterator[tuple[np.ndarray, Models, bool, bool]]:
-    """Models that one program scrubs, with their rows and what the program must know."""
+    """Yield models that one program scrubs: rows, models, and whether gated and coupled."""
     kinds = {a: (is_gated(a), couples_features(a)) for a in set(models.activation) if _scrubs(a)}
     for gated, coupled in sorted(set(kinds.values())):
         own = [a for a, kind in kinds.items() if kind == (gated, coupled)]
         rows = np.flatnonzero(np.isin(models.activation, own))
-        yield rows, measures.take(models, rows), gated, coupled
+        yield rows, toy_models.take(models, rows), gated, coupled
 
 
 def _of_models(models: Models, gated: bool, coupled: bool, overlap: float, blocks: int) -> Found:
     """Return the variables of models of one kind."""
     names, index = np.unique(models.activation, return_inverse=True)
     second = (models.V, models.c) if gated else (None, None)
-    own = None if models.W_dec is None else measures.read_by(models)
+    own = None if models.W_dec is None else toy_models.read_by(models)
     parts: Any = (models.W, models.b, *second, own)
     program = partial(
         of_models,
@@ -138,7 +141,7 @@ def _of_models(models: Models, gated: bool, coupled: bool, overlap: float, block
         overlap=overlap,
     )
     arrays = (Params(*jax.tree.map(jnp.asarray, parts)), index.astype(np.int32))
-    found = measures.in_pieces(program, (*arrays, models.density, models.importance))
+    found = toy_models.in_pieces(program, (*arrays, models.density, models.importance))
     names = [k for k in VARIABLES if k not in ("scrub_interference", "scrub_useful")]
     result = dict(zip(names, found, strict=True))
     recovered = result["scrub_recovered"]
@@ -163,7 +166,7 @@ def of_models(
     coupled: bool,
     overlap: float,
 ) -> tuple[jax.Array, ...]:
-    """All but two of `VARIABLES`, in their order, of models (M, ...), one after another.
+    """Return all but two of `VARIABLES`, in their order, of models (M, ...), one after another.
 
     `activation` (M,) is an index into `activations`, of which all or none are gated, and all or
     none couple features. `resampled` (resamples, blocks) are the weights of the bootstrap.
@@ -192,7 +195,7 @@ def of_models(
 
 
 def hypotheses_of(W: jax.Array, overlap: float) -> Hypothesis:
-    """Those of `HYPOTHESES`, with `RANDOM` random ones at the end."""
+    """Return those of `HYPOTHESES`, with `RANDOM` random ones at the end."""
     n = W.shape[-1]
     group = hypotheses.groups(W, overlap=overlap)
     cluster = hypotheses.same_group(group)
@@ -213,14 +216,17 @@ def hypotheses_of(W: jax.Array, overlap: float) -> Hypothesis:
 
 
 def _average(a: jax.Array) -> jax.Array:
-    """(..., K, n) of the hypotheses of `hypotheses_of` to those of `HYPOTHESES`."""
+    """Return (..., K, n) of the hypotheses of `hypotheses_of` as those of `HYPOTHESES`."""
     fixed, random = a[..., :-RANDOM, :], a[..., -RANDOM:, :].mean(axis=-2, keepdims=True)
     at = HYPOTHESES.index("random")
     return jnp.concatenate([fixed[..., :at, :], random, fixed[..., at:, :]], axis=-2)
 
 
 def _averaged(means: Moments) -> Moments:
-    """The random hypotheses' moments as one; their mean is that of the fractions recovered."""
+    """Return the random hypotheses' moments as one.
+
+    Their mean is that of the fractions recovered.
+    """
     return means._replace(
         error_scrubbed=_average(means.error_scrubbed),
         change_square=_average(means.change_square),

@@ -1,17 +1,9 @@
-"""How well any W, b reconstruct: loss and per-feature error, on given inputs or on a distribution.
-
-W is (..., n_hidden, n_features), b is (..., n_features), NumPy or JAX, with any leading axes, V and
-c of a gated decoder and W_dec of an untied model likewise; the results are of their kind and dtype,
-float64 too. A model with a non-finite weight gives NaN and only for itself. Losses are means over
-samples and features of I_i (x_i - x̂_i)², x̂ = act(WᵀW x + b), or act(W_decᵀW x + b); compare those
-of different sparsities only after `relative_loss`, for raw ones mostly measure the sparsity.
-"""
+"""The loss and the error per feature of any models, on given inputs or on a distribution."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -23,12 +15,10 @@ from jax.core import Tracer
 from jsuper.analysis.arrays import (
     Array,
     floating,
-    namespace,
     per_feature,
     weights,
     whole_number,
 )
-from jsuper.analysis.theory import constant_loss, top_features_loss, zero_loss
 from jsuper.models.toy.activations.registry import resolve
 from jsuper.models.toy.config import couples_batch
 from jsuper.models.toy.evaluation import evaluation_draws, make_round_errors
@@ -61,7 +51,9 @@ def evaluate(
     c: Array | None = None,
     W_dec: Array | None = None,
 ) -> Evaluation:
-    """Loss and per-feature error on inputs x, the same for all models.
+    """Return the loss and the error per feature on inputs x, the same for all models.
+
+    The loss is the mean over samples and features of I_i (x_i - x̂_i)².
 
     Parameters
     ----------
@@ -70,20 +62,21 @@ def evaluate(
     b
         Output bias, (..., n_features).
     activation
-        A registered name (`elu(0.25)` too) or a function of z (n_features, samples).
+        A registered name (also with parameters, `elu(0.25)`) or a function of z (n_features,
+        samples).
     x
         Inputs, (n_features, samples), at least two samples.
     importance
-        I_i, a number or (n_features,).
+        I_i >= 0, a number or (n_features,).
     V, c
-        Of a gated decoder (`geglu`); of no other activation.
+        Second matrix and bias of a gated decoder (`geglu`), shaped as W and b; None otherwise.
     W_dec
-        Of untied models, shaped as W.
+        Decoder of untied models, shaped as W.
 
     Raises
     ------
     ValueError
-        The shapes do not fit, or the activation is not known.
+        The shapes do not fit, or the activation is unknown.
     """
     check_gate(activation, W, b, V, c)
     xp, params = model_of(W, b, V, c, W_dec)
@@ -118,10 +111,11 @@ def evaluate_sparse(
     batch_size: int = 1024,
     seed: int = 0,
 ) -> Evaluation:
-    """Loss and per-feature error on sparse features: x_i = 0 with probability S, else U(0,1).
+    """Return the loss and the error per feature on sparse features.
 
-    Each round draws 1,024 stratified samples that have an active feature and weights the zero
-    sample exactly: L = (1 - P) L(0) + P E[L | some feature is active].
+    x_i is 0 with probability S, else U(0, 1). Each round draws 1,024 stratified samples that have
+    an active feature; the zero sample is weighted exactly: L = (1 - P) L(0) + P E[L | x != 0],
+    where P is the probability that a feature is active.
 
     Parameters
     ----------
@@ -132,19 +126,19 @@ def evaluate_sparse(
     activation
         As in `evaluate`.
     sparsity
-        S in [0, 1), a number or (..., 1 or n_features), with W's leading axes or less.
+        S in [0, 1), a number or (..., 1 or n_features); leading axes broadcast to those of W.
     importance
-        I_i, likewise.
+        I_i >= 0, likewise.
     V, c
-        Of a gated decoder (`geglu`); of no other activation.
+        Second matrix and bias of a gated decoder (`geglu`), shaped as W and b; None otherwise.
     W_dec
-        Of untied models, shaped as W.
+        Decoder of untied models, shaped as W.
     rounds
-        How many, at least 2; the standard error falls with its root.
+        Number of rounds, at least 2; the standard error falls as 1/√rounds.
     batch_size
         Samples normalised together, for activations that normalise over the batch.
     seed
-        Of the samples, the same for all models.
+        Seed of the samples, which are the same for all models.
 
     Raises
     ------
@@ -183,7 +177,7 @@ def evaluate_sparse(
 
 @functools.partial(jax.jit, static_argnames="activation")
 def _given(params: Params, x: Array, importance: Array, activation: Activation) -> tuple:
-    """Loss, standard error and errors of models (M, ...) on x, one after another."""
+    """Return loss, standard error and errors of models (M, ...) on x, one after another."""
     act = resolve(activation)
 
     def one(params: Params) -> tuple[Array, Array, Array]:
@@ -206,11 +200,23 @@ def sparse_errors(
     batch_size: int,
     seed: Array,
 ) -> tuple[Array, Array, Array]:
-    """Loss (M,), standard error (M,) and errors (M, n) of M models, each with its own activation.
+    """Return loss (M,), standard error (M,) and errors (M, n) of M models on sparse features.
 
-    `params` have a leading axis of models. `activation` (M,) is an index into `activations`, which
-    are all gated or none; density and importance are (M, n). All models see the same draws. They
-    run one after another, so that only the own activation is computed.
+    All models see the same draws. They run one after another, so that only the branch of a model's
+    activation is computed.
+
+    Parameters
+    ----------
+    params
+        Models, with a leading axis of length M.
+    activation
+        Index of each model's activation in `activations`, (M,).
+    density, importance
+        p and I, (M, n).
+    activations
+        Activations, either all gated or none.
+    rounds, batch_size, seed
+        As in `evaluate_sparse`.
     """
     round_errors = make_round_errors(activations, params.W.shape[-1], params.W.dtype.name)
     coupled = any(couples_batch(a, params.W.shape[-1]) for a in activations)
@@ -226,128 +232,10 @@ def sparse_errors(
     return losses.mean(axis=0), losses.std(axis=0, ddof=1) / rounds**0.5, total / rounds
 
 
-class RelativeLoss(NamedTuple):
-    """A loss beside what three models without superposition reach; all of the loss's shape."""
-
-    over_constant: Array  # the best constant, b_i = p_i/2
-    over_zero: Array  # the prediction 0
-    over_top: Array  # the n_hidden features that matter most exactly, the best constant elsewhere
-    gain: Array  # 1 - over_top: what superposition gains; at most 1, negative where it loses
-
-
-@shielded()
-def relative_loss(loss: Array, density: Array, importance: Array, n_hidden: int) -> RelativeLoss:
-    """A loss over those of the best constant, of zero, and of the best model without superposition.
-
-    NaN where what it is divided by is 0: where no feature is ever active, or none matters.
-
-    Parameters
-    ----------
-    loss
-        (...,).
-    density
-        p, a number or (..., n_features).
-    importance
-        I_i, (..., n_features).
-    n_hidden
-        m; where m >= n_features the best model has loss 0, and over_top and gain are NaN.
-    """
-    loss = floating(loss)
-    xp = namespace(loss)
-
-    def over(reference: Array) -> Array:
-        reference = xp.asarray(reference, dtype=loss.dtype)
-        return loss / xp.where(reference == 0, loss.dtype.type("nan"), reference)
-
-    over_top = over(top_features_loss(density, importance, n_hidden))
-    over_constant = over(constant_loss(density, importance))
-    return RelativeLoss(over_constant, over(zero_loss(density, importance)), over_top, 1 - over_top)
-
-
-IMPROVEMENT, STANDARD_ERRORS = 0.1, 3.0  # of a loss that still falls
-NEGLIGIBLE = 1e-4  # of the best constant's loss: what falls below it has nothing left to learn
-
-
-def still_improves(
-    loss_over_constant: Array,
-    improvement: Array = math.nan,
-    improvement_stderr: Array = math.nan,
-) -> Array:
-    """Return whether a loss was still falling when training ended: bool, of the broadcast shape.
-
-    With r = 1 - L(100 %) / L(90 %) the improvement over the last 10 % of the steps and s its
-    standard error:
-
-        r > 0.1  and  r > 3 s  and  L / L_constant > 1e-4
-
-    The last condition passes over models that explain all but 0.01 % of the variance, such as those
-    with n_hidden >= n_features, whose loss may fall at the same rate down to rounding. Falls only
-    count: a loss that rises, as after a late push, is none. Noise of the gradient counts where it
-    moves the loss by more than 10 %, and so does a schedule that ends with a small learning rate.
-    NaN, where a number was not measured, is False.
-
-    Parameters
-    ----------
-    loss_over_constant
-        L / L_constant, (...,).
-    improvement
-        r, (...,).
-    improvement_stderr
-        s, (...,).
-    """
-    loss, fall, error = map(floating, (loss_over_constant, improvement, improvement_stderr))
-    return (fall > IMPROVEMENT) & (fall > STANDARD_ERRORS * error) & (loss > NEGLIGIBLE)
-
-
-def failed_fit(
-    loss_over_constant: Array,
-    improvement: Array = math.nan,
-    improvement_stderr: Array = math.nan,
-) -> Array:
-    """Whether a fit has failed, so that its weights are no result: bool, of the broadcast shape.
-
-        L / L_constant > 1  or  `still_improves`
-
-    Without an improvement only the first condition counts. NaN, of a model that diverged, is False.
-
-    Parameters
-    ----------
-    loss_over_constant
-        L / L_constant, the final loss over the best constant's, (...,).
-    improvement
-        Of the loss over the last 10 % of the steps, (...,).
-    improvement_stderr
-        Its standard error, (...,).
-    """
-    improving = still_improves(loss_over_constant, improvement, improvement_stderr)
-    return (floating(loss_over_constant) > 1) | improving
-
-
-@shielded()
-def r_squared(errors: Array, density: Array) -> Array:
-    """R²_i = 1 - E(x_i - x̂_i)² / (p/3 - p²/4): (..., n_features), at most 1.
-
-    1: feature i is reconstructed exactly; 0: no better than its mean; negative: worse; NaN: p = 0.
-
-    Parameters
-    ----------
-    errors
-        Of an `Evaluation`, (..., n_features).
-    density
-        p, a number or (..., n_features).
-    """
-    errors = floating(errors)
-    if errors.ndim == 0:
-        raise ValueError("errors is a single number; it is (..., n_features)")
-    xp = namespace(errors)
-    p = per_feature("density", density, errors, "[0, 1]")
-    return 1 - errors / xp.where(p == 0, errors.dtype.type("nan"), p / 3 - p**2 / 4)
-
-
 def model_of(
     W: Array, b: Array, V: Array | None, c: Array | None, W_dec: Array | None
 ) -> tuple[Any, Params]:
-    """NumPy or JAX, and the model; one with a non-finite number is NaN throughout."""
+    """Return the array module and the model; it is NaN throughout if a number is not finite."""
     check_decoder(W, W_dec)
     xp, W = weights(W)
     b = xp.asarray(floating(b), dtype=W.dtype)
@@ -363,13 +251,13 @@ def model_of(
 
 
 def flat(params: Params) -> Params:
-    """Return the same with one leading axis."""
+    """Return the parameters with their leading axes merged into one."""
     lead = params.W.ndim - 2
     return jax.tree.map(lambda a: a.reshape(-1, *a.shape[lead:]), params)
 
 
 def precision(W: Array) -> Any:
-    """JAX computes NumPy's float64 in float64, whatever its own setting."""
+    """Return a context in which JAX computes float64 arrays of NumPy in float64."""
     wide = isinstance(W, np.ndarray) and W.dtype == np.float64
     return jax.enable_x64(True) if wide else contextlib.nullcontext()
 
@@ -377,7 +265,7 @@ def precision(W: Array) -> Any:
 def _shaped(
     xp: Any, lead: tuple[int, ...], n: int, loss: Array, stderr: Array, errors: Array
 ) -> Evaluation:
-    """Results of models (M, ...) in the leading axes and the kind of the input."""
+    """Return results of models (M, ...) with the leading axes and the array type of the input."""
     return Evaluation(
         xp.asarray(loss).reshape(lead),
         xp.asarray(stderr).reshape(lead),

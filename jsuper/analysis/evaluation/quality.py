@@ -1,0 +1,145 @@
+"""How good a loss is: against models without superposition, and whether the fit has failed."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from jsuper.analysis.arrays import (
+    Array,
+    floating,
+    namespace,
+    per_feature,
+)
+from jsuper.analysis.theory import constant_loss, top_features_loss, zero_loss
+from jsuper.training.jax_config import shielded
+
+
+class RelativeLoss(NamedTuple):
+    """A loss over those of three models without superposition; each has the loss's shape."""
+
+    over_constant: Array  # the best constant, b_i = p_i/2
+    over_zero: Array  # the prediction 0
+    over_top: Array  # the n_hidden features that matter most exactly, the best constant elsewhere
+    gain: Array  # 1 - over_top: what superposition gains; at most 1, negative where it loses
+
+
+@shielded()
+def relative_loss(loss: Array, density: Array, importance: Array, n_hidden: int) -> RelativeLoss:
+    """Return a loss over those of the best constant, zero, and the best without superposition.
+
+    A ratio is NaN if the loss it is divided by is 0: if no feature is ever active, or all
+    importances are 0.
+
+    Parameters
+    ----------
+    loss
+        Losses, (...,).
+    density
+        p_i, in [0, 1], a number or (..., n_features).
+    importance
+        I_i >= 0, (..., n_features).
+    n_hidden
+        m, at least 1. If m >= n_features the best model without superposition has loss 0, so that
+        `over_top` and `gain` are NaN.
+
+    Raises
+    ------
+    ValueError
+        A value is out of its range, or the shapes do not fit.
+    """
+    loss = floating(loss)
+    xp = namespace(loss)
+
+    def over(reference: Array) -> Array:
+        reference = xp.asarray(reference, dtype=loss.dtype)
+        return loss / xp.where(reference == 0, loss.dtype.type("nan"), reference)
+
+    over_top = over(top_features_loss(density, importance, n_hidden))
+    over_constant = over(constant_loss(density, importance))
+    return RelativeLoss(over_constant, over(zero_loss(density, importance)), over_top, 1 - over_top)
+
+
+IMPROVEMENT, STANDARD_ERRORS = 0.1, 3.0  # of a loss that still falls
+NEGLIGIBLE = 1e-4  # of the best constant's loss: what falls below it has nothing left to learn
+
+
+def still_improves(
+    loss_over_constant: Array,
+    improvement: Array = math.nan,
+    improvement_stderr: Array = math.nan,
+) -> Array:
+    """Return whether a loss was still falling when training ended: bool, of the broadcast shape.
+
+        r > 0.1  and  r > 3 s  and  L / L_constant > 1e-4
+
+    The last condition excludes models that explain all but 0.01 % of the variance, such as those
+    with n_hidden >= n_features, whose loss may fall at the same rate down to rounding. A loss that
+    rises, as after a late push, does not count. Gradient noise counts if it moves the loss by more
+    than 10 %, and so does a schedule that ends with a small learning rate. NaN gives False.
+
+    Parameters
+    ----------
+    loss_over_constant
+        L / L_constant, the final loss over the best constant's, (...,).
+    improvement
+        r = 1 - L(100 %) / L(90 %), over the last 10 % of the steps, (...,); NaN if it was not
+        measured.
+    improvement_stderr
+        s, the standard error of r, (...,); NaN if it was not measured.
+    """
+    loss, fall, error = map(floating, (loss_over_constant, improvement, improvement_stderr))
+    return (fall > IMPROVEMENT) & (fall > STANDARD_ERRORS * error) & (loss > NEGLIGIBLE)
+
+
+def failed_fit(
+    loss_over_constant: Array,
+    improvement: Array = math.nan,
+    improvement_stderr: Array = math.nan,
+) -> Array:
+    """Return whether a fit has failed, so that its weights are not a result: bool.
+
+        L / L_constant > 1  or  `still_improves`
+
+    Without a measured improvement only the first condition counts. NaN, the loss of a diverged
+    model, gives False.
+
+    Parameters
+    ----------
+    loss_over_constant
+        L / L_constant, the final loss over the best constant's, (...,).
+    improvement
+        r = 1 - L(100 %) / L(90 %), over the last 10 % of the steps, (...,); NaN if it was not
+        measured.
+    improvement_stderr
+        s, the standard error of r, (...,); NaN if it was not measured.
+    """
+    improving = still_improves(loss_over_constant, improvement, improvement_stderr)
+    return (floating(loss_over_constant) > 1) | improving
+
+
+@shielded()
+def r_squared(errors: Array, density: Array) -> Array:
+    """Return R²_i = 1 - E(x_i - x̂_i)² / (p_i/3 - p_i²/4): (..., n_features), at most 1.
+
+    It is 1 if feature i is reconstructed exactly, 0 if its mean would do as well, negative if its
+    mean would do better, and NaN if p_i = 0.
+
+    Parameters
+    ----------
+    errors
+        E(x_i - x̂_i)², (..., n_features), of an `Evaluation`.
+    density
+        p_i, in [0, 1], a number or (..., n_features).
+
+    Raises
+    ------
+    ValueError
+        The shapes do not fit, or a density is out of range.
+    """
+    errors = floating(errors)
+    if errors.ndim == 0:
+        raise ValueError("errors is a single number; it is (..., n_features)")
+    xp = namespace(errors)
+    p = per_feature("density", density, errors, "[0, 1]")
+    return 1 - errors / xp.where(p == 0, errors.dtype.type("nan"), p / 3 - p**2 / 4)

@@ -1,0 +1,164 @@
+"""The models of a sweep of toy models, grouped by shape, and programs over many of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jsuper.core.status import OK
+from jsuper.engine.devices import cores
+from jsuper.models.toy.activations.names import canonical_activation
+from jsuper.training.jax_config import shielded
+
+if TYPE_CHECKING:
+    import xarray
+
+
+LARGEST_PIECE = 1024  # models of one call
+
+
+class Models(NamedTuple):
+    """M models of one shape, and what they were trained with."""
+
+    W: np.ndarray  # (M, m, n)
+    b: np.ndarray  # (M, n)
+    V: Any  # (M, m, n), NaN for models without a second matrix; None: no model has one
+    c: Any  # (M, n)
+    loss: np.ndarray  # (M,)
+    density: np.ndarray  # (M, n)
+    importance: np.ndarray  # (M, n)
+    activation: np.ndarray  # (M,) names; name@digest of a user's function
+    batch_size: np.ndarray  # (M,)
+    W_dec: Any = None  # (M, m, n), NaN for models with tied weights; None: all have them
+
+
+def check_whole(ds: xarray.Dataset) -> None:
+    """Raise ValueError unless every model has all of its weights and was trained.
+
+    Raises
+    ------
+    ValueError
+        A part of the weights was selected, or status is a mean.
+    """
+    for dim, name in (("hidden", "n_hidden"), ("feature", "n_features")):
+        if ds.sizes.get(dim, 0) < ds[name].max():
+            raise ValueError(
+                f"ds has {ds.sizes.get(dim, 'no')} values of {dim!r}, but its models have {name} "
+                f"up to {int(ds[name].max())}; analyse whole models, and select afterwards"
+            )
+    if ds["status"].dtype.kind not in "iu":
+        raise ValueError(
+            "ds.status holds no integers, as after a mean over seeds: that is no model that was "
+            "trained; analyse the models, and take the mean of their measures"
+        )
+
+
+def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
+    """Yield the sweep's finished models by shape, with their positions among all models."""
+    sweep, status = json.loads(ds.attrs["sweep"]), ds["status"]
+    lead = status.dims
+
+    def flat(name: str, *inner: str) -> np.ndarray:
+        values = ds[name].broadcast_like(status).transpose(*lead, *inner).values
+        return values.reshape(status.size, *values.shape[len(lead) :])
+
+    W, b, loss = flat("W", "hidden", "feature"), flat("b", "feature"), flat("loss")
+    features, units, decays = flat("n_features"), flat("n_hidden"), flat("importance_decay")
+    sparsity, batch_size = flat("sparsity"), flat("batch_size")
+    labels = activation_labels(sweep)
+    activation = np.array([labels.get(a, a) for a in map(str, flat("activation"))])
+    V, c = None, None
+    if "V" in ds:
+        V, c = flat("V", "hidden", "feature"), flat("c", "feature")
+    W_dec = flat("W_dec", "hidden", "feature") if "W_dec" in ds else None
+    fine = flat("status") == OK
+    for n, m in sorted({*zip(features.tolist(), units.tolist(), strict=True)}):
+        places = np.flatnonzero(fine & (features == n) & (units == m))
+        if not places.size:
+            continue
+        given_S, given_I = sweep.get("feature_sparsity"), sweep.get("importance")
+        S = sparsity[places, None] if given_S is None else np.array(given_S)
+        importance = decays[places, None] ** np.arange(n) if given_I is None else np.array(given_I)
+        shape = (places.size, n)
+        yield (
+            places,
+            Models(
+                W=W[places, :m, :n],
+                b=b[places, :n],
+                V=None if V is None else V[places, :m, :n],
+                c=None if c is None else c[places, :n],
+                loss=loss[places],
+                density=np.broadcast_to(1 - S, shape).astype(W.dtype),
+                importance=np.broadcast_to(importance, shape).astype(W.dtype),
+                activation=activation[places],
+                batch_size=batch_size[places],
+                W_dec=None if W_dec is None else W_dec[places, :m, :n],
+            ),
+        )
+
+
+def take(models: Models, which: slice | np.ndarray) -> Models:
+    """Return the models in these rows."""
+    return jax.tree.map(lambda a: a[which], models)
+
+
+def read_by(models: Models) -> np.ndarray:
+    """Return the matrix that reads the hidden units: W_dec, or W if the weights are tied."""
+    if models.W_dec is None:
+        return models.W
+    return np.where(np.isnan(models.W_dec), models.W, models.W_dec)
+
+
+def activation_labels(sweep: dict[str, Any]) -> dict[str, str]:
+    """Return name of a user's function -> its label name@digest.
+
+    A function may have the name of a registered activation and compute something else.
+    """
+    labels = sweep.get("activation", [])
+    return {label.partition("@")[0]: label for label in labels if "@" in label}
+
+
+def registered(activation: str) -> bool:
+    """Return whether a name is registered; a user's function is not in a run folder."""
+    try:
+        canonical_activation(activation)
+    except ValueError:
+        return False
+    return True
+
+
+def in_pieces(
+    program: Callable[..., tuple[jax.Array, ...]], arrays: tuple[Any, ...]
+) -> tuple[np.ndarray, ...]:
+    """Return the results of a program over models (M, ...), computed by one thread per core.
+
+    All pieces have the same size, so the program is compiled once. It runs on the CPU if there is
+    one: models one after another would starve an accelerator.
+    """
+    leaves = jax.tree.leaves(arrays)
+    models, workers = len(leaves[0]), cores()
+    size = max(1, min(LARGEST_PIECE, -(-models // workers)))
+    wide, device = leaves[0].dtype == np.float64, _cpu()
+
+    def piece(start: int) -> list[np.ndarray]:
+        rows = np.arange(start, start + size).clip(max=models - 1)  # the last one fills up
+        with shielded(), jax.enable_x64(wide), jax.default_device(device):
+            piece = jax.tree.map(lambda a: a[rows], arrays)
+            return [np.asarray(a) for a in program(*piece)]
+
+    with ThreadPoolExecutor(workers) as pool:
+        found = list(pool.map(piece, range(0, models, size)))
+    return tuple(np.concatenate(parts)[:models] for parts in zip(*found, strict=True))
+
+
+def _cpu() -> Any:
+    """Return the CPU, or JAX's default device if its CPU backend was switched off."""
+    try:
+        return jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        return None
