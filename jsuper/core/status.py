@@ -16,5 +16,8 @@ class Status(IntEnum):
     """could not be trained"""
 
 
+ERROR = "error"  # variable of a chunk file with failed models: why each of them failed
+ERROR_BYTES = 300  # of a message, which is cut
+
 # As plain integers, which NumPy and JAX take in arithmetic.
 MISSING, OK, NON_FINITE, FAILED = map(int, Status)

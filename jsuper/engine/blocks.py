@@ -13,7 +13,7 @@ import numpy as np
 from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk, Setting
 from jsuper.core.json_data import digest, plain
-from jsuper.core.status import FAILED
+from jsuper.core.status import ERROR, ERROR_BYTES, FAILED
 from jsuper.engine.devices import Plan
 from jsuper.training import jax_config
 from jsuper.training.keys import seed_key, unpaired_key
@@ -39,10 +39,10 @@ class Block:
 
 @jax_config.shielded()
 def split(plan: Plan, chunks: list[Chunk], all_chunks: list[Chunk]) -> list[Block]:
-    """The blocks of chunks: a chunk itself on a CPU, a block for each branch on an accelerator.
+    """Return the blocks of chunks: one per chunk on a CPU, one per branch on an accelerator.
 
-    The program of a block is made for the settings of its whole company, and for one shape, to
-    which smaller blocks are padded; a block of less than half that size gets a separate shape.
+    The program of a block is made for the settings of all chunks of its group, and for one shape,
+    to which smaller blocks are padded. A block of less than half that size gets a separate shape.
     """
     groups: dict[Any, list[Chunk]] = {}
     for chunk in all_chunks:
@@ -65,7 +65,7 @@ def split(plan: Plan, chunks: list[Chunk], all_chunks: list[Chunk]) -> list[Bloc
 
 
 def _group(plan: Plan, chunk: Chunk) -> Any:
-    """What chunks share whose blocks may run by one program: static values, and its branches."""
+    """Return what chunks have in common if one program can train them: static values, branches."""
     name = family_of(chunk.model).spec.Sweep.branch
     branches = None
     if plan.sequential and name is not None:
@@ -74,7 +74,7 @@ def _group(plan: Plan, chunk: Chunk) -> Any:
 
 
 def _branches(plan: Plan, chunk: Chunk) -> dict[Any, tuple[Setting, ...]]:
-    """The settings of a chunk by the branch of the program that they need, as the family says."""
+    """Return the settings of a chunk by the branch of the program that they need."""
     branch_of = family_of(chunk.model).branch_of
     branches: dict[Any, list[Setting]] = {}
     for setting in chunk.settings:
@@ -116,26 +116,29 @@ def fill(arrays: Arrays, block: Block, result: Arrays) -> None:
     columns = [column_of[s] for s in block.seeds]
     for name, value in result.items():
         shape = (len(chunk.settings), len(chunk.seeds), *value.shape[2:])
-        empty = np.nan if value.dtype.kind == "f" else 0  # where a block has no such variable
-        whole = arrays.setdefault(name, np.full(shape, empty, value.dtype))
+        if name not in arrays:  # other blocks may have no such variable
+            arrays[name] = np.zeros(shape, value.dtype)
+            if value.dtype.kind == "f":
+                arrays[name].fill(np.nan)
+        whole = arrays[name]
         whole[np.ix_(rows, columns)] = value
 
 
 def places(block: Block) -> tuple[int, ...]:
-    """Which of its settings each row of a block's program trains: as the family arranges them.
+    """Return the setting that each row of a block's program trains, as the family arranges them.
 
-    A block that was cut smaller has them one after another. ~i repeats setting i as padding.
+    In a block that was cut smaller they are in order. ~i repeats setting i as padding.
     """
     family = family_of(block.chunk.model)
     arranged = family.arrange(block.static, block.settings)
     if len(arranged) == block.shape[0]:
         return arranged
-    there = tuple(range(len(block.settings)))
-    return there + (~there[-1],) * (block.shape[0] - len(there))
+    in_order = tuple(range(len(block.settings)))
+    return in_order + (~in_order[-1],) * (block.shape[0] - len(in_order))
 
 
 def inputs(block: Block) -> tuple[Any, Any]:
-    """(settings, keys) of a block: settings in their places, seeds padded by repeating the last."""
+    """Return (settings, keys) of a block; its last seed is repeated as padding."""
     family = family_of(block.chunk.model).train
     columns = block.shape[1]
     points = [block.settings[max(i, ~i)] for i in places(block)]
@@ -151,7 +154,7 @@ def inputs(block: Block) -> tuple[Any, Any]:
 
 
 def halve(block: Block) -> list[Block]:
-    """The two halves of a block, by seeds while there are several; none of a single model."""
+    """Return the two halves of a block, by seeds if there are several; [] for a single model."""
     rows, columns = block.shape
     if columns > 1:
         shape = (rows, -(-columns // 2))
@@ -162,15 +165,47 @@ def halve(block: Block) -> list[Block]:
     return tiles(dataclasses.replace(block, shape=shape))
 
 
-def failed(chunk: Chunk) -> Arrays:
-    """Return the arrays of models that could not be trained at all: NaN, and status 3."""
+def suspects(plan: Plan, block: Block) -> list[Block]:
+    """Return parts of a block to find its failing models; [] for a single model.
+
+    The parts are the values of the branch, then halves of the settings, then of the seeds. Each
+    part has its own program, since the settings of other models may be what fails.
+    """
+    branch = family_of(block.chunk.model).spec.Sweep.branch
+    settings, seeds = block.settings, block.seeds
+    by_branch: dict[Any, list[Setting]] = {}
+    for setting in settings:
+        by_branch.setdefault(branch and setting[branch], []).append(setting)
+    if len(by_branch) > 1:
+        return [_part(plan, block, tuple(some), seeds) for some in by_branch.values()]
+    if (half := len(settings) // 2) > 0:
+        return [_part(plan, block, some, seeds) for some in (settings[:half], settings[half:])]
+    if (half := len(seeds) // 2) > 0:
+        return [_part(plan, block, settings, some) for some in (seeds[:half], seeds[half:])]
+    alone = _part(plan, block, settings, seeds)
+    return [] if (alone.static, alone.shape) == (block.static, block.shape) else [alone]
+
+
+def _part(plan: Plan, block: Block, settings: tuple[Setting, ...], seeds: tuple[int, ...]) -> Block:
+    """Return a part of a block with its own program."""
+    family = family_of(block.chunk.model)
+    static = family.train.make_static(block.chunk.static, [settings], plan.batching)
+    shape = (len(family.arrange(static, settings)), len(seeds))
+    return Block(block.chunk, static, settings, seeds, shape)
+
+
+def failed(
+    chunk: Chunk, settings: tuple[Setting, ...], seeds: tuple[int, ...], message: str
+) -> Arrays:
+    """Return the arrays of models of a chunk that could not be trained: NaN, status 3, and why."""
     spec = family_of(chunk.model).spec
-    lead = (len(chunk.settings), len(chunk.seeds))
+    lead = (len(settings), len(seeds))
     arrays = {
         name: np.full(lead + shape, np.nan, chunk.static["dtype"])
-        for name, (_, shape) in spec.layout(chunk.static, chunk.settings).items()
+        for name, (_, shape) in spec.layout(chunk.static, settings).items()
     }
     return arrays | {
         "status": np.full(lead, FAILED, np.int8),
         "first_bad_step": np.full(lead, -1, np.int32),
+        ERROR: np.full(lead, " ".join(message.split()).encode(), f"S{ERROR_BYTES}"),
     }

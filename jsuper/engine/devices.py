@@ -176,7 +176,7 @@ def _check_fits(plan: Plan, sweep: BaseSweep, group: Group) -> None:
 
 
 def chunks_of(plan: Plan, sweep: BaseSweep, groups: list[Group], processes: int = 1) -> list[Chunk]:
-    """The chunks that groups are split into when so many processes of this plan create a run."""
+    """Return the chunks of groups for a run that a number of processes of this plan create."""
     chunks = []
     for group in groups:
         _check_fits(plan, sweep, group)

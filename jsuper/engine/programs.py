@@ -26,6 +26,8 @@ from jsuper.training import jax_config
 from jsuper.training.keys import seed_key
 
 if TYPE_CHECKING:
+    from jax.stages import Traced
+
     from jsuper.engine.counters import Progress
 
 MEMORY_SHARE = 0.7  # of the device's free memory that a block may plan for
@@ -60,9 +62,26 @@ class Program:
         return math.inf if self.seconds_per_step is None else steps * self.seconds_per_step
 
 
-_programs: dict[Any, Program] = {}
+@dataclass(frozen=True)
+class Key:
+    """All that a compiled program depends on."""
+
+    model: str
+    static: Any
+    sequential: bool
+    paired: bool
+    shape: tuple[int, int]  # settings, seeds
+    device: Device
+
+
+class ProgramError(RuntimeError):
+    """A program was traced, but the compiler refused it; the compiler's error is the cause."""
+
+
+_programs: dict[Key, Program] = {}
+_failures: dict[Key, str] = {}  # programs that could not be compiled in this session -> why
 _compiled_in: int | None = None  # the process that has compiled, and has JAX's threads
-_locks: dict[Any, threading.Lock] = {}
+_locks: dict[Key, threading.Lock] = {}
 _guard = threading.Lock()
 _compilers = ThreadPoolExecutor(max_workers=3, thread_name_prefix="jsuper-compiler")
 
@@ -90,18 +109,6 @@ def check_not_forked() -> None:
         )
 
 
-@dataclass(frozen=True)
-class Key:
-    """What a compiled program depends on."""
-
-    model: str
-    static: Any
-    sequential: bool
-    paired: bool
-    shape: tuple[int, int]  # settings, seeds
-    device: Device
-
-
 def key_of(block: Block, plan: Plan, device: Device) -> Key:
     """Return what the compiled program of a block depends on."""
     paired = not block.chunk.static["unpaired"]
@@ -109,22 +116,40 @@ def key_of(block: Block, plan: Plan, device: Device) -> Key:
 
 
 def compiled(key: Key, progress: Progress) -> Program:
-    """Return the program of a key: compiled by the first thread that needs it, then kept."""
+    """Return the program of a key: compiled by the first thread that needs it, then kept.
+
+    Raises
+    ------
+    ProgramError
+        The compiler refuses it, or has refused it since `forget_failures`.
+    """
     global _compiled_in
     with _guard:
         _compiled_in = os.getpid()
         lock = _locks.setdefault(key, threading.Lock())
     with lock, context(key.static, key.device):
+        if key in _failures:
+            raise ProgramError(_failures[key])
         if key not in _programs:
             began = time.perf_counter()
             progress.add(compiling=1)
-            family = family_of(key.model).train
-            functions = batched(family.make_train(key.static, key.sequential), key.paired)
-            arguments = example_arguments(family, key.static, key.shape, key.paired)
-            _programs[key] = compile_program(functions, arguments, key)
-            seconds = time.perf_counter() - began
-            progress.add(compiling=-1, compiles=1, compile_s=seconds)
+            try:
+                family = family_of(key.model).train
+                functions = batched(family.make_train(key.static, key.sequential), key.paired)
+                arguments = example_arguments(family, key.static, key.shape, key.paired)
+                _programs[key] = compile_program(functions, arguments, key)
+            except ProgramError as error:
+                _failures[key] = str(error)
+                raise
+            finally:
+                seconds = time.perf_counter() - began
+                progress.add(compiling=-1, compiles=1, compile_s=seconds)
         return _programs[key]
+
+
+def forget_failures() -> None:
+    """Let programs that could not be compiled be tried again."""
+    _failures.clear()
 
 
 @dataclass(frozen=True)
@@ -159,17 +184,29 @@ def compile_program(functions: Batched, arguments: tuple, key: Key) -> Program:
     state = jax.eval_shape(functions.init, settings, keys)
     fixed = fixed_steps(train, key.sequential)
 
-    def background(lower: Callable) -> Future:
-        def compile_there() -> Any:
+    def background(trace: Callable[[], Traced]) -> Future:
+        def compile_traced() -> Any:
             with context(key.static, key.device):
-                return compile_for(key.device, lower())
+                traced = trace()
+                try:
+                    return compile_for(key.device, traced.lower())
+                except Exception as error:  # Python's too: a primitive without a lowering
+                    raise ProgramError(f"{type(error).__name__}: {error}") from error
 
-        return _compilers.submit(compile_there)
+        return _compilers.submit(compile_traced)
 
-    advancing = background(lambda: lower_advance(functions, state, settings, keys, fixed))
-    starting = background(lambda: jax.jit(functions.init).lower(settings, keys))
+    def finish(*arguments: Any) -> Any:
+        try:
+            call = finishing.result()
+        except ProgramError as error:  # before other blocks are trained in vain
+            _failures[key] = str(error)
+            raise
+        return call(*arguments)
+
+    advancing = background(lambda: trace_advance(functions, state, settings, keys, fixed))
+    starting = background(lambda: jax.jit(functions.init).trace(settings, keys))
     init, advance = starting.result(), advancing.result()
-    finishing = background(lambda: jax.jit(functions.finish).lower(state, settings, keys))
+    finishing = background(lambda: jax.jit(functions.finish).trace(state, settings, keys))
     usage = advance.memory_analysis()
     memory = 0
     if usage is not None:
@@ -178,7 +215,7 @@ def compile_program(functions: Batched, arguments: tuple, key: Key) -> Program:
     return Program(
         init=init,
         advance=advance if fixed is None else lambda s, p, k, start, n: advance(s, p, k, start),
-        finish=lambda *args: finishing.result()(*args),
+        finish=finish,
         steps=train.steps,
         stops=train.stops,
         fixed=fixed,
@@ -198,22 +235,25 @@ def compile_for(device: Device, lowered: Any) -> Any:
         return lowered.compile()
 
 
-def lower_advance(functions: Batched, state: Any, settings: Any, keys: Any, fixed: int | None):
-    """`advance`, lowered with a traced number of steps, or with `fixed` of them."""
+def trace_advance(
+    functions: Batched, state: Any, settings: Any, keys: Any, fixed: int | None
+) -> Traced:
+    """Return `advance`, traced with a number of steps as argument, or with `fixed` of them."""
     step = jax.ShapeDtypeStruct((), np.int32)
     if fixed is None:
         jitted = jax.jit(functions.advance, donate_argnums=0)
-        return jitted.lower(state, settings, keys, step, step)
+        return jitted.trace(state, settings, keys, step, step)
     fixed_advance = jax.jit(
         lambda s, p, k, start: functions.advance(s, p, k, start, fixed), donate_argnums=0
     )
-    return fixed_advance.lower(state, settings, keys, step)
+    return fixed_advance.trace(state, settings, keys, step)
 
 
 def fixed_steps(train: Any, sequential: bool) -> int | None:
-    """Steps of every call on an accelerator, where a loop of known length needs no host; or None.
+    """Return the number of steps of every call on an accelerator, or None.
 
-    None on a CPU, where calls follow the clock, and where the recorded steps are not evenly spaced.
+    A loop of known length needs no host. None on a CPU, where calls follow the clock, and if the
+    recorded steps are not evenly spaced.
     """
     if sequential:
         return None

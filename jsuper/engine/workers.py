@@ -14,17 +14,32 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
 
 from jsuper.core.grid import Chunk
+from jsuper.core.status import OK
 from jsuper.engine import programs
-from jsuper.engine.blocks import Arrays, Block, failed, fill, halve, inputs, places, split, tiles
+from jsuper.engine.blocks import (
+    Arrays,
+    Block,
+    failed,
+    fill,
+    halve,
+    inputs,
+    places,
+    split,
+    suspects,
+    tiles,
+)
 from jsuper.engine.counters import Progress
 from jsuper.engine.devices import Device, Plan
 from jsuper.engine.stopping import Stop
 
+# What ends a block and not the sweep: errors of the compiler and of a program that runs.
+FAILURES = (programs.ProgramError, jax.errors.JaxRuntimeError, MemoryError)
 SEGMENT_SECONDS = 0.5  # a call on a CPU: progress and signals are seen between calls
 
 
@@ -59,11 +74,14 @@ def train_chunks(
         Whether another process has finished a chunk by now; it is then neither trained nor
         yielded. Workers call it before each block.
 
+    Models that cannot be trained have status 3, and a message in the variable `error`.
+
     Raises
     ------
     Exception
-        Whatever a worker raised, after the others have stopped.
+        Whatever else a worker raised, after the others have stopped.
     """
+    programs.forget_failures()
     blocks = split(plan, chunks, all_chunks)
     todo, done = queue.SimpleQueue(), queue.SimpleQueue()
     for block in blocks:
@@ -107,7 +125,7 @@ def _work(
     stop: Stop,
     is_done: Callable[[Chunk], bool],
 ) -> None:
-    """Return a worker: blocks from the queue until it is empty or somebody says stop."""
+    """Train blocks from the queue until it is empty or a stop is requested."""
     while not stop.is_set():
         try:
             block = todo.get_nowait()
@@ -127,77 +145,100 @@ def _work(
 def train_block(
     plan: Plan, device: Device, block: Block, progress: Progress, stop: Stop
 ) -> Iterator[tuple[Block, Arrays]]:
-    """Train a block, in tiles where the device's memory does not hold its program whole."""
-    key = programs.fitting_key(programs.key_of(block, plan, device), progress)
-    for tile in tiles(dataclasses.replace(block, shape=key.shape)):
-        yield from _train_tile(plan, device, tile, progress, stop)
+    """Train a block, in tiles if its program does not fit the device's memory.
 
-
-def _train_tile(
-    plan: Plan, device: Device, tile: Block, progress: Progress, stop: Stop
-) -> Iterator[tuple[Block, Arrays]]:
-    """Train what one call holds; where memory runs out all the same, halve it and go on."""
+    What cannot be trained has status 3; the other models of the block are trained all the same.
+    """
     try:
-        result = _train(plan, device, tile, progress, stop)
-    except jax.errors.JaxRuntimeError as error:
-        if not out_of_memory(error):
-            raise
-        halves = halve(tile)
-        if not halves:
-            yield (
-                tile,
-                failed(dataclasses.replace(tile.chunk, settings=tile.settings, seeds=tile.seeds)),
-            )
-        for half in halves:
-            yield from _train_tile(plan, device, half, progress, stop)
+        key = programs.fitting_key(programs.key_of(block, plan, device), progress)
+    except FAILURES as error:
+        yield from _train_parts(plan, device, block, error, progress, stop)
         return
-    if result is not None:
-        yield tile, result
+    for tile in tiles(dataclasses.replace(block, shape=key.shape)):
+        try:
+            result = _train(plan, device, tile, progress, stop)
+        except FAILURES as error:
+            yield from _train_parts(plan, device, tile, error, progress, stop)
+        else:
+            if result is not None:
+                yield tile, result
+
+
+def _train_parts(
+    plan: Plan, device: Device, block: Block, error: Exception, progress: Progress, stop: Stop
+) -> Iterator[tuple[Block, Arrays]]:
+    """Train the parts of a block that has failed; a single model gets status 3."""
+    parts = halve(block) if out_of_memory(error) else suspects(plan, block)
+    if not parts:
+        known = isinstance(error, programs.ProgramError)
+        message = str(error) if known else f"{type(error).__name__}: {error}"
+        progress.add(models=block.n_models, non_finite=block.n_models)
+        yield block, failed(block.chunk, block.settings, block.seeds, message)
+    for part in parts:
+        if stop.is_set():
+            return
+        yield from train_block(plan, device, part, progress, stop)
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Return whether an XLA error says that the device's memory is exhausted."""
-    return "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()
+    """Return whether an error reports that memory is exhausted."""
+    text = str(error)
+    exhausted = "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower()
+    return exhausted or isinstance(error, MemoryError)
 
 
 def _train(
     plan: Plan, device: Device, block: Block, progress: Progress, stop: Stop
 ) -> Arrays | None:
-    settings, keys = inputs(block)  # first: its small programs would wait for the large
+    """Train the models of one call; None if the stop does not allow all of their steps."""
+    settings, keys = inputs(block)  # first: its small programs would wait for the large one
     program = programs.compiled(programs.key_of(block, plan, device), progress)
-    state = program.init(settings, keys)
-    done = 0
-    for start, n in segments(program, stop):
-        began = time.perf_counter()
-        state = program.advance(state, settings, keys, np.int32(start), np.int32(n))
-        jax.block_until_ready(state)
-        seconds = time.perf_counter() - began
-        program.observe(seconds / n)
-        progress.add(model_steps=n * block.n_models, train_s=seconds)
-        progress.segment_done()
-        done = start + n
-    if done < program.steps:
-        return None
+    state, done = program.init(settings, keys), 0
+    try:
+        for start, n in segments(program, stop):
+            began = time.perf_counter()
+            state = program.advance(state, settings, keys, np.int32(start), np.int32(n))
+            jax.block_until_ready(state)
+            seconds = time.perf_counter() - began
+            program.observe(seconds / n)
+            progress.add(model_steps=n * block.n_models, train_s=seconds)
+            progress.segment_done()
+            done = start + n
+        if done < program.steps:
+            return None
+        return _measure(program, block, progress, state, settings, keys)
+    except FAILURES:
+        progress.add(model_steps=-done * block.n_models)  # its parts count them again
+        raise
+
+
+def _measure(
+    program: programs.Program, block: Block, progress: Progress, *arguments: Any
+) -> Arrays:
+    """Return the results of a trained block, settings and seeds in the block's order."""
     began = time.perf_counter()
     progress.add(measuring=1)
-    result = jax.device_get(program.finish(state, settings, keys))
+    try:
+        padded = jax.device_get(program.finish(*arguments))
+    finally:
+        progress.add(measuring=-1)
     arranged = places(block)
     rows = [arranged.index(i) for i in range(len(block.settings))]
-    result = {k: np.swapaxes(v, 0, 1)[rows, : len(block.seeds)] for k, v in result.items()}
+    result = {k: np.swapaxes(v, 0, 1)[rows, : len(block.seeds)] for k, v in padded.items()}
     progress.evaluated(
         time.perf_counter() - began,
-        measuring=-1,
         models=block.n_models,
-        non_finite=int((result["status"] != 1).sum()),
+        non_finite=int((result["status"] != OK).sum()),
     )
     return result
 
 
 def segments(program: programs.Program, stop: Stop) -> Iterator[tuple[int, int]]:
-    """(start, number of steps) of the calls: to the next recorded step, or to about half a second.
+    """Yield (start, number of steps) of the calls, each of about half a second.
 
-    A program with a fixed number of steps per call is always asked for that number. Once the stop
-    does not allow the rest there are no more: a later call would train models that lack steps.
+    A call ends at the next recorded step at the latest. A program with a fixed number of steps per
+    call always gets that number. There are no further calls once the stop does not allow all steps
+    that are left, since the block would then end unfinished.
     """
     stops = [*program.stops, program.steps]
     for start, end in zip(stops, stops[1:], strict=False):

@@ -1,7 +1,9 @@
-"""What to say about models that left the finite numbers: which, when, and the usual reason."""
+"""The warning about models that diverged or failed: which, when, and the usual reason."""
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +24,7 @@ WHERE = (
 
 
 def describe(ds: xarray.Dataset, sweep: BaseSweep) -> str | None:
-    """A warning about the models of a Dataset that are not finite or failed; None where all are.
+    """Return a warning about the models of a Dataset that diverged or failed; None without any.
 
     Parameters
     ----------
@@ -50,7 +52,8 @@ def describe(ds: xarray.Dataset, sweep: BaseSweep) -> str | None:
         f"leaves them out ({'; '.join(found[:MOST_NAMED])}{more})."
     )
     if failed := int((status == FAILED).sum()):
-        text += f" {failed} of them could not be trained at all (status {FAILED})."
+        text += f" {failed} of them could not be trained at all (status {FAILED}): "
+        text += messages_text(Counter(json.loads(ds.attrs.get("errors", "{}")))) + "."
     at_zero = {names[i] for i in np.flatnonzero(_finite_at_first(ds, axis).any(axis=1))}
     own = [label(v) for v in sweep.values(axis) if getattr(v, "has_bad_slope", False)]
     if bad_slopes := [name for name in own if name in at_zero]:
@@ -58,8 +61,16 @@ def describe(ds: xarray.Dataset, sweep: BaseSweep) -> str | None:
     return text
 
 
+def messages_text(messages: Counter[str]) -> str:
+    """Return why models failed, the most frequent messages first."""
+    named = [f"{message} ({n:,})" for message, n in messages.most_common(MOST_NAMED)]
+    if (more := len(messages) - MOST_NAMED) > 0:
+        named.append(f"and {more} more messages")
+    return "; ".join(named)
+
+
 def _when(first: np.ndarray, last: np.ndarray) -> str:
-    """The first step at which one of the models was not finite; nothing where none was trained."""
+    """Return the first step at which a model was not finite; '' if none was trained."""
     known = first >= 0
     if not known.any():
         return ""
@@ -71,7 +82,7 @@ def _when(first: np.ndarray, last: np.ndarray) -> str:
 
 
 def _finite_at_first(ds: xarray.Dataset, axis: str) -> np.ndarray:
-    """Models whose loss at step 0 is finite and whose update then is not: (axis, models)."""
+    """Return the models with a finite loss at step 0 and an update that is not: (axis, models)."""
     loss = ds["loss_curve"].isel(step=0).transpose(axis, ...).values
     first = ds["first_bad_step"].transpose(axis, ...).values
     return (np.isfinite(loss) & (first == 0)).reshape(len(loss), -1)

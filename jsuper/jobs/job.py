@@ -31,7 +31,7 @@ class Job:
     sweep: BaseSweep
     folder: Path | None
     chunks: list[Chunk]
-    done: dict[str, int]  # name of a finished chunk -> number of its models that are not finite
+    done: dict[str, chunk_files.Lost]  # finished chunks, by name
     damaged: list[Chunk]
     existing: frozenset[str] = frozenset()  # names of the chunks in the folder's manifest
     notes: tuple[str, ...] = ()  # omitted fields whose values the folder determines
@@ -58,9 +58,14 @@ class Job:
         return bool(self.chunks) and not self.todo and not missing(self.sweep, self.chunks)
 
     @property
+    def n_failed(self) -> int:
+        """Number of models that could not be trained."""
+        return sum(lost.failed for lost in self.done.values())
+
+    @property
     def n_non_finite(self) -> int:
         """Number of models that diverged or failed."""
-        return sum(self.done.values())
+        return sum(lost.diverged + lost.failed for lost in self.done.values())
 
     def is_done(self, chunk: Chunk) -> bool:
         """Return whether a chunk has a file by now, perhaps of another process."""

@@ -237,8 +237,8 @@ def train(
     progress: Progress,
     stop: Stop,
     tick: Callable[[], None],
-    task: Callable[[Order, str], tuple[int, int]] = train_chunk,
-) -> Iterator[tuple[str, int]]:
+    task: Callable[[Order, str], tuple[int, chunk_files.Lost]] = train_chunk,
+) -> Iterator[runner.Finished]:
     """Train what a job lacks on the cluster; a `jsuper.jobs.runner.Train`.
 
     A chunk whose worker dies is given to another one. After three deaths, lost nodes aside, it is
@@ -288,32 +288,32 @@ def train(
                     lost_node = isinstance(error, exceptions.NodeDiedError)
                     deaths[chunk.name, lost_node] += 1
                     if deaths[chunk.name, lost_node] < (MOST_DEATHS, MOST_LOST_NODES)[lost_node]:
-                        _say(
+                        _print(
                             f"chunk {chunk.name} has lost its {'node' if lost_node else 'worker'}, "
                             "and goes to another"
                         )
                         waiting.append(chunk)
                         continue
                     steps, lost = 0, _give_up(job, chunk)
-                progress.add(model_steps=steps, models=chunk.n_models, non_finite=lost)
+                progress.add(model_steps=steps, models=chunk.n_models, non_finite=sum(lost))
                 yield chunk.name, lost
     finally:
         for reference in flying:
             ray.cancel(reference, force=True)
 
 
-def _give_up(job: Job, chunk: Chunk) -> int:
-    """Write a chunk as failed, and say so; its number of models."""
+def _give_up(job: Job, chunk: Chunk) -> chunk_files.Lost:
+    """Write a chunk whose models all failed, print a message, and return their number."""
     from jsuper.engine.blocks import failed
 
-    assert job.folder is not None
-    runner.write(job, chunk, failed(chunk))
-    _say(
+    message = "the Ray workers that trained it died"
+    runner.write(job, chunk, failed(chunk, chunk.settings, chunk.seeds, message))
+    _print(
         f"chunk {chunk.name} has killed its workers: its {chunk.n_models} models are marked "
-        f"failed; to try them again remove {chunk_files.chunk_path(job.folder, chunk.name)}"
+        "failed; run again to try them again"
     )
-    return chunk.n_models
+    return chunk_files.Lost(0, chunk.n_models)
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(f"\n{text}", file=sys.stderr, flush=True)

@@ -41,13 +41,13 @@ def answer(folder: str, token: str) -> tuple[str, str]:
     return __version__, mine.name
 
 
-def train_chunk(order: Order, name: str) -> tuple[int, int]:
+def train_chunk(order: Order, name: str) -> tuple[int, chunk_files.Lost]:
     """Train a chunk, unless it is there, and write its file.
 
     Returns
     -------
-    tuple[int, int]
-        Numbers of model-steps trained, and of models that are not finite.
+    tuple[int, Lost]
+        Number of model-steps trained, and models without a result.
     """
     if order.platform == "cpu":
         os.environ["JAX_PLATFORMS"] = "cpu"
@@ -61,14 +61,14 @@ def train_chunk(order: Order, name: str) -> tuple[int, int]:
 
     chunks = _partition(order)
     chunk, folder = chunks[name], Path(order.folder)
-    there, _ = chunk_files.done(folder, [chunk])
-    if name in there:
-        return 0, there[name]
+    done, _ = chunk_files.done(folder, [chunk])
+    if name in done:
+        return 0, done[name]
     progress = Progress()
     plan = _plan_here(order)
     (trained,) = train_chunks(plan, [chunk], list(chunks.values()), progress, Stop())
     chunk_files.write_chunk(folder, *trained)
-    return progress.model_steps, chunk_files.lost_models(trained[1])
+    return progress.model_steps, chunk_files.count_lost(trained[1])
 
 
 @functools.lru_cache(maxsize=1)

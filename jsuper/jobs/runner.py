@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from jsuper.engine.devices import Plan
 
 Tick = Callable[[], None]
-# Trains chunks of a job: (job, plan, counters, stop, tick) -> names of finished chunks, each with
-# the number of its models that are not finite.
-Train = Callable[[Job, "Plan", "Progress", Stop, Tick], Iterator[tuple[str, int]]]
+Finished = tuple[str, chunk_files.Lost]  # name of a chunk, and its models without a result
+# Trains chunks of a job: (job, plan, counters, stop, tick) -> finished chunks.
+Train = Callable[[Job, "Plan", "Progress", Stop, Tick], Iterator[Finished]]
 
 
 class StoppedError(RuntimeError):
@@ -159,14 +159,14 @@ def _run_in_memory(
 
 def run_locally(
     job: Job, plan: Plan, progress: Progress, stop: Stop, tick: Tick
-) -> Iterator[tuple[str, int]]:
+) -> Iterator[Finished]:
     """Train on this machine's devices; chunks that others finish meanwhile are skipped."""
     from jsuper.engine.workers import train_chunks
 
     training = train_chunks(plan, job.todo, job.chunks, progress, stop, tick, job.is_done)
     for chunk, arrays in training:
         write(job, chunk, arrays)
-        yield chunk.name, chunk_files.lost_models(arrays)
+        yield chunk.name, chunk_files.count_lost(arrays)
 
 
 def execute(
@@ -212,8 +212,8 @@ def execute(
     except sharing.WaitEndedError as error:
         raise StoppedError(str(error)) from error
     sharing.write_session(job.folder, session)
-    for name, non_finite in train(job, plan, progress, stop, tick):
-        job.done[name] = non_finite
+    for name, lost in train(job, plan, progress, stop, tick):
+        job.done[name] = lost
     _check_files_exist(job)
     job.done |= chunk_files.done(job.folder, list(filter(job.is_done, job.todo)))[0]
     session |= {"ended": timestamp(), "model_steps": progress.model_steps}

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,11 +28,19 @@ from jsuper.core.family import family_of
 from jsuper.core.files import rename, write_atomically
 from jsuper.core.grid import Chunk
 from jsuper.core.json_data import same
-from jsuper.core.status import FAILED, NON_FINITE, OK
+from jsuper.core.status import ERROR, ERROR_BYTES, FAILED, NON_FINITE, OK
+from jsuper.core.text import printable
 from jsuper.store.npz import UNREADABLE, Arrays, read_arrays
 
 SCHEMA = 1
 FOR_ALL = ("status", "first_bad_step")  # of every family's models
+
+
+class Lost(NamedTuple):
+    """Numbers of models of a chunk that were trained without a result."""
+
+    diverged: int
+    failed: int
 
 
 # ------------------------------------------------------------------------------------ chunk files
@@ -87,7 +97,7 @@ def read_chunk(folder: Path, chunk: Chunk, only: Collection[str] | None = None) 
     """
     path = chunk_path(folder, chunk.name)
     try:
-        wanted = None if only is None else {*only, "meta", *FOR_ALL}
+        wanted = None if only is None else {*only, "meta", *FOR_ALL, ERROR}
         arrays = read_arrays(path, wanted, most_bytes(chunk))
         meta = read_meta(arrays.pop("meta"))
         stated = {"schema": SCHEMA} | chunk.to_dict()
@@ -117,7 +127,9 @@ def _problems(chunk: Chunk, arrays: Arrays, wanted: Collection[str] | None) -> I
         elif not _is_type(arrays[name].dtype, None if name in FOR_ALL else chunk.static["dtype"]):
             yield f"an array {name} of type {arrays[name].dtype.str[:20]}"
     if not is_status(arrays["status"]):
-        yield "a status that is none"
+        yield "a status that is not 1, 2 or 3"
+    if not is_text(arrays.get(ERROR), lead):
+        yield f"an array {ERROR} that is not a text for each model"
     for name in spec.FINITE:
         if name in arrays and not np.isfinite(arrays[name][arrays["status"] == OK]).all():
             yield f"a model of status {OK} whose {name} is not finite"
@@ -133,13 +145,21 @@ def most_bytes(chunk: Chunk) -> dict[str, int]:
     layout = family_of(chunk.model).spec.layout(chunk.static, chunk.settings)
     shapes = {k: shape for k, (_, shape) in layout.items()} | dict.fromkeys(FOR_ALL, ())
     meta = 8 * len(_meta(chunk)) + 1000  # older files have four bytes a character, and spaces
-    return {k: 8 * chunk.n_models * math.prod(v) for k, v in shapes.items()} | {"meta": meta}
+    most = {k: 8 * chunk.n_models * math.prod(v) for k, v in shapes.items()}
+    return most | {"meta": meta, ERROR: ERROR_BYTES * chunk.n_models}
 
 
 def is_status(status: np.ndarray) -> bool:
     """Return whether an array holds statuses of models that were trained."""
     known = (OK, NON_FINITE, FAILED)
     return status.dtype.kind in "iu" and bool(np.isin(status, known).all())
+
+
+def is_text(error: np.ndarray | None, shape: tuple[int, ...]) -> bool:
+    """Return whether a chunk's error messages are absent, or a text for each model."""
+    if error is None:
+        return True
+    return error.shape == shape and error.dtype.kind == "S" and error.itemsize <= ERROR_BYTES
 
 
 def set_aside(folder: Path, chunk: Chunk) -> Path:
@@ -150,13 +170,13 @@ def set_aside(folder: Path, chunk: Chunk) -> Path:
     return aside
 
 
-def done(folder: Path, chunks: list[Chunk]) -> tuple[dict[str, int], list[Chunk]]:
+def done(folder: Path, chunks: list[Chunk]) -> tuple[dict[str, Lost], list[Chunk]]:
     """Return the chunks whose files verify, and those whose files are damaged; every byte is read.
 
     Returns
     -------
-    tuple[dict[str, int], list[Chunk]]
-        Name -> number of models that are not finite, of whole chunks, and the damaged ones.
+    tuple[dict[str, Lost], list[Chunk]]
+        Name -> models without a result, of whole chunks; and the damaged chunks.
     """
     whole, damaged = {}, []
     for chunk in chunks:
@@ -166,10 +186,20 @@ def done(folder: Path, chunks: list[Chunk]) -> tuple[dict[str, int], list[Chunk]
             damaged.append(chunk)
         else:
             if arrays is not None:
-                whole[chunk.name] = lost_models(arrays)
+                whole[chunk.name] = count_lost(arrays)
     return whole, damaged
 
 
-def lost_models(arrays: Arrays) -> int:
-    """Return how many models of a chunk have diverged or failed."""
-    return int((arrays["status"] != OK).sum())
+def count_lost(arrays: Arrays) -> Lost:
+    """Return how many models of a chunk have diverged and failed."""
+    status = arrays["status"]
+    return Lost(int((status == NON_FINITE).sum()), int((status == FAILED).sum()))
+
+
+def error_messages(arrays: Arrays) -> Counter[str]:
+    """Return message -> number of the failed models of a chunk that have it."""
+    failed = arrays["status"] == FAILED
+    if ERROR not in arrays:  # files of version 0.1
+        return Counter({"no message was stored": int(failed.sum())} if failed.any() else {})
+    messages = (printable(m.decode(errors="replace"), ERROR_BYTES) for m in arrays[ERROR][failed])
+    return Counter(messages)

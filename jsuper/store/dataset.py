@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections import Counter
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,8 +94,11 @@ def load(
         from jsuper.store.lazy import lazy_variables
 
         shape = Shape(manifest.sweep, manifest.chunks, only)
-        variables = lazy_variables(folder, shape, manifest.chunks, read)
-        ds = _labelled(shape, variables, manifest.sweep)
+        errors: Counter[str] = Counter()
+        variables = lazy_variables(
+            folder, shape, manifest.chunks, lambda chunk: _counted(read(chunk), errors) or None
+        )
+        ds = _labelled(shape, variables, manifest.sweep, errors)
     if damaged:
         warnings.warn(
             f"{len(damaged)} of {len(manifest.chunks)} chunks are damaged: their "
@@ -144,8 +148,9 @@ def to_dataset(
         "status": np.zeros(shape.of("status"), np.int8),
         "first_bad_step": np.full(shape.of("first_bad_step"), -1, np.int32),
     }
+    errors: Counter[str] = Counter()
     for chunk in chunks:
-        for name, array in (read(chunk) or {}).items():
+        for name, array in _counted(read(chunk), errors).items():
             if name in shape.dims:
                 data[name] = _with_room(data.get(name), shape.of(name), array.dtype)
                 data[name][shape.places(chunk, name, array.shape)] = array
@@ -154,7 +159,13 @@ def to_dataset(
         name: (dims, data[name] if name in data else np.broadcast_to(missing, shape.of(name)))
         for name, dims in shape.dims.items()
     }
-    return _labelled(shape, variables, sweep)
+    return _labelled(shape, variables, sweep, errors)
+
+
+def _counted(arrays: chunk_files.Arrays | None, errors: Counter[str]) -> chunk_files.Arrays:
+    """Return a chunk's arrays, {} if it has none, and count the messages of its failed models."""
+    errors.update(chunk_files.error_messages(arrays) if arrays else {})
+    return arrays or {}
 
 
 def _with_room(target: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -164,11 +175,15 @@ def _with_room(target: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtyp
     return target.astype(np.result_type(target.dtype, dtype), copy=False)
 
 
-def _labelled(shape: Shape, variables: dict[str, Any], sweep: dict[str, Any]) -> xarray.Dataset:
+def _labelled(
+    shape: Shape, variables: dict[str, Any], sweep: dict[str, Any], errors: Counter[str]
+) -> xarray.Dataset:
     """Return the Dataset of variables, with coordinates and descriptions."""
     import xarray as xr
 
     ds = xr.Dataset(variables, shape.coordinates(), attrs={"sweep": json.dumps(sweep)})
+    if errors:
+        ds.attrs["errors"] = json.dumps(errors)  # why models failed -> how many
     described = {**shape.family.spec.ATTRIBUTES, "status": STATUS, "first_bad_step": FIRST_BAD_STEP}
     for name, text in described.items():
         if name in ds:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jsuper.core import files
 from jsuper.core.errors import RunError
 from jsuper.core.grid import Chunk
-from jsuper.core.status import FAILED, NON_FINITE, OK
+from jsuper.core.status import ERROR, FAILED, NON_FINITE, OK
 from jsuper.core.text import printable
 from jsuper.store import chunk_files, sharing
 from jsuper.store.dataset import size_of
 from jsuper.store.manifest import manifest_of
 from jsuper.store.npz import UNREADABLE, read_arrays
 
+MOST_ERRORS = 5  # messages of failed models
 LONG, LONG_SECONDS = 10, 600.0  # times what a chunk took, and at least
 AGAIN = "put together from the chunks; the sweep's command makes it anew"
 NAMES = {OK: "ok", NON_FINITE: "diverged", FAILED: "failed"}
@@ -44,6 +44,8 @@ class Status:
     """since the latest start, up to its last chunk; None: it has written none, or has ended"""
     bytes_loaded: int
     """memory that `jsuper.load` takes"""
+    errors: dict[str, int]
+    """why models failed -> how many"""
     lost_manifest: bool
     """whether there is none, and all of this is what the chunks say"""
 
@@ -74,9 +76,10 @@ def status_of(run: str | Path) -> Status:
     counts = dict.fromkeys(NAMES, 0)
     written: list[tuple[float, int]] = []
     damaged = 0
+    errors: Counter[str] = Counter()
     for chunk in chunks:
         try:
-            status, when = _statuses(folder, chunk)
+            arrays, when = _statuses(folder, chunk)
         except FileNotFoundError:
             continue
         except UNREADABLE:
@@ -84,7 +87,8 @@ def status_of(run: str | Path) -> Status:
             continue
         written.append((when, chunk.n_models))
         for value in NAMES:
-            counts[value] += int((status == value).sum())
+            counts[value] += int((arrays["status"] == value).sum())
+        errors.update(chunk_files.error_messages(arrays))
     last = max((when for when, _ in written), default=None)
     return Status(
         str(run),
@@ -98,20 +102,23 @@ def status_of(run: str | Path) -> Status:
         None if last is None else max(time.time() - last, 0.0),
         _rate(sharing.sessions_of(folder, manifest), written),
         size_of(manifest),
+        dict(errors.most_common(MOST_ERRORS)),
         manifest.lost,
     )
 
 
-def _statuses(folder: Path, chunk: Chunk) -> tuple[np.ndarray, float]:
-    """Return a chunk's statuses, and when it was written."""
+def _statuses(folder: Path, chunk: Chunk) -> tuple[chunk_files.Arrays, float]:
+    """Return a chunk's statuses and error messages, and when it was written."""
     path = chunk_files.chunk_path(folder, chunk.name)
-    status = read_arrays(path, ("status",), chunk_files.most_bytes(chunk))["status"]
-    when = path.stat().st_mtime
+    arrays = read_arrays(path, ("status", ERROR), chunk_files.most_bytes(chunk))
+    status, when = arrays["status"], path.stat().st_mtime
     if status.shape != (len(chunk.settings), len(chunk.seeds)):
         raise ValueError(f"its statuses have the shape {status.shape}")
     if not chunk_files.is_status(status):
         raise ValueError("its statuses are none")
-    return status, when
+    if not chunk_files.is_text(arrays.get(ERROR), status.shape):
+        raise ValueError("its error messages are not a text for each model")
+    return arrays, when
 
 
 def _rate(sessions: list[dict[str, Any]], written: list[tuple[float, int]]) -> float | None:
@@ -150,6 +157,7 @@ def words(status: Status) -> str:
         lines.append(f"lost     manifest.json: {AGAIN}")
     if status.chunks_damaged:
         lines.append(f"damaged  {status.chunks_damaged:,} chunks: jsuper verify {run}")
+    lines += [f"failed   {n:,}: {message}" for message, n in status.errors.items()]
     if status.seconds_since_last is not None:
         lines.append(f"last     a chunk {status.seconds_since_last:,.0f} s ago")
     if status.models_per_second:

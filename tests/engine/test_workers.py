@@ -10,9 +10,11 @@ import threading
 import jax
 import numpy as np
 import pytest
+from running import slow
 
 import jsuper
 from jsuper.core.grid import Chunk, expand
+from jsuper.core.sweep import NonFiniteWarning
 from jsuper.engine import counters, programs
 from jsuper.engine import devices as plan
 from jsuper.engine import workers as engine
@@ -338,6 +340,82 @@ def test_a_model_that_memory_never_holds_is_marked_failed(monkeypatch, tried):
         "Out of memory, simulated",
         "a device that does not hold a single model: marked as failed, and the run ended",
     )
+
+
+SMALL = jsuper.Sweep(activation=("relu", "tanh"), sparsity=(0.1, 0.9), seeds=2, steps=5, **TINY)
+
+
+def refuses_tanh(monkeypatch, error):
+    """Let the compiler refuse every program with a tanh; returns the refused ones."""
+    compile_for, refused = programs.compile_for, []
+
+    def compile_or_refuse(device, lowered):
+        if "tanh" in (text := lowered.as_text()):
+            refused.append(text)
+            raise error
+        return compile_for(device, lowered)
+
+    monkeypatch.setattr(programs, "compile_for", compile_or_refuse)
+    return refused
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        jax.errors.JaxRuntimeError("INTERNAL: no\ntanh " + 500 * "x"),
+        slow(NotImplementedError("no lowering of tanh")),
+    ],
+)
+def test_models_that_cannot_be_compiled_fail_and_the_others_are_trained(monkeypatch, tried, error):
+    monkeypatch.setattr(programs, "_programs", {})
+    expected = jsuper.run(dataclasses.replace(SMALL, activation="relu"), progress=False)
+    refused = refuses_tanh(monkeypatch, error)
+    with pytest.warns(NonFiniteWarning, match="4 of them could not be trained.*no.*tanh"):
+        ds = jsuper.run(SMALL, progress=False, workers=1)
+    assert (ds.status.sel(activation="tanh") == 3).all()
+    agree(ds.sel(activation=["relu"]), expected)
+    ((message, n),) = json.loads(ds.attrs["errors"]).items()
+    assert message.startswith(type(error).__name__) and "tanh" in message and n == 4
+    assert len(message) <= 300 and len(set(refused)) == len(refused)  # none is tried twice
+    tried(
+        "Models that cannot be trained",
+        "a compiler that refuses one activation: its models failed, with the message, and the "
+        "others were trained",
+        4,
+    )
+
+
+@pytest.mark.parametrize("used", [None, slow(VMAPPED)], ids=["sequential", "vmapped"])
+def test_only_the_models_whose_program_stops_fail(monkeypatch, tried, used):
+    """A model of one sparsity and seed stops its program wherever it is trained."""
+    train, seen = engine._train, []
+
+    def stops(plan, device, block, progress, stop):
+        seen.append(block)
+        if 1 in block.seeds and any(s["sparsity"] == 0.9 for s in block.settings):
+            raise jax.errors.JaxRuntimeError("INTERNAL: illegal address")
+        return train(plan, device, block, progress, stop)
+
+    monkeypatch.setattr(engine, "_train", stops)
+    sweep = dataclasses.replace(SMALL, activation="relu")
+    ds = jsuper.run(sweep, progress=False, plan=used, workers=1)
+    failed = (ds.sparsity == 0.9) & (ds.seed == 1)
+    assert ((ds.status == 3) == failed).all() and (np.isnan(ds.loss) == failed).all()
+    assert [b.n_models for b in seen] == [4, 2, 2, 1, 1]
+    assert json.loads(ds.attrs["timing"])["model_steps"] == 3 * 5
+    tried(
+        "Models that cannot be trained",
+        "a model that stops its program, among others of the same block: only this one failed",
+    )
+
+
+def test_an_error_of_writing_is_not_a_failed_model(monkeypatch, tmp_path):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("jsuper.store.chunk_files.write_chunk", full)
+    with pytest.raises(OSError, match="No space left"):
+        jsuper.run(SMALL, out=tmp_path / "run", progress=False)
 
 
 def test_a_workers_error_reaches_the_caller(monkeypatch, tried):

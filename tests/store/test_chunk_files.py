@@ -8,7 +8,7 @@ import pytest
 from one_chunk import ARRAYS, CHUNK
 
 from jsuper import RunError
-from jsuper.core.status import NON_FINITE
+from jsuper.core.status import ERROR, FAILED, NON_FINITE
 from jsuper.store import chunk_files
 
 
@@ -192,12 +192,46 @@ def test_a_failed_write_leaves_an_older_file_as_it_was(tmp_path, path, monkeypat
     assert path.read_bytes() == content
 
 
+def with_failures(*messages):
+    """The arrays, in which as many models of the first row have failed with these messages."""
+    arrays = {k: v.copy() for k, v in ARRAYS.items()}
+    arrays["status"][0, : len(messages)] = FAILED
+    arrays[ERROR] = np.full(arrays["status"].shape, b"", "S300")
+    arrays[ERROR][0, : len(messages)] = messages
+    return arrays
+
+
+def test_messages_of_failed_models_are_kept_and_counted(tmp_path):
+    chunk_files.write_chunk(tmp_path, CHUNK, with_failures(b"out", b"\x1b[31mred\xff"))
+    arrays = chunk_files.read_chunk(tmp_path, CHUNK, only=("loss",))
+    found = chunk_files.error_messages(arrays)
+    assert found.total() == 2 and found["out"] == 1 and "\x1b" not in "".join(found)
+    assert chunk_files.done(tmp_path, [CHUNK])[0] == {CHUNK.name: chunk_files.Lost(0, 2)}
+    older = {k: v for k, v in with_failures(b"out").items() if k != ERROR}
+    assert chunk_files.error_messages(older) == {"no message was stored": 1}
+    assert not chunk_files.error_messages(ARRAYS)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        np.full(ARRAYS["status"].shape, b"", "S301"),
+        np.full(ARRAYS["status"].shape, "", "U3"),
+        np.zeros(3, "S300"),
+    ],
+)
+def test_messages_of_another_shape_or_type_are_refused(tmp_path, error):
+    chunk_files.write_chunk(tmp_path, CHUNK, with_failures(b"out") | {ERROR: error})
+    with pytest.raises(RunError, match="array error"):
+        chunk_files.read_chunk(tmp_path, CHUNK)
+
+
 def test_done_tells_whole_damaged_and_missing_apart(tmp_path, path):
     damaged = dataclasses.replace(CHUNK, seeds=(7,))
     absent = dataclasses.replace(CHUNK, seeds=(8,))
     chunk_files.chunk_path(tmp_path, damaged.name).write_bytes(path.read_bytes()[:-100])
     whole, bad = chunk_files.done(tmp_path, [CHUNK, damaged, absent])
-    assert whole == {CHUNK.name: 0}
+    assert whole == {CHUNK.name: chunk_files.Lost(0, 0)}
     assert bad == [damaged]
 
 
