@@ -13,8 +13,8 @@ import pytest
 from running import slow
 
 import jsuper
+from jsuper.core.errors import NonFiniteWarning
 from jsuper.core.grid import Chunk, expand
-from jsuper.core.sweep import NonFiniteWarning
 from jsuper.engine import counters, programs
 from jsuper.engine import devices as plan
 from jsuper.engine import workers as engine
