@@ -1,54 +1,44 @@
-"""Seconds to analyse a sweep: the weight-only metrics of 27,000 models, and the default's page.
+"""Measure the seconds of analysing a sweep: weight-only metrics, `jsuper.analyze` and the page.
+
+Writes results/analysis.json.
 
     python benchmarks/analysis.py                # metrics of 27 x 10 x 100 random models
-    python benchmarks/analysis.py --run RUN      # and `jsuper.analyze` and the page of a run
-
-Writes results/analysis.json. The models have n = 20 and m = 5; time does not depend on weights.
+    python benchmarks/analysis.py --run RUN      # also `jsuper.analyze` and the page of a run
 """
 
 import json
 import shutil
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import tyro
-from timing import describe_machine, write_json
+from helpers.timing import RESULTS, describe_machine, seconds_of, write_json
 
 import jsuper
 from jsuper import report
 from jsuper.analysis.metrics import toy
 
-RESULTS = Path(__file__).parent / "results"
-
 
 @dataclass(frozen=True)
 class Options:
-    """What to time."""
+    """Time the analysis of a sweep."""
 
     models: int = 27 * 10 * 100
     """models of the weight-only metrics"""
     rounds: int = 5
-    """of which the median counts"""
+    """rounds, whose median is reported"""
     run: Path | None = None
     """a finished run folder, to analyse and to write the page of"""
-    out: Path = RESULTS / "analysis.json"
-    """where the figures go"""
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+    out: Path = RESULTS
+    """folder of the results"""
 
 
 def random_models(count: int) -> toy.Models:
-    """Models of the default shape, with weights of the size that training gives."""
+    """Return models of the default shape; the time does not depend on their weights."""
     rng = np.random.default_rng(0)
     W = rng.normal(0, 0.5, (count, 5, 20)).astype(np.float32)
     ones = np.ones((count, 20), np.float32)
@@ -66,13 +56,13 @@ def random_models(count: int) -> toy.Models:
 
 
 def time_run(run: Path) -> dict[str, float | int]:
-    """`jsuper.analyze` and the page of a run, programs compiled anew."""
+    """Return the seconds of `jsuper.analyze`, which compiles the first time, and of the page."""
     ds = jsuper.load(run)
-    first = seconds(lambda: jsuper.analyze(ds))
-    second = seconds(lambda: jsuper.analyze(ds))
+    first = seconds_of(lambda: jsuper.analyze(ds))
+    second = seconds_of(lambda: jsuper.analyze(ds))
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copytree(run, Path(folder) / "run"))
-        page = seconds(lambda: report.write(copy))
+        page = seconds_of(lambda: report.write(copy))
         size = (copy / "report.html").stat().st_size
     return {
         "models": int(ds.status.size),
@@ -88,14 +78,12 @@ def main() -> None:
     options = tyro.cli(Options)
     models = random_models(options.models)
     weight_only = toy.in_chunks(toy.of_weights)
-    rounds = [seconds(lambda: weight_only(models)) for _ in range(options.rounds)]
-    found: dict[str, object] = {
-        "machine": describe_machine("cpu"),
-        "weight_only": {"models": options.models, "s": median(rounds), "rounds_s": rounds},
-    }
+    rounds = [seconds_of(lambda: weight_only(models)) for _ in range(options.rounds)]
+    found: dict[str, Any] = describe_machine("cpu")
+    found["weight_only"] = {"models": options.models, "s": median(rounds), "rounds_s": rounds}
     if options.run is not None:
         found["run"] = time_run(options.run)
-    write_json(options.out, found)
+    write_json(options.out / "analysis.json", found)
     print(json.dumps(found, indent=1))
 
 

@@ -1,27 +1,34 @@
-"""Model-steps per second before and after a change, in one run.
+"""Compare the model-steps per second of this checkout with those of an earlier commit.
 
-    python benchmarks/compare.py rows --before HEAD~1
+Writes results/compare.json.
 
-The commit before is checked out into a temporary folder. Both versions then take turns, each in a
-process of its own, on the same grids; ratios are taken within a round, so that a machine that slows
-down does so for both. Writes results/gain-<name>.json.
+    python benchmarks/compare.py --before HEAD~1
+
+The earlier commit is checked out into a temporary folder. Both versions take turns on the same
+grids, each time in a new process, and ratios are taken within a round.
 """
 
 import json
-import os
-import statistics
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from statistics import median
+from typing import Any
 
 import tyro
-from timing import describe_machine, device_name, write_json
+from helpers.timing import (
+    RESULTS,
+    ROOT,
+    describe_machine,
+    device_name,
+    in_turns,
+    ratios,
+    run_python,
+    write_json,
+)
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "results"
 GRIDS: dict[str, dict[str, Any]] = {
     "27 activations x 7 sparsities, n 20, m 5": {"seeds": 4, "steps": 600},
     "27 activations at .999, n 20, m 5": {"seeds": 8, "steps": 2000, "sparsity": 0.999},
@@ -66,39 +73,32 @@ for grid in json.loads(sys.argv[1]):
 class Options:
     """Time two versions of jsuper in turn."""
 
-    name: Annotated[str, tyro.conf.Positional]
-    """of the change, for the file's name"""
     before: str = "HEAD~1"
     """the commit to compare with"""
     rounds: int = 3
     """turns of each version"""
     grids: tuple[str, ...] = tuple(GRIDS)
-    """which of the grids to run"""
+    """grids to train"""
+    out: Path = RESULTS
+    """folder of the results"""
 
 
 def speeds(source: Path, grids: tuple[str, ...]) -> list[float]:
-    """Model-steps per second of the version in `source` on each grid."""
-    environment = os.environ | {"PYTHONPATH": str(source)}
-    command = [sys.executable, "-c", PROGRAM, json.dumps([GRIDS[name] for name in grids])]
-    done = subprocess.run(
-        command, env=environment, cwd=source, check=True, capture_output=True, text=True
-    )
-    return [float(line) for line in done.stdout.split()]
+    """Return the model-steps per second of the version in `source` on each grid."""
+    finished = run_python(PROGRAM, json.dumps([GRIDS[name] for name in grids]), source=source)
+    return [float(line) for line in finished.output.split()]
 
 
 def compare(options: Options, before: Path) -> dict[str, Any]:
-    """All rounds of both versions, their medians, and the ratios within rounds."""
-    rounds: dict[str, list[list[float]]] = {"before": [], "after": []}
-    for number in range(options.rounds):
-        print(f"round {number + 1} of {options.rounds}", flush=True)
-        rounds["before"].append(speeds(before, options.grids))
-        rounds["after"].append(speeds(HERE.parent, options.grids))
+    """Return, for each grid, the medians of both versions and the ratios within rounds."""
+    sources = {"before": before, "after": ROOT}
+    ways = {k: partial(speeds, source, options.grids) for k, source in sources.items()}
+    rounds = in_turns(ways, options.rounds)
     result = {}
     for index, grid in enumerate(options.grids):
-        each = {k: [r[index] for r in values] for k, values in rounds.items()}
-        ratios = [a / b for a, b in zip(each["after"], each["before"], strict=True)]
-        medians = {k: statistics.median(v) for k, v in each.items()}
-        result[grid] = {**medians, "ratio": statistics.median(ratios), "ratios": ratios}
+        rates = {k: [values[index] for values in found] for k, found in rounds.items()}
+        medians = {k: median(values) for k, values in rates.items()}
+        result[grid] = medians | {"ratio": ratios(rates["after"], rates["before"])}
     return result
 
 
@@ -106,19 +106,18 @@ def main() -> None:
     """Run, print and write."""
     options = tyro.cli(Options)
     with tempfile.TemporaryDirectory() as folder:
-        git = ["git", "-C", str(HERE.parent)]
-        subprocess.run([*git, "worktree", "add", "-q", folder, options.before], check=True)
+        git = ["git", "-C", str(ROOT), "worktree"]
+        subprocess.run([*git, "add", "-q", "--detach", folder, options.before], check=True)
         try:
             result = compare(options, Path(folder))
         finally:
-            subprocess.run([*git, "worktree", "remove", "--force", folder], check=True)
-    report = {**describe_machine("cpu"), "unit": "model-steps/s", "grids": result}
+            subprocess.run([*git, "remove", "--force", folder], check=True)
+    report = {**describe_machine("cpu"), "before": options.before, "grids": result}
     for grid, row in result.items():
-        line = f"{row['before']:>10,.0f} -> {row['after']:>10,.0f}, {row['ratio']:.2f} times"
-        print(f"{grid:<42}{line}")
-    path = RESULTS / f"gain-{options.name}.json"
-    write_json(path, report)
-    print(f"{device_name(report)}: {path.relative_to(HERE.parent)}")
+        change = f"{row['before']:>10,.0f} -> {row['after']:>10,.0f}"
+        print(f"{grid:<42}{change}, {row['ratio']['median']:.2f} times")
+    write_json(options.out / "compare.json", report)
+    print(device_name(report))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,18 @@
-"""Seconds of a sweep of factorizations: jsuper beside NumPy and PyTorch over the same runs.
+"""Measure the seconds of a sweep of factorizations in jsuper, NumPy and PyTorch, on the same runs.
 
-    python benchmarks/factorization.py           # 400 runs of 5,000 steps, about a minute a round
-    python benchmarks/factorization.py --quick   # a taste
+Writes results/factorization.json.
 
-The other ways get the starts and targets of jsuper's seeds and first must reach jsuper's losses,
-early and at the end: nothing is drawn in training, so runs are compared and not medians. Then all
-take turns, and ratios are taken within a round. jsuper's time is that of the whole `jsuper.run`,
-which also records curves and spectra and writes the run folder: where its programs are compiled
-(`jsuper`), and in a new process with an empty cache, where JAX starts and compiles (`cold`). The
-others only train, on dense errors C - A Bᵀ, and on a part of the runs and steps, from which their
-time is scaled: loops over runs (`numpy`, `torch`), and PyTorch with a few or all seeds at once
-(`batched`), with one thread or all; the best counts. A loop over runs keeps one core busy; a
-process a core would be faster. Writes results/factorization.json.
+    python benchmarks/factorization.py           # 400 runs of 5,000 steps, about a minute per round
+    python benchmarks/factorization.py --quick   # few seeds, steps and rounds
+
+The other ways start from jsuper's weights and targets and first must reach jsuper's losses, early
+and at the end: training draws nothing, so single runs are compared. Then all take turns, and ratios
+are taken within a round. jsuper's time is that of the whole `jsuper.run`, which also records curves
+and spectra and writes the run folder: with compiled programs (`jsuper`), and in a new process with
+an empty cache (`cold`). The others only train, on dense errors C - A Bᵀ, and on some of the runs
+and steps, from which their time is scaled: loops over runs (`numpy`, `torch`), and PyTorch with a
+few or all seeds at once (`batched`), with one thread or all; the best counts. A loop over runs
+uses one core; one process per core would be faster.
 """
 
 import importlib
@@ -19,7 +20,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,11 +29,19 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import tyro
-from baselines import Work
-from cases import Case
-from scaling import call
+from helpers.baselines import Work
+from helpers.cases import Case
+from helpers.timing import (
+    RESULTS,
+    best_ratios,
+    describe_machine,
+    device_name,
+    measure,
+    run_python,
+    seconds_of,
+    write_json,
+)
 from throughput import BUSY, use_platform
-from timing import best_ratios, describe_machine, device_name, measure, write_json
 
 import jsuper
 from jsuper.core.grid import expand
@@ -41,11 +49,10 @@ from jsuper.engine import programs
 from jsuper.factorization import Sweep
 from jsuper.models.factorization import train
 
-RESULTS = Path(__file__).parent / "results"
 SHAPE: dict[str, Any] = {"rank": 4, "pairs": 8, "size": 100}
 RATES = {"sgd": 0.005, "sgdw": 0.005, "adam": 0.0002, "adamw": 0.0002}
-DECAY = 0.1  # without weight decay sgd would end at a loss of rounding errors
-SCALED = "cases with scaled_from below 1 trained this share of the sweep; sweep_s is scaled from it"
+DECAY = 0.1  # without weight decay sgd's final loss would be rounding error
+SCALED = "cases with scaled_from below 1 trained this share of the sweep; sweep_s is scaled"
 GOALS = {"seconds": 90, "stored_bytes": 50_000_000}  # of 400 runs of 5,000 steps, on two cores
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # of Adam, everywhere
 CHECK_SEEDS, TOLERANCE = 3, 1e-3  # seeds whose losses are compared, largest relative difference
@@ -56,9 +63,9 @@ FLOOR = 1e-5
 FEW_SEEDS = 10  # whose arrays stay in the cache
 WARM_UP = 20  # steps
 
-# What a new process runs. VmHWM is its own peak; `ru_maxrss` would start at its parent's.
+# What a new process runs.
 PROGRAM = """
-import json, re, sys, tempfile, time
+import json, sys, tempfile, time
 from pathlib import Path
 began = time.perf_counter()
 import jsuper
@@ -68,10 +75,8 @@ with tempfile.TemporaryDirectory() as folder:
     ds = jsuper.run(sweep, folder, progress=False, platform="cpu")
     seconds = time.perf_counter() - began
     stored = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
-status = Path("/proc/self/status")
-peak = re.search(r"VmHWM:\\s*(\\d+) kB", status.read_text() if status.exists() else "")
-found = {"seconds": seconds, "stored_bytes": stored, "timing": json.loads(ds.attrs["timing"])}
-print(json.dumps(found | {"peak_bytes": peak and 1024 * int(peak[1])}))
+timing = json.loads(ds.attrs["timing"])
+print(json.dumps({"seconds": seconds, "stored_bytes": stored, "timing": timing}))
 """
 
 
@@ -88,20 +93,20 @@ class Options:
     rounds: int = 5
     """turns of each case"""
     seconds: float = 5.0
-    """about what a case that is scaled takes in a round, at most"""
+    """approximate seconds of a scaled case in a round, at most"""
     out: Path = RESULTS
     """folder of the results"""
 
 
 class Runs(NamedTuple):
-    """Runs of one optimizer, the seed first; or one run, without that axis."""
+    """Runs of one optimizer, over seeds; or one run, without that axis."""
 
     A: np.ndarray  # (seeds, d, K)
     B: np.ndarray  # (seeds, d, K)
-    C: np.ndarray  # (seeds, d, d), what A Bᵀ has to become
+    C: np.ndarray  # (seeds, d, d), the target of A Bᵀ
 
     def first(self, seeds: int) -> "Runs":
-        """Those of the first seeds."""
+        """Return the runs of the first seeds."""
         return Runs(*(array[:seeds] for array in self))
 
 
@@ -110,7 +115,7 @@ Way = Callable[[Runs, str, int], Pair]  # runs, optimizer, steps -> A and B afte
 
 
 def numpy_run(run: Runs, optimizer: str, steps: int) -> Pair:
-    """One run, the gradient and the optimizer written out."""
+    """Train one run, with the gradient and the optimizer written out."""
     A, B, rate = run.A.copy(), run.B.copy(), RATES[optimizer]
     moments = [(np.zeros_like(x), np.zeros_like(x)) for x in (A, B)]
     for step in range(1, steps + 1):
@@ -132,7 +137,7 @@ def numpy_run(run: Runs, optimizer: str, steps: int) -> Pair:
 
 
 def torch_runs(runs: Runs, optimizer: str, steps: int, torch: Any, threads: int) -> Pair:
-    """PyTorch's autograd and optimizers: one run, or all at once (@ is then torch.bmm)."""
+    """Train one run, or all at once (@ is then torch.bmm), with PyTorch's optimizers."""
     torch.set_num_threads(threads)
     A, B, C = (torch.tensor(array) for array in runs)
     params = [A.requires_grad_(), B.requires_grad_()]
@@ -151,7 +156,7 @@ def torch_runs(runs: Runs, optimizer: str, steps: int, torch: Any, threads: int)
 
 
 def looped(way: Way) -> Way:
-    """Return the same for several runs, one after another."""
+    """Return a way that trains several runs one after another."""
 
     def loop(runs: Runs, optimizer: str, steps: int) -> Pair:
         pairs = [way(Runs(*run), optimizer, steps) for run in zip(*runs, strict=True)]
@@ -173,23 +178,25 @@ def jsuper_starts(sweep: Sweep) -> Runs:
     return Runs(params.A.mT.copy(), params.B.mT.copy(), C)
 
 
-def run_here(sweep: Sweep) -> tuple[Any, float]:
-    """Return the Dataset of a run into a new folder, and its seconds."""
+def run_locally(sweep: Sweep) -> Any:
+    """Return the Dataset of a run into a new folder."""
     with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
-        ds = jsuper.run(sweep, folder, progress=False, platform="cpu")
-        return ds, time.perf_counter() - began
+        return jsuper.run(sweep, folder, progress=False, platform="cpu")
 
 
-def run_anew(sweep: Sweep, found: list[dict[str, Any]]) -> float:
-    """Seconds of import and run in a new process with an empty cache; appends its report."""
+def run_cold(sweep: Sweep, reports: list[dict[str, Any]]) -> float:
+    """Return the seconds of import and run in a new process with an empty cache.
+
+    The report of the process is appended to `reports`.
+    """
     with tempfile.TemporaryDirectory() as cache:
-        found.append(json.loads(call(PROGRAM, json.dumps(sweep.to_dict()), cache)))
-    return found[-1]["seconds"]
+        finished = run_python(PROGRAM, json.dumps(sweep.to_dict()), cache=cache)
+    reports.append(json.loads(finished.output) | {"peak_bytes": finished.peak_bytes})
+    return reports[-1]["seconds"]
 
 
 def check_answer(ways: dict[str, Way], starts: Runs, ds: Any) -> dict[str, Any]:
-    """Trains the first seeds every way; by steps, the largest relative difference of a loss."""
+    """Train the first seeds every way; return the largest relative differences by steps."""
     floor = FLOOR * float(ds.zero_loss.mean())
     few, recorded = starts.first(CHECK_SEEDS), ds.step.values
     curves = ds.loss_curve.squeeze(["rank", "pairs"]).transpose("optimizer", "seed", "step").values
@@ -210,27 +217,24 @@ def check_answer(ways: dict[str, Way], starts: Runs, ds: Any) -> dict[str, Any]:
     return result | {"ok": all(agree)}
 
 
-def make_case(way: str, words: str, steps: int, seeds: int, run: Callable[[], float]) -> Case:
-    """Return a case of all optimizers, which stand in the place of the helper's activations."""
-    return Case(way, f"seeds {seeds}{words}", tuple(RATES), Work(steps, (0.0,), seeds), 0.0, run)
+def make_case(way: str, detail: str, steps: int, seeds: int, run: Callable[[], float]) -> Case:
+    """Return a case of all optimizers, which take the place of the helper's activations."""
+    return Case(way, f"seeds {seeds}{detail}", tuple(RATES), Work(steps, (0.0,), seeds), 0.0, run)
 
 
-def scaled_case(way: str, words: str, trained: Way, runs: Runs, options: Options) -> Case:
-    """Return a warmed-up case of about so many seconds as wanted, at most of all steps."""
+def scaled_case(way: str, detail: str, trained: Way, runs: Runs, options: Options) -> Case:
+    """Return a warmed-up case with as many steps as take `options.seconds`, at most all."""
 
     def run(steps: int) -> float:
-        began = time.perf_counter()
-        for optimizer in RATES:
-            trained(runs, optimizer, steps)
-        return time.perf_counter() - began
+        return seconds_of(lambda: [trained(runs, optimizer, steps) for optimizer in RATES])
 
     run(WARM_UP)
     steps = min(options.steps, max(WARM_UP, int(WARM_UP * options.seconds / run(WARM_UP))))
-    return make_case(way, words, steps, len(runs.A), lambda: run(steps))
+    return make_case(way, detail, steps, len(runs.A), lambda: run(steps))
 
 
 def run_benchmark(options: Options) -> dict[str, Any]:
-    """Check the answer and, where it holds, times everything; returns the content of the JSON."""
+    """Check the answer; if it holds, time everything. Return the content of the JSON."""
     seeds, steps = options.seeds, options.steps
     optimizers = tuple(f"{name}({rate})" for name, rate in RATES.items())
     sweep = Sweep(**SHAPE, optimizer=optimizers, weight_decay=DECAY, seeds=seeds, steps=steps)
@@ -244,29 +248,29 @@ def run_benchmark(options: Options) -> dict[str, Any]:
         print("not measured: PyTorch, which is not installed")
         torch, report["not_measured"] = None, "PyTorch is not installed"
     starts = jsuper_starts(sweep)
-    report["answer_check"] = check_answer(ways, starts, run_here(sweep)[0])
+    report["answer_check"] = check_answer(ways, starts, run_locally(sweep))
     if not report["answer_check"]["ok"]:
         return report
 
-    anew: list[dict[str, Any]] = []
+    cold: list[dict[str, Any]] = []
     cases = [
-        make_case("jsuper", "", steps, seeds, lambda: run_here(sweep)[1]),
-        make_case("cold", "", steps, seeds, lambda: run_anew(sweep, anew)),
+        make_case("jsuper", "", steps, seeds, lambda: seconds_of(lambda: run_locally(sweep))),
+        make_case("cold", "", steps, seeds, lambda: run_cold(sweep, cold)),
         scaled_case("numpy", "", ways["numpy"], starts.first(1), options),
     ]
     for threads in sorted({1, os.cpu_count() or 1}) if torch else ():
-        way, words = partial(torch_runs, torch=torch, threads=threads), f", threads {threads}"
-        cases.append(scaled_case("torch", words, looped(way), starts.first(1), options))
+        way, detail = partial(torch_runs, torch=torch, threads=threads), f", threads {threads}"
+        cases.append(scaled_case("torch", detail, looped(way), starts.first(1), options))
         for count in sorted({min(FEW_SEEDS, seeds), seeds}):
-            cases.append(scaled_case("batched", words, way, starts.first(count), options))
+            cases.append(scaled_case("batched", detail, way, starts.first(count), options))
     rows, total = measure(cases, options.rounds), cases[0].model_steps
     for row in rows:
         row["optimizers"] = row.pop("activations")
-        del row["compile_s"]  # that of a new process is in its own report
+        del row["compile_s"]  # the report of a new process has it
         row["scaled_from"] = row["model_steps"] / total
         row["sweep_s"] = total / row["median"]
-    del rows[1]["others"]  # the new process itself would count among them
-    report |= {"cases": rows, "scaled": SCALED, "goals": GOALS, "new_processes": anew, "ratios": {}}
+    del rows[1]["others"]  # they would include the new process
+    report |= {"cases": rows, "scaled": SCALED, "goals": GOALS, "new_processes": cold, "ratios": {}}
     for index, name in enumerate(("jsuper", "cold")):
         compared = [rows[index] | {"way": "jsuper"}, *rows[2:]]
         report["ratios"][name] = best_ratios(compared)["ratios"]
@@ -282,11 +286,11 @@ def print_report(report: dict[str, Any]) -> None:
     for ours, ratios in report["ratios"].items():
         for name, ratio in ratios.items():
             low, high = min(ratio["rounds"]), max(ratio["rounds"])
-            words = f"{ours} is faster than {name.split('/')[1]} by"
-            print(f"{words} {ratio['median']:.2f} (rounds {low:.2f} to {high:.2f})")
-    anew = report["new_processes"][-1]
-    peak = (anew["peak_bytes"] or 0) / 2**20  # known on Linux
-    print(f"run folder {anew['stored_bytes']:,} bytes, peak memory {peak:,.0f} MiB")
+            faster = f"{ours} is faster than {name.split('/')[1]} by"
+            print(f"{faster} {ratio['median']:.2f} (rounds {low:.2f} to {high:.2f})")
+    cold = report["new_processes"][-1]
+    peak = (cold["peak_bytes"] or 0) / 2**20
+    print(f"run folder {cold['stored_bytes']:,} bytes, peak memory {peak:,.0f} MiB")
     print(f"goals of the whole sweep on two cores: {report['goals']}")
     others = np.mean([row["others"] for row in report["cases"] if "others" in row])
     if others > BUSY:
@@ -294,13 +298,12 @@ def print_report(report: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Run the benchmark; returns the exit code, 1 where the ways do not agree."""
+    """Run the benchmark; return the exit code, 1 if the ways do not agree."""
     options = tyro.cli(Options)
     if options.quick:
         options = replace(options, seeds=12, steps=1000, rounds=2, seconds=1.0)
     use_platform("cpu")
     report = run_benchmark(options)
-    options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / f"factorization{'-quick' * options.quick}.json"
     write_json(path, report)
     if not report["answer_check"]["ok"]:

@@ -1,17 +1,17 @@
-"""What it costs to put a batch's columns in order, and what narrow batches save: the plan's rule.
+"""Measure what sorting a batch's columns costs and narrow batches save, and check the plan's rule.
 
-    taskset -c 0 python benchmarks/ordering.py
+Writes results/ordering.json, from which the constants of `jsuper.models.toy.config` come.
 
-A seed's models with ReLU are trained with whole batches and with narrow ones, one after another, at
-several sizes, numbers of models and sparsities, and `jsuper.models.toy.config.ordering_pays`, by
-which the plan chooses, is compared with what was faster. Writes results/ordering.json. Pin it to
-one core.
+    taskset -c 0 python benchmarks/ordering.py    # pinned to one core
+
+The ReLU models of one seed are trained with whole and narrow batches in turn, at several sizes,
+numbers of models and sparsities. The faster way is compared with what `ordering_pays` predicts.
 """
 
 import itertools
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 import tyro
-from timing import describe_machine, write_json
+from helpers.timing import RESULTS, describe_machine, in_turns, seconds_of, write_json
 
 from jsuper.core.grid import expand
 from jsuper.engine import programs
@@ -28,8 +28,6 @@ from jsuper.models.toy.spec import Sweep
 from jsuper.models.toy.train import make_setting, make_static, make_train
 from jsuper.training.keys import seed_key
 
-RESULTS = Path(__file__).parent / "results"
-SHAPES = ((5, 2), (10, 5), (20, 5), (50, 10))
 SPARSITIES = (0.9, 0.97, 0.99, 0.999)
 MODELS = (1, 2, 4)
 BATCH = 1024
@@ -37,18 +35,22 @@ BATCH = 1024
 
 @dataclass(frozen=True)
 class Options:
-    """What to time."""
+    """Time whole and narrow batches."""
 
     rounds: int = 7
-    """of which the median counts"""
+    """rounds, whose median is reported"""
     steps: int = 200
-    """of one call"""
-    out: Path = RESULTS / "ordering.json"
-    """where the figures go"""
+    """steps of one call"""
+    shapes: tuple[tuple[int, int], ...] = ((5, 2), (10, 5), (20, 5), (50, 10))
+    """n_features and n_hidden of the models"""
+    out: Path = RESULTS
+    """folder of the results"""
 
 
-def program(values: dict[str, Any], settings: list[dict], batching: str, steps: int) -> Callable:
-    """Return some steps of all models of one seed, compiled and warmed up."""
+def microseconds(
+    values: dict[str, Any], settings: list[dict], batching: str, steps: int
+) -> Callable[[], float]:
+    """Return a function that times one step of all models of a seed, compiled and warmed up."""
     static = make_static(values, [settings], batching)
     functions = programs.batched(make_train(static, sequential=True), paired=True)
     made = [make_setting(static, s) for s in settings]
@@ -58,18 +60,17 @@ def program(values: dict[str, Any], settings: list[dict], batching: str, steps: 
     bounds = np.int32(0), np.int32(steps)
     lowered = jax.jit(functions.advance).lower(state, stacked, keys, *bounds)
     advance = programs.compile_for(jax.devices()[0], lowered)
-    return lambda: jax.block_until_ready(advance(state, stacked, keys, *bounds))
 
+    def run() -> float:
+        trained = partial(advance, state, stacked, keys, *bounds)
+        return seconds_of(lambda: jax.block_until_ready(trained())) / steps * 1e6
 
-def microseconds(run: Callable, steps: int) -> float:
-    """Of a step."""
-    began = time.perf_counter()
     run()
-    return (time.perf_counter() - began) / steps * 1e6
+    return run
 
 
 def case(shape: tuple[int, int], sparsity: float, models: int, options: Options) -> dict[str, Any]:
-    """Whole and narrow batches in turn."""
+    """Time whole and narrow batches in turn."""
     sweep = Sweep(
         n_features=shape[0],
         n_hidden=shape[1],
@@ -81,14 +82,10 @@ def case(shape: tuple[int, int], sparsity: float, models: int, options: Options)
     rates = [1e-3 * (1 + i) for i in range(models)]
     shared = {"activation": "relu", "sparsity": sparsity, "dropout": 0.0, "importance_decay": 1.0}
     settings = [shared | {"learning_rate": r, "weight_decay": 0.01} for r in rates]
-    runs = {b: program(values, settings, b, options.steps) for b in ("reference", "sequential")}
-    for run in runs.values():
-        run()
-    rounds = [
-        {b: microseconds(run, options.steps) for b, run in runs.items()}
-        for _ in range(options.rounds)
-    ]
-    middle = {b: median(r[b] for r in rounds) for b in runs}
+    ways = {"whole": "reference", "narrow": "sequential"}
+    runs = {k: microseconds(values, settings, b, options.steps) for k, b in ways.items()}
+    times = in_turns(runs, options.rounds)
+    saved = [whole - narrow for whole, narrow in zip(*times.values(), strict=True)]
     return {
         "n_features": shape[0],
         "n_hidden": shape[1],
@@ -96,9 +93,9 @@ def case(shape: tuple[int, int], sparsity: float, models: int, options: Options)
         "models": models,
         "width": width_of(values, settings[0]),
         "rule": "narrow" if ordering_pays(values, settings) else "whole",
-        "whole_us": middle["reference"],
-        "narrow_us": middle["sequential"],
-        "us_saved": median(r["reference"] - r["sequential"] for r in rounds),
+        "whole_us": median(times["whole"]),
+        "narrow_us": median(times["narrow"]),
+        "us_saved": median(saved),
     }
 
 
@@ -106,7 +103,7 @@ def main() -> None:
     """Time, print and write."""
     options = tyro.cli(Options)
     rows = []
-    for shape, models, sparsity in itertools.product(SHAPES, MODELS, SPARSITIES):
+    for shape, models, sparsity in itertools.product(options.shapes, MODELS, SPARSITIES):
         row = case(shape, sparsity, models, options)
         if row["width"] < BATCH:
             rows.append(row)
@@ -116,14 +113,14 @@ def main() -> None:
     lost = max(0 if ok else share for ok, share in zip(right, shares, strict=True))
     print(f"the rule is right in {sum(right)} of {len(right)} cases, and loses {lost:.0%} at most")
     report = {
-        "machine": describe_machine("cpu"),
+        **describe_machine("cpu"),
         "ordering_cost": ORDERING_COST,
         "gathering_cost": GATHERING_COST,
         "cases": rows,
         "right": sum(right),
         "most_lost": lost,
     }
-    write_json(options.out, report)
+    write_json(options.out / "ordering.json", report)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
-"""What the safeguards cost: the shield against `jax.config`, checksums of compiled programs, and
-the comparison that finds failed fits.
+"""Measure the cost of the shield against `jax.config`, of cache checksums and of the fit check.
+
+Writes results/safeguards.json: microseconds to enter the shield, milliseconds to read a cached
+program with and without its checksum, and CPU seconds of final losses with and without the check.
 
     python benchmarks/safeguards.py
-
-Writes results/safeguards.json: microseconds to enter the shield, milliseconds to read an entry of
-the cache of compiled programs with its checksum and without, and CPU seconds of the final losses of
-the default preset's models with the comparison and without it, in turns.
 """
 
 import contextlib
@@ -20,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 import tyro
-from timing import describe_machine, write_json
+from helpers.timing import RESULTS, describe_machine, in_turns, write_json
 
 import jsuper
 from jsuper.core.family import family_of
@@ -30,23 +28,22 @@ from jsuper.engine.checked_cache import CheckedCache
 from jsuper.engine.devices import make_plan
 from jsuper.training.jax_config import shielded
 
-RESULTS = Path(__file__).parent / "results"
 CALLS = 2000
 ENTRY_BYTES = 70_000
 
 
 @dataclass(frozen=True)
 class Options:
-    """How often to measure."""
+    """Time the safeguards."""
 
     rounds: int = 7
-    """of which the median counts; the ways take turns in each"""
-    out: Path = RESULTS / "safeguards.json"
-    """where the figures go"""
+    """rounds, whose median is reported"""
+    out: Path = RESULTS
+    """folder of the results"""
 
 
 def entering() -> float:
-    """Microseconds to enter and leave the shield."""
+    """Return the microseconds to enter and leave the shield."""
     began = time.perf_counter()
     for _ in range(CALLS):
         with shielded():
@@ -55,7 +52,7 @@ def entering() -> float:
 
 
 def reading(folder: Path) -> tuple[Callable[[], float], Callable[[], float]]:
-    """Milliseconds to read an entry with its checksum, and the bytes of its file alone."""
+    """Return functions that time reading a cached program with its checksum, and its bytes alone."""
     cache = CheckedCache(folder)
     cache.put("program", np.random.default_rng(0).bytes(ENTRY_BYTES))
     (path,) = [p for p in folder.iterdir() if p.is_file()]
@@ -70,7 +67,7 @@ def reading(folder: Path) -> tuple[Callable[[], float], Callable[[], float]]:
 
 
 def finishing(check_fit: bool) -> Callable[[], float]:
-    """CPU seconds of the final losses of one seed of the default preset."""
+    """Return a function that times the final losses of one seed of the default preset."""
     sweep = jsuper.Sweep(seeds=1, check_fit=check_fit, steps=200)
     (group,) = expand(sweep)
     family = family_of(sweep.model).train
@@ -108,16 +105,16 @@ def main() -> None:
             "read a cached program with its checksum, ms": checked,
             "read the bytes of its file, ms": plain,
             "final losses of 189 models, CPU s": finishing(False),
-            "the same, failed fits looked for, CPU s": finishing(True),
+            "the same with the check for failed fits, CPU s": finishing(True),
         }
-        rounds: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(options.rounds):
-            for name, run in ways.items():
-                rounds[name].append(run())
+        rounds = in_turns(ways, options.rounds)
     medians = {name: median(values) for name, values in rounds.items()}
     for name, value in medians.items():
         print(f"{name:45s} {value:.4g}")
-    write_json(options.out, {**describe_machine("cpu"), "medians": medians, "rounds": rounds})
+    write_json(
+        options.out / "safeguards.json",
+        {**describe_machine("cpu"), "medians": medians, "rounds": rounds},
+    )
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
-"""How time and memory grow with the number of models, n, m, the batch, the steps and the workers.
+"""Measure how time and memory grow with models, n, m, batch, steps and workers.
+
+Writes results/scaling.json and results/scaling.png.
 
     python benchmarks/scaling.py            # about ten minutes on two cores
-    python benchmarks/scaling.py --quick    # a taste
+    python benchmarks/scaling.py --quick    # few points of each panel
 
-Every point is trained in a process of its own, which compiles first and is then timed. Writes
-results/scaling.json and the figure beside it.
+Every point is trained in a new process, which compiles first and is then timed.
 """
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -19,12 +18,11 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import tyro
+from helpers.timing import RESULTS, describe_machine, device_name, run_python, write_json
 from matplotlib.ticker import LogLocator
-from timing import describe_machine, device_name, write_json
 
 from jsuper.core import files
 
-RESULTS = Path(__file__).parent / "results"
 RELU = {"activation": "relu", "seeds": 16, "steps": 200}
 # panel -> (what varies, its values, the sweep at a value)
 PANELS: dict[str, tuple[str, list[int], Any]] = {
@@ -58,7 +56,7 @@ QUICK = {"models": 3, "features": 3, "hidden": 2, "batch": 2, "steps": 2}
 
 # What a process runs: everything twice, the first time to compile.
 PROGRAM = """
-import json, resource, sys
+import json, sys
 import jsuper
 options = json.loads(sys.argv[1])
 workers = options.pop("workers", None)
@@ -66,12 +64,11 @@ sweep = jsuper.Sweep(records=max(1, options["steps"] // 100), **options)
 for _ in range(2):
     ds = jsuper.run(sweep, progress=False, platform="cpu", workers=workers)
     timing = json.loads(ds.attrs["timing"])
-timing["peak_bytes"] = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 timing["result_bytes"] = ds.nbytes
 print(json.dumps(timing))
 """
 
-# How long a command takes to its first step; the folder of compiled programs is given.
+# Seconds to a command's first step.
 START = """
 import sys, time
 began = float(sys.argv[1])
@@ -104,26 +101,14 @@ class Options:
     """folder of the results"""
 
 
-def call(program: str, argument: str, cache: str = "off") -> str:
-    """Return what a fresh process prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", program, argument],
-        env=os.environ | {"JSUPER_CACHE": cache},
-        cwd=Path(__file__).parents[1],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout
-
-
 def measure_panels(quick: bool) -> dict[str, list[dict[str, Any]]]:
     """Return the timing of every point of every panel."""
     panels = {}
     for name, (title, values, sweep_at) in PANELS.items():
         panels[name] = []
         for value in values[: QUICK[name]] if quick else values:
-            timing = json.loads(call(PROGRAM, json.dumps(sweep_at(value))))
+            finished = run_python(PROGRAM, json.dumps(sweep_at(value)))
+            timing = json.loads(finished.output) | {"peak_bytes": finished.peak_bytes or 0}
             panels[name].append({"value": value, **timing})
             speed = timing["model_steps"] / timing["wall_s"]
             print(
@@ -136,25 +121,25 @@ def measure_panels(quick: bool) -> dict[str, list[dict[str, Any]]]:
 
 
 def measure_workers(quick: bool) -> dict[str, Any]:
-    """Speed with one worker and with all, on the grid of 27 x 7, and the efficiency."""
+    """Return the speed with one worker and with all, on the grid of 27 x 7, and the efficiency."""
     grid = {"steps": 200 if quick else 1000, "seeds": 4}
     speeds = {}
     for workers in (1, os.cpu_count() or 1):
-        timing = json.loads(call(PROGRAM, json.dumps(grid | {"workers": workers})))
+        timing = json.loads(run_python(PROGRAM, json.dumps(grid | {"workers": workers})).output)
         speeds[workers] = timing["model_steps"] / timing["wall_s"]
     most = max(speeds)
     return {"model_steps_per_s": speeds, "efficiency": speeds[most] / speeds[1] / most}
 
 
 def measure_start() -> dict[str, float]:
-    """Seconds from the start of a process to its first steps, with an empty cache and after it."""
+    """Return the seconds from start to first steps, with an empty and a filled cache."""
     with tempfile.TemporaryDirectory() as cache:
-        empty = float(call(START, str(time.time()), cache))
-        return {"empty cache": empty, "second process": float(call(START, str(time.time()), cache))}
+        names = ("empty cache", "second process")
+        return {k: float(run_python(START, time.time(), cache=cache).output) for k in names}
 
 
 def plot(panels: dict[str, list[dict[str, Any]]], title: str, path: Path) -> None:
-    """Seconds and peak memory of every panel."""
+    """Draw the seconds and the peak memory of every panel."""
     figure, axes = plt.subplots(1, len(panels), figsize=(16, 3.4), layout="constrained")
     for axis, (name, rows) in zip(axes, panels.items(), strict=True):
         values = [row["value"] for row in rows]
@@ -187,7 +172,6 @@ def main() -> None:
     report["workers"] = measure_workers(options.quick)
     print(f"workers: {report['workers']}")
     report["panels"] = measure_panels(options.quick)
-    options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / f"scaling{'-quick' * options.quick}.json"
     write_json(path, report)
     efficiency = f"two workers are {report['workers']['efficiency']:.0%} efficient"

@@ -1,16 +1,17 @@
-"""Where a model-step of the default grid goes on one core: a profile by parts.
+"""Measure the parts of a model-step of the default grid on one core.
 
-    taskset -c 0 python benchmarks/step_parts.py
+Writes results/step_parts.json.
 
-A seed's 189 models (27 activations x 7 sparsities, n 20, m 5, batch 1024) take some steps, whole
-and part by part: the draws, the order of the columns, the gradient of a row of 27 models at each
-width, and the optimizer. Parts are loops of their own, so that they need not add up exactly. Writes
-results/step_parts.json. Pin it to one core.
+    taskset -c 0 python benchmarks/step_parts.py    # pinned to one core
+
+The 189 models of a seed (27 activations x 7 sparsities, n 20, m 5, batch 1024) take some steps,
+whole and by parts: the draws, the order of the columns, the gradient of a row of 27 models at each
+width, and the optimizer. Each part is a separate loop, so the parts do not add up exactly.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from timing import describe_machine, device_name, write_json
+from helpers.timing import RESULTS, describe_machine, in_turns, seconds_of, write_json
 
 from jsuper.core.grid import expand
 from jsuper.engine import programs
@@ -30,28 +31,26 @@ from jsuper.models.toy.spec import Sweep
 from jsuper.models.toy.train import apply_gradient, make_train
 from jsuper.training.keys import seed_key
 
-RESULTS = Path(__file__).parent / "results"
-
 
 @dataclass(frozen=True)
 class Options:
-    """What to time."""
+    """Time the parts of a step."""
 
     rounds: int = 9
-    """of which the median counts; the parts take turns in each"""
+    """rounds, whose median is reported"""
     steps: int = 100
-    """of one call"""
-    out: Path = RESULTS / "step_parts.json"
-    """where the figures go"""
+    """steps of one call"""
+    out: Path = RESULTS
+    """folder of the results"""
 
 
 def looped(step: Callable, carry: Any, steps: int) -> Callable[[], Any]:
-    """`steps` turns of carry = step(i, carry), compiled and warmed up."""
+    """Return a function that repeats carry = step(i, carry), compiled and warmed up."""
     return called(lambda c: jax.lax.fori_loop(0, steps, step, c), carry)
 
 
 def called(function: Callable, carry: Any) -> Callable[[], Any]:
-    """function(carry), compiled and warmed up."""
+    """Return a function that calls function(carry), compiled and warmed up."""
     lowered = jax.jit(function).lower(carry)
     compiled = programs.compile_for(jax.devices()[0], lowered)
 
@@ -63,7 +62,7 @@ def called(function: Callable, carry: Any) -> Callable[[], Any]:
 
 
 def parts(steps: int) -> tuple[dict[str, Callable[[], Any]], dict[str, int]]:
-    """Return the parts of a step, and how many model-steps a turn of each stands for."""
+    """Return the parts of a step, and the number of models in each."""
     group = expand(Sweep(seeds=1))[0]
     static = make_static(group.static, [group.settings], "auto")
     places = arrange(static, group.settings)
@@ -92,12 +91,12 @@ def parts(steps: int) -> tuple[dict[str, Callable[[], Any]], dict[str, int]]:
 
 
 def touch(draws: Draws) -> jax.Array:
-    """Return a number for which all draws are needed."""
+    """Return a number that depends on all draws."""
     return jnp.stack([jnp.sum(leaf) for leaf in jax.tree.leaves(draws)]).sum()
 
 
 def optimizer(static: Static, settings: Setting) -> Callable:
-    """Return the optimizer's turn, on a gradient that costs nothing."""
+    """Return the optimizer's step, with a gradient that costs nothing."""
 
     def step(i: jax.Array, state: Any) -> Any:
         grads = jax.tree.map(lambda a: 1e-3 * a, state.params)
@@ -108,7 +107,7 @@ def optimizer(static: Static, settings: Setting) -> Callable:
 
 
 def row(static: Static, settings: Setting, width: int) -> Callable:
-    """Return a turn of the gradient of a row: the models of the sparsest density."""
+    """Return the gradient of a row, for the models of the lowest density."""
     count = len(static.slots)
     draws = make_draws(static, seed_key(0), jnp.int32(0), settings.density)
     sparsest = int(np.argmin(settings.density)) // count * count
@@ -126,19 +125,16 @@ def main() -> None:
     """Time, print and write."""
     options = tyro.cli(Options)
     runs, models = parts(options.steps)
-    rounds: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(options.rounds):
-        for name, run in runs.items():
-            began = time.perf_counter()
-            run()
-            seconds = time.perf_counter() - began
-            rounds[name].append(seconds / options.steps / models[name] * 1e6)
+
+    def microseconds(name: str) -> float:
+        return seconds_of(runs[name]) / options.steps / models[name] * 1e6
+
+    rounds = in_turns({name: partial(microseconds, name) for name in runs}, options.rounds)
     medians = {name: median(values) for name, values in rounds.items()}
     for name, value in medians.items():
-        print(f"{name:24s} {value:7.2f} us a model-step")
+        print(f"{name:24s} {value:7.2f} us per model-step")
     report = {**describe_machine("cpu"), "us_per_model_step": medians, "rounds": rounds}
-    write_json(options.out, report)
-    print(f"{device_name(report)}, one core: {options.out.name}")
+    write_json(options.out / "step_parts.json", report)
 
 
 if __name__ == "__main__":

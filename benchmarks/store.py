@@ -1,28 +1,26 @@
-"""Memory and time of long sweeps: a million models through the store.
+"""Measure the memory and time of storing and loading a million models.
+
+Writes results/store.json.
 
     python benchmarks/store.py                     # a million models, a quarter of an hour or more
     python benchmarks/store.py --models 20000 --chunks 500
 
-A sweep of tiny models with few steps is trained by the command, a tenth of it and all, and the
-peak memory of both is compared: it must not grow with the results. Then the command is given once
-more, which reads every byte of every chunk and says that all is done, and the run is loaded, whole
-and one variable of it. Last, the scan of a folder with many chunks is timed, each of 100 models of
-the default size, by rounds.
+The command trains a sweep of tiny models with few steps, and a tenth of it: the peak memory must
+not grow with the results. Then the finished command runs again, which reads every byte of every
+chunk, and the run is loaded, all of it and one variable. Last, the scan of a folder of many chunks
+is timed, each of 100 models of the default size.
 """
 
 import dataclasses
 import json
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import tyro
-from timing import describe_machine, write_json
+from helpers.timing import RESULTS, describe_machine, run_python, seconds_of, write_json
 
 import jsuper
 from jsuper.core.family import family_of
@@ -31,7 +29,6 @@ from jsuper.jobs.job import existing_job
 from jsuper.store import chunk_files
 from jsuper.store.manifest import write_manifest
 
-RESULTS = Path(__file__).parent / "results"
 SETTINGS = 10
 GRID = "--activation relu gelu --sparsity 0 0.2 0.5 0.7 0.9 --steps 5 --records 5 --n-features 2"
 GRID = f"{GRID} --n-hidden 1 --batch-size 64 --platform cpu --no-report".split()
@@ -41,38 +38,32 @@ ROUNDS = 5
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What to measure."""
+    """Measure the store."""
 
     models: int = 1_000_000
-    """models that are trained"""
+    """models to train, a multiple of 100"""
     chunks: int = 10_000
-    """chunks of the folder that is scanned"""
+    """chunks of the folder to scan"""
+    out: Path = RESULTS
+    """folder of the results"""
 
 
-# A process's own peak: that of a child would count the memory of this process when it was forked.
-PEAK = """
-import re, sys
-print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1], file=sys.stderr)
-"""
 SWEEP = "import sys; from jsuper.cli import main; assert main.sweep(sys.argv[1:]) == 0"
 
 
 def measured(code: str, *arguments: object) -> dict[str, float]:
-    """Seconds and peak memory of a process."""
-    began = time.perf_counter()
-    command = [sys.executable, "-c", code + PEAK, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    seconds = time.perf_counter() - began
-    return {"seconds": seconds, "peak_mb": int(done.stderr.split()[-1]) * 1024 / 1e6}
+    """Return the seconds and the peak memory of a process."""
+    finished = run_python(code, *arguments)
+    return {"seconds": finished.seconds, "peak_mb": (finished.peak_bytes or 0) / 1e6}
 
 
 def loaded(run: Path, only: str) -> dict[str, float]:
-    """Seconds and peak memory of loading a run in a new process."""
+    """Return the seconds and the peak memory of loading a run in a new process."""
     return measured(f"import jsuper; jsuper.load({str(run)!r}, {only})")
 
 
 def trained(models: int, place: Path) -> dict[str, Any]:
-    """Return a sweep of so many models, trained; asked for again; loaded."""
+    """Measure a sweep that is trained, run again and loaded."""
     run = place / f"run-{models}"
     command = [SWEEP, *GRID, "--seeds", models // SETTINGS, "--out", run]
     first, again = measured(*command), measured(*command)
@@ -90,7 +81,7 @@ def trained(models: int, place: Path) -> dict[str, Any]:
 
 
 def scanned(chunks: int, folder: Path) -> dict[str, Any]:
-    """Return the scan of a folder with so many chunks, which decides what is done."""
+    """Measure the scan of a folder of chunks, which finds the finished models."""
     sparsity = tuple(float(s) for s in np.linspace(0, 0.9, SETTINGS))
     sweep = jsuper.Sweep(activation="relu", sparsity=sparsity, seeds=chunks * PER_CHUNK // SETTINGS)
     (group,) = expand(sweep)
@@ -106,12 +97,7 @@ def scanned(chunks: int, folder: Path) -> dict[str, Any]:
     for chunk in parts:
         chunk_files.write_chunk(folder, chunk, arrays)
     write_manifest(folder, sweep, parts, [])
-    seconds = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        job = existing_job(sweep, folder)
-        assert job.is_complete
-        seconds.append(time.perf_counter() - began)
+    seconds = [seconds_of(lambda: existing_job(sweep, folder).is_complete) for _ in range(ROUNDS)]
     size = sum(f.stat().st_size for f in (folder / "chunks").iterdir())
     return {
         "chunks": chunks,
@@ -123,17 +109,16 @@ def scanned(chunks: int, folder: Path) -> dict[str, Any]:
 
 
 def main(options: Options) -> None:
-    """Measure, and write results/store.json."""
+    """Measure, write and print."""
     with tempfile.TemporaryDirectory() as place:
         found = {
-            "machine": describe_machine("cpu"),
+            **describe_machine("cpu"),
             "tenth": trained(options.models // 10, Path(place)),
             "whole": trained(options.models, Path(place)),
             "scan": scanned(options.chunks, Path(place) / "scan"),
         }
-    text = json.dumps(found, indent=1)
-    write_json(RESULTS / "store.json", found)
-    print(text)
+    write_json(options.out / "store.json", found)
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,20 +1,21 @@
-"""Model-steps per second of jsuper and of the usual ways to train toy models, in one run.
+"""Measure model-steps per second of jsuper and of the usual ways to train toy models.
+
+Writes results/throughput-<platform>.json and a figure with the same name.
 
     python benchmarks/throughput.py                  # the full grid on the CPU, tens of minutes
-    python benchmarks/throughput.py --quick          # a taste, below two minutes
-    python benchmarks/throughput.py --shapes         # and other shapes, and sparsity .999 alone
-    python benchmarks/throughput.py --platform gpu   # the same on a GPU, if there is one
+    python benchmarks/throughput.py --quick          # a few cases, below two minutes
+    python benchmarks/throughput.py --shapes         # also other shapes, and sparsity .999 alone
+    python benchmarks/throughput.py --platform gpu   # the same on a GPU
 
 Every way trains the same grid: 27 activations at 7 sparsities, n = 20, m = 5, batch 1024, float32.
-First each must reach jsuper's loss after the same number of steps; a way that computes something
-else has no speed worth reporting. Then the ways take turns, so that a machine that slows down does
-so for all, and ratios are taken within a round. Compilation is timed apart. PyTorch's best number
-of instances is compared with the best number of seeds of the others, all of which are reported.
+First each must reach jsuper's loss after the same number of steps. Then the ways take turns, and
+ratios are taken within a round, so that a machine that slows down does not favour one of them.
+Compilation is timed separately. All sizes are reported, and the best of each way are compared.
 
-PyTorch is measured eager; and under torch.compile on a GPU, or where `--ways` asks for it, because
-compiling takes seconds for each activation and size. Products are float32 throughout, never TF32.
-On a GPU whose peaks are known the shares of its ceilings are printed (see ceilings.py); where there
-is no GPU nothing is measured, and nothing written.
+PyTorch is measured eager, and also under torch.compile on a GPU or if `--ways` includes it: it
+compiles for seconds per activation and size. Products are always float32, never TF32. On a known
+GPU the shares of its peaks are printed (helpers/ceilings.py). Without a GPU, `--platform gpu`
+writes nothing.
 """
 
 import os
@@ -26,9 +27,9 @@ from typing import Any, Literal
 import jax
 import numpy as np
 import tyro
-from answer_check import compare, loss_over_constant
-from baselines import ACTIVATIONS, NotMeasuredError, Weights, Work
-from cases import (
+from helpers.answer_check import compare, loss_over_constant
+from helpers.baselines import ACTIVATIONS, NotMeasuredError, Weights, Work
+from helpers.cases import (
     BATCHINGS,
     NARROW_AND_WHOLE,
     TORCH_WAYS,
@@ -42,19 +43,18 @@ from cases import (
     works_by_instances,
     works_by_seeds,
 )
-from ceilings import ceilings
-from figure import plot_throughput
-from timing import best_ratios, describe_machine, device_name, measure, write_json
+from helpers.ceilings import ceilings
+from helpers.throughput_figure import plot_throughput
+from helpers.timing import RESULTS, best_ratios, describe_machine, device_name, measure, write_json
 
-RESULTS = Path(__file__).parent / "results"
 # (n_features, n_hidden) of the other experiments of the paper.
 SHAPES = ((2, 1), (5, 2), (100, 20), (200, 20))
-# Of a grid by itself: there nearly all columns of a batch are empty.
+# Measured alone too: nearly all columns of a batch are empty there.
 SPARSEST = 0.999
-# Sizes of PyTorch under torch.compile, the largest of its instances: each is compiled anew for
-# every activation.
+# Sizes of PyTorch under torch.compile, the largest of its instances: every activation compiles
+# each.
 COMPILED_SIZES = 2
-# Agreement is better measured with more seeds; jsuper is fast enough to leave it no noise.
+# More seeds measure agreement better, and jsuper is fast enough for them.
 REFERENCE_SEEDS_FACTOR = 8
 # Share of the processors that other programs may take.
 BUSY = 0.05
@@ -82,16 +82,16 @@ class Options:
     quick
         Few activations, sizes and steps; a rough check of the answer (15 %).
     shapes
-        Measure other (n, m) too, for ReLU, PyTorch and jsuper only; and, on a CPU, the
-        sparsity .999 alone, with jsuper's whole batches beside its narrow ones.
+        Also measure other (n, m), for ReLU, PyTorch and jsuper only; and, on a CPU, sparsity .999
+        alone, with jsuper's whole and narrow batches.
     rounds
         Turns of each case.
     ways
-        Which to measure; the first stands for jsuper in the check where it is left out. All
-        by default, on a CPU without "compiled".
+        Ways to measure; without jsuper, the first is the reference of the check. All by default,
+        on a CPU without "compiled".
     instances
-        Numbers of stacked PyTorch instances; by default 1 to 64, on a GPU to 1024, of
-        which "compiled" takes the largest two.
+        Numbers of stacked PyTorch instances; by default 1 to 64, on a GPU to 1024. "compiled" uses
+        the largest two.
     seeds
         Numbers of random seeds; by default 1 to 8, on an accelerator to 256.
     activations
@@ -118,7 +118,7 @@ def resolve(options: Options) -> Options:
     """Fill in the sizes that depend on the platform and on `quick`."""
     large = options.platform != "cpu"
     ways = options.ways or (*TORCH_WAYS[: 1 + large], "plain", "loop", "jsuper")
-    # Fewer sizes on an accelerator, where each is compiled for itself.
+    # Fewer sizes on an accelerator, which compiles for each.
     instances = options.instances or ((1, 64, 1024) if large else (1, 4, 16, 64))
     seeds = options.seeds or ((1, 16, 256) if large else (1, 2, 4, 8))
     options = replace(options, ways=ways, instances=instances, seeds=seeds)
@@ -130,11 +130,11 @@ def resolve(options: Options) -> Options:
 
 
 def use_platform(platform: str) -> str:
-    """Make JAX run there, with full float32 products; returns where it runs after all, or ""."""
-    # Compile times are only comparable where nobody reads programs of an earlier run.
+    """Make JAX run there, with full float32 products; return the platform it runs on, or ""."""
+    # Compile times are comparable only without programs of an earlier run.
     os.environ["JSUPER_CACHE"] = "off"
     os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
-    # JAX would take most of the memory at its start, and leave little to PyTorch.
+    # JAX would allocate most of the memory at its start and leave little to PyTorch.
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     jax.config.update("jax_compilation_cache_dir", None)
     if platform == "cpu":
@@ -142,14 +142,14 @@ def use_platform(platform: str) -> str:
     jax.config.update("jax_default_matmul_precision", "highest")
     try:
         return jax.default_backend()
-    except (RuntimeError, AssertionError):  # JAX_PLATFORMS asks for what is not there
+    except (RuntimeError, AssertionError):  # JAX_PLATFORMS names a missing platform
         return ""
 
 
 def check_answer(
     prepares: dict[str, Prepare], check: Check, with_jsuper: bool
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Trains the same grid every way, and compares the losses.
+    """Train the same grid every way, and compare the losses.
 
     Parameters
     ----------
@@ -158,12 +158,12 @@ def check_answer(
     check
         The grid and the tolerance.
     with_jsuper
-        Whether jsuper is the reference; else the first baseline is.
+        Whether jsuper is the reference; otherwise the first baseline is.
 
     Returns
     -------
     tuple[dict[str, Any], dict[str, str]]
-        The result of `compare`, and the ways that turned out not to work here, with the reason.
+        The result of `compare`, and the ways that do not work on this machine, with the reason.
     """
     work = Work(check.steps, check.sparsities, check.seeds)
 
@@ -185,13 +185,13 @@ def check_answer(
         more = replace(work, seeds=REFERENCE_SEEDS_FACTOR * work.seeds)
         result["jsuper"] = losses(more, train_jsuper(check.activations, more)[0])
     if not result:
-        sys.exit(f"none of the ways can be measured here: {'; '.join(missing.values())}")
+        sys.exit(f"no way can be measured on this machine: {'; '.join(missing.values())}")
     reference = "jsuper" if with_jsuper else next(iter(result))
     return {"steps": check.steps, **compare(result, reference, check.tolerance)}, missing
 
 
 def works_of(way: str, options: Options, shape: Work) -> dict[str, Work]:
-    """Return the sizes of a way: words -> the models of one activation."""
+    """Return the sizes of a way: size as text -> the models of one activation."""
     if way in TORCH_WAYS:
         instances = options.instances[-COMPILED_SIZES if way == "compiled" else 0 :]
         return works_by_instances(way, instances, shape, options.platform)
@@ -205,7 +205,7 @@ def measure_grid(
     shape: Work,
     plans: tuple[str, ...] = ("jsuper",),
 ) -> dict[str, Any]:
-    """Warms up all cases of a grid, then times them in turn.
+    """Warm up all cases of a grid, then time them in turn.
 
     Parameters
     ----------
@@ -218,20 +218,20 @@ def measure_grid(
     shape
         n_features, n_hidden, batch and sparsities.
     plans
-        The ways of jsuper to measure, where it is measured at all.
+        The ways of jsuper to measure, if `options` includes it.
 
     Returns
     -------
     dict[str, Any]
-        For the JSON: a row for each case, the ratios of the best cases, and the sizes that the
-        device's memory does not hold.
+        A row for each case, the ratios of the best cases, and the sizes that do not fit into the
+        device's memory.
     """
     cases, left_out = [], {}
     memory = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
     for way in (*prepares, *(plans if "jsuper" in options.ways else ())):
         print(f"warming up: {WAYS[way]}, n {shape.n_features}, m {shape.n_hidden}", flush=True)
         works = works_of(way, options, shape)
-        if way in BATCHINGS:  # jsuper cuts its blocks to what the memory holds
+        if way in BATCHINGS:  # jsuper fits its blocks to the memory
             cases += jsuper_cases(activations, works, way)
             continue
         small = fitting(works, memory)
@@ -263,13 +263,13 @@ def print_table(title: str, result: dict[str, Any]) -> None:
 
 
 def print_ceilings(found: dict[str, Any] | None) -> None:
-    """Print the best case of each way as shares of the device's ceilings."""
+    """Print the best case of each way as shares of the device's peaks."""
     if found is None:
-        print("\nshares of the ceilings: not known for this device")
+        print("\nshares of the peaks: unknown for this device")
         return
     peak, flop, moved = found["peak"], found["flop_per_model_step"], found["bytes_per_model_step"]
     work = f"{flop / 1e6:.2f} MFLOP and {moved / 1e6:.2f} MB"
-    print(f"\nshares of the ceilings, counting {work} a model-step")
+    print(f"\nshares of the peaks, counting {work} per model-step")
     fp32, hbm = peak["flop_per_s"] / 1e12, peak["bytes_per_s"] / 1e12
     print(f"{'way, best case':<38}{f'FP32, {fp32:.1f} TFLOP/s':>22}{f'HBM, {hbm:.2f} TB/s':>20}")
     for way, share in found["shares"].items():
@@ -277,7 +277,7 @@ def print_ceilings(found: dict[str, Any] | None) -> None:
 
 
 def run_benchmark(options: Options) -> dict[str, Any]:
-    """Check the answer and, where it holds, times everything; returns the content of the JSON."""
+    """Check the answer; if it holds, time everything. Return the content of the JSON."""
     prepares, missing = find_ways(options.ways, options.platform)
     report = {**describe_machine(options.platform), "options": _plain(options)}
     check, failed = check_answer(prepares, options.check, "jsuper" in options.ways)
@@ -308,21 +308,19 @@ def run_benchmark(options: Options) -> dict[str, Any]:
 
 
 def _plain(options: Options) -> dict[str, Any]:
-    """Return the options as JSON can hold them, without the folder of this machine."""
+    """Return the options as plain values, without the folder of this machine."""
     values = {**vars(options), "check": vars(options.check)}
     return {name: value for name, value in values.items() if name != "out"}
 
 
 def main() -> int:
-    """Run the benchmark; returns the exit code, 1 where the ways do not agree."""
+    """Run the benchmark; return the exit code, 1 if the ways do not agree."""
     options = resolve(tyro.cli(Options))
     found = use_platform(options.platform)
     if found != options.platform:
-        there = f"only {found}" if found else "no device"
-        print(f"not measured: no {options.platform.upper()} here (JAX finds {there})")
+        print(f"not measured: JAX finds no {options.platform} here, only {found or 'no device'}")
         return 0
     report = run_benchmark(options)
-    options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / f"throughput-{options.platform}{'-quick' * options.quick}.json"
     write_json(path, report)
 
@@ -331,7 +329,7 @@ def main() -> int:
         if way != check["reference"]:
             print(f"loss against {WAYS[check['reference']]}'s, {WAYS[way]}: {difference:+.1%}")
     if not check["ok"]:
-        reason = "differ by more than the tolerance" if check["learnt"] else "learnt nothing yet"
+        reason = "differ by more than the tolerance" if check["learnt"] else "learned nothing"
         print(f"ANSWER CHECK FAILED: the ways {reason}; nothing was timed", file=sys.stderr)
         return 1
 

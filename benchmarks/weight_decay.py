@@ -1,10 +1,12 @@
-"""What weight decay does to sparse features with each optimizer, and one replication's settings.
+"""Count the features that survive weight decay with each optimizer, and in one replication.
+
+Writes results/weight_decay.json, from which the README quotes.
 
     python benchmarks/weight_decay.py
 
-Writes results/weight_decay.json: features represented (|W_i| > 1/2) by ReLU models of 20 features
-in 5 hidden units. First at S .99 and equal importance, with a decay of 0 and of 0.01. Then with the
-settings of Roe's notebook that the README gives, with and without their two last fields.
+Features count as represented if |W_i| > 1/2, in ReLU models of 20 features in 5 hidden units:
+first at S .99 and equal importance with a decay of 0 and of 0.01, then with the settings of Roe's
+notebook in the README and with two of them changed.
 """
 
 from dataclasses import dataclass
@@ -12,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from timing import describe_machine, write_json
+from helpers.timing import RESULTS, describe_machine, write_json
 
 import jsuper
 
-RESULTS = Path(__file__).parent / "results"
 OPTIMIZERS = ("adamw", "sgdw(1)", "adam", "sgd(1)", "rmsprop(0.001)")
 REPLICATION: dict[str, Any] = {
     "init": "normal",
@@ -30,14 +31,14 @@ REPLICATION: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Options:
-    """What to train."""
+    """Count represented features with and without weight decay."""
 
     seeds: int = 3
-    """of every setting"""
+    """seeds of every setting"""
     steps: int = 10_000
-    """of every model"""
-    out: Path = RESULTS / "weight_decay.json"
-    """where the figures go"""
+    """steps of every model"""
+    out: Path = RESULTS
+    """folder of the results"""
 
 
 def represented(options: Options, **fields: Any) -> list[int]:
@@ -69,7 +70,8 @@ def main() -> None:
     for name, found in (optimizers | {"replication": replication}).items():
         print(f"{name:16s} {found}")
     report = {**describe_machine("cpu"), "steps": options.steps, "seeds": options.seeds}
-    write_json(options.out, report | {"optimizers": optimizers, "replication": replication})
+    report |= {"optimizers": optimizers, "replication": replication}
+    write_json(options.out / "weight_decay.json", report)
 
 
 if __name__ == "__main__":

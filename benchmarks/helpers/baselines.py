@@ -1,8 +1,8 @@
-"""The two JAX baselines of the throughput benchmark, and what all its ways have in common.
+"""The two JAX baselines of the throughput benchmark, and what all its ways share.
 
 `prepare_plain` is what a JAX user writes first: one jitted, vmapped training loop per activation,
-with its own draws for each model. `prepare_loop` is how the public JAX ports of the toy-model
-notebook work: a Python loop over a jitted step, with the batch made outside of it.
+with different draws for each model. `prepare_loop` works like the public JAX ports of the toy-model
+notebook: a Python loop over a jitted step, with the batch made outside of it.
 
 A way to train is a function `prepare(activation, work) -> (run, compile_s)`: `run()` trains all
 models of `work` from fresh weights, waits for the device, and returns W with shape
@@ -27,13 +27,13 @@ IMPORTANCE_DECAY = 0.7
 
 
 class NotMeasuredError(Exception):
-    """A way cannot run here; the message says why, in one line."""
+    """A way cannot run on this machine; the message is the reason, on one line."""
 
 
 Weights = tuple[np.ndarray, np.ndarray]
 Run = Callable[[], Weights]
 
-# Every function acts on a batch whose last axis is the feature.
+# Applied to batches whose last axis is the feature.
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
     "leaky_relu": jax.nn.leaky_relu,
@@ -82,7 +82,7 @@ class Work:
     n_hidden
         m.
     batch
-        Samples in a step, drawn afresh for every model and step.
+        Samples in a step; every model and step draws new ones.
     """
 
     steps: int
@@ -114,17 +114,17 @@ class Work:
 
     @property
     def init_std(self) -> float:
-        """Standard deviation of the initial weights: Xavier normal, of one model."""
+        """Standard deviation of the initial weights (Xavier normal)."""
         return (2.0 / (self.n_features + self.n_hidden)) ** 0.5
 
 
 def random_seed(activation: str) -> int:
-    """Return a random seed for each activation, so that their models are independent draws."""
+    """Return a seed that differs for each activation, so that their draws are independent."""
     return list(ACTIVATIONS).index(activation)
 
 
 def prepare_plain(activation: str, work: Work) -> tuple[Run, float]:
-    """Return the plain way: compile `jit(vmap(train))` for one activation.
+    """Compile `jit(vmap(train))` for one activation.
 
     Parameters
     ----------
@@ -184,9 +184,9 @@ def _make_train(act: Callable[[Array], Array], work: Work) -> Callable[[Array, A
 
 
 def prepare_loop(activation: str, work: Work) -> tuple[Run, float]:
-    """Return the way of the JAX ports: a Python loop over a jitted step of stacked instances.
+    """Compile the step of a Python loop over stacked instances, for one activation.
 
-    The batch is made by separate, unjitted calls before each step, as those ports do.
+    As in the JAX ports, separate unjitted calls make the batch before each step.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Timing in turns, ratios within a round, and what must be known about the machine."""
+"""Timing in turns, ratios within a round, programs in new processes, and the machine."""
 
 import datetime
 import importlib.metadata
@@ -6,29 +6,96 @@ import json
 import os
 import platform as python_platform
 import subprocess
+import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import jax
-from cases import Case
 
 from jsuper.core import files
+
+from .cases import Case
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+T = TypeVar("T")
 
 STAT = Path("/proc/stat")
 PACKAGES = ("jsuper", "jax", "jaxlib", "optax", "torch", "numpy")
 
 
-def measure(cases: list[Case], rounds: int) -> list[dict[str, Any]]:
-    """Return times the cases in turn, `rounds` times.
+# Appended to a program that runs in a new process. VmHWM is the peak of that process alone;
+# `ru_maxrss` would start at the peak of its parent.
+PRINT_PEAK = """
+import pathlib, re, sys
+status = pathlib.Path("/proc/self/status")
+peak = re.search(r"VmHWM:\\s*(\\d+) kB", status.read_text() if status.exists() else "")
+print(1024 * int(peak[1]) if peak else None, file=sys.stderr)
+"""
+
+
+class Finished(NamedTuple):
+    """A program that ran in a new process."""
+
+    output: str
+    seconds: float
+    peak_bytes: int | None  # known on Linux
+
+
+def run_python(
+    program: str, *arguments: object, cache: str = "off", source: Path = ROOT
+) -> Finished:
+    """Run Python code in a new process.
 
     Parameters
     ----------
-    cases
-        Warmed up.
-    rounds
-        Runs of each case.
+    program
+        Code; its arguments are in `sys.argv`.
+    arguments
+        Passed as text.
+    cache
+        Folder of JAX's compiled programs.
+    source
+        Checkout from which jsuper is imported.
+    """
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", program + PRINT_PEAK, *map(str, arguments)],
+        env=os.environ | {"JSUPER_CACHE": cache, "PYTHONPATH": str(source)},
+        cwd=source,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    peak = done.stderr.split()[-1]
+    seconds = time.perf_counter() - began
+    return Finished(done.stdout, seconds, None if peak == "None" else int(peak))
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Return the wall time of one call."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def in_turns(ways: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
+    """Call every function once per round and return its values, one for each round."""
+    results = [{name: run() for name, run in ways.items()} for _ in range(rounds)]
+    return {name: [result[name] for result in results] for name in ways}
+
+
+def ratios(fast: list[float], slow: list[float]) -> dict[str, Any]:
+    """Return the ratio of two rates in each round, and its median."""
+    by_round = [ours / theirs for ours, theirs in zip(fast, slow, strict=True)]
+    return {"median": median(by_round), "rounds": by_round}
+
+
+def measure(cases: list[Case], rounds: int) -> list[dict[str, Any]]:
+    """Time warmed-up cases in turn.
 
     Returns
     -------
@@ -50,16 +117,16 @@ def measure(cases: list[Case], rounds: int) -> list[dict[str, Any]]:
 
 
 class _Neighbours:
-    """What other processes took of the processors since this was made; 0 where not known.
+    """Share of the processors that other processes used since this was made; 0 if unknown.
 
-    Eager PyTorch suffers most from them, so a busy machine flatters the other ways.
+    Eager PyTorch slows down most on a busy machine, which flatters the other ways.
     """
 
     def __init__(self) -> None:
         self.before = self._read()
 
     def share(self) -> float:
-        """Return the others' share of all processor time, from 0 to 1."""
+        """Return the share of all processor time that others used, from 0 to 1."""
         total, idle, own = (now - then for now, then in zip(self._read(), self.before, strict=True))
         return max(0.0, (total - idle - own) / total) if total else 0.0
 
@@ -77,7 +144,7 @@ class _Neighbours:
 def _row(
     case: Case, seconds: list[float], walls: list[float], others: list[float]
 ) -> dict[str, Any]:
-    """Return a case for the JSON."""
+    """Return the JSON of one case."""
     rates = [case.model_steps / s for s in seconds]
     return {
         "way": case.way,
@@ -96,7 +163,7 @@ def _row(
 
 
 def best_ratios(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Compare the best case of jsuper with the best case of every other way, and its own two.
+    """Compare the best case of jsuper with the best of every other way, and its two batchings.
 
     Parameters
     ----------
@@ -113,21 +180,21 @@ def best_ratios(rows: list[dict[str, Any]]) -> dict[str, Any]:
         if row["way"] not in best or row["median"] > best[row["way"]]["median"]:
             best[row["way"]] = row
     wanted = [("jsuper", way) for way in best if way != "jsuper"] + [("sequential", "whole")]
-    ratios = {}
-    for fast, slow in wanted:
-        if fast in best and slow in best:
-            rates = (best[fast]["model_steps_per_s"], best[slow]["model_steps_per_s"])
-            by_round = [ours / theirs for ours, theirs in zip(*rates, strict=True)]
-            ratios[f"{fast}/{slow}"] = {"median": median(by_round), "rounds": by_round}
+    compared = {
+        f"{fast}/{slow}": ratios(best[fast]["model_steps_per_s"], best[slow]["model_steps_per_s"])
+        for fast, slow in wanted
+        if fast in best and slow in best
+    }
     kept = ("size", "median")
     return {
         "best": {way: {key: row[key] for key in kept} for way, row in best.items()},
-        "ratios": ratios,
+        "ratios": compared,
     }
 
 
 def write_json(path: Path, report: dict[str, Any]) -> None:
-    """Write what was measured; the file is whole, or the older one."""
+    """Write a report; its folder is made if needed, and an older file is replaced as a whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(path, json.dumps(report, indent=1) + "\n")
 
 
@@ -150,14 +217,14 @@ def describe_machine(platform: str) -> dict[str, Any]:
 
 
 def device_name(report: dict[str, Any]) -> str:
-    """Return the device in words, for a title."""
+    """Return the device's name and size, for a title."""
     if report["platform"] != "cpu":
         return f"{report['devices']} x {report['device_kind']}"
     return f"{report['cpu_model']}, {report['cpu_cores'] or report['cpu_count']} cores"
 
 
 def _version(package: str) -> str | None:
-    """Return the version installed, or None."""
+    """Return the installed version, or None."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -165,7 +232,7 @@ def _version(package: str) -> str | None:
 
 
 def _cpu_model() -> str:
-    """Return the processor's name; Linux keeps the useful one in a file."""
+    """Return the processor's name; on Linux /proc/cpuinfo has the useful one."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text(encoding="utf-8").splitlines():

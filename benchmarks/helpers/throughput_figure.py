@@ -8,13 +8,14 @@ import numpy as np
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
-from cases import WAYS
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from jsuper.core import files
 
-# Colours of Okabe and Ito, told apart with any colour vision; the markers tell them apart too.
+from .cases import WAYS
+
+# Okabe and Ito's colours, which differ with any colour vision.
 STYLES = {
     "torch": ("#D55E00", "s"),
     "compiled": ("#E69F00", "v"),
@@ -28,16 +29,16 @@ SMALLEST_GAP = 0.06  # between two labels, as a share of the axis
 
 
 def plot_throughput(rows: list[dict[str, Any]], device: str, grid: str, path: Path) -> None:
-    """Draws a line for each way, with a bar from its slowest to its fastest round.
+    """Draw a line for each way, with a bar from its slowest to its fastest round.
 
     Parameters
     ----------
     rows
         The measured cases, as in the JSON.
     device
-        Where they ran.
+        Name of the device.
     grid
-        What was trained.
+        Description of the grid.
     path
         The PNG to write.
     """
@@ -72,7 +73,7 @@ def plot_throughput(rows: list[dict[str, Any]], device: str, grid: str, path: Pa
 
 
 def _label(axes: Axes, ends: dict[str, float]) -> None:
-    """Return names the lines, to the right of the axes at the height of their ends, kept apart."""
+    """Name the lines to the right of the axes at the height of their ends, without overlaps."""
     bottom, top = np.log10(axes.get_ylim())
     lowest = 0.0
     for way in sorted(ends, key=ends.__getitem__):

@@ -1,4 +1,4 @@
-"""What the throughput benchmark times: each way to train, at several numbers of models."""
+"""The cases of the throughput benchmark: each way to train, at several numbers of models."""
 
 import functools
 import importlib
@@ -10,7 +10,8 @@ from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
-from baselines import GRID_SPARSITIES, Run, Weights, Work, prepare_loop, prepare_plain
+
+from .baselines import GRID_SPARSITIES, Run, Weights, Work, prepare_loop, prepare_plain
 
 WAYS = {
     "torch": "PyTorch eager, einsum over instances",
@@ -22,14 +23,14 @@ WAYS = {
     "whole": "jsuper, one by one, whole batches",
     "fused": "jsuper, products as sums",
 }
-# How jsuper batches in each of its ways.
+# jsuper's batching in each of its ways.
 BATCHINGS = {
     "jsuper": "auto",
     "sequential": "sequential",
     "whole": "reference",
     "fused": "fused",
 }
-# They differ in nothing else, so they show what leaving out empty columns is worth.
+# They differ in nothing else, so they show the gain from leaving out empty columns.
 NARROW_AND_WHOLE = ("jsuper", "sequential", "whole")
 TORCH_WAYS = ("torch", "compiled")  # their sizes are numbers of instances
 Prepare = Callable[[str, Work], tuple[Run, float]]
@@ -47,13 +48,13 @@ STEPS = {
     "fused": 2000,
 }
 FEWEST_STEPS = 10
-# An accelerator takes a step of many models in a millisecond: fewer would time the start and the
-# end of a run.
+# An accelerator's step of many models takes a millisecond: fewer steps would time the start and
+# the end of a run.
 FEWEST_ON_ACCELERATOR = {"jsuper": 500, "fused": 500}
 FEWEST_OF_OTHERS = 100
-# The largest arrays of a step that a way may hold at once, and the share of the device's memory
-# that they may take: JAX and PyTorch do not give back what they have taken.
-ARRAYS_HELD = 16
+# Largest arrays of a step that exist at once, and the share of the device's memory that they may
+# take: JAX and PyTorch do not return memory.
+LIVE_ARRAYS = 16
 MEMORY_SHARE = 1 / 3
 
 
@@ -66,7 +67,7 @@ class Case:
     way
         A key of `WAYS`.
     size
-        The number of models, in the words of that way.
+        The number of models, in that way's terms.
     activations
         All of them are trained in a run.
     work
@@ -96,14 +97,14 @@ class Case:
 
 
 def find_ways(wanted: tuple[str, ...], platform: str) -> tuple[dict[str, Prepare], dict[str, str]]:
-    """Find the baselines that can run here.
+    """Find the baselines that can run on this machine.
 
     Parameters
     ----------
     wanted
         Keys of `WAYS`.
     platform
-        Cpu, gpu or tpu.
+        cpu, gpu or tpu.
 
     Returns
     -------
@@ -113,7 +114,7 @@ def find_ways(wanted: tuple[str, ...], platform: str) -> tuple[dict[str, Prepare
     prepares: dict[str, Prepare] = {"plain": prepare_plain, "loop": prepare_loop}
     missing: dict[str, str] = {}
     try:
-        torch_ways = importlib.import_module("baseline_torch")
+        torch_ways = importlib.import_module("helpers.baseline_torch")
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
@@ -132,18 +133,18 @@ def find_ways(wanted: tuple[str, ...], platform: str) -> tuple[dict[str, Prepare
 def baseline_cases(
     way: str, prepare: Prepare, activations: tuple[str, ...], works: dict[str, Work]
 ) -> list[Case]:
-    """Prepare and warms up the cases of a baseline, one activation after another.
+    """Prepare and warm up the cases of a baseline, one activation after another.
 
     Parameters
     ----------
     way
         The key of the baseline.
     prepare
-        Its function.
+        Its `prepare` function.
     activations
         Names.
     works
-        Size in words -> the models of one activation.
+        Size as text -> the models of one activation.
 
     Returns
     -------
@@ -171,17 +172,17 @@ def _seconds(runs: list[Run]) -> float:
 def jsuper_cases(
     activations: tuple[str, ...], works: dict[str, Work], way: str = "jsuper"
 ) -> list[Case]:
-    """Warms up the cases of jsuper: all activations are one sweep.
+    """Warm up the cases of jsuper: all activations are one sweep.
 
-    Its time is that of `jsuper.run` up to the last step of the last worker, less the evaluation of
-    models that are done by then, which the others do not have.
+    The time is that of `jsuper.run` up to the last step of the last worker, without the evaluation
+    of models finished by then, since the other ways evaluate nothing.
 
     Parameters
     ----------
     activations
         Names.
     works
-        Size in words -> the models of one activation.
+        Size as text -> the models of one activation.
     way
         A key of `BATCHINGS`.
     """
@@ -200,7 +201,7 @@ def jsuper_cases(
 def train_jsuper(
     activations: tuple[str, ...], work: Work, batching: str = "auto"
 ) -> tuple[dict[str, Weights], dict[str, Any]]:
-    """Trains a grid with jsuper.
+    """Train a grid with jsuper.
 
     Parameters
     ----------
@@ -226,7 +227,7 @@ def train_jsuper(
         n_features=work.n_features,
         n_hidden=work.n_hidden,
         batch_size=work.batch,
-        # The default density of the loss curve, also where a benchmark's run is short.
+        # The loss curve's default density, also in short runs.
         records=max(1, work.steps // 100),
     )
     plan = importlib.import_module("jsuper.engine.devices").make_plan(batching=batching)
@@ -275,28 +276,28 @@ def works_by_seeds(way: str, seeds: tuple[int, ...], shape: Work, platform: str)
 
 
 def fitting(works: dict[str, Work], memory: int | None) -> dict[str, Work]:
-    """Return the works that a device's memory holds.
+    """Return the works that fit into a device's memory.
 
     Parameters
     ----------
     works
-        Size in words -> the models of one activation.
+        Size as text -> the models of one activation.
     memory
-        Bytes that JAX may use there; None where there is no limit.
+        Bytes that JAX may use; None means no limit.
     """
     if memory is None:
         return works
-    largest = MEMORY_SHARE * memory / ARRAYS_HELD
+    largest = MEMORY_SHARE * memory / LIVE_ARRAYS
     return {size: work for size, work in works.items() if work.batch_bytes <= largest}
 
 
 def _relative_cost(shape: Work) -> float:
-    """Return about what a model costs, in models with n = 20, m = 5."""
+    """Return the approximate cost of a model, in models with n = 20, m = 5."""
     return min(max(shape.n_features * shape.n_hidden / 100, 0.02), 10.0)
 
 
 def _steps(way: str, cost: float, platform: str) -> int:
-    """Return fewer steps for more models and for larger ones: `cost` is that of one step."""
+    """Return the number of steps: fewer for more or larger models, whose step costs `cost`."""
     fewest = FEWEST_STEPS
     if platform != "cpu":
         fewest = FEWEST_ON_ACCELERATOR.get(way, FEWEST_OF_OTHERS)

@@ -1,28 +1,27 @@
-"""What a device could do at most, and the share of it that a number of model-steps per second is.
+"""Shares of a device's peak arithmetic and memory rate that measured model-steps correspond to.
 
-The peaks are the makers' figures, and the work of a model-step is counted on paper: neither is a
-measurement, and a share divides measured model-steps by both. It says how far a way is from the
-plain algorithm at full speed, not what the device did: a way that leaves out empty columns, or
-keeps a batch on the chip, needs less than is counted here.
+The peaks are the makers' numbers and the work of a model-step is counted on paper; neither is
+measured. A share compares a way with the plain algorithm at full speed. It is not the utilization
+of the device: a way that leaves out empty columns, or keeps a batch on the chip, does less work.
 """
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from baselines import Work
+from .baselines import Work
 
 BYTES = 4  # of a float32
 
 
 @dataclass(frozen=True)
 class Peak:
-    """A device's ceilings: float32 outside of the tensor cores, and its memory's nominal rate."""
+    """A device's peaks: float32 without tensor cores, and the nominal rate of its memory."""
 
     flop_per_s: float
     bytes_per_s: float
 
 
-# By JAX's name of the device, whole: an L40S is no L4, and a GH200 no H200.
+# By JAX's full name of the device: an L40S is not an L4.
 PEAKS = {
     # 132 multiprocessors x 128 lanes x 2 x 1.98 GHz
     "NVIDIA H200": Peak(66.9e12, 4.8e12),
@@ -34,7 +33,7 @@ PEAKS = {
 
 
 def flop_of_step(work: Work) -> float:
-    """Operations of one dense model-step: five products of 2 B m n, and about 8 B n elementwise.
+    """Return the operations of a dense model-step: 5 products of 2 B m n, about 8 B n elementwise.
 
     The products are h = W x, z = W^T h, dL/dh, and the two parts of dL/dW; the activation counts
     like any other elementwise operation.
@@ -44,19 +43,19 @@ def flop_of_step(work: Work) -> float:
 
 
 def bytes_of_step(work: Work) -> float:
-    """Bytes that one model-step moves where each product is a kernel of its own, as in XLA.
+    """Return the bytes that one model-step moves if each product is a separate kernel, as in XLA.
 
-    In passes over x, of 4 B n bytes each: every product reads or writes one array of x's size (x,
-    z or dL/dz) and one of h's (h or dL/dh), m/n of a pass; beside them x is written, x and z are
-    read and dL/dz is written by the loss' gradient, and dL/dz is read for the bias. That makes
-    11.25 passes at n = 20, m = 5. Draws are counted as made on the chip, weights as nothing.
+    They are counted in passes over x, of 4 B n bytes each. Every product reads or writes one array
+    of x's size (x, z or dL/dz) and one of h's (h or dL/dh), m/n of a pass. In addition x is
+    written, the loss' gradient reads x and z and writes dL/dz, and the bias reads dL/dz: 11.25
+    passes at n = 20, m = 5. Draws and weights count as nothing.
     """
     passes = 5.0 * (1.0 + work.n_hidden / work.n_features) + 5.0
     return passes * BYTES * work.batch * work.n_features
 
 
 def shares(peak: Peak, work: Work, model_steps_per_s: float) -> dict[str, float]:
-    """Shares of the two ceilings: model-steps per second x work of one / peak."""
+    """Return the shares of both peaks: model-steps per second x work of one / peak."""
     return {
         "fp32": model_steps_per_s * flop_of_step(work) / peak.flop_per_s,
         "hbm": model_steps_per_s * bytes_of_step(work) / peak.bytes_per_s,
@@ -73,7 +72,7 @@ def ceilings(
     device_kind
         JAX's name.
     devices
-        How many jsuper uses; every other way uses one.
+        Number that jsuper uses; every other way uses one.
     work
         Shape of the models.
     best
@@ -82,8 +81,8 @@ def ceilings(
     Returns
     -------
     dict[str, Any] | None
-        The peaks of one device, the work of a model-step, and the shares by way; None for a device
-        whose peaks are not known here.
+        The peaks of one device, the work of a model-step, and the shares by way; None if the
+        device is not in `PEAKS`.
     """
     peak = PEAKS.get(device_kind)
     if peak is None:

@@ -1,8 +1,7 @@
-"""Do all ways train to the same loss? Asked before any of them is timed.
+"""Check, before anything is timed, that all ways train to the same loss.
 
-The final weights of every way are judged by one function on one large sample, so that the
-differences left are those of training. The ways draw different weights and batches, so medians over
-random seeds are compared, not models.
+One function evaluates the final weights of every way on one large sample, so that only differences
+of training remain. The ways draw different weights and batches, so medians over seeds are compared.
 """
 
 from functools import partial
@@ -11,14 +10,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from baselines import ACTIVATIONS, Weights, Work
 from jax import Array
+
+from .baselines import ACTIVATIONS, Weights, Work
 
 SAMPLES = 2**17
 
 
 def loss_over_constant(activation: str, weights: Weights, work: Work) -> np.ndarray:
-    """Loss of each model over that of the constant predictor p/2, on a sample common to all.
+    """Return the loss of each model over that of the constant predictor p/2, on one sample.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def _ratios(activation: str, W: Array, b: Array, p: Array, importance: Array) ->
         x = jnp.where(draws < p, values, 0.0)
         x_hat = ACTIVATIONS[activation](x @ W.T @ W + b)
         loss = jnp.mean(importance * (x - x_hat) ** 2)
-        # The constant's loss on the same sample: most sampling noise cancels in the ratio.
+        # Most sampling noise cancels, because the constant's loss is of the same sample.
         return loss / jnp.mean(importance * (x - p / 2) ** 2)
 
     return jax.lax.map(ratio, (W, b, p))
@@ -60,8 +60,8 @@ def compare(losses: dict[str, np.ndarray], reference: str, tolerance: float) -> 
     """Compare the losses of all ways with those of one.
 
     A cell is an activation with a sparsity. Each way has its median over the seeds of a cell, and
-    the ratio to the reference's median; its score is the geometric mean of these ratios. One
-    median over all cells together would jump with the few models that lie between two cells.
+    the ratio to the reference's median; its score is the geometric mean of these ratios. A single
+    median over all cells would depend on the few models between two cells.
 
     Parameters
     ----------
@@ -69,14 +69,14 @@ def compare(losses: dict[str, np.ndarray], reference: str, tolerance: float) -> 
         Way -> loss over constant, shape (activations, sparsities, seeds). The number of
         seeds may differ.
     reference
-        The way that the others are compared with.
+        The way to compare the others with.
     tolerance
         Largest relative difference of the score from 1.
 
     Returns
     -------
     dict[str, Any]
-        For the JSON: whether the check holds, the medians, and the relative differences by way.
+        Whether the check holds, the medians, and the relative differences by way.
     """
     medians = {way: np.median(values, axis=2) for way, values in losses.items()}
     ratios = {way: of_way / medians[reference] for way, of_way in medians.items()}

@@ -1,8 +1,8 @@
 """The notebook's way to train toy models: PyTorch, einsum over stacked instances.
 
 `prepare_torch` is eager, as the notebook is. `prepare_compiled` gives torch.compile the same step
-as one function, an AdamW written out included: on a CPU this was many times faster than a compiled
-step that calls `backward()` and `optimizer.step()`, where the graph breaks.
+as one function with AdamW written out: on a CPU this was many times faster than a compiled step
+that calls `backward()` and `optimizer.step()`, where the graph breaks.
 """
 
 import time
@@ -13,7 +13,9 @@ import torch
 import torch._dynamo
 import torch._inductor.config
 import torch.nn.functional as F
-from baselines import (
+from torch import Tensor
+
+from .baselines import (
     LEARNING_RATE,
     WEIGHT_DECAY,
     NotMeasuredError,
@@ -22,11 +24,10 @@ from baselines import (
     Work,
     random_seed,
 )
-from torch import Tensor
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # PyTorch's defaults
 MANY = 10_000
-REASON = 160  # letters of a compiler's message that are kept
+REASON = 160  # characters of a compiler's message that are kept
 
 # Every function acts on (batch, instance, feature): the softmax family normalises over features.
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -61,7 +62,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def torch_device(platform: str) -> tuple[torch.device | None, str]:
-    """Return the torch device for a JAX platform, or None and why there is none."""
+    """Return the torch device for a JAX platform, or None and the reason."""
     # Plain float32 products on every device, as in the other ways.
     torch.set_float32_matmul_precision("highest")
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -74,7 +75,7 @@ def torch_device(platform: str) -> tuple[torch.device | None, str]:
 
 
 def prepare_torch(activation: str, work: Work, device: torch.device) -> tuple[Run, float]:
-    """Return the notebook's way, for one activation.
+    """Prepare eager PyTorch, as in the notebook, for one activation.
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ def prepare_torch(activation: str, work: Work, device: torch.device) -> tuple[Ru
 
 
 def prepare_compiled(activation: str, work: Work, device: torch.device) -> tuple[Run, float]:
-    """Return the same under torch.compile: draws, gradient and update are one compiled function.
+    """Prepare torch.compile: draws, gradient and update are one compiled function.
 
     Parameters
     ----------
@@ -124,7 +125,7 @@ def prepare_compiled(activation: str, work: Work, device: torch.device) -> tuple
     Raises
     ------
     NotMeasuredError
-        torch.compile does not work here.
+        torch.compile does not work on this machine.
     """
     # Every activation and size is a variant of one function; beyond the limit they would fail.
     torch._dynamo.config.cache_size_limit = MANY
@@ -151,9 +152,9 @@ def prepare_compiled(activation: str, work: Work, device: torch.device) -> tuple
 
 
 def _one_step(activation: str, work: Work, device: torch.device) -> Callable[..., Any]:
-    """Return `step(W, b, first and second moments of W and b, t)`, which returns all of them anew.
+    """Return `step(W, b, first and second moments of W and b, t)`, which returns their new values.
 
-    It is AdamW as in torch.optim, and `t` counts the steps from 1.
+    The update is AdamW as in torch.optim; `t` counts the steps from 1.
     """
     draw, loss_fn = _draw_and_loss(activation, work, device)
 
@@ -199,7 +200,7 @@ def _draw_and_loss(
 
 
 def _fresh(activation: str, work: Work, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return initial W and b, after seeding the generator."""
+    """Seed the generator and return initial W and b."""
     torch.manual_seed(random_seed(activation))
     W = work.init_std * torch.randn(work.models, work.n_features, work.n_hidden, device=device)
     return W, torch.zeros(work.models, work.n_features, device=device)

@@ -1,0 +1,1 @@
+"""Shared by the benchmarks: timing in turns, the machine, and the baselines of throughput.py."""
