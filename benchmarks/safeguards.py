@@ -52,7 +52,7 @@ def entering() -> float:
 
 
 def reading(folder: Path) -> tuple[Callable[[], float], Callable[[], float]]:
-    """Return functions that time reading a cached program with its checksum, and its bytes alone."""
+    """Return functions that time reading a program with its checksum, and its bytes alone."""
     cache = CheckedCache(folder)
     cache.put("program", np.random.default_rng(0).bytes(ENTRY_BYTES))
     (path,) = [p for p in folder.iterdir() if p.is_file()]

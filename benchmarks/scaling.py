@@ -70,7 +70,8 @@ print(json.dumps(timing))
 
 # Seconds to a command's first step.
 START = """
-import sys, time
+import sys, tempfile, time
+from pathlib import Path
 began = float(sys.argv[1])
 import jsuper
 from jsuper.engine import counters, devices, programs, stopping
@@ -78,7 +79,8 @@ from jsuper.jobs import runner
 from jsuper.jobs.job import prepare
 programs.use_compilation_cache()
 used = devices.make_plan("cpu")
-job = prepare(jsuper.Sweep(), None, used)
+folder = tempfile.TemporaryDirectory()
+job = prepare(jsuper.Sweep(), Path(folder.name) / "run", used)
 progress, stop = counters.Progress(), stopping.Stop()
 def tick():
     if progress.model_steps and not stop.is_set():

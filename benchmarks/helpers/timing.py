@@ -66,12 +66,13 @@ def run_python(
         [sys.executable, "-c", program + PRINT_PEAK, *map(str, arguments)],
         env=os.environ | {"JSUPER_CACHE": cache, "PYTHONPATH": str(source)},
         cwd=source,
-        check=True,
         capture_output=True,
         text=True,
     )
-    peak = done.stderr.split()[-1]
     seconds = time.perf_counter() - began
+    if done.returncode:
+        raise RuntimeError(f"a benchmark's program failed:\n{done.stderr}")
+    peak = done.stderr.split()[-1]
     return Finished(done.stdout, seconds, None if peak == "None" else int(peak))
 
 

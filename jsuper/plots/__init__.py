@@ -1,8 +1,8 @@
-"""Figures. Each takes data and `ax=None`, returns the Axes and changes no global state.
+"""Figures of models and of sweeps. Each draws on `ax`, or on a new figure, and returns the Axes.
 
-A figure of many models says in its title how many it leaves out, because they are missing, did not
-train to the end or have no finite value. Legends lie outside the Axes: give your own a figure with
-`layout="constrained"`. Importing this imports neither jax nor matplotlib.
+The title of a figure of many models states how many are left out because they are missing, did not
+train to the end or have no finite value. Legends lie outside the Axes, so create your own Axes with
+`layout="constrained"`. No global state changes. Importing this imports neither jax nor matplotlib.
 """
 
 from jsuper.plots.cells import heatmap

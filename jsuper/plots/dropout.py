@@ -1,4 +1,4 @@
-"""Figures of dropout: a measure along the rate, and the chance that a feature is left alone."""
+"""Figures of dropout: a variable against its rate, and the probability of leaving a feature."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from jsuper.plots.reading import Taken, take
+from jsuper.plots.selection import check_dropout, select
 from jsuper.plots.style import (
     COLORS,
-    GUIDE,
+    GUIDE_STYLE,
     MARKERS,
-    SMALL,
-    TITLE,
-    legend,
-    log_axis,
-    own,
-    ramp,
-    wide,
+    SMALL_FONT,
+    TITLE_FONT,
+    add_legend,
+    draw_null,
+    get_axes,
+    needs_log_scale,
+    ramp_styles,
+    set_log_scale,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LEVEL = 0.95
-FEW_DECADES = 1000.0  # below it a logarithmic axis has three ticks a decade
+FEW_DECADES = 1000.0  # range below which a logarithmic axis has three ticks per decade
 
 
 def against_dropout(
@@ -38,73 +39,73 @@ def against_dropout(
     label: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """A variable against dropout: a line per density, the mean over seeds and its 95 % interval.
+    """Draw a variable's mean over seeds and its 95 % interval against dropout, a line per density.
 
-    The intervals are Student's, of the mean over the seeds that have a value; where only one has,
-    there is none. The y axis is logarithmic where all means lie above 0 and far apart.
+    Intervals are Student's t intervals of the mean over the seeds with a finite value; a single
+    seed has none. The y axis is logarithmic if all means are positive and span more than a factor
+    of 30.
 
     Parameters
     ----------
     ds
-        Of `jsuper.analyze`, with several values of dropout, and no dimensions of several
-        values but dropout, sparsity and seed.
+        Result of `jsuper.analyze`, with several values of dropout. Dimensions other than dropout,
+        sparsity and seed have length one.
     variable
-        One value per model.
+        Name of a variable with one value per model.
     null
-        What the variable would be if dropout did nothing of the kind, a dashed line.
+        Value without an effect of dropout, drawn as a dashed line.
     label
-        Of the y axis; the variable's name by default.
+        Label of the y axis. Default: the name of the variable.
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on. Default: those of a new figure.
 
     Returns
     -------
     Axes
-        The Axes; the title says how many models are left out.
+        The Axes; the title gives the number of models left out.
 
     Raises
     ------
     ValueError
-        There is no axis of dropout, a name is not there, or `ds` has further
-        dimensions.
+        `ds` has only one value of dropout, lacks the variable or has further dimensions.
     """
     from matplotlib.ticker import LogLocator
 
-    if ds.sizes.get("dropout", 1) < 2:
-        raise ValueError(
-            "ds has no dimension 'dropout' of several values; sweep it, e.g. "
-            "jsuper.Sweep(dropout=(0.0, 0.1, 0.2))"
-        )
-    taken = take(ds, variable, ("sparsity", "dropout"))
-    taken = Taken(*(a.sortby(["sparsity", "dropout"]) for a in taken))
-    ax, x = own(ax), taken.values["dropout"].values
-    mean, half = mean_and_half(taken.values.values)
-    if wide(mean):
-        log_axis(ax.yaxis, mean)
+    check_dropout(ds)
+    selection = select(ds, variable, ("sparsity", "dropout")).sortby(["sparsity", "dropout"])
+    ax, x = get_axes(ax), selection.values["dropout"].values
+    mean, half = mean_and_half(selection.values.values)
+    if needs_log_scale(mean):
+        set_log_scale(ax.yaxis, mean)
         if np.nanmax(mean) / np.nanmin(mean) < FEW_DECADES:
             ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    densities = 1 - taken.values["sparsity"].values
-    for density, style, y, error in zip(densities, ramp(len(densities)), mean, half, strict=True):
+    densities = 1 - selection.values["sparsity"].values
+    for density, style, y, error in zip(
+        densities, ramp_styles(len(densities)), mean, half, strict=True
+    ):
         ax.plot(x, y, **style, linewidth=1.3, markersize=3.5, label=f"density {density:.3g}")
         ax.fill_between(x, y - error, y + error, color=style["color"], alpha=0.2, linewidth=0)
     if null is not None:
-        ax.axhline(null, color="0.4", linestyle=(0, (4, 3)), linewidth=1, label=f"null {null:.3g}")
+        draw_null(ax, null)
     ax.set_xlabel("dropout rate q")
     ax.set_ylabel(variable if label is None else label)
-    ax.set_title(f"mean of {taken.seeds}, 95 % interval; {taken.said}", fontsize=TITLE)
-    legend(ax)
+    ax.set_title(
+        f"mean of {selection.seeds_text}, 95 % interval; {selection.left_out_text}",
+        fontsize=TITLE_FONT,
+    )
+    add_legend(ax)
     return ax
 
 
 def mean_and_half(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over the last axis and half the width of its 95 % interval; NaN are left out.
+    """Return the mean over the last axis and half the width of its 95 % interval, ignoring NaN.
 
-    The mean is NaN where nothing is left; the half is 0 where fewer than two values are.
+    Without values the mean is NaN; with fewer than two the half width is 0.
     """
-    fine = np.isfinite(values)
-    count = fine.sum(axis=-1)
-    mean = np.where(fine, values, 0).sum(axis=-1) / np.where(count == 0, np.nan, count)
-    away = np.where(fine, values - mean[..., None], 0)
+    finite = np.isfinite(values)
+    count = finite.sum(axis=-1)
+    mean = np.where(finite, values, 0).sum(axis=-1) / np.where(count == 0, np.nan, count)
+    away = np.where(finite, values - mean[..., None], 0)
     several = np.maximum(count - 1, 1)
     spread = np.sqrt((away**2).sum(axis=-1) / several)
     t = stats.t.ppf((1 + LEVEL) / 2, several)
@@ -114,26 +115,26 @@ def mean_and_half(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def untouched(
     measured: np.ndarray, predicted: Mapping[str, np.ndarray], *, ax: Axes | None = None
 ) -> Axes:
-    """The chance that dropout leaves a feature alone against what it should be, a point per cell.
+    """Draw measured against predicted probabilities that dropout leaves a feature unchanged.
 
     Parameters
     ----------
     measured
-        Chances, of any shape; NaN are left out.
+        Probabilities, of any shape, one point each; NaN are left out.
     predicted
-        Name of a prediction -> chances of the same shape.
+        Name of a prediction -> probabilities of the same shape.
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on. Default: those of a new figure.
 
     Returns
     -------
     Axes
-        The Axes; points on the diagonal are predicted right.
+        The Axes; correct predictions lie on the diagonal.
 
     Raises
     ------
     ValueError
-        There is no prediction, or one has another shape.
+        There is no prediction, or one has a different shape.
     """
     measured = np.asarray(measured, float)
     shapes = {name: np.shape(values) for name, values in predicted.items()}
@@ -143,20 +144,22 @@ def untouched(
             f"measured has shape {measured.shape} and predicted {shapes}; give at least one "
             "prediction, each of that shape"
         )
-    ax = own(ax, width=7.6)
-    ax.plot([0, 1], [0, 1], **GUIDE)
+    ax = get_axes(ax, width=7.6)
+    ax.plot([0, 1], [0, 1], **GUIDE_STYLE)
     for i, (name, values) in enumerate(predicted.items()):
         x, y = np.asarray(values, float).ravel(), measured.ravel()
-        fine = np.isfinite(x) & np.isfinite(y)
+        finite = np.isfinite(x) & np.isfinite(y)
         dots: dict[str, Any] = {
             "color": COLORS[i % len(COLORS)],
             "marker": MARKERS[i % len(MARKERS)],
         }
-        ax.scatter(x[fine], y[fine], s=14, alpha=0.7, linewidths=0, **dots, label=name)
+        ax.scatter(x[finite], y[finite], s=14, alpha=0.7, linewidths=0, **dots, label=name)
     ax.set_aspect("equal")
-    ax.set_xlabel("predicted chance")
-    ax.set_ylabel("share of masks that leave it alone")
-    ax.set_title(f"{int(np.isfinite(measured).sum())} cells, mean over features", fontsize=TITLE)
-    ax.tick_params(labelsize=SMALL + 1)
-    legend(ax)
+    ax.set_xlabel("predicted probability")
+    ax.set_ylabel("share of masks that leave it unchanged")
+    ax.set_title(
+        f"{int(np.isfinite(measured).sum())} cells, mean over features", fontsize=TITLE_FONT
+    )
+    ax.tick_params(labelsize=SMALL_FONT + 1)
+    add_legend(ax)
     return ax

@@ -1,4 +1,4 @@
-"""Figures of factorizations along training: losses, alignments of one model, and their bumps."""
+"""Figures of factorizations during training: losses, alignments and their bumps."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jsuper.core.text import format_number
-from jsuper.plots.reading import Taken, take
+from jsuper.plots.selection import Selection, select
 from jsuper.plots.style import (
     COLORS,
-    GUIDE,
-    LINES,
-    OTHER_LINES,
-    TITLE,
-    WIDE,
-    legend,
-    log_axis,
-    own,
-    ramp,
-    tick,
+    GUIDE_STYLE,
+    LINE_STYLES,
+    LOG_RANGE,
+    OTHER_LINE_STYLES,
+    TITLE_FONT,
+    add_legend,
+    get_axes,
+    ramp_styles,
+    set_log_scale,
+    tick_label,
 )
 
 if TYPE_CHECKING:
@@ -27,131 +27,132 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TIME = "time, steps x learning rate"
-NOTABLE = 0.1  # of s_r, which a pair has to reach somewhere for a line and a name of its own
-PROMINENCE = 0.05  # of s_r, as that of the variable "bumps"
-PAIR_LINES = (*LINES, *OTHER_LINES)
-TOP = 1.5  # of a linear axis of losses over that of Z = 0
+NOTABLE = 0.1  # share of s_r above which a pair has its own line style and legend entry
+PROMINENCE = 0.05  # share of s_r, as in the variable "bumps"
+PAIR_LINES = (*LINE_STYLES, *OTHER_LINE_STYLES)
+TOP = 1.5  # end of a linear axis of losses relative to Z = 0
 GAP = 0.2  # between the bars of two numbers of bumps
 
 
 def losses(ds: xarray.Dataset, *, log: bool = False, ax: Axes | None = None) -> Axes:
-    """Return the loss over that of Z = 0 against time: the median over seeds, and every seed faint.
+    """Draw the loss relative to that of Z = 0 against time: the median, with each seed faint.
 
-    A linear y axis ends at 1.5, or where the losses of the last three quarters of the record reach:
-    what a start far from Z = 0 loses at once would else press the rest flat.
+    A linear y axis ends at 1.5, or at the largest loss of the last three quarters of the record, so
+    that a start far from Z = 0 does not flatten the rest.
 
     Parameters
     ----------
     ds
-        Of `jsuper.run` or `jsuper.load`, of factorizations, with no dimensions of several
-        values but seed (and those of the variables).
+        Result of `jsuper.run` or `jsuper.load` for factorizations. Dimensions of models other than
+        seed have length one.
     log
-        With a logarithmic y axis, on which losses of 0 do not appear.
+        Use a logarithmic y axis, which omits losses of 0.
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on. Default: those of a new figure.
 
     Returns
     -------
     Axes
-        The Axes; the title says how many models are left out.
+        The Axes; the title gives the number of models left out.
 
     Raises
     ------
     ValueError
-        `ds` has further dimensions, or a variable is not there.
+        `ds` has further dimensions, or a variable is missing.
 
-    Source: Jermyn and Shlegeris, "Multi-Component Learning and S-Curves" (2022).
+    References
+    ----------
+    Jermyn and Shlegeris, "Multi-Component Learning and S-Curves" (2022).
     """
-    taken, time = _along_time(ds, "loss_curve", ("step",))
-    share = taken.values / take(ds, "zero_loss", ()).values
+    selection, time = _along_time(ds, "loss_curve", ("step",))
+    share = selection.values / select(ds, "zero_loss", ()).values
     values = share.transpose("step", "seed").values
-    ax = own(ax, 5.6, 3.6)
+    ax = get_axes(ax, 5.6, 3.6)
     _time_axis(ax, time)
     if time.size:
         ax.plot(time, values, color=COLORS[2], linewidth=0.6, alpha=0.3, zorder=1)
         ax.plot(time, share.median("seed"), color=COLORS[0], linewidth=1.6, zorder=2)
-    ax.axhline(1, **GUIDE)
+    ax.axhline(1, **GUIDE_STYLE)
     if log and (values > 0).any():
-        log_axis(ax.yaxis, values[values > 0])
+        set_log_scale(ax.yaxis, values[values > 0])
     elif not log:
         late = values[len(time) // 4 :]
         ax.set_ylim(0, max(TOP, 1.05 * np.nanmax(late, initial=0)))
     ax.set_ylabel("loss / loss of Z = 0")
-    several = taken.values.sizes["seed"] > 1
-    what = f"median of {taken.seeds}, each seed faint" if several else taken.seeds
-    ax.set_title(f"{what}; {taken.said}", fontsize=TITLE)
+    ax.set_title(selection.median_title, fontsize=TITLE_FONT)
     return ax
 
 
 def alignments(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
-    """Every pair's alignment with each component of one model, over s_r, against time.
+    """Draw one model's alignment of every pair with every component, relative to s_r, against time.
 
-    The colour is the component. A pair that reaches 10 % of a strength has a line style of its own
-    and stands in the legend, up to the 8 that reach furthest; the others are thin. Circles are
-    bumps, the interior maxima that stand out by 5 % of s_r and more, which the variable "bumps"
-    counts.
+    Colours are components. Of the pairs that reach 10 % of a strength, the largest 8 have different
+    line styles and legend entries; other pairs are thin lines. Circles are bumps: interior maxima
+    with a prominence of at least 5 % of s_r, as counted by the variable "bumps".
 
     Parameters
     ----------
     ds
-        Of `jsuper.run` or `jsuper.load`, of factorizations, one model.
+        Result of `jsuper.run` or `jsuper.load` for one factorization.
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on. Default: those of a new figure.
 
     Returns
     -------
     Axes
-        The Axes; the title says how many bumps there are.
+        The Axes; the title gives the number of bumps.
 
     Raises
     ------
     ValueError
-        `ds` has several models, or a variable is not there.
+        `ds` has several models, or a variable is missing.
 
-    Source: Jermyn and Shlegeris, "Multi-Component Learning and S-Curves" (2022).
+    References
+    ----------
+    Jermyn and Shlegeris, "Multi-Component Learning and S-Curves" (2022).
     """
-    taken, time = _along_time(ds, "alignment", ("component", "pair", "step"))
-    if taken.values.sizes["seed"] > 1:
-        raise ValueError(
-            f"ds has {taken.seeds}, and this draws one model; select one, e.g. ds.isel(seed=0)"
-        )
-    strengths = take(ds, "strengths", (), ("component",)).values[0].values.astype(float)
-    shares = (taken.values[0].values / strengths[:, None, None])[np.isfinite(strengths)]
-    ax = own(ax, 6.4, 4.0)
-    ax.axhline(1, **GUIDE)
-    ax.axhline(0, **GUIDE)
+    selection, time = _along_time(ds, "alignment", ("component", "pair", "step"))
+    if selection.values.sizes["seed"] > 1:
+        raise ValueError(f"ds has {selection.seeds_text}; select one model, e.g. ds.isel(seed=0)")
+    strengths = select(ds, "strengths", (), ("component",)).values[0].values.astype(float)
+    shares = (selection.values[0].values / strengths[:, None, None])[np.isfinite(strengths)]
+    ax = get_axes(ax, 6.4, 4.0)
+    ax.axhline(1, **GUIDE_STYLE)
+    ax.axhline(0, **GUIDE_STYLE)
     _time_axis(ax, time)
     bumps = _pairs(ax, time, shares) if time.size else 0
     ax.set_ylabel("alignment / $s_r$")
     counted = f"{bumps} bump{'s' * (bumps != 1)}"
-    ax.set_title(counted if time.size else taken.said, fontsize=TITLE)
-    legend(ax)
+    ax.set_title(counted if time.size else selection.left_out_text, fontsize=TITLE_FONT)
+    add_legend(ax)
     return ax
 
 
 def component_colors(count: int) -> list[Any]:
-    """Return a colour per component of a target."""
-    return list(COLORS[:count]) if count <= len(COLORS) else [s["color"] for s in ramp(count)]
+    """Return one colour per component of a target."""
+    return (
+        list(COLORS[:count]) if count <= len(COLORS) else [s["color"] for s in ramp_styles(count)]
+    )
 
 
 def bump_counts(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
-    """The share of models with 0, 1, 2, ... bumps: bars in a colour for every value of one axis.
+    """Draw the share of models with 0, 1, 2, ... bumps, in one colour per value of a dimension.
 
-    Triangles are means. The legend has them and the Fano factor, the variance (with n - 1) over
-    the mean: 1 of independent rare events, 0 where all models have as many.
+    Triangles are means. The legend gives means and Fano factors, variance (with n - 1) / mean: 1
+    for independent rare events, 0 if all models have the same number.
 
     Parameters
     ----------
     ds
-        Of `jsuper.analyze`, of factorizations, with no dimensions of several values but seed
-        and one more, e.g. pairs.
+        Result of `jsuper.analyze` for factorizations. Dimensions other than seed and one more, e.g.
+        pairs, have length one.
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on. Default: those of a new figure.
 
     Returns
     -------
     Axes
-        The Axes; the title says how many models are left out.
+        The Axes; the title gives the number of models left out.
 
     Raises
     ------
@@ -159,37 +160,43 @@ def bump_counts(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
         `ds` has further dimensions, or no bumps.
     """
     lines = [str(d) for d in ds["status"].dims if d != "seed" and ds.sizes[d] > 1]
-    taken = take(ds, "bumps", lines[:1])
-    groups = taken.values.values.reshape(-1, taken.values.sizes["seed"])
-    names = [f"{lines[0]} {tick(v)}: " for v in taken.values[lines[0]].values] if lines else [""]
+    selection = select(ds, "bumps", lines[:1])
+    groups = selection.values.values.reshape(-1, selection.values.sizes["seed"])
+    names = (
+        [f"{lines[0]} {tick_label(v)}: " for v in selection.values[lines[0]].values]
+        if lines
+        else [""]
+    )
     most = int(np.nanmax(groups, initial=0))
     width = (1 - GAP) / len(groups)
-    ax, tallest = own(ax, 6.4, 3.6), 0.0
-    for i, (name, group, style) in enumerate(zip(names, groups, ramp(len(groups)), strict=True)):
+    ax, tallest = get_axes(ax, 6.4, 3.6), 0.0
+    for i, (name, group, style) in enumerate(
+        zip(names, groups, ramp_styles(len(groups)), strict=True)
+    ):
         known = group[np.isfinite(group)]
         shares = np.bincount(known.astype(int), minlength=most + 1) / max(known.size, 1)
         where = np.arange(most + 1) + (i - (len(groups) - 1) / 2) * width
         ax.bar(where, shares, width, color=style["color"], label=name + _moments(known))
         tallest = max(tallest, shares.max())
-    for i, (group, style) in enumerate(zip(groups, ramp(len(groups)), strict=True)):
+    for i, (group, style) in enumerate(zip(groups, ramp_styles(len(groups)), strict=True)):
         if np.isfinite(group).any():
-            height = tallest * (1.07 + 0.06 * i)  # equal means would hide each other
+            height = tallest * (1.07 + 0.06 * i)  # so that equal means do not overlap
             ax.plot(np.nanmean(group), height, "v", color=style["color"], markersize=5)
     ax.set_ylim(0, (tallest or 1.0) * (1.1 + 0.06 * len(groups)))
     ax.set_yticks([t for t in ax.get_yticks() if 0 <= t <= (tallest or 1.0)])
     ax.set_xlim(-0.6, most + 0.6)
     ax.locator_params("x", integer=True)
-    ax.set_xlabel("bumps of a model")
+    ax.set_xlabel("number of bumps")
     ax.set_ylabel("share of models")
-    ax.set_title(taken.said, fontsize=TITLE)
-    legend(ax)
+    ax.set_title(selection.left_out_text, fontsize=TITLE_FONT)
+    add_legend(ax)
     return ax
 
 
 def _moments(counts: np.ndarray) -> str:
-    """Mean and Fano factor of the numbers of bumps of some models, in words."""
+    """Return the mean and the Fano factor of numbers of bumps, for the legend."""
     if not counts.size:
-        return "none left"
+        return "all left out"
     mean = counts.mean()
     if counts.size < 2 or mean == 0:
         return f"mean {format_number(mean, 2)}"
@@ -199,35 +206,35 @@ def _moments(counts: np.ndarray) -> str:
 
 def _along_time(
     ds: xarray.Dataset, variable: str, inner: tuple[str, ...]
-) -> tuple[Taken, np.ndarray]:
-    """A variable over seed and `inner`, of which the last is step, and the times of all seeds.
+) -> tuple[Selection, np.ndarray]:
+    """Return a variable over seed and `inner`, whose last is step, and the times of the steps.
 
-    Steps of longer training alone are left out; there are none where no model is left.
+    Steps beyond this training are dropped; without models there are no steps.
     """
     if variable not in ds or "time" not in ds:
         raise ValueError(
-            f"ds has no {variable} along time; give a sweep with model = 'factorization'"
+            f"ds has no {variable} along time; give the result of a jsuper.factorization.Sweep"
         )
-    taken = take(ds, variable, (), inner)
-    times = take(ds, "time", (), ("step",)).values.values
+    selection = select(ds, variable, (), inner)
+    times = select(ds, "time", (), ("step",)).values.values
     time = times[np.isfinite(times).any(axis=1).argmax()]
     steps = np.flatnonzero(np.isfinite(time))
-    return taken._replace(values=taken.values.isel(step=steps)), time[steps]
+    return selection._replace(values=selection.values.isel(step=steps)), time[steps]
 
 
 def _time_axis(ax: Axes, time: np.ndarray) -> None:
-    """Name and scale of the times; logarithmic, without time 0, where records grow apart."""
+    """Label and scale the time axis: logarithmic, without time 0, if intervals increase."""
     ax.set_xlabel(TIME)
     apart = np.diff(time)
-    if apart.size and apart.max() > WIDE * apart[0]:
+    if apart.size and apart.max() > LOG_RANGE * apart[0]:
         time = time[time > 0]
-        log_axis(ax.xaxis, time)
+        set_log_scale(ax.xaxis, time)
     if time.size > 1:
         ax.set_xlim(time.min(), time.max())
 
 
 def _pairs(ax: Axes, time: np.ndarray, shares: np.ndarray) -> int:
-    """Draw shares (component, pair, step), NaN beyond a model's own pairs; the number of bumps."""
+    """Draw shares (component, pair, step), NaN for missing pairs; return the number of bumps."""
     from scipy.signal import find_peaks
 
     shares = shares[:, np.isfinite(shares).all(axis=(0, 2))]

@@ -1,4 +1,4 @@
-"""Figures of lines: the median over seeds of a group of models, and every seed faint behind it."""
+"""Line plots: the median over seeds, with every seed faint behind it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsuper.plots.reading import Taken, check, padded_with_zeros, take
+from jsuper.plots.selection import (
+    Selection,
+    check_dropout,
+    check_variables,
+    padded_with_zeros,
+    select,
+)
 from jsuper.plots.style import (
-    GUIDE,
-    TITLE,
+    GUIDE_STYLE,
+    TITLE_FONT,
     activation_style,
-    density_axis,
-    legend,
-    log_axis,
-    own,
-    ramp,
-    tick,
-    wide,
+    add_legend,
+    draw_null,
+    get_axes,
+    needs_log_scale,
+    ramp_styles,
+    set_density_axis,
+    set_log_scale,
+    tick_label,
 )
 
 if TYPE_CHECKING:
@@ -28,88 +35,96 @@ if TYPE_CHECKING:
 def curve(
     ds: xarray.Dataset, variable: str, *, across: str = "sparsity", ax: Axes | None = None
 ) -> Axes:
-    """A variable along an axis: a line per activation, the median over seeds; each seed faint.
+    """Draw a variable along a dimension: a line per activation, with each seed faint.
 
-    An axis is logarithmic where its numbers are positive and lie more than a factor of 30 apart.
+    An axis is logarithmic if its values are positive and span more than a factor of 30.
 
     Parameters
     ----------
     ds
-        Of `jsuper.run`, `jsuper.load` or `jsuper.analyze`, with no dimensions of several
-        values but activation, `across` and seed.
+        Result of `jsuper.run`, `jsuper.load` or `jsuper.analyze`. Dimensions other than activation,
+        `across` and seed have length one.
     variable
-        One value per model, e.g. "loss_over_constant".
+        Name of a variable with one value per model, e.g. "loss_over_constant".
     across
-        The dimension along x; "sparsity" becomes 1/(1 - S), as in the paper.
+        Dimension along x; "sparsity" is shown as 1/(1 - S), as in the reference.
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on. Default: those of a new figure.
 
     Returns
     -------
     Axes
-        The Axes; the title says how many models are left out.
+        The Axes; the title gives the number of models left out.
 
     Raises
     ------
     ValueError
-        A name is not there, `ds` has further dimensions, or a sparsity is not in
+        A variable or dimension is missing, `ds` has further dimensions, or a sparsity is not in
         [0, 1).
 
-    Source: Elhage et al., "Toy Models of Superposition" (2022), for the axis.
+    References
+    ----------
+    Elhage et al., "Toy Models of Superposition" (2022).
     """
     if across in ("activation", "seed"):
-        raise ValueError(f"across={across!r} cannot be the x axis; name another, e.g. 'sparsity'")
-    taken = take(ds, variable, ("activation", across))
-    ax = own(ax)
-    x, taken = _along(ax, taken, across)
-    _lines(ax, x, taken, _activations(taken))
-    _finish(ax, taken, variable)
+        raise ValueError(
+            f"across={across!r} cannot be the x axis; give another dimension, e.g. 'sparsity'"
+        )
+    selection = select(ds, variable, ("activation", across))
+    ax = get_axes(ax)
+    x, selection = _along(ax, selection, across)
+    _lines(ax, x, selection, _activations(selection))
+    _finish(ax, selection, variable)
     return ax
 
 
 def dimensions_per_feature(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
-    """D* = m/‖W‖², hidden dimensions per feature represented, against 1/(1 - S), by activation.
+    """Draw D* = m/‖W‖², the hidden dimensions per represented feature, against 1/(1 - S).
 
     Parameters
     ----------
     ds
-        Of `jsuper.run` or `jsuper.load`, with no dimensions of several values but activation,
-        sparsity and seed.
+        Result of `jsuper.run` or `jsuper.load`. Dimensions other than activation, sparsity and seed
+        have length one.
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on. Default: those of a new figure.
 
     Returns
     -------
     Axes
-        The Axes; the title says how many models are left out, those with W = 0 among them.
+        The Axes; the title gives the number of models left out, including those with W = 0.
 
     Raises
     ------
     ValueError
         `ds` has further dimensions, no W or no status.
 
-    Source: Elhage et al. 2022, "The geometry of superposition", first figure.
+    References
+    ----------
+    Elhage et al., "Toy Models of Superposition" (2022), "The geometry of superposition".
     """
-    taken = _per_feature(take(ds, "W", ("activation", "sparsity"), inner=("hidden", "feature")))
-    ax = own(ax)
-    x, taken = _along(ax, taken, "sparsity")
-    _lines(ax, x, taken, _activations(taken))
-    ax.axhline(1, **GUIDE, label="1: orthogonal features")
-    ax.axhline(0.5, **GUIDE, linestyle=":", label="1/2: antipodal pairs")
-    _finish(ax, taken, "dimensions per feature, m/‖W‖²")
+    selection = _per_feature(
+        select(ds, "W", ("activation", "sparsity"), inner=("hidden", "feature"))
+    )
+    ax = get_axes(ax)
+    x, selection = _along(ax, selection, "sparsity")
+    _lines(ax, x, selection, _activations(selection))
+    ax.axhline(1, **GUIDE_STYLE, label="1: orthogonal features")
+    ax.axhline(0.5, **GUIDE_STYLE, linestyle=":", label="1/2: antipodal pairs")
+    _finish(ax, selection, "dimensions per feature, m/‖W‖²")
     return ax
 
 
-def _per_feature(taken: Taken) -> Taken:
-    """m/‖W‖² of W (..., hidden, feature); a smaller model's m is that of its rows."""
+def _per_feature(selection: Selection) -> Selection:
+    """Return m/‖W‖² of W (..., hidden, feature), where m counts the model's own rows."""
     from jsuper.analysis import superposition
 
-    W = taken.values
+    W = selection.values
     rows = np.isfinite(W.values).any(axis=-1).reshape(-1, W.sizes["hidden"]).any(axis=0)
     ratio = superposition.dimensions_per_feature(padded_with_zeros(W.values))
-    values = taken.left_out.copy(data=ratio * (max(rows.sum(), 1) / rows.size))
-    left_out = taken.left_out | ~np.isfinite(values)
-    return Taken(values.where(~left_out), left_out)
+    values = selection.left_out.copy(data=ratio * (max(rows.sum(), 1) / rows.size))
+    left_out = selection.left_out | ~np.isfinite(values)
+    return Selection(values.where(~left_out), left_out)
 
 
 def kurtosis_against_dropout(
@@ -119,133 +134,136 @@ def kurtosis_against_dropout(
     null: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """A variable against dropout: a line per sparsity, the median over seeds; each seed faint.
+    """Draw a variable against dropout: a line per sparsity, with each seed faint.
 
     Parameters
     ----------
     ds
-        Of `jsuper.analyze`, with several values of dropout, and no dimensions of several
-        values but dropout, sparsity and seed.
+        Result of `jsuper.analyze`, with several values of dropout. Dimensions other than dropout,
+        sparsity and seed have length one.
     variable
-        One value per model.
+        Name of a variable with one value per model.
     null
-        What the variable would be without a privileged basis, a dashed line; by default the
-        Dataset's `basis_kurtosis_null` of that variable where all models share it.
+        Value without a privileged basis, drawn as a dashed line. Default: the variable
+        "<variable>_null" of `ds`, if all models share one value.
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on. Default: those of a new figure.
 
     Returns
     -------
     Axes
-        The Axes; the title says how many models are left out.
+        The Axes; the title gives the number of models left out.
 
     Raises
     ------
     ValueError
-        There is no axis of dropout, a name is not there, or `ds` has further
-        dimensions.
+        `ds` has only one value of dropout, lacks the variable or has further dimensions.
     """
-    check(ds, variable)
-    if ds.sizes.get("dropout", 1) < 2:
-        raise ValueError(
-            "ds has no dimension 'dropout' of several values; sweep it, e.g. "
-            "jsuper.Sweep(dropout=(0.0, 0.1, 0.2))"
-        )
-    taken = take(ds, variable, ("sparsity", "dropout"))
-    taken = Taken(*(a.sortby("sparsity") for a in taken))
-    ax = own(ax)
-    x, taken = _along(ax, taken, "dropout")
-    _lines(ax, x, taken, _sparsities(taken))
+    check_variables(ds, variable)
+    check_dropout(ds)
+    selection = select(ds, variable, ("sparsity", "dropout")).sortby("sparsity")
+    ax = get_axes(ax)
+    x, selection = _along(ax, selection, "dropout")
+    _lines(ax, x, selection, _sparsities(selection))
     if null is None and f"{variable}_null" in ds:
         nulls = np.unique(ds[f"{variable}_null"].values)
         nulls = nulls[np.isfinite(nulls)]
         null = float(nulls[0]) if nulls.size == 1 else None
     if null is not None:
-        ax.axhline(null, color="0.4", linestyle=(0, (4, 3)), linewidth=1, label=f"null {null:.3g}")
-    _finish(ax, taken, variable)
+        draw_null(ax, null)
+    _finish(ax, selection, variable)
     return ax
 
 
 def loss_curves(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
-    """The loss along training: a line per activation, the median over seeds; each seed faint.
+    """Draw the training loss against the step: a line per activation, with each seed faint.
+
+    The y axis is logarithmic if all losses are positive.
 
     Parameters
     ----------
     ds
-        Of `jsuper.run` or `jsuper.load`, with no dimensions of several values but activation
-        and seed (and step).
+        Result of `jsuper.run` or `jsuper.load`. Dimensions other than activation, seed and step
+        have length one.
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on. Default: those of a new figure.
 
     Returns
     -------
     Axes
-        The Axes; the title says how many models are left out. The y axis is logarithmic where all
-        losses are positive.
+        The Axes; the title gives the number of models left out.
 
     Raises
     ------
     ValueError
         `ds` has further dimensions, no loss_curve or no status.
     """
-    taken = take(ds, "loss_curve", ("activation",), inner=("step",))
-    # Models of fewer steps have no value at most steps of the others.
-    taken = taken._replace(values=taken.values.dropna("step", how="all"))
-    ax = own(ax)
-    shown = taken.values.values
+    selection = select(ds, "loss_curve", ("activation",), inner=("step",))
+    # Shorter training has no values at most steps of longer training.
+    selection = selection._replace(values=selection.values.dropna("step", how="all"))
+    ax = get_axes(ax)
+    shown = selection.values.values
     if np.isfinite(shown).any() and np.nanmin(shown) > 0:
-        log_axis(ax.yaxis, shown)
-    values = taken.values.transpose("activation", "step", "seed")
-    _lines(ax, values["step"].values, taken._replace(values=values), _activations(taken), marks=0)
+        set_log_scale(ax.yaxis, shown)
+    values = selection.values.transpose("activation", "step", "seed")
+    _lines(
+        ax,
+        values["step"].values,
+        selection._replace(values=values),
+        _activations(selection),
+        marks=0,
+    )
     ax.set_xlabel("step")
-    _finish(ax, taken, "loss of the training batch", scale=False)
+    _finish(ax, selection, "loss of the training batch", scale=False)
     return ax
 
 
 Style = dict[str, Any]
 
 
-def _activations(taken: Taken) -> list[tuple[str, Style]]:
-    return [(str(a), activation_style(str(a))) for a in taken.values["activation"].values]
+def _activations(selection: Selection) -> list[tuple[str, Style]]:
+    return [(str(a), activation_style(str(a))) for a in selection.values["activation"].values]
 
 
-def _sparsities(taken: Taken) -> list[tuple[str, Style]]:
-    labels = [f"sparsity {tick(s)}" for s in taken.values["sparsity"].values]
-    return list(zip(labels, ramp(len(labels)), strict=True))
+def _sparsities(selection: Selection) -> list[tuple[str, Style]]:
+    labels = [f"sparsity {tick_label(s)}" for s in selection.values["sparsity"].values]
+    return list(zip(labels, ramp_styles(len(labels)), strict=True))
 
 
-def _along(ax: Axes, taken: Taken, across: str) -> tuple[np.ndarray, Taken]:
-    """Return the positions on x, and the values in their order, (lines, x, seed)."""
-    taken = Taken(*(a.sortby(across) for a in taken))
-    x = taken.values[across].values
+def _along(ax: Axes, selection: Selection, across: str) -> tuple[np.ndarray, Selection]:
+    """Set up the x axis; return positions on it and the selection in their order."""
+    selection = selection.sortby(across)
+    x = selection.values[across].values
     if across == "sparsity":
-        return density_axis(ax, x), taken
+        return set_density_axis(ax, x), selection
     ax.set_xlabel(across)
-    if np.issubdtype(x.dtype, np.number) and wide(x):
-        log_axis(ax.xaxis, x)
-    return x, taken
+    if np.issubdtype(x.dtype, np.number) and needs_log_scale(x):
+        set_log_scale(ax.xaxis, x)
+    return x, selection
 
 
 def _lines(
-    ax: Axes, x: np.ndarray, taken: Taken, lines: list[tuple[str, Style]], marks: float = 3.5
+    ax: Axes,
+    x: np.ndarray,
+    selection: Selection,
+    lines: list[tuple[str, Style]],
+    marks: float = 3.5,
 ) -> None:
-    """Return a line for every first index of the values (lines, x, seed)."""
-    medians = taken.values.median("seed").values
-    for (label, style), values, median in zip(lines, taken.values.values, medians, strict=True):
+    """Draw a line for every first index of values (lines, x, seed)."""
+    medians = selection.values.median("seed").values
+    for (label, style), values, median in zip(lines, selection.values.values, medians, strict=True):
         faint: Style = {"color": style["color"], "linewidth": 0.6, "alpha": 0.3, "zorder": 1}
-        dot = "." if marks else ""  # a seed alone at its x has no line
+        dot = "." if marks else ""  # shows a seed with a single value
         ax.plot(x, values, marker=dot, markersize=2, **faint)
-        label += "" if np.isfinite(median).any() else " (none left)"
+        label += "" if np.isfinite(median).any() else " (all left out)"
         clear: Style = style if marks else style | {"marker": ""}
         ax.plot(x, median, **clear, label=label, linewidth=1.3, markersize=marks, zorder=2)
 
 
-def _finish(ax: Axes, taken: Taken, name: str, scale: bool = True) -> None:
-    """Title, name and scale of y, and legend."""
+def _finish(ax: Axes, selection: Selection, name: str, scale: bool = True) -> None:
+    """Add the title, the legend, and the label and scale of the y axis."""
     ax.set_ylabel(name)
-    if scale and wide(taken.values.values):
-        log_axis(ax.yaxis, taken.values.values)
-    several = taken.values.sizes["seed"] > 1
-    what = f"median of {taken.seeds}, each seed faint" if several else taken.seeds
-    ax.set_title(f"{what}; {taken.said}", fontsize=TITLE)
-    legend(ax)
+    if scale and needs_log_scale(selection.values.values):
+        set_log_scale(ax.yaxis, selection.values.values)
+    ax.set_title(selection.median_title, fontsize=TITLE_FONT)
+    add_legend(ax)

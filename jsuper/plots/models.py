@@ -1,4 +1,4 @@
-"""Figures of one model's weights, W of shape (hidden, feature)."""
+"""Figures of the weights of one model, W of shape (hidden, feature)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jsuper.core.expecting import expect_array
-from jsuper.plots.style import GUIDE, SMALL, TITLE, own
+from jsuper.plots.style import GUIDE_STYLE, SMALL_FONT, TITLE_FONT, get_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NOT_FINITE = "W is not finite"
-NEAR = 0.1  # of the longest arrow, or of 1: names this near to others or the origin would touch
+NEAR = 0.1  # share of the longest arrow below which labels would overlap
 
 
 def weights(
@@ -24,35 +24,39 @@ def weights(
     colorbar: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """WᵀW, and b as a column beside it, from -1 in blue over 0 in white to 1 in red.
+    """Draw WᵀW and, in a column to its right, b; -1 is blue, 0 white and 1 red.
 
-    With W_dec, of an untied model, W_decᵀW: row i is what feature i reads. A thin line follows
-    feature m, the last that fits without superposition. Numbers beyond ±1 have the colour of ±1.
+    For an untied model W_decᵀW is drawn, whose row i is what output i reads from the features. A
+    thin line follows feature m, the last that fits without superposition. Values beyond ±1 have
+    the colour of ±1.
 
     Parameters
     ----------
     W
-        (hidden, feature), one model.
+        Weights of one model, (hidden, feature).
     b
-        (feature,), or None.
+        Output bias, (feature,).
     W_dec
-        (hidden, feature), or None where the weights are tied.
+        Decoder of an untied model, (hidden, feature).
     colorbar
-        With the scale beside it.
+        Add a colour bar.
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on. Default: those of a new figure.
 
     Returns
     -------
     Axes
-        The Axes; its image has n columns, and with b max(1, n // 20) empty ones and as many of b.
+        The Axes. Its image has n columns, and with b another max(1, n // 20) empty columns and as
+        many for b.
 
     Raises
     ------
     ValueError
-        W, b or W_dec has another shape.
+        W, b or W_dec has the wrong shape.
 
-    Source: Elhage et al., "Toy Models of Superposition" (2022), "Demonstrating superposition".
+    References
+    ----------
+    Elhage et al., "Toy Models of Superposition" (2022), "Demonstrating superposition".
     """
     from jsuper.analysis import superposition
 
@@ -65,17 +69,17 @@ def weights(
         if b.ndim == 1 and b.size > n:  # padded as W is
             b = b[~np.isnan(b)]
         if b.shape != (n,):
-            raise ValueError(f"b has shape {b.shape}, but W has {n} features; give one each")
-        side = max(1, n // 20)  # as wide as can be seen
+            raise ValueError(f"b has shape {b.shape}, but W has {n} features; give shape ({n},)")
+        side = max(1, n // 20)  # wide enough to be visible
         values = np.column_stack([values, np.full((n, side), np.nan), *[b] * side])
-    ax = own(ax, 4.6, 3.8)
+    ax = get_axes(ax, 4.6, 3.8)
     image = ax.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
     _frame(ax, n, (values.shape[1] - n) // 2)
     if 0 < m < n:
         ax.plot([-0.5, n - 0.5], [m - 0.5] * 2, color="k", linewidth=0.6)
         ax.plot([m - 0.5] * 2, [-0.5, n - 0.5], color="k", linewidth=0.6)
     product = "WᵀW" if W_dec is None else "W_decᵀW"
-    ax.set_title(_title(product if b is None else f"{product} and b", W), fontsize=TITLE)
+    ax.set_title(_title(product if b is None else f"{product} and b", W), fontsize=TITLE_FONT)
     if colorbar:
         beyond = bool((values > 1).any()), bool((values < -1).any())
         extend = {(0, 0): "neither", (1, 0): "max", (0, 1): "min", (1, 1): "both"}[beyond]
@@ -84,7 +88,7 @@ def weights(
 
 
 def _frame(ax: Axes, n: int, side: int) -> None:
-    """A frame around WᵀW and one around b of `side` columns, not one around both, and ticks."""
+    """Draw one frame around WᵀW and one around the `side` columns of b, and set the ticks."""
     from matplotlib.patches import Rectangle
 
     for x, width in [(-0.5, n), (n + side - 0.5, side)][: 1 + bool(side)]:
@@ -101,18 +105,19 @@ def _frame(ax: Axes, n: int, side: int) -> None:
 
 
 def features(W: np.ndarray, *, colorbar: bool = True, ax: Axes | None = None) -> Axes:
-    """Bars of ‖W_i‖, feature 0 on top, coloured by how much other features interfere.
+    """Draw ‖W_i‖ as bars, feature 0 on top, coloured by the interference of other features.
 
-    The colour is √Σ_{j≠i} (Ŵ_i·W_j)² from 0, dark, to 1 or more. A thin line follows feature m.
+    The interference is √Σ_{j≠i} (Ŵ_i·W_j)²; dark is 0 and light is 1 or more. A thin line follows
+    feature m, the last that fits without superposition.
 
     Parameters
     ----------
     W
-        (hidden, feature), one model.
+        Weights of one model, (hidden, feature).
     colorbar
-        With the scale beside it.
+        Add a colour bar.
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on. Default: those of a new figure.
 
     Returns
     -------
@@ -122,9 +127,11 @@ def features(W: np.ndarray, *, colorbar: bool = True, ax: Axes | None = None) ->
     Raises
     ------
     ValueError
-        W has another shape.
+        W is not one matrix.
 
-    Source: Elhage et al. 2022, "Demonstrating superposition", and its notebook.
+    References
+    ----------
+    Elhage et al., "Toy Models of Superposition" (2022), "Demonstrating superposition".
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
@@ -135,7 +142,7 @@ def features(W: np.ndarray, *, colorbar: bool = True, ax: Axes | None = None) ->
     m, n = W.shape
     norms = superposition.feature_norms(W)
     disturbed = superposition.interference(W, root=True)
-    ax = own(ax, 4.6, 3.8)
+    ax = get_axes(ax, 4.6, 3.8)
     scale = ScalarMappable(Normalize(0, 1), "viridis")
     ax.barh(range(n), norms, height=0.8, color=scale.to_rgba(disturbed.clip(0, 1)))
     if 0 < m < n:
@@ -146,7 +153,7 @@ def features(W: np.ndarray, *, colorbar: bool = True, ax: Axes | None = None) ->
     ax.set_yticks(range(0, n, max(1, -(-n // 10))))
     ax.set_xlabel("‖W_i‖")
     ax.set_ylabel("feature")
-    ax.set_title(_title(f"features of {m} hidden units", W), fontsize=TITLE)
+    ax.set_title(_title(f"{n} features in {m} hidden units", W), fontsize=TITLE_FONT)
     if colorbar:
         extend = "max" if (disturbed > 1).any() else "neither"
         ax.figure.colorbar(scale, ax=ax, extend=extend, shrink=0.7, label="interference")
@@ -154,65 +161,67 @@ def features(W: np.ndarray, *, colorbar: bool = True, ax: Axes | None = None) ->
 
 
 def arrows(W: np.ndarray, *, ax: Axes | None = None) -> Axes:
-    """Return the embedding of every feature in two dimensions: a point, and a line from the origin.
+    """Draw the embedding of every feature in two dimensions, as a line from the origin to a point.
 
-    The colour is the feature's index, from dark to light; a circle has the length 1.
+    Colours go from dark to light with the feature's index; the circle has radius 1.
 
     Parameters
     ----------
     W
-        (2, feature), one model.
+        Weights of one model, (2, feature).
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on. Default: those of a new figure.
 
     Returns
     -------
     Axes
-        The Axes, of equal aspect. Embeddings near the origin, and those whose name would lie on
-        an earlier one's, have none.
+        The Axes, with equal aspect. Embeddings near the origin, and those whose label would overlap
+        another, have no label.
 
     Raises
     ------
     ValueError
-        W has another shape.
+        W is not one matrix with two rows.
 
-    Source: Elhage et al. 2022, the figures of 5 features in 2 dimensions.
+    References
+    ----------
+    Elhage et al., "Toy Models of Superposition" (2022).
     """
     import matplotlib as mpl
     from matplotlib.patches import Circle
 
     W = _one(W)
     if W.shape[0] != 2:
-        raise ValueError(f"W has n_hidden={W.shape[0]}; arrows need 2, (2, feature)")
+        raise ValueError(f"W has n_hidden={W.shape[0]}; arrows needs n_hidden=2")
     n = W.shape[1]
     lengths = np.hypot(*W)
     longest = max(1.0, lengths.max()) if np.isfinite(lengths).all() else 1.0
-    ax = own(ax, 3.8, 4.0)
-    ax.add_patch(Circle((0, 0), 1, fill=False, edgecolor=GUIDE["color"], linewidth=0.8))
-    named: list[np.ndarray] = []
+    ax = get_axes(ax, 3.8, 4.0)
+    ax.add_patch(Circle((0, 0), 1, fill=False, edgecolor=GUIDE_STYLE["color"], linewidth=0.8))
+    labelled: list[np.ndarray] = []
     for i, color in enumerate(mpl.colormaps["viridis"](np.linspace(0, 0.85, n))):
         x, y = W[:, i]
         ax.plot([0, x], [0, y], color=color, linewidth=1.5, marker="o", markevery=[1])
         if lengths[i] > NEAR * longest:
             at = W[:, i] * (1 + NEAR * longest / lengths[i])
-            if all(np.hypot(*(at - other)) > NEAR * longest for other in named):
-                named.append(at)
-                ax.text(at[0], at[1], str(i), ha="center", va="center", fontsize=SMALL)
+            if all(np.hypot(*(at - other)) > NEAR * longest for other in labelled):
+                labelled.append(at)
+                ax.text(at[0], at[1], str(i), ha="center", va="center", fontsize=SMALL_FONT)
     edge = 1.2 * longest
     ax.set(xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal")
     ax.set_xlabel("hidden unit 0")
     ax.set_ylabel("hidden unit 1")
-    ax.set_title(_title(f"{n} features in 2 dimensions", W), fontsize=TITLE)
+    ax.set_title(_title(f"{n} features in 2 dimensions", W), fontsize=TITLE_FONT)
     return ax
 
 
 def _one(W: np.ndarray) -> np.ndarray:
-    """One model's weights, in float64, without the NaN that pads a smaller model's.
+    """Return one model's weights in float64, without the NaN padding of smaller models.
 
     Raises
     ------
     TypeError
-        W is no array.
+        W is not an array.
     ValueError
         W is not one matrix.
     """
@@ -220,14 +229,14 @@ def _one(W: np.ndarray) -> np.ndarray:
     W = np.asarray(W, dtype=float)
     if W.ndim != 2 or 0 in W.shape:
         raise ValueError(
-            f"W has shape {W.shape}; it is (hidden, feature): select one model, "
+            f"W has shape {W.shape}, not (hidden, feature); select one model, "
             'e.g. ds.W.sel(activation="relu", sparsity=0.9, seed=0)'
         )
     missing = np.isnan(W)
-    padding = missing.all(axis=1), missing.all(axis=0)  # of a sweep over sizes, to the largest
+    padding = missing.all(axis=1), missing.all(axis=0)  # in sweeps over sizes
     return W if missing.all() else W[~padding[0]][:, ~padding[1]]
 
 
 def _title(text: str, W: np.ndarray) -> str:
-    """Return the title, which says so where there is nothing to draw."""
+    """Return the title, with a note if W is not finite."""
     return text if np.isfinite(W).all() else f"{text}: {NOT_FINITE}"

@@ -1,4 +1,4 @@
-"""Figures of points: one per model, or one per feature of every model."""
+"""Scatter plots: a point per model, or per feature of every model."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 
 from jsuper.analysis.reading import finished_values
 from jsuper.core.expecting import expect_array
-from jsuper.plots.reading import check, padded_with_zeros, said
+from jsuper.plots.selection import check_variables, left_out_text, padded_with_zeros
 from jsuper.plots.style import (
-    TITLE,
-    WIDE,
+    LOG_RANGE,
+    TITLE_FONT,
     activation_order,
     activation_style,
-    density_axis,
-    guides,
-    legend,
-    log_axis,
-    own,
-    wide,
+    add_legend,
+    draw_guides,
+    get_axes,
+    needs_log_scale,
+    set_density_axis,
+    set_log_scale,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 GEOMETRY = {
-    1.0: "1  its own dimension",
+    1.0: "1  dedicated dimension",
     3 / 4: "3/4  tetrahedron",
     2 / 3: "2/3  triangle",
     1 / 2: "1/2  digon",
@@ -35,7 +35,7 @@ GEOMETRY = {
     3 / 8: "3/8  square antiprism",
     0.0: "0  not represented",
 }
-GOLDEN = (5**0.5 - 1) / 2  # its multiples modulo 1 spread evenly, without a random number
+GOLDEN = (5**0.5 - 1) / 2  # multiples modulo 1 are spread evenly
 
 
 def loss_against_superposition(
@@ -45,68 +45,67 @@ def loss_against_superposition(
     superposition: str = "mean_interference",
     ax: Axes | None = None,
 ) -> Axes:
-    """Every model as a point: its loss against a measure of its superposition, by activation.
+    """Draw each model's loss against a measure of its superposition, coloured by activation.
 
-    All dimensions are pooled. The y axis is logarithmic where its numbers are positive and lie more
-    than a factor of 30 apart. The x axis is linear up to 0.01 and logarithmic beyond, where no
-    number is negative and the largest is more than 30 times the median.
+    All dimensions are pooled. The y axis is logarithmic if its values are positive and span more
+    than a factor of 30. The x axis is linear up to 0.01 and logarithmic above, if no value is
+    negative and the largest is more than 30 times the median.
 
     Parameters
     ----------
     ds
-        Of `jsuper.analyze`.
+        Result of `jsuper.analyze`.
     loss
-        The variable along y, one value per model.
+        Name of the variable along y, with one value per model.
     superposition
-        The one along x.
+        Name of the variable along x, with one value per model.
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on. Default: those of a new figure.
 
     Returns
     -------
     Axes
-        The Axes; the title says how many models are left out.
+        The Axes; the title gives the number of models left out.
 
     Raises
     ------
     ValueError
-        A variable or the activation is not there, or a variable has several values
-        per model.
+        A variable or the activation is missing, or a variable has several values per model.
     """
-    x, y, fine, names = _models(ds, superposition, loss)
-    ax = own(ax)
+    x, y, valid, names = _models(ds, superposition, loss)
+    ax = get_axes(ax)
     kinds = list(dict.fromkeys(names))
     for i in activation_order(kinds):
         mine = names == kinds[i]
         style = activation_style(kinds[i])
-        kept = mine & fine
-        label = kinds[i] if kept.any() else f"{kinds[i]} (none left)"
+        kept = mine & valid
+        label = kinds[i] if kept.any() else f"{kinds[i]} (all left out)"
         dots: dict[str, Any] = {"s": 18, "linewidths": 0, "alpha": 0.75, "label": label}
         ax.scatter(x[kept], y[kept], c=style["color"], marker=style["marker"], **dots)
-    if fine.any() and x[fine].min() >= 0 and x[fine].max() > WIDE * np.median(x[fine]):
+    if valid.any() and x[valid].min() >= 0 and x[valid].max() > LOG_RANGE * np.median(x[valid]):
         ax.set_xscale("symlog", linthresh=0.01)
-    if wide(y[fine]):
-        log_axis(ax.yaxis, y[fine])
+    if needs_log_scale(y[valid]):
+        set_log_scale(ax.yaxis, y[valid])
     ax.set_xlabel(superposition)
     ax.set_ylabel(loss)
-    ax.set_title(said(int((~fine).sum()), fine.size), fontsize=TITLE)
-    legend(ax)
+    ax.set_title(left_out_text(int((~valid).sum()), valid.size), fontsize=TITLE_FONT)
+    add_legend(ax)
     return ax
 
 
 def _models(ds: xarray.Dataset, *variables: str) -> tuple[np.ndarray, ...]:
-    """Two variables, whether both can be shown, and the activation: each (models,)."""
+    """Return two variables, whether both are valid, and the activation, each of shape (models,)."""
     import xarray as xr
 
-    check(ds, *variables, "status")
+    check_variables(ds, *variables, "status")
     if "activation" not in ds.coords:
-        raise ValueError("ds has no coordinate 'activation'; keep it, so that points have a style")
+        raise ValueError("ds has no coordinate 'activation'; select with drop=False")
     dims = ds["status"].dims
     for name in variables:
         further = [str(d) for d in ds[name].dims if d not in dims]
         if further:
             raise ValueError(
-                f"{name!r} has the dimension {', '.join(further)} beside those of models; "
+                f"{name!r} has the dimension {', '.join(further)} in addition to those of models; "
                 f"give one value per model, e.g. ds[{name!r}].mean({further[0]!r})"
             )
     pooled = xr.broadcast(*(finished_values(ds, v) for v in variables), ds["activation"])
@@ -117,55 +116,56 @@ def _models(ds: xarray.Dataset, *variables: str) -> tuple[np.ndarray, ...]:
 def dimensionality(
     data: xarray.Dataset | np.ndarray, sparsity: Any = None, *, ax: Axes | None = None
 ) -> Axes:
-    """Return the dimensionality D_i of every feature of every model against 1/(1 - S).
+    """Draw the dimensionality D_i of every feature of every model against 1/(1 - S).
 
-    Lines mark the values of regular arrangements. Points of one sparsity are moved sideways by
-    less than half the way to the next, always in the same manner, so that they do not hide each
-    other.
+    Horizontal lines mark the values of regular arrangements. Points of one sparsity are spread
+    sideways, deterministically, by less than half of the gap to the next sparsity.
 
     Parameters
     ----------
     data
-        A Dataset of `jsuper.run` or `jsuper.load`, whose dimensions are all pooled; or W,
+        Result of `jsuper.run` or `jsuper.load`, whose dimensions are all pooled; or W of shape
         (..., hidden, feature).
     sparsity
-        With W, a number or an array of W's leading shape.
+        For W: a number, or an array of W's leading shape.
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on. Default: those of a new figure.
 
     Returns
     -------
     Axes
-        The Axes; the title says how many models are left out.
+        The Axes; the title gives the number of models left out.
 
     Raises
     ------
     ValueError
-        A variable or the sparsity is missing, given twice, not in [0, 1) or of
-        another shape than W.
+        A variable or the sparsity is missing, given twice, not in [0, 1) or does not match the
+        shape of W.
 
-    Source: Elhage et al. 2022, "The geometry of superposition".
+    References
+    ----------
+    Elhage et al., "Toy Models of Superposition" (2022), "The geometry of superposition".
     """
     shares, sparse = _shares(data, sparsity)
-    fine = np.isfinite(shares).any(axis=1)
-    ax = own(ax)
-    x = density_axis(ax, sparse[fine])
+    valid = np.isfinite(shares).any(axis=1)
+    ax = get_axes(ax)
+    x = set_density_axis(ax, sparse[valid])
     x = np.repeat(x, shares.shape[1])
-    y = shares[fine].ravel()
-    there = np.isfinite(y)  # a smaller model has fewer features
-    x, y = x[there], y[there]
+    y = shares[valid].ravel()
+    existing = np.isfinite(y)  # smaller models have fewer features
+    x, y = x[existing], y[existing]
     dots: dict[str, Any] = {"s": 5, "linewidths": 0, "alpha": 0.5, "c": "#0072B2"}
     ax.scatter(_jittered(x), y, rasterized=y.size > 10_000, **dots)
     ax.set_ylim(-0.04, 1.04)
-    guides(ax, GEOMETRY)
-    ax.set_ylabel("dimensionality of a feature (spread sideways)")
-    title = f"{y.size:,} features; {said(int((~fine).sum()), fine.size)}"
-    ax.set_title(title, fontsize=TITLE)
+    draw_guides(ax, GEOMETRY)
+    ax.set_ylabel("dimensionality of a feature")
+    title = f"{y.size:,} features; {left_out_text(int((~valid).sum()), valid.size)}"
+    ax.set_title(title, fontsize=TITLE_FONT)
     return ax
 
 
 def _shares(data: xarray.Dataset | np.ndarray, sparsity: Any) -> tuple[np.ndarray, np.ndarray]:
-    """D_i, (models, features) with NaN for what is left out, and the sparsity, (models,)."""
+    """Return D_i, (models, features), NaN if left out, and the sparsity, (models,)."""
     import xarray as xr
 
     from jsuper.analysis import superposition
@@ -180,23 +180,23 @@ def _shares(data: xarray.Dataset | np.ndarray, sparsity: Any) -> tuple[np.ndarra
 
 
 def _of_dataset(ds: xarray.Dataset, sparsity: Any) -> tuple[np.ndarray, np.ndarray]:
-    """W, NaN where the status is not 1, and the sparsity of every model."""
-    check(ds, "W", "status")
+    """Return W, NaN unless the status is `Status.OK`, and the sparsity of every model."""
+    check_variables(ds, "W", "status")
     if sparsity is not None:
-        raise ValueError(f"sparsity={sparsity!r} is given, but a Dataset has its own; leave it out")
+        raise ValueError(f"sparsity={sparsity!r} is given, but is a coordinate of the Dataset")
     if "sparsity" not in ds.coords:
-        raise ValueError("data has no coordinate 'sparsity'; select without drop=True to keep it")
+        raise ValueError("data has no coordinate 'sparsity'; select with drop=False")
     lead = ds["status"].dims
     W = finished_values(ds, "W", *lead, "hidden", "feature")
     return W.values, ds["sparsity"].broadcast_like(ds["status"]).transpose(*lead).values
 
 
 def _of_weights(W: np.ndarray, sparsity: Any) -> tuple[np.ndarray, np.ndarray]:
-    """W, and the sparsity of every model."""
+    """Return W and the sparsity of every model."""
     expect_array("data", W, "ds.W.values, or ds itself")
     W = np.asarray(W, dtype=float)
     if W.ndim < 2 or 0 in W.shape:
-        raise ValueError(f"W has shape {W.shape}; it is (..., hidden, feature)")
+        raise ValueError(f"W has shape {W.shape}; give (..., hidden, feature)")
     if sparsity is None:
         raise ValueError("sparsity is missing: with W, give a number or one per model")
     sparse = np.asarray(sparsity, dtype=float)
@@ -209,7 +209,7 @@ def _of_weights(W: np.ndarray, sparsity: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _jittered(x: np.ndarray) -> np.ndarray:
-    """Positions on a logarithmic axis, each moved by less than half of the smallest gap."""
+    """Spread positions on a logarithmic axis by less than half of the smallest gap."""
     places = np.log10(np.unique(x))
     room = np.diff(places).min() if places.size > 1 else 0.3
     offsets = (np.arange(1, x.size + 1) * GOLDEN) % 1 - 0.5

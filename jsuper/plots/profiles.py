@@ -1,4 +1,4 @@
-"""Figures of activations themselves: value and slope, and what inactive units pass back."""
+"""Figures of activations: value and slope, and the gradient through inactive units."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsuper.plots.style import COLORS, GUIDE, SMALL, TITLE, activation_order, own
+from jsuper.plots.style import (
+    COLORS,
+    GUIDE_STYLE,
+    SMALL_FONT,
+    TITLE_FONT,
+    activation_order,
+    get_axes,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,8 +23,8 @@ if TYPE_CHECKING:
     from jsuper.analysis.gating import Profile
 
 VALUE, SLOPE, REVERSED = COLORS[0], COLORS[4], COLORS[5]
-REACH = 4.0  # inputs shown, either side of 0
-TALL = (-2.2, 3.2)  # outputs shown, where there are larger ones
+REACH = 4.0  # range of inputs on either side of 0
+Y_LIMITS = (-2.2, 3.2)
 COLUMNS = 7
 SHADE: dict[str, Any] = {"color": REVERSED, "alpha": 0.22, "linewidth": 0}
 
@@ -27,27 +34,27 @@ Activations = Iterable[str | Callable[[Any], Any]]
 def profiles(
     activations: Activations | None = None, *, figure: Figure | SubFigure | None = None
 ) -> Figure | SubFigure:
-    """Value and slope of activations between -4 and 4, one small panel for each.
+    """Draw the value and slope of activations between -4 and 4, in one small panel each.
 
-    The panels share their axes. A line is broken where it jumps; where the slope is negative, the
-    panel is shaded.
+    The panels share their axes. Lines are broken at jumps, and regions of negative slope are
+    shaded.
 
     Parameters
     ----------
     activations
-        Names or elementwise functions; all registered elementwise ones by default.
+        Names or elementwise functions. Default: all registered elementwise activations.
     figure
-        Where to draw, best with `layout="constrained"`; a new figure by default.
+        Figure to draw on, preferably with `layout="constrained"`. Default: a new figure.
 
     Returns
     -------
     Figure | SubFigure
-        The figure, given or new.
+        `figure`, or the new one.
 
     Raises
     ------
     ValueError
-        There is none, or one is not known or no function of one number.
+        `activations` is empty, or one of them is unknown or not an elementwise function.
     """
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -62,31 +69,32 @@ def profiles(
     for ax in axes[len(given) :]:
         ax.set_axis_off()
     for ax in axes[max(len(given) - columns, 0) : len(given)]:
-        ax.set_xlabel("z", fontsize=SMALL)
-        ax.tick_params(labelbottom=True)  # also above an empty panel
+        ax.set_xlabel("z", fontsize=SMALL_FONT)
+        ax.tick_params(labelbottom=True)  # above an empty panel too
     key = [
         Line2D([], [], color=VALUE, linewidth=1.4, label="f(z)"),
         Line2D([], [], color=SLOPE, linewidth=1.2, linestyle="--", label="f'(z)"),
         Patch(**SHADE, label="where f'(z) < 0"),
     ]
     figure.legend(
-        handles=key, loc="outside upper center", ncols=3, frameon=False, fontsize=SMALL + 1
+        handles=key, loc="outside upper center", ncols=3, frameon=False, fontsize=SMALL_FONT + 1
     )
     return figure
 
 
 def gating(activations: Activations | None = None, *, ax: Axes | None = None) -> Axes:
-    """What inactive units, z < 0, pass back under N(0, 1) inputs: two bars for each activation.
+    """Draw how much gradient inactive units, z < 0, pass on under N(0, 1) inputs, as bars.
 
-    Their share of the back-propagated squared gradient, and the share of them whose slope is
-    negative. Sorted by the first, then by the second; the largest is on top.
+    The bars are the inactive units' share of the squared gradient, and the share of inactive units
+    with a negative slope. Activations are sorted by the first, then by the second, in descending
+    order.
 
     Parameters
     ----------
     activations
-        Names or elementwise functions; all registered elementwise ones by default.
+        Names or elementwise functions. Default: all registered elementwise activations.
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on. Default: those of a new figure.
 
     Returns
     -------
@@ -96,12 +104,12 @@ def gating(activations: Activations | None = None, *, ax: Axes | None = None) ->
     Raises
     ------
     ValueError
-        There is none, or one is not known or no function of one number.
+        `activations` is empty, or one of them is unknown or not an elementwise function.
     """
     found = [p for _, p in _by_name(activations)]
-    # Rounded, for equal shares to stay in the order of the table.
+    # Rounded, so that equal shares keep the order of registration.
     found.sort(key=lambda p: (-round(p.gate.gradient_share, 9), -round(p.gate.reversed, 9)))
-    ax = own(ax, 7.5, 1.2 + 0.24 * len(found))
+    ax = get_axes(ax, 7.5, 1.2 + 0.24 * len(found))
     y = np.arange(len(found))
     bars = [
         ("inactive units' share of the squared gradient", "gradient_share", SLOPE, -0.2),
@@ -111,29 +119,29 @@ def gating(activations: Activations | None = None, *, ax: Axes | None = None) ->
         share = np.array([100 * float(getattr(p.gate, key)) for p in found])
         ax.barh(y + shift, share, 0.4, color=color, label=label)
         for at, value in zip(y + shift, share, strict=True):
-            if value > 0 or key == "gradient_share":  # one 0 is enough for those without any
+            if value > 0 or key == "gradient_share":  # one 0 per activation is enough
                 ax.annotate(
                     _percent(value),
                     (value, at),
                     (2, 0),
                     textcoords="offset points",
                     va="center",
-                    fontsize=SMALL - 1,
+                    fontsize=SMALL_FONT - 1,
                 )
-    ax.set_yticks(y, [p.name for p in found], fontsize=SMALL + 0.5)
+    ax.set_yticks(y, [p.name for p in found], fontsize=SMALL_FONT + 0.5)
     ax.set_ylim(len(found) - 0.4, -0.6)
     ax.set_xlim(0, 100)
-    ax.set_xlabel("%, under N(0, 1) inputs")
-    ax.legend(loc="lower right", fontsize=SMALL, frameon=False)
+    ax.set_xlabel("% under N(0, 1) inputs")
+    ax.legend(loc="lower right", fontsize=SMALL_FONT, frameon=False)
     return ax
 
 
 def _by_name(activations: Activations | None) -> list[tuple[Any, Profile]]:
-    """Activations with their profiles, in the order of the table; a function twice only once."""
+    """Return unique activations with their profiles, in the order of registration."""
     from jsuper.analysis.gating import ELEMENTWISE, profile
 
     if isinstance(activations, str):
-        raise ValueError(f"activations={activations!r} is one name; give a list of names")
+        raise ValueError(f"activations={activations!r} is a single name; give a list")
     given = list(ELEMENTWISE if activations is None else activations)
     if not given:
         raise ValueError("activations is empty; name at least one, e.g. ['relu', 'gelu']")
@@ -154,28 +162,28 @@ def _panel(ax: Axes, activation: Any, found: Profile) -> None:
     edges = np.array([k for k in found.kinks if -REACH < k < REACH])
     z = np.union1d(np.linspace(-REACH, REACH, 641), [edges - 1e-6, edges + 1e-6])
     value, slope = f(z), f(z, 1)
-    ax.axhline(0, **GUIDE)
-    ax.axvline(0, **GUIDE)
-    whole = ax.get_xaxis_transform()  # all of the height, for most negative slopes are small
+    ax.axhline(0, **GUIDE_STYLE)
+    ax.axvline(0, **GUIDE_STYLE)
+    whole = ax.get_xaxis_transform()  # full height, since most negative slopes are small
     ax.fill_between(z, 0, 1, where=(slope < 0).tolist(), transform=whole, **SHADE)
     ax.plot(*_broken(z, value), color=VALUE, linewidth=1.4)
     ax.plot(*_broken(z, slope), color=SLOPE, linewidth=1.2, linestyle="--")
-    ax.set_title(found.name, fontsize=TITLE - 1, pad=3)
-    ax.set_ylim(*TALL)
+    ax.set_title(found.name, fontsize=TITLE_FONT - 1, pad=3)
+    ax.set_ylim(*Y_LIMITS)
     ax.set_xlim(-REACH, REACH)
     ax.set_xticks([-3, 0, 3])
     ax.set_yticks([-2, -1, 0, 1, 2, 3])
-    ax.tick_params(labelsize=SMALL)
+    ax.tick_params(labelsize=SMALL_FONT)
 
 
 def _broken(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a line with a gap in it where y jumps from one point to the next, 2e-6 away."""
+    """Return a line with gaps where y jumps between neighbouring points at a kink."""
     jump = np.flatnonzero((np.diff(z) < 1e-5) & (np.abs(np.diff(y)) > 1e-3)) + 1
     return np.insert(z, jump, np.nan), np.insert(y, jump, np.nan)
 
 
 def _percent(value: float) -> str:
-    """Two digits of a share in percent, as short as can be."""
+    """Return a percentage with at most two significant digits."""
     if value >= 9.95:
         return f"{value:.0f}"
     return f"{value:.1f}" if value >= 0.95 else f"{value:.1g}"

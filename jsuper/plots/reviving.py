@@ -1,4 +1,4 @@
-"""Figures of units that were pushed below zero: who recovers, and what the bias does."""
+"""Figures of units whose bias was pushed below zero: recovery, and the bias during training."""
 
 from __future__ import annotations
 
@@ -6,11 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jsuper.plots.reading import said
-from jsuper.plots.style import SMALL, TITLE, activation_style, legend, own, verbatim
+from jsuper.plots.selection import left_out_text
+from jsuper.plots.style import (
+    SMALL_FONT,
+    TITLE_FONT,
+    activation_style,
+    add_legend,
+    get_axes,
+    verbatim,
+)
 
-DODGE = 0.015
-CLOSE = 1.2  # times another push: its label would touch the other's
+DODGE = 0.015  # vertical offset between the lines of activations
+CLOSE = 1.2  # ratio of pushes below which tick labels would overlap
 
 if TYPE_CHECKING:
     import xarray
@@ -18,79 +25,78 @@ if TYPE_CHECKING:
 
 
 def recovered(steps: xarray.DataArray, *, ax: Axes | None = None) -> Axes:
-    """The share of seeds whose unit recovers against how far it was pushed, a line per activation.
+    """Draw the share of seeds whose unit recovers against the push, a line per activation.
 
     Parameters
     ----------
     steps
-        Steps to recovery, inf for never, NaN for models left out, over activation, push and
-        seed.
+        Steps to recovery over activation, push and seed; inf means never, NaN a model left out.
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on. Default: those of a new figure.
 
     Returns
     -------
     Axes
-        The Axes; the title says how many models are left out.
+        The Axes; the title gives the number of models left out.
 
     Raises
     ------
     ValueError
-        A dimension is missing, or there is another.
+        The dimensions differ from these.
     """
     steps = _over(steps, ("activation", "push", "seed"))
     share = (steps < np.inf).where(steps.notnull()).mean("seed")
-    ax = own(ax)
+    ax = get_axes(ax)
     for i, activation in enumerate(share["activation"].values):
         style = {**activation_style(str(activation)), "markersize": 4}
-        line = share.sel(activation=activation) - DODGE * i  # equal shares would hide each other
+        line = share.sel(activation=activation) - DODGE * i  # so that equal shares do not overlap
         ax.plot(share["push"], line, label=verbatim(str(activation)), **style)
     ax.set_xscale("log")
     pushes = share["push"].values
     apart = [i == 0 or b > CLOSE * pushes[i - 1] for i, b in enumerate(pushes)]
     labels = [f"{b:g}" if far else "" for b, far in zip(pushes, apart, strict=True)]
     ax.set_xticks(pushes, labels)
-    ax.tick_params(axis="x", labelsize=SMALL)
+    ax.tick_params(axis="x", labelsize=SMALL_FONT)
     ax.xaxis.set_minor_formatter("")
-    ax.set_xlabel("B, bias set to -B")
-    ax.set_ylabel("share of seeds that recover\n(lines set apart)")
+    ax.set_xlabel("push B (the bias was set to -B)")
+    ax.set_ylabel("share of seeds that recover\n(lines offset)")
     ax.set_ylim(-DODGE * share.sizes["activation"] - 0.04, 1.04)
-    ax.set_title(said(int(steps.isnull().sum()), steps.size), fontsize=TITLE)
-    legend(ax)
+    ax.set_title(left_out_text(int(steps.isnull().sum()), steps.size), fontsize=TITLE_FONT)
+    add_legend(ax)
     return ax
 
 
 def biases(bias: xarray.DataArray, *, ax: Axes | None = None) -> Axes:
-    """Return a pushed bias during training: the median over seeds, a line per activation.
+    """Draw a pushed bias during training: the median over seeds, a line per activation.
 
     Parameters
     ----------
     bias
-        Over activation, seed and step.
+        Bias over activation, seed and step.
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on. Default: those of a new figure.
 
     Returns
     -------
     Axes
-        The Axes; the title says how many models are left out.
+        The Axes; the title gives the number of models left out.
 
     Raises
     ------
     ValueError
-        A dimension is missing, or there is another.
+        The dimensions differ from these.
     """
     bias = _over(bias, ("activation", "seed", "step"))
-    ax = own(ax)
+    ax = get_axes(ax)
     for activation in bias["activation"].values:
         style = {**activation_style(str(activation)), "marker": ""}
         line = bias.sel(activation=activation).median("seed")
         ax.plot(bias["step"], line, label=verbatim(str(activation)), **style)
     ax.set_xlabel("step")
     ax.set_ylabel("bias of feature 0")
-    lacking = int(bias.isel(step=-1).isnull().sum())
-    ax.set_title(said(lacking, bias.isel(step=-1).size), fontsize=TITLE)
-    legend(ax)
+    missing = bias.isel(step=-1).isnull()
+    ax.set_title(left_out_text(int(missing.sum()), missing.size), fontsize=TITLE_FONT)
+    add_legend(ax)
     return ax
 
 

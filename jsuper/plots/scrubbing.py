@@ -1,4 +1,4 @@
-"""Figures of causal scrubbing: what each hypothesis leaves of the outputs' variance."""
+"""Figures of causal scrubbing: the variance of the outputs that each hypothesis misses."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jsuper.analysis.reading import finished_values
-from jsuper.plots.reading import said
+from jsuper.plots.selection import left_out_text
 from jsuper.plots.style import (
     COLORS,
-    GUIDE,
-    SMALL,
-    TITLE,
+    GUIDE_STYLE,
+    SMALL_FONT,
+    TITLE_FONT,
     activation_order,
-    density_axis,
-    legend,
-    own,
+    add_legend,
+    get_axes,
+    set_density_axis,
     verbatim,
 )
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LEAST = 1e-3  # below it there is no interference to explain
-FLOOR = 1e-6  # what is less is drawn there
-ACROSS = 5  # panels in a row
+LEAST = 1e-3  # missed variance below which there is no interference to explain
+FLOOR = 1e-6  # smaller values are drawn here
+COLUMNS = 5
 STYLES: dict[str, dict[str, Any]] = {
     "self": {"color": COLORS[0], "linestyle": "-", "marker": "o", "markersize": 3},
     "random": {"color": "0.55", "linestyle": ":", "marker": "x", "markersize": 4},
@@ -37,51 +37,50 @@ STYLES: dict[str, dict[str, Any]] = {
         "color": COLORS[5],
         "linestyle": "--",
         "marker": "D",
-        "markersize": 6,  # around what it lies on
+        "markersize": 6,  # surrounds the markers below it
         "markerfacecolor": "none",
     },
 }
 
 
 def missed(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
-    """1 - recovered of one activation against 1/(1 - S): a line per hypothesis, on a log scale.
+    """Draw the missed variance, 1 - recovered, of one activation against 1/(1 - S) by hypothesis.
 
-    Lines are medians over seeds, with the range of the seeds behind them. Where two lines lie on
-    one another the smaller hypothesis is enough; where random is as low as cluster the number of
-    inputs is what counts.
+    Lines are medians over seeds, with the range of the seeds shaded. If two lines coincide, the
+    smaller hypothesis suffices; if random is as low as cluster, only the number of inputs matters.
 
     Parameters
     ----------
     ds
-        Of `jsuper.scrub_all`, with no dimensions of several values but sparsity, seed and
-        those of its variables.
+        Result of `jsuper.scrub_all`. Dimensions of models other than sparsity and seed have length
+        one.
     ax
-        Where to draw; a new figure by default.
+        Axes to draw on. Default: those of a new figure.
 
     Returns
     -------
     Axes
-        The Axes; the title says how many models are left out.
+        The Axes; the title gives the number of models left out.
 
     Raises
     ------
     ValueError
-        ds has no scrubbing, or further dimensions.
+        `ds` has no scrubbing results, or further dimensions.
     """
     values = _values(ds)
-    ax = own(ax, 6.0, 3.8)
+    ax = get_axes(ax, 6.0, 3.8)
     _draw(ax, values)
-    ax.axhline(LEAST, **GUIDE)
-    legend(ax)
+    ax.axhline(LEAST, **GUIDE_STYLE)
+    add_legend(ax)
     left = int(values.isnull().all("hypothesis").sum())
     count = values.sizes["sparsity"] * values.sizes["seed"]
-    ax.set_title(f"{values.attrs['activation']}, {said(left, count)}", fontsize=TITLE)
+    ax.set_title(f"{values.attrs['activation']}, {left_out_text(left, count)}", fontsize=TITLE_FONT)
     return ax
 
 
 def _draw(ax: Axes, values: xarray.DataArray) -> None:
-    """Return the lines of one activation."""
-    x = density_axis(ax, values["sparsity"].values)
+    """Draw the lines of one activation."""
+    x = set_density_axis(ax, values["sparsity"].values)
     ax.set_yscale("log")
     ax.set_ylim(FLOOR / 1.6, 2)
     for name, style in STYLES.items():
@@ -92,23 +91,23 @@ def _draw(ax: Axes, values: xarray.DataArray) -> None:
         low, middle, high = np.nanquantile(one[some], (0, 0.5, 1), axis=1)
         ax.fill_between(x[some], low, high, color=style["color"], alpha=0.15, linewidth=0)
         ax.plot(x[some], middle, label=name, linewidth=1.2, **style)
-    ax.set_ylabel("variance missed")
+    ax.set_ylabel("share of variance missed")
 
 
 def explained(ds: xarray.Dataset) -> Figure:
-    """`missed` for every activation, in the order of the table, and a legend.
+    """Draw `missed` for every activation, in the order of registration, and a legend.
 
     Parameters
     ----------
     ds
-        Of `jsuper.scrub_all`, with no dimensions of several values but activation, sparsity,
-        seed and those of its variables.
+        Result of `jsuper.scrub_all`. Dimensions of models other than activation, sparsity and seed
+        have length one.
     """
     import matplotlib.pyplot as plt
 
     order = activation_order(ds["activation"].values)
-    across = min(ACROSS, len(order) + 1)
-    down = -(-(len(order) + 1) // across)  # the legend takes a place
+    across = min(COLUMNS, len(order) + 1)
+    down = -(-(len(order) + 1) // across)  # one panel for the legend
     figure, axes = plt.subplots(
         down,
         across,
@@ -122,13 +121,13 @@ def explained(ds: xarray.Dataset) -> Figure:
     for place, i in enumerate(order):
         ax, values = places[place], _values(ds.isel(activation=[i]))
         _draw(ax, values)
-        ax.axhline(LEAST, **GUIDE)
+        ax.axhline(LEAST, **GUIDE_STYLE)
         left = int(values.isnull().all("hypothesis").sum())
-        words = f"\n{said(left, values.isel(hypothesis=0).size)}" if left else ""
-        ax.set_title(f"{values.attrs['activation']}{words}", fontsize=TITLE)
-        ax.tick_params(labelsize=SMALL)
+        note = f"\n{left_out_text(left, values.isel(hypothesis=0).size)}" if left else ""
+        ax.set_title(f"{values.attrs['activation']}{note}", fontsize=TITLE_FONT)
+        ax.tick_params(labelsize=SMALL_FONT)
         ax.label_outer()
-        if place + across >= len(order):  # nothing below it
+        if place + across >= len(order):  # no panel below
             ax.xaxis.set_tick_params(labelbottom=True)
             ax.set_xlabel("1 / (1 - sparsity)")
     for ax in places[len(order) :]:
@@ -141,9 +140,9 @@ def explained(ds: xarray.Dataset) -> Figure:
 
 
 def _values(ds: xarray.Dataset) -> xarray.DataArray:
-    """1 - recovered over (hypothesis, sparsity, seed), sparsities rising, NaN where left out."""
+    """Return 1 - recovered over (hypothesis, sparsity, seed), ascending, NaN if left out."""
     if "scrub_recovered" not in ds:
-        raise ValueError("ds has no variable scrub_recovered; give the Dataset of jsuper.scrub_all")
+        raise ValueError("ds has no 'scrub_recovered'; give the result of jsuper.scrub_all")
     values = 1 - finished_values(ds, "scrub_recovered")
     name = str(np.atleast_1d(ds["activation"].values)[0])
     for dim, size in values.sizes.items():

@@ -1,4 +1,4 @@
-"""How the figures look: the style of every activation, axes, scales and legends."""
+"""The look of the figures: styles of activations, axes, scales, legends and labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
 
 # Okabe and Ito's colours without yellow, which is too pale for lines on white, and two of Paul
-# Tol's muted ones: all pairs differ by 17 or more in CIELAB, also without red or green cones.
+# Tol's muted ones: all pairs differ by at least 17 in CIELAB, also with colour blindness.
 COLORS = (
     "#000000",  # black
     "#E69F00",  # orange
@@ -30,27 +30,32 @@ COLORS = (
     "#882255",  # wine
     "#332288",  # indigo
 )
-LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
-OTHER_LINES = ((0, (7, 2, 1, 2, 1, 2)), (0, (10, 3)), (0, (2, 3)))  # of names not in the table
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h")  # 11: no divisor of 9 or of 4
-GUIDE = {"color": "0.6", "linewidth": 0.8, "zorder": 0.5}
-SMALL = 7  # points, of text within and beside the axes
-TITLE = 9
-WIDE = 30.0  # numbers over more than this factor are shown on a logarithmic scale
-ROWS = 16  # of a legend's column
+LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+OTHER_LINE_STYLES = (
+    (0, (7, 2, 1, 2, 1, 2)),
+    (0, (10, 3)),
+    (0, (2, 3)),
+)  # of other names
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h")  # 11 is coprime to 9 and 4
+GUIDE_STYLE = {"color": "0.6", "linewidth": 0.8, "zorder": 0.5}
+SMALL_FONT = 7  # points
+TITLE_FONT = 9
+LOG_RANGE = 30.0  # ratio of largest to smallest above which a scale is logarithmic
+LEGEND_ROWS = 16
 
 
 def activation_style(name: str) -> dict[str, Any]:
-    """Return the color, linestyle and marker of an activation, the same in every figure.
+    """Return the colour, line style and marker of an activation, the same in every figure.
 
-    No 44 colours can be told apart, so colour, line and marker say it together. A name with a
-    parameter has the colour of its member; it and a function of the user's own have lines that no
-    name of the table has, chosen by the name alone.
+    There are more activations than distinguishable colours, so line and marker differ as well. A
+    name with a parameter, such as "elu(0.25)", has the colour of its activation. The line styles of
+    such names and of a user's functions differ from those of all registered activations and depend
+    only on the name.
 
     Parameters
     ----------
     name
-        As in the coordinate "activation", e.g. "relu", "elu(0.25)" or "my_function".
+        Value of the coordinate "activation", e.g. "relu", "elu(0.25)" or "my_function".
 
     Returns
     -------
@@ -60,18 +65,20 @@ def activation_style(name: str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        `name` is no text.
+        `name` is not a string.
     """
     if not isinstance(name, str):
         raise ValueError(f"name={name!r} is not the name of an activation; try 'relu'")
     member, parameters = _member(name)
     if member is not None and not parameters:
         i = KNOWN.index(member)
-        line: Any = LINES[i // len(COLORS) % len(LINES)]
+        line: Any = LINE_STYLES[i // len(COLORS) % len(LINE_STYLES)]
         return _style(i, line, i)
-    number = zlib.crc32(f"{member}{parameters}".encode() if member else name.encode())
-    color = KNOWN.index(member) if member else number // 97
-    return _style(color, OTHER_LINES[number // 11 % len(OTHER_LINES)], number)
+    short_number = zlib.crc32(f"{member}{parameters}".encode() if member else name.encode())
+    color = KNOWN.index(member) if member else short_number // 97
+    return _style(
+        color, OTHER_LINE_STYLES[short_number // 11 % len(OTHER_LINE_STYLES)], short_number
+    )
 
 
 def _style(color: int, line: Any, marker: int) -> dict[str, Any]:
@@ -83,7 +90,7 @@ def _style(color: int, line: Any, marker: int) -> dict[str, Any]:
 
 
 def _member(name: str) -> tuple[str | None, tuple[float, ...]]:
-    """Return the member and its parameters; None for a name that is not of the table."""
+    """Return the registered activation and its parameters; None for any other name."""
     try:
         return parse_activation(name)
     except ValueError:
@@ -91,7 +98,7 @@ def _member(name: str) -> tuple[str | None, tuple[float, ...]]:
 
 
 def activation_order(names: Iterable[str]) -> list[int]:
-    """Positions that sort activations as the table does; the user's own come last, as given."""
+    """Return the positions that sort names in the order of registration, others last."""
     names = list(names)
 
     def place(i: int) -> tuple[int, tuple[float, ...]]:
@@ -101,8 +108,8 @@ def activation_order(names: Iterable[str]) -> list[int]:
     return sorted(range(len(names)), key=place)
 
 
-def ramp(count: int) -> list[dict[str, Any]]:
-    """Styles of a quantity's rising values: dark to light, without the palest."""
+def ramp_styles(count: int) -> list[dict[str, Any]]:
+    """Return line styles for increasing values of a quantity, from dark to light."""
     import matplotlib as mpl
 
     colors = mpl.colormaps["viridis"](np.linspace(0, 0.85, count))
@@ -112,8 +119,8 @@ def ramp(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def own(ax: Axes | None, width: float = 8.5, height: float = 4.6) -> Axes:
-    """Return the Axes given, or those of a new figure of a size in inches."""
+def get_axes(ax: Axes | None, width: float = 8.5, height: float = 4.6) -> Axes:
+    """Return `ax`, or the Axes of a new figure whose size is in inches."""
     import matplotlib.pyplot as plt
     from matplotlib.axes import Axes
 
@@ -124,77 +131,83 @@ def own(ax: Axes | None, width: float = 8.5, height: float = 4.6) -> Axes:
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
-def wide(values: np.ndarray) -> bool:
-    """Whether numbers are all positive, and so far apart that a linear scale hides the small."""
+def needs_log_scale(values: np.ndarray) -> bool:
+    """Return whether all finite values are positive and span more than a factor of `LOG_RANGE`."""
     values = values[np.isfinite(values)]
-    return bool(values.size and values.min() > 0 and values.max() / values.min() > WIDE)
+    return bool(values.size and values.min() > 0 and values.max() / values.min() > LOG_RANGE)
 
 
-def log_axis(axis: Axis, values: np.ndarray) -> None:
-    """A logarithmic axis, with plain numbers, and three ticks a decade where there are few."""
+def set_log_scale(axis: Axis, values: np.ndarray) -> None:
+    """Make an axis logarithmic, with plain numbers, and three ticks per decade if there are few."""
     from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
 
     axis.axes.set_xscale("log") if axis is axis.axes.xaxis else axis.axes.set_yscale("log")
     values = values[np.isfinite(values)]
     low, high = (values.min(), values.max()) if values.size else (1.0, 1.0)
-    if high / low < WIDE:
+    if high / low < LOG_RANGE:
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_minor_formatter(NullFormatter())
-    plain = high / low < WIDE or (low >= 1e-3 and high <= 1e4)
+    plain = high / low < LOG_RANGE or (low >= 1e-3 and high <= 1e4)
     axis.set_major_formatter("{x:g}" if plain else LogFormatterSciNotation())
 
 
-def density_axis(ax: Axes, sparsity: np.ndarray) -> np.ndarray:
-    """1/(1 - S) of the paper's figures, and a logarithmic x axis for it."""
+def set_density_axis(ax: Axes, sparsity: np.ndarray) -> np.ndarray:
+    """Make the x axis logarithmic and return its values 1/(1 - S), as in the paper's figures."""
     bad = sparsity[~((sparsity >= 0) & (sparsity < 1))]
     if bad.size:
         raise ValueError(f"sparsity={bad.flat[0]:g} is not in [0, 1)")
-    x = np.round(1 / (1 - sparsity), 6)  # 10 of 0.9, not 9.999..., beside which ticks go astray
-    log_axis(ax.xaxis, x)
+    x = np.round(1 / (1 - sparsity), 6)  # 10 for 0.9, not 9.999..., which would misplace ticks
+    set_log_scale(ax.xaxis, x)
     ax.set_xlabel("1 / (1 - sparsity)")
     return x
 
 
-def guides(ax: Axes, labels: dict[float, str]) -> None:
-    """Thin horizontal lines, each named beside the right edge of the axes."""
+def draw_guides(ax: Axes, labels: dict[float, str]) -> None:
+    """Draw thin horizontal lines, labelled at the right edge of the axes."""
     values = sorted(labels)
     for value in values:
-        ax.axhline(value, **GUIDE)
-        near = [v for v in values if 0 < abs(v - value) < 0.05]  # their names would touch
+        ax.axhline(value, **GUIDE_STYLE)
+        near = [v for v in values if 0 < abs(v - value) < 0.05]  # labels would overlap
         va = "center" if not near else "bottom" if value > near[0] else "top"
         where = ax.get_yaxis_transform()
         text = labels[value]
-        ax.text(1.01, value, text, transform=where, va=va, fontsize=SMALL, color="0.3")
+        ax.text(1.01, value, text, transform=where, va=va, fontsize=SMALL_FONT, color="0.3")
 
 
-def legend(ax: Axes) -> None:
-    """Return what the lines and markers are, to the right of the axes, where no data are."""
+def draw_null(ax: Axes, null: float) -> None:
+    """Draw a dashed horizontal line at a statistic's null value, with an entry in the legend."""
+    style: dict[str, Any] = {"color": "0.4", "linestyle": (0, (4, 3)), "linewidth": 1}
+    ax.axhline(null, **style, label=f"null {null:.3g}")
+
+
+def add_legend(ax: Axes) -> None:
+    """Add a legend to the right of the axes."""
     handles, labels = ax.get_legend_handles_labels()
-    once = dict(zip(labels, handles, strict=True))  # drawn twice on the same axes: named once
+    unique = dict(zip(labels, handles, strict=True))
     ax.legend(
-        list(once.values()),
-        list(once),
+        list(unique.values()),
+        list(unique),
         loc="upper left",
         bbox_to_anchor=(1.01, 1),
         borderaxespad=0,
-        ncols=-(-len(once) // ROWS),
-        fontsize=SMALL,
+        ncols=-(-len(unique) // LEGEND_ROWS),
+        fontsize=SMALL_FONT,
         frameon=False,
-        handlelength=3.2,  # a whole period of every line
+        handlelength=3.2,  # a full period of every line style
         columnspacing=1,
     )
 
 
-def tick(value: object) -> str:
-    """Return a coordinate as a short label."""
+def tick_label(value: object) -> str:
+    """Return a coordinate value as a label."""
     return verbatim(value) if isinstance(value, str) else f"{value:g}"
 
 
 def verbatim(text: str) -> str:
-    """Return a text that a figure shows as it is: dollar signs begin no mathematics."""
+    """Return text that matplotlib shows verbatim, without mathematics between dollar signs."""
     return printable(text).replace("$", r"\$")
 
 
-def ticks(values: xarray.DataArray) -> list[str]:
-    """Return a dimension's coordinates as labels."""
-    return [tick(v) for v in values.values]
+def tick_labels(values: xarray.DataArray) -> list[str]:
+    """Return the labels of a coordinate."""
+    return [tick_label(v) for v in values.values]

@@ -11,7 +11,7 @@ import numpy as np
 from jsuper.core.status import OK
 from jsuper.models.factorization.spec import Sweep
 from jsuper.plots import learning
-from jsuper.plots.style import TITLE
+from jsuper.plots.style import TITLE_FONT
 
 if TYPE_CHECKING:
     import xarray
@@ -96,14 +96,14 @@ def losses(ds: xarray.Dataset) -> Figure:
     shown, end = cells[:MOST_PANELS], _settled(ds)
     figure, axes = _panels(len(shown), columns, 2.8, 2.1)
     if len(cells) > len(shown):
-        figure.suptitle(f"the first {len(shown)} of {len(cells)} cells", fontsize=TITLE)
+        figure.suptitle(f"the first {len(shown)} of {len(cells)} cells", fontsize=TITLE_FONT)
     for i, ((at, part), ax) in enumerate(zip(shown, axes.flat, strict=False)):
         learning.losses(part, ax=ax)
         left, right = ax.get_xlim()
         if left < end < right:
             ax.set_xlim(right=end)
         said = ax.get_title().rsplit("; ", 1)[-1]
-        ax.set_title(f"{at}\n{said}", fontsize=TITLE - 1)
+        ax.set_title(f"{at}\n{said}", fontsize=TITLE_FONT - 1)
         if i % columns:
             ax.set_ylabel("")
         if i + columns < len(shown):
@@ -136,7 +136,9 @@ def pairs(ds: xarray.Dataset) -> Figure | None:
     for (words, i), ax in zip(chosen.items(), axes.flat, strict=True):
         one = part.isel(seed=i)
         learning.alignments(one, ax=ax)
-        ax.set_title(f"{at}; seed {int(one['seed'])}, {words}: {ax.get_title()}", fontsize=TITLE)
+        ax.set_title(
+            f"{at}; seed {int(one['seed'])}, {words}: {ax.get_title()}", fontsize=TITLE_FONT
+        )
     return figure
 
 
@@ -146,7 +148,7 @@ def bumps(ds: xarray.Dataset) -> Figure:
     figure, axes = _panels(len(ranks), min(2, len(ranks)), 5.6, 3.2)
     for part, ax in zip(ranks, axes.flat, strict=False):
         learning.bump_counts(part, ax=ax)
-        ax.set_title(f"rank {int(part['rank'])}; {ax.get_title()}", fontsize=TITLE)
+        ax.set_title(f"rank {int(part['rank'])}; {ax.get_title()}", fontsize=TITLE_FONT)
     return figure
 
 

@@ -107,7 +107,7 @@ def _pushed(ds: xarray.Dataset) -> Figure:
 
 def _gates(ds: xarray.Dataset) -> Figure:
     from jsuper.analysis.superposition import crosstalk
-    from jsuper.plots.style import activation_style, density_axis, legend, verbatim
+    from jsuper.plots.style import activation_style, add_legend, set_density_axis, verbatim
 
     own = ds["W_dec"].fillna(ds["W"]) if "W_dec" in ds else ds["W"]  # W_dec: of untied models
     W, V, own = (
@@ -118,7 +118,7 @@ def _gates(ds: xarray.Dataset) -> Figure:
     W, V, own = (np.nan_to_num(a.isel(activation=gated).values, nan=0.0) for a in (W, V, own))
     figure, axes = _panels(2)
     for ax, read, words in ((axes[0], own, "gate, W"), (axes[1], V, "value, V")):
-        x = density_axis(ax, ds["sparsity"].values)
+        x = set_density_axis(ax, ds["sparsity"].values)
         with np.errstate(invalid="ignore", divide="ignore"):
             values = np.nanmedian(crosstalk(W, read), axis=-1)
         for name, line in zip(ds["activation"].values[gated], values, strict=True):
@@ -126,7 +126,7 @@ def _gates(ds: xarray.Dataset) -> Figure:
         if (values > 0).any():  # one feature has no crosstalk
             ax.set_yscale("log")
         ax.set_ylabel(f"crosstalk of the {words}")
-        legend(ax)
+        add_legend(ax)
     return figure
 
 

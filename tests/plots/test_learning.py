@@ -151,7 +151,7 @@ def test_what_is_not_selected_is_named_with_what_to_do(ds, draw):
 
 @each({"losses": losses, "alignments": alignments})
 def test_a_dataset_without_times_is_refused(ds, draw):
-    with pytest.raises(ValueError, match="ds has no .* along time; give a sweep with model"):
+    with pytest.raises(ValueError, match="ds has no .* along time; give the result"):
         draw(ds.sel(CELL).isel(seed=[0]).drop_vars("time"))
 
 
@@ -303,7 +303,7 @@ def test_without_a_further_axis_there_is_one_group_and_no_name():
 
 def test_a_group_without_models_says_so():
     ds = counted([[0, 1], [np.nan, np.nan]], pairs=2).assign_coords(seed=range(2))
-    assert list(named(bump_counts(ds)))[1] == "pairs 8: none left"
+    assert list(named(bump_counts(ds)))[1] == "pairs 8: all left out"
     assert len(bump_counts(ds).lines) == 1
 
 

@@ -31,7 +31,7 @@ def gram(ax):
 @one
 def test_weights_of_another_shape_are_refused(draw):
     for shape in [(2,), (3, 2, 4), (2, 0)]:
-        with pytest.raises(ValueError, match=r"it is \(hidden, feature\): select one model"):
+        with pytest.raises(ValueError, match=r"not \(hidden, feature\); select one model"):
             draw(np.zeros(shape))
 
 
@@ -77,7 +77,7 @@ def test_the_bias_of_many_features_is_wide_enough_to_be_seen():
 
 def test_the_bias_fits_the_weights():
     for b in (B[:4], B[None], 0.5):
-        with pytest.raises(ValueError, match="but W has 5 features; give one each"):
+        with pytest.raises(ValueError, match="but W has 5 features; give shape"):
             weights(W, b)
 
 
@@ -121,7 +121,7 @@ def test_names_of_arrows_do_not_lie_on_one_another():
 
 @pytest.mark.parametrize("hidden", [1, 3])
 def test_arrows_need_two_dimensions(hidden):
-    with pytest.raises(ValueError, match=f"n_hidden={hidden}; arrows need 2"):
+    with pytest.raises(ValueError, match=f"n_hidden={hidden}; arrows needs n_hidden=2"):
         arrows(np.ones((hidden, 4)))
 
 
@@ -158,9 +158,9 @@ def test_dimensionality_of_a_dataset_pools_its_models():
     assert y.tolist() == [1, 1, 0, 1, 1]
     assert (np.abs(x - 2) < 1).all()
     assert ax.get_title() == "5 features; 1 of 3 models left out"
-    with pytest.raises(ValueError, match="a Dataset has its own; leave it out"):
+    with pytest.raises(ValueError, match="is a coordinate of the Dataset"):
         dimensionality(ds, 0.5)
-    with pytest.raises(ValueError, match="no coordinate 'sparsity'; select without drop"):
+    with pytest.raises(ValueError, match="no coordinate 'sparsity'; select with drop=False"):
         dimensionality(ds.drop_vars("sparsity"))
 
 

@@ -149,7 +149,7 @@ def test_nothing_left_is_still_a_figure(ds, draw):
 def test_without_a_status_or_without_models_it_says_so(ds, draw):
     with pytest.raises(ValueError, match="ds has no variable 'status'"):
         draw(ds.drop_vars("status"))
-    with pytest.raises(ValueError, match="ds has no models left"):
+    with pytest.raises(ValueError, match="ds has no models"):
         draw(ds.isel(seed=[]))
 
 
@@ -182,7 +182,7 @@ def test_activations_have_their_style_and_order_in_every_figure(ds, name):
 @pytest.mark.parametrize("name", OF_ACTIVATIONS)
 def test_an_activation_of_which_nothing_is_left_stays_in_the_legend(ds, name):
     ds["status"].loc[{"activation": "relu"}] = 2
-    assert "relu (none left)" in named(OF_SWEEPS[name](ds))
+    assert "relu (all left out)" in named(OF_SWEEPS[name](ds))
 
 
 def test_further_dimensions_are_named_with_a_way_to_select(ds):
@@ -326,7 +326,7 @@ def test_dimensions_per_feature_of_arrangements_that_are_known(ds):
     ax = dimensions_per_feature(ds)
     assert named(ax)["relu"].get_ydata() == pytest.approx([1, 1])
     assert named(ax)["gelu"].get_ydata() == pytest.approx([0.5, 0.5])
-    assert "tanh (none left)" in named(ax)
+    assert "tanh (all left out)" in named(ax)
     assert "6 of 18 models left out" in ax.get_title()
     assert {"1: orthogonal features", "1/2: antipodal pairs"} <= set(named(ax))
 

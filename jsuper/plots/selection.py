@@ -1,4 +1,4 @@
-"""What the figures take from a Dataset: one variable, in order, and which models it lacks."""
+"""Selection of one variable of a Dataset for a figure, and of the models to leave out."""
 
 from __future__ import annotations
 
@@ -16,74 +16,86 @@ if TYPE_CHECKING:
     import xarray
 
 
-class Taken(NamedTuple):
-    """A variable's values, NaN where left out, and the models left out, without `inner`."""
+class Selection(NamedTuple):
+    """A variable's values, NaN where a model is left out, and a mask of the models left out."""
 
     values: xarray.DataArray
     left_out: xarray.DataArray
 
-    @property
-    def said(self) -> str:
-        """How many models are left out, in words."""
-        return said(int(self.left_out.sum()), self.left_out.size)
+    def sortby(self, dims: str | list[str]) -> Selection:
+        """Return the selection with coordinates in ascending order."""
+        return Selection(self.values.sortby(dims), self.left_out.sortby(dims))
 
     @property
-    def seeds(self) -> str:
-        """How many seeds there are, in words."""
+    def left_out_text(self) -> str:
+        """Number of models left out, for a title."""
+        return left_out_text(int(self.left_out.sum()), self.left_out.size)
+
+    @property
+    def seeds_text(self) -> str:
+        """Number of seeds, for a title."""
         count = self.values.sizes["seed"]
         return f"{count} seed{'s' * (count != 1)}"
 
+    @property
+    def median_title(self) -> str:
+        """Title of a figure of medians with each seed behind them."""
+        one = self.values.sizes["seed"] == 1
+        text = self.seeds_text if one else f"median of {self.seeds_text}, each seed faint"
+        return f"{text}; {self.left_out_text}"
 
-def said(left: int, total: int) -> str:
-    """Return how many models of a figure are left out, in words."""
+
+def left_out_text(left: int, total: int) -> str:
+    """Return the number of models that a figure leaves out, for its title."""
     if left:
         return f"{left:,} of {total:,} models left out"
     return f"all {total:,} models" if total > 1 else "1 model"
 
 
-def take(
+def select(
     ds: xarray.Dataset, variable: str, dims: Sequence[str], inner: tuple[str, ...] = ()
-) -> Taken:
-    """One variable over `dims`, seed and then `inner`, activations in the order of the table.
+) -> Selection:
+    """Return one variable over `dims`, seed and `inner`, activations in order of registration.
 
-    A model is left out where its status is not 1 or where none of its values is finite.
+    A model is left out if its status is not `Status.OK` or none of its values is finite.
 
     Raises
     ------
     ValueError
-        A variable or dimension is not there, or there are more dimensions of several
-        values than these.
+        A variable or dimension is missing, or another dimension has more than one value.
     """
     dims = (*dims, "seed")
     ds = _only(ds, variable, dims, inner)
     values = finished_values(ds, variable).transpose(*dims, *inner)
     if "activation" in dims:
         values = values.isel(activation=activation_order(values["activation"].values))
-    return Taken(values, values.isnull().all(inner))
+    return Selection(values, values.isnull().all(inner))
 
 
 def _only(
     ds: xarray.Dataset, variable: str, dims: tuple[str, ...], inner: tuple[str, ...]
 ) -> xarray.Dataset:
-    """Return the Dataset with `dims`, also where one is a scalar, and no others but `inner`."""
-    check(ds, variable, "status")
+    """Return the Dataset with only `dims` and `inner`; a scalar coordinate becomes a dimension."""
+    check_variables(ds, variable, "status")
     for dim in dims:
         if dim not in ds.dims and dim not in ds.coords:
             has = [str(d) for d in ds["status"].dims] or ["none"]
             subject = f"ds has no dimension {dim!r}, which the figure needs"
             raise ValueError(not_one_of(subject, dim, has, "it has"))
         if dim not in ds.dims:
-            ds = (ds.drop_vars(dim) if ds[dim].ndim else ds).expand_dims(dim)  # seed, after `best`
+            ds = (ds.drop_vars(dim) if ds[dim].ndim else ds).expand_dims(
+                dim
+            )  # a seed per cell, after `jsuper.best`
     found = dict.fromkeys([*ds["status"].dims, *ds[variable].dims])
     further = [str(d) for d in found if d not in (*dims, *inner)]
     many = [d for d in further if ds.sizes[d] > 1]
     if many:
-        raise ValueError(f"{variable!r} has further dimensions: {_selection(ds, many)}")
+        raise ValueError(f"{variable!r} has further dimensions: {_select_advice(ds, many)}")
     return ds.isel(dict.fromkeys(further, 0))
 
 
-def _selection(ds: xarray.Dataset, dims: list[str]) -> str:
-    """Return which dimensions there are, and how to select one value of each."""
+def _select_advice(ds: xarray.Dataset, dims: list[str]) -> str:
+    """Return the dimensions with their values, and how to select one of each."""
     listed = []
     for dim in dims:
         values = [v.item() for v in ds[dim].values[:6]]
@@ -95,15 +107,15 @@ def _selection(ds: xarray.Dataset, dims: list[str]) -> str:
     return f"{', '.join(listed)}; select one value of each, e.g. ds{''.join(calls)}"
 
 
-def check(ds: xarray.Dataset, *variables: str) -> None:
-    """Return the variables are there, and so is a model.
+def check_variables(ds: xarray.Dataset, *variables: str) -> None:
+    """Raise unless `ds` is a Dataset with these variables and at least one model.
 
     Raises
     ------
     TypeError
-        ds is not a Dataset.
+        `ds` is not a Dataset.
     ValueError
-        A variable is not there; it names those that are.
+        A variable is missing or empty.
     """
     expect_dataset(ds, "jsuper.plots.heatmap(jsuper.load('runs/activations'), 'loss')")
     for name in variables:
@@ -113,11 +125,20 @@ def check(ds: xarray.Dataset, *variables: str) -> None:
             message = not_one_of(f"ds has no variable {name!r}", name, has, "it has")
             raise ValueError(f"{message}. jsuper.analyze(ds) adds the metrics")
         if not ds[name].size:
-            raise ValueError(f"ds has no models left: its sizes are {dict(ds[name].sizes)}")
+            raise ValueError(f"ds has no models: its sizes are {dict(ds[name].sizes)}")
+
+
+def check_dropout(ds: xarray.Dataset) -> None:
+    """Raise ValueError unless `ds` has several values of dropout."""
+    if ds.sizes.get("dropout", 1) < 2:
+        raise ValueError(
+            "ds has no dimension 'dropout' of several values; sweep it, e.g. "
+            "jsuper.Sweep(dropout=(0.0, 0.1, 0.2))"
+        )
 
 
 def padded_with_zeros(W: np.ndarray) -> np.ndarray:
-    """W where the rows and columns that a smaller model does not have are 0 instead of NaN."""
+    """Return W with 0 instead of NaN in the rows and columns that a smaller model lacks."""
     missing = np.isnan(W)
     padding = missing.all(axis=-1, keepdims=True) | missing.all(axis=-2, keepdims=True)
     return np.where(padding, 0, W)
