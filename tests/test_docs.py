@@ -4,6 +4,8 @@ import ast
 import importlib
 import json
 import re
+import sys
+import threading
 
 import pytest
 from running import REPO
@@ -55,10 +57,34 @@ def test_paths_exist(page):
     assert [path for path in paths if path not in new and not (REPO / path).exists()] == []
 
 
+STEPS = re.findall(r"`(jsuper/[\w/]+\.py):(\w+)`", TEXT["docs/design.md"])
+
+
+@pytest.mark.slow
+def test_a_number_takes_the_path_that_the_page_describes(tmp_path):
+    called = set()
+
+    def note(frame, event, argument):
+        if event == "call":
+            called.add((frame.f_code.co_filename, frame.f_code.co_name))
+
+    sizes = {"n_features": 3, "n_hidden": 2, "batch_size": 64, "steps": 5, "seeds": 1}
+    sweep = jsuper.Sweep(activation="relu", sparsity=0.9, **sizes)
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        ds = jsuper.run(sweep, tmp_path / "run", progress=False)
+        jsuper.plots.heatmap(jsuper.analyze(ds), "loss_over_constant")
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+    functions = [(str(REPO / file), name) for file, name in STEPS if name != "Sweep"]
+    assert [step for step in functions if step not in called] == []
+
+
 def test_the_path_of_a_number_names_functions_that_exist():
-    steps = re.findall(r"`(jsuper/[\w/]+\.py):(\w+)`", TEXT["docs/design.md"])
-    assert len(steps) > 10
-    for file, name in steps:
+    assert len(STEPS) > 10
+    for file, name in STEPS:
         assert re.search(rf"^(?:def|class) {name}\b", (REPO / file).read_text(), re.MULTILINE), file
 
 
