@@ -49,8 +49,19 @@ def test_the_table_has_every_public_function(module):
     assert public and public <= {f.__name__ for f, _, _ in CASES}
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 1e-4)])
-@pytest.mark.parametrize(("function", "definition", "options"), CASES, ids=IDS)
+def in_both_dtypes():
+    """Every case in float64; in float32 by default only the first case of a function."""
+    seen = set()
+    for (function, definition, options), name in zip(CASES, IDS, strict=True):
+        yield pytest.param(function, definition, options, "float64", 1e-10, id=name)
+        marks = [pytest.mark.slow] if function in seen else []
+        yield pytest.param(
+            function, definition, options, "float32", 1e-4, id=f"{name}-float32", marks=marks
+        )
+        seen.add(function)
+
+
+@pytest.mark.parametrize("function, definition, options, dtype, tolerance", list(in_both_dtypes()))
 def test_metric_is_its_definition(function, definition, options, dtype, tolerance):
     """In NumPy, under jit in float64, and under vmap in float32."""
     W, metric = random_models(dtype), functools.partial(function, **options)
