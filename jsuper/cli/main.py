@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsuper
 from jsuper.cli.options import RunOptions, default_folder, parse
@@ -33,6 +33,9 @@ from jsuper.jobs import room, runner
 from jsuper.jobs.job import Job, existing_job, prepare, restore_manifest
 from jsuper.store import derived, sharing
 from jsuper.store.manifest import manifest_of
+
+if TYPE_CHECKING:
+    from jsuper.engine.estimates import Estimate
 
 DONE, ERROR, BAD_INPUT, SOME_NON_FINITE, STOPPED, STOPPED_AT_ONCE = 0, 1, 2, 3, 75, 130
 SAME_REQUEST_SECONDS = 0.5
@@ -163,13 +166,12 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     if not (options.yes or options.dry_run):
         _check_size(job, math.nan)  # before a large run is cut into chunks
     job = prepare(asked, folder, plan, shard)
-    print(summary.plan_text(job, plan), flush=True)
+    expected = _expected(job, plan, options)
+    print(summary.plan_text(job, plan, expected), flush=True)
     if options.dry_run:
         return DONE
     if not options.yes:
-        from jsuper.engine.devices import expected_seconds
-
-        _check_size(job, expected_seconds(plan, job.todo))
+        _check_size(job, expected.seconds)
     if not options.force:
         _check_room(job, plan)
     if options.engine == "ray":
@@ -179,7 +181,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     stop = Stop()
     _on_signal(lambda: _ask_to_stop(stop, options.grace))
     files.remove(folder / "report.html")  # of fewer models than there will be
-    if not _execute(job, plan, train, options, stop) or stop.is_set():
+    if not _execute(job, plan, train, expected, stop) or stop.is_set():
         print(
             f"Stopped. What is finished is in {printable(folder)}; run again to continue.",
             file=sys.stderr,
@@ -220,7 +222,10 @@ def _machine(options: RunOptions) -> tuple[Any, runner.Train]:
         os.environ["JAX_PLATFORMS"] = "cpu"  # leaves an accelerator and its memory alone
     print(f"jsuper {jsuper.__version__}: starting JAX ...", file=sys.stderr, flush=True)
     from jsuper.engine.devices import make_plan
+    from jsuper.engine.programs import use_compilation_cache
 
+    if not options.no_cache:
+        use_compilation_cache()
     return make_plan(options.platform, options.workers, options.plan), runner.run_locally
 
 
@@ -238,22 +243,31 @@ def _cluster(options: RunOptions) -> tuple[Any, runner.Train]:
     return plan, ray_driver.train
 
 
-def _execute(job: Job, plan: Any, train: runner.Train, options: RunOptions, stop: Stop) -> bool:
+def _expected(job: Job, plan: Any, options: RunOptions) -> Estimate:
+    """Return the time that the rest of the command is expected to take."""
+    from jsuper.engine.estimates import estimate, probed_slowness
+
+    slowness = probed_slowness(plan.workers) if plan.trains_here and job.todo else 1.0
+    models, page = n_models(job.sweep), not options.no_report
+    return estimate(plan, job.todo, models, slowness=slowness, figure=True, page=page)
+
+
+def _execute(job: Job, plan: Any, train: runner.Train, expected: Estimate, stop: Stop) -> bool:
     """Return whether the job came to its end."""
     from jsuper.engine.counters import Progress
-    from jsuper.engine.programs import use_compilation_cache
+    from jsuper.engine.estimates import mark_cached
     from jsuper.jobs.progress_bar import reporter
 
-    if not options.no_cache:
-        use_compilation_cache()
     progress = Progress()
     mine = {c.name for c in job.share}
     for chunk in job.damaged:
         by = "run again" if chunk.name in mine else "left to another share"
         print(f"chunk {chunk.name} is damaged: set aside and {by}", file=sys.stderr)
     try:
-        with reporter(job.todo, progress) as tick:
+        todo = job.todo
+        with reporter(expected, progress) as tick:
             runner.execute(job, plan, progress, stop, tick, train)
+        mark_cached(plan, todo)
     except runner.StoppedError:
         return False
     return True

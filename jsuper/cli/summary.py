@@ -12,7 +12,7 @@ from jsuper.core.family import family_of
 from jsuper.core.files import shortened, write_atomically
 from jsuper.core.grid import Chunk
 from jsuper.core.status import OK
-from jsuper.core.text import format_number, printable
+from jsuper.core.text import format_duration, format_number, printable
 from jsuper.jobs.room import memory_bytes, result_bytes
 
 if TYPE_CHECKING:
@@ -20,19 +20,18 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from jsuper.engine.devices import Plan
+    from jsuper.engine.estimates import Estimate
     from jsuper.jobs.job import Job
 
 MOST_TABLES = 4
 MOST_ROWS = 16  # that name failed fits, of a reason
 
 
-def plan_text(job: Job, plan: Plan) -> str:
+def plan_text(job: Job, plan: Plan, expected: Estimate) -> str:
     """Return the plan: models, shares, devices, chunks, expected memory and time, folder.
 
     Memory, time and chunks are those of this process's share; the results are those of all.
     """
-    from jsuper.engine.devices import expected_seconds
-
     sweep, todo = job.sweep, job.todo
     axes = " x ".join(f"{len(v)} {k}" for k, v in sweep.axes.items())
     steps = sorted({c.static["steps"] for c in job.chunks})
@@ -45,7 +44,7 @@ def plan_text(job: Job, plan: Plan) -> str:
         f"device   {plan.describe()}",
         f"chunks   {chunks_text(job)}",
         f"memory   {memory}, results {size_text(job.chunks)}",
-        f"time     {time_text(expected_seconds(plan, todo)) if todo else 'nothing to train'}",
+        f"time     {time_text(expected) if todo else 'nothing to train'}",
         f"folder   {printable(job.folder)}",
     ]
     return "\n".join([*(f"note     {n}" for n in (*job.notes, *sweep.notes())), *lines])
@@ -91,13 +90,18 @@ def size_text(chunks: list[Chunk]) -> str:
     return f"{max(result_bytes(chunks) / 1e6, 0.1):,.1f} MB"
 
 
-def time_text(seconds: float) -> str:
-    """'about 3 min' for a number of seconds; says so where it is not known."""
-    if math.isnan(seconds):
+def time_text(expected: Estimate) -> str:
+    """Return the expected time and its parts; say if no speed is known."""
+    if math.isnan(expected.seconds):
         return "not known before the first block has run"
-    if seconds < 90:
-        return f"about {max(seconds, 1):.0f} s"
-    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
+    parts = {
+        "compilation": expected.compiling,
+        "training": expected.training,
+        "evaluation": expected.evaluating,
+        "figure and page": expected.results,
+    }
+    listed = ", ".join(f"{name} {format_duration(s)}" for name, s in parts.items() if s >= 0.5)
+    return f"about {format_duration(expected.seconds)}" + (f": {listed}" if listed else "")
 
 
 def show(job: Job) -> None:

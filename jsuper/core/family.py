@@ -161,6 +161,13 @@ class Family:
         stated = getattr(self.train, "branch_of", None)
         return stated(setting, at_once) if stated else None
 
+    def step_work(
+        self, static: dict[str, Any], settings: Sequence[Setting], batching: str
+    ) -> tuple[list[float], float]:
+        """Share of `Spec.work` that a step of each setting takes, and numbers drawn for all."""
+        stated = getattr(self.train, "step_work", None)
+        return stated(static, settings, batching) if stated else ([1.0] * len(settings), 0.0)
+
     def kept(self, file: str) -> Mapping[str, Any]:
         """Return the coordinates of the variables in one of a run's derived files."""
         return cast(Any, self.spec).KEPT[file]

@@ -63,6 +63,9 @@ class Training(Protocol):
     Optional: arrange(static, settings) -> the order in which a block trains its settings, where ~i
     repeats setting i as padding; and branch_of(setting, at_once) -> a value that is equal for
     settings that one program may train. By default settings stay in order and share a program.
+    For the estimate of time it may have step_work(static, settings, batching): the share of
+    `Spec.work` that a step of each setting takes, and the number of random numbers that are drawn
+    for all of them.
     """
 
     def make_static(

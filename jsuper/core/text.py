@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 LONGEST = 2000  # characters of a message
+UNITS = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 
 
 def printable(text: object, most: int = LONGEST) -> str:
@@ -54,3 +55,13 @@ def format_number(value: float, digits: int = 3, missing: str = "-") -> str:
         return f"{value:,.0f}"
     mantissa, _, exponent = f"{value:,.{digits}g}".partition("e")
     return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration in its two largest units: '12 s', '3 min 20 s', '2 h 5 min', '1 d 4 h'."""
+    whole = max(round(seconds), 1)
+    for large, unit, small, part in UNITS:
+        count, rest = divmod(round(whole / small) * small, large)
+        if count:
+            return f"{count:,} {unit} {rest // small} {part}" if rest else f"{count:,} {unit}"
+    return f"{whole} s"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass, field
+
+RECENT_SECONDS = 20.0  # of training, that the present speed is an average of
 
 
 @dataclass
@@ -12,6 +15,8 @@ class Progress:
     """What the workers have done so far; written by them, read by whoever reports it."""
 
     model_steps: int = 0
+    work: float = 0.0  # core-seconds of these steps on the reference machine, see estimates.py
+    slowness: float = 0.0  # seconds of the latest steps by those
     models: int = 0
     non_finite: int = 0
     compiling: int = 0  # programs, now
@@ -25,27 +30,34 @@ class Progress:
     evaluating: dict[int, float] = field(default_factory=dict)  # seconds so far, by worker
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def elapsed(self) -> float:
+        """Return the seconds since the start."""
+        return time.perf_counter() - self.began
+
     def add(self, **amounts: float) -> None:
         """Add to several counters at once."""
         with self.lock:
             for name, amount in amounts.items():
                 setattr(self, name, getattr(self, name) + amount)
 
-    def segment_done(self) -> None:
-        """Return a worker has trained some steps: no worker has been training for longer so far."""
+    def segment_done(self, model_steps: int, work: float, seconds: float) -> None:
+        """Count some steps of a worker."""
+        self.add(model_steps=model_steps, work=work, train_s=seconds)
         with self.lock:
+            latest, rest = seconds / work, math.exp(-seconds / RECENT_SECONDS)
+            self.slowness = rest * self.slowness + (1 - rest) * latest if self.slowness else latest
             own = self.evaluating.get(threading.get_ident(), 0.0)
-            self.trained_s = max(self.trained_s, time.perf_counter() - self.began - own)
+            self.trained_s = max(self.trained_s, self.elapsed() - own)
 
     def evaluated(self, seconds: float, **amounts: float) -> None:
-        """Return a worker has evaluated a block, and counts `amounts`."""
+        """Count that a worker has evaluated a block, and `amounts`."""
         self.add(evaluate_s=seconds, **amounts)
         with self.lock:
             worker = threading.get_ident()
             self.evaluating[worker] = self.evaluating.get(worker, 0.0) + seconds
 
     def timing(self, wall_s: float, workers: int) -> dict[str, float]:
-        """Where the time of a run went.
+        """Return where the time of a run went.
 
         `train_s` and `evaluate_s` are sums over the workers; `trained_s` is the time from the start
         to the last step, less what the worker that took it had spent on evaluation by then.

@@ -182,11 +182,3 @@ def chunks_of(plan: Plan, sweep: BaseSweep, groups: list[Group], processes: int 
         _check_fits(plan, sweep, group)
         chunks += partition(sweep, group, max_models(plan, sweep, group), processes * plan.workers)
     return chunks
-
-
-def expected_seconds(plan: Plan, chunks: list[Chunk]) -> float:
-    """Rough time for chunks on the plan's workers; NaN on accelerators, where none was measured."""
-    if plan.platform != "cpu":
-        return math.nan
-    total = sum(c.n_models * seconds_per_model(c.model, c.static) for c in chunks)
-    return total / min(plan.workers, max(len(chunks), 1))

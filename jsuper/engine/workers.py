@@ -36,6 +36,7 @@ from jsuper.engine.blocks import (
 )
 from jsuper.engine.counters import Progress
 from jsuper.engine.devices import Device, Plan
+from jsuper.engine.estimates import step_seconds
 from jsuper.engine.stopping import Stop
 
 # What ends a block and not the sweep: errors of the compiler and of a program that runs.
@@ -194,6 +195,8 @@ def _train(
     settings, keys = inputs(block)  # first: its small programs would wait for the large one
     program = programs.compiled(programs.key_of(block, plan, device), progress)
     state, done = program.init(settings, keys), 0
+    trained = dataclasses.replace(block.chunk, settings=block.settings, seeds=block.seeds)
+    work = step_seconds(plan, trained)
     try:
         for start, n in segments(program, stop):
             began = time.perf_counter()
@@ -201,14 +204,14 @@ def _train(
             jax.block_until_ready(state)
             seconds = time.perf_counter() - began
             program.observe(seconds / n)
-            progress.add(model_steps=n * block.n_models, train_s=seconds)
-            progress.segment_done()
+            progress.segment_done(n * block.n_models, n * work, seconds)
             done = start + n
         if done < program.steps:
             return None
         return _measure(program, block, progress, state, settings, keys)
     except FAILURES:
-        progress.add(model_steps=-done * block.n_models)  # its parts count them again
+        # its parts count them again
+        progress.add(model_steps=-done * block.n_models, work=-done * work)
         raise
 
 

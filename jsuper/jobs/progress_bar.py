@@ -1,4 +1,4 @@
-"""One line on standard error that moves: models done, model-steps per second, time left."""
+"""The progress line of a run on standard error: models done, speed, and time left to the page."""
 
 from __future__ import annotations
 
@@ -8,75 +8,71 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
-from jsuper.core.grid import Chunk
+from jsuper.core.text import format_duration
 
 if TYPE_CHECKING:
     from jsuper.engine.counters import Progress
+    from jsuper.engine.estimates import Estimate
 
 PLAIN_SECONDS = 10.0  # between lines where there is no terminal
-REFRESH_SECONDS = 0.5
 
 
 @contextlib.contextmanager
 def reporter(
-    chunks: list[Chunk], progress: Progress, *, quiet: bool = False
+    expected: Estimate, progress: Progress, *, quiet: bool = False
 ) -> Iterator[Callable[[], None]]:
     """Give a function that shows the state of `progress`; call it often."""
-    total = sum(c.n_models * c.static["steps"] for c in chunks)
-    if quiet or not total:
+    if quiet or not expected.chunks:
         yield lambda: None
     elif sys.stderr.isatty():
-        with _bar(total) as bar:
-            yield lambda: _update(bar, progress, sum(c.n_models for c in chunks))
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        columns = BarColumn(20), TextColumn("{task.description}", markup=False)
+        with Bar(*columns, console=Console(stderr=True, highlight=False)) as bar:
+            task = bar.add_task("", total=1.0)
+
+            def tick() -> None:
+                share = share_done(expected, progress)
+                bar.update(task, completed=share or 0.0, description=line(expected, progress))
+
+            yield tick
     else:
-        yield _plain_lines(total, sum(c.n_models for c in chunks), progress)
+        yield _plain_lines(expected, progress)
 
 
-def _bar(total: int) -> tqdm:
-    return tqdm(
-        total=total,
-        unit=" model-steps",
-        unit_scale=True,
-        mininterval=REFRESH_SECONDS,
-        smoothing=0.1,
-        dynamic_ncols=True,
-        file=sys.stderr,
-        bar_format="{percentage:3.0f}% |{bar}| {desc}, {rate_fmt}, {elapsed} < {remaining}",
+def share_done(expected: Estimate, progress: Progress) -> float | None:
+    """Return the share of the command's time that is over, below 1; None before it is known."""
+    left = expected.seconds_left(progress)
+    return None if left is None else min(progress.elapsed() / (progress.elapsed() + left), 0.99)
+
+
+def line(expected: Estimate, progress: Progress) -> str:
+    """Return the line: '46%  120/378 models, 25,600 model-steps/s, 3 min 20 s left'."""
+    share, left = share_done(expected, progress), expected.seconds_left(progress)
+    parts = [f"{progress.models:,}/{expected.models:,} models"]
+    if progress.non_finite:
+        parts.append(f"{progress.non_finite:,} non-finite")
+    if progress.compiling:
+        parts.append("compiling")
+    if progress.measuring:
+        parts.append("measuring the final loss")
+    if left is None or share is None:
+        return f"      {', '.join(parts)}, time left not known yet"
+    rate = progress.model_steps / max(progress.trained_s or progress.elapsed(), 1e-9)
+    return (
+        f"{share:4.0%}  {', '.join(parts)}, {rate:,.0f} model-steps/s, {format_duration(left)} left"
     )
 
 
-def _update(bar: tqdm, progress: Progress, models: int) -> None:
-    bar.set_description_str(state(progress, models), refresh=False)
-    bar.update(progress.model_steps - bar.n)
-    if time.time() - bar.last_print_t >= REFRESH_SECONDS:
-        bar.last_print_t = time.time()
-        bar.refresh()
-
-
-def state(progress: Progress, models: int) -> str:
-    """'120/567 models', and what else is worth saying: compiling, models that diverged."""
-    text = f"{progress.models}/{models} models"
-    if progress.non_finite:
-        text += f", {progress.non_finite} non-finite"
-    text += ", compiling" if progress.compiling else ""
-    return text + (", measuring the final loss" if progress.measuring else "")
-
-
-def _plain_lines(total: int, models: int, progress: Progress) -> Callable[[], None]:
-    began = last = time.monotonic()
+def _plain_lines(expected: Estimate, progress: Progress) -> Callable[[], None]:
+    last = time.monotonic()
 
     def tick() -> None:
         nonlocal last
-        now = time.monotonic()
-        if now - last < PLAIN_SECONDS:
-            return
-        last = now
-        rate = progress.model_steps / (now - began)
-        left = f"{(total - progress.model_steps) / rate:,.0f} s left" if rate else "starting"
-        share = progress.model_steps / total
-        line = f"{share:4.0%}  {state(progress, models)}, {rate:,.0f} model-steps/s, {left}"
-        print(line, file=sys.stderr, flush=True)
+        if time.monotonic() - last >= PLAIN_SECONDS:
+            last = time.monotonic()
+            print(line(expected, progress), file=sys.stderr, flush=True)
 
     return tick

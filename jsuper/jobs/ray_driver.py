@@ -21,6 +21,7 @@ from jsuper.core.errors import SpecError
 from jsuper.core.grid import Chunk
 from jsuper.core.version import __version__
 from jsuper.engine.devices import Plan
+from jsuper.engine.estimates import chunk_seconds
 from jsuper.jobs import runner
 from jsuper.jobs.job import Job
 from jsuper.jobs.ray_worker import Order, answer, train_chunk
@@ -295,7 +296,10 @@ def train(
                         waiting.append(chunk)
                         continue
                     steps, lost = 0, _give_up(job, chunk)
-                progress.add(model_steps=steps, models=chunk.n_models, non_finite=sum(lost))
+                work = chunk_seconds(plan, chunk)
+                progress.add(
+                    model_steps=steps, work=work, models=chunk.n_models, non_finite=sum(lost)
+                )
                 yield chunk.name, lost
     finally:
         for reference in flying:

@@ -100,6 +100,7 @@ def run(
         expect_folder("out", out, "jsuper.run(sweep, out='runs/mine')")
     from jsuper.engine.counters import Progress
     from jsuper.engine.devices import Plan, make_plan
+    from jsuper.engine.estimates import estimate
     from jsuper.engine.programs import check_not_forked, use_compilation_cache
     from jsuper.jobs.progress_bar import reporter
     from jsuper.store.dataset import load
@@ -116,7 +117,7 @@ def run(
     for note in (*job.notes, *job.sweep.notes()):
         warnings.warn(note, SweepWarning, stacklevel=2)
     counters, stop = Progress(), Stop()
-    with reporter(job.todo, counters, quiet=not progress) as tick:
+    with reporter(estimate(plan, job.todo), counters, quiet=not progress) as tick:
         if job.folder is None:
             ds = _run_in_memory(job, plan, counters, stop, tick)
         else:

@@ -14,7 +14,7 @@ from jsuper.core import files
 from jsuper.core.errors import RunError
 from jsuper.core.grid import Chunk
 from jsuper.core.status import ERROR, FAILED, NON_FINITE, OK
-from jsuper.core.text import printable
+from jsuper.core.text import format_duration, printable
 from jsuper.store import chunk_files, sharing
 from jsuper.store.dataset import size_of
 from jsuper.store.manifest import manifest_of
@@ -159,10 +159,10 @@ def words(status: Status) -> str:
         lines.append(f"damaged  {status.chunks_damaged:,} chunks: jsuper verify {run}")
     lines += [f"failed   {n:,}: {message}" for message, n in status.errors.items()]
     if status.seconds_since_last is not None:
-        lines.append(f"last     a chunk {status.seconds_since_last:,.0f} s ago")
+        lines.append(f"last     a chunk {format_duration(status.seconds_since_last)} ago")
     if status.models_per_second:
-        left = status.seconds_left or 0.0
-        lines.append(f"rate     {status.models_per_second:,.2f} models/s, about {left:,.0f} s left")
+        left = f", about {format_duration(status.seconds_left)} left" if status.seconds_left else ""
+        lines.append(f"rate     {status.models_per_second:,.2f} models/s{left}")
     return "\n".join(lines)
 
 

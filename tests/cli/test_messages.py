@@ -24,7 +24,7 @@ from jsuper.cli import options as flags
 from jsuper.core import suggestions
 from jsuper.core.errors import SpecError
 from jsuper.core.family import FAMILIES, family_of, sweep_from_dict
-from jsuper.engine import devices
+from jsuper.engine import devices, estimates
 from jsuper.factorization import Sweep as Factorization
 from jsuper.jobs import room
 from jsuper.jobs.job import prepare
@@ -491,11 +491,13 @@ def planned(folder, shard=None, damage=0, delete=0, workers=2, kind=None):
     asked = flags.parse(GRID)[0]
     made = devices.make_plan("cpu", workers) if kind is None else kind
     job = prepare(asked, folder, made, shard)
-    lines = [line.split(maxsplit=1) for line in summary.plan_text(job, made).splitlines()]
+    expected = estimates.estimate(made, job.todo)
+    plan = summary.plan_text(job, made, expected)
+    lines = [line.split(maxsplit=1) for line in plan.splitlines()]
     return dict(lines), job
 
 
-ALL, TIME = r"= 48 models, 30 steps each", r"about 1 s"
+ALL, TIME = r"= 48 models, 30 steps each", r"about \d s: compilation \d s"
 PLANS = [
     # share, done before, damaged, lines of the plan
     (None, False, 0, dict(model=ALL + "$", chunks=r"^2 to do, of up to 24 models", time=TIME)),
@@ -576,9 +578,8 @@ def test_memory_and_time_are_those_of_the_share(tmp_path):
     half, part = planned(tmp_path / "run", (1, 2))
     two, one = devices.make_plan("cpu", 2), devices.make_plan("cpu", 1)
     assert 2 * len(part.todo) == len(part.chunks)
-    assert (
-        devices.expected_seconds(two, part.todo) == devices.expected_seconds(two, part.chunks) / 2
-    )
+    share, run = (estimates.estimate(two, chunks) for chunks in (part.todo, part.chunks))
+    assert share.work == run.work / 2 and share.training == run.training / 2
     assert room.memory_bytes(job.todo, one) < room.memory_bytes(job.todo, two)
     ray = ClusterPlan("cpu", tuple(RemoteDevice("cpu", i) for i in range(8)), "auto", nodes=2)
     assert room.memory_bytes(job.todo, ray) == room.memory_bytes(job.todo, one)

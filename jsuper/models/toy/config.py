@@ -223,6 +223,21 @@ def ordering_pays(values: dict[str, Any], settings: Sequence[dict[str, Any]]) ->
     return bool(saved.sum() > cost[narrow].max())
 
 
+def step_work(
+    values: dict[str, Any], settings: Sequence[dict[str, Any]], batching: str
+) -> tuple[list[float], float]:
+    """Return the share of a batch's columns that each setting computes, and the numbers drawn.
+
+    Where columns are put in order, that takes twice as long as the draws, and counts as such.
+    """
+    batch = values["batch_size"]
+    narrow = batching in ("sequential", "rows") or (
+        batching == "auto" and ordering_pays(values, settings)
+    )
+    shares = [width_of(values, s) / batch if narrow else 1.0 for s in settings]
+    return shares, (3.0 if narrow else 1.0) * values["n_features"] * batch
+
+
 def needs_whole_batch(activation: str | Callable, n_features: int = 5) -> bool:
     """Whether columns without an active feature are not all alike, so that none can be left out."""
     return is_stochastic(activation) or couples_batch(activation, n_features)

@@ -22,7 +22,15 @@ from jax.custom_batching import sequential_vmap
 from jsuper.core.expecting import expect
 from jsuper.core.status import NON_FINITE, OK
 from jsuper.models.toy import model
-from jsuper.models.toy.config import Setting, Static, arrange, branch_of, make_setting, make_static
+from jsuper.models.toy.config import (
+    Setting,
+    Static,
+    arrange,
+    branch_of,
+    make_setting,
+    make_static,
+    step_work,
+)
 from jsuper.models.toy.draws import make_draws
 from jsuper.models.toy.evaluation import make_evaluate
 from jsuper.models.toy.gradient import make_batch_loss
@@ -46,6 +54,7 @@ __all__ = [
     "make_setting",
     "make_static",
     "make_train",
+    "step_work",
 ]
 
 
