@@ -53,7 +53,7 @@ class ScrubOptions:
     overlap: Annotated[float, FLOAT] = 0.1
     """least |cosine| that joins two features in a cluster, in (0, 1]"""
     no_report: bool = False
-    """do not write the run folder's report.html anew"""
+    """do not update the run folder's report.html"""
 
 
 def scrub(argv: list[str] | None = None) -> int:
@@ -92,7 +92,7 @@ class StudyOptions:
     out: str = "docs"
     """folder of the page NAME.md, NAME.json and NAME-*.png"""
     seeds: Annotated[int | None, INT] = None
-    """number of seeds; the presets' own by default, and run folders of their own otherwise"""
+    """number of seeds; the presets' numbers by default; other numbers get separate run folders"""
     platform: str = "auto"
     """auto, cpu, gpu or tpu"""
 

@@ -1,4 +1,4 @@
-"""Causal scrubbing of a run folder: kept beside its chunks, and made anew when these change."""
+"""Causal scrubbing of a run folder: stored next to its chunks, and repeated when these change."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def kept_or_new(folder: Path, overlap: float) -> xarray.Dataset:
     if kept is not None and kept.data_vars.keys() == family.VARIABLES.keys():
         return ds.assign(kept.data_vars)
     if path.exists():
-        print("the scrubbing that is there is of other chunks or settings", file=sys.stderr)
+        print("the stored scrubbing was made from other chunks or settings", file=sys.stderr)
     print(f"scrubbing {ds['status'].size:,} models ...", file=sys.stderr, flush=True)
     start = time.monotonic()
     ds = scrub_all(ds, overlap)

@@ -2,7 +2,7 @@
 
 The run folder is shared by all nodes. A task gets the name of a chunk, finds the rest in the
 manifest, and returns two counts, so no weights pass through Ray. Worker processes are kept between
-tasks, or each chunk would be compiled anew. What a task does is in tasks.py.
+tasks, or each chunk would be compiled again. What a task does is in tasks.py.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def read_chunk(folder: Path, chunk: Chunk, only: Collection[str] | None = None) 
     except UNREADABLE as error:
         raise RunError(f"chunk {path.name} cannot be read: {error}") from error
     if not matches:
-        raise RunError(f"chunk {path.name} holds something else than its name says")
+        raise RunError(f"chunk {path.name} does not contain what its name states")
     for problem in _problems(chunk, arrays, wanted):
         raise RunError(f"chunk {path.name} has {problem}")
     return arrays

@@ -41,7 +41,7 @@ def load(
 
     A Dataset of more than 1 GB, or than the free memory, is lazy: all files are verified and status
     and first_bad_step are read at once, the other variables when they are used, and only the
-    chunks that a selection needs. Each use reads anew; `ds[["loss"]].load()` keeps the values.
+    chunks that a selection needs. Each use reads again; `ds[["loss"]].load()` keeps the values.
 
     Dimensions: activation, sparsity, seed and any other axis with several values; hidden, feature,
     step (of curves), snapshot_step. Variables: W, b, loss, loss_stderr, loss_over_constant,

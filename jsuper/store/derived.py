@@ -2,7 +2,7 @@
 
 A file says which chunks it was made from, by a hash of their bytes. Once there are more chunks, or
 others, it is stale: `read` does not return it, `jsuper.load` leaves it out, and the command that
-made it makes it anew. Imports no jax.
+made it makes it again. Imports no jax.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def path_of(folder: Path, name: str) -> Path:
 
 
 def fingerprint(folder: Path, manifest: Manifest) -> str:
-    """Return a hash of a run's sweep and of the bytes of the chunks that are there."""
+    """Return a hash of a run's sweep and of the bytes of its chunk files."""
     found = hashlib.blake2b(manifest.hash.encode(), digest_size=16)
     for chunk in manifest.chunks:
         with (
@@ -52,7 +52,7 @@ def fingerprint(folder: Path, manifest: Manifest) -> str:
 
 
 def is_current(folder: Path, name: str, made_from: str) -> bool:
-    """Return whether a figure or page was made from the chunks that are there.
+    """Return whether a figure or page was made from the chunks in the folder.
 
     Older folders do not say: there a file that is younger than every chunk counts as current.
 
@@ -196,7 +196,7 @@ def _shapes(name: str, meta: dict[str, Any], ds: xarray.Dataset) -> dict[str, tu
     for k, described in meta["variables"].items():
         dims = tuple(described["dims"])
         if dims[: len(lead)] != lead or len(set(dims)) < len(dims) or len(dims) > len(lead) + 2:
-            raise ValueError(f"its {k} has dimensions of its own")
+            raise ValueError(f"its {k} has dimensions that the run lacks")
         shapes[k] = tuple(sizes[d] for d in dims)
     return shapes
 
@@ -218,7 +218,7 @@ def merged(ds: xarray.Dataset, folder: Path, manifest: Manifest) -> xarray.Datas
         if together is None:
             warnings.warn(
                 f"{path_of(folder, name)} is damaged or was made from other chunks, and is left "
-                f"out: make it anew with {COMMANDS[name]} {folder}",
+                f"out: make it again with {COMMANDS[name]} {folder}",
                 stacklevel=3,
             )
         else:

@@ -200,7 +200,7 @@ def said(error: Exception) -> str:
 def _unusable(path: Path, why: str) -> RunError:
     return RunError(
         f"{path} cannot be read: {printable(why, 500)}; move it away, and the sweep's command "
-        "makes it anew from the chunks that are there"
+        "rebuilds it from the chunks"
     )
 
 

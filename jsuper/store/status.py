@@ -22,7 +22,7 @@ from jsuper.store.npz import UNREADABLE, read_arrays
 
 MOST_ERRORS = 5  # messages of failed models
 LONG, LONG_SECONDS = 10, 600.0  # times what a chunk took, and at least
-AGAIN = "put together from the chunks; the sweep's command makes it anew"
+AGAIN = "put together from the chunks; the sweep's command writes it again"
 NAMES = {OK: "ok", NON_FINITE: "diverged", FAILED: "failed"}
 
 
@@ -192,4 +192,4 @@ def problems(run: str | Path) -> Iterator[str]:
     known = {chunk_files.chunk_path(folder, c.name).name for c in chunks}
     for path in sorted((folder / "chunks").glob("*.npz")):
         if path.name not in known and not path.name.startswith("."):
-            yield f"chunk {path.name!r} is none of the manifest's: it is not read"
+            yield f"chunk {path.name!r} is not in the manifest and is not read"

@@ -256,7 +256,7 @@ def test_a_chunk_file_of_another_type_is_damaged(tmp_path):
     path = chunk_files.chunk_path(tmp_path, CHUNK.name)
     chunk_files.write_chunk(tmp_path, other, arrays_of(other))
     chunk_files.chunk_path(tmp_path, other.name).replace(path)
-    with pytest.raises(RunError, match="holds something else"):
+    with pytest.raises(RunError, match="does not contain what its name states"):
         chunk_files.read_chunk(tmp_path, CHUNK)
 
 

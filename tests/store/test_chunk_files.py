@@ -133,7 +133,7 @@ def test_a_model_that_is_said_to_be_finite_is(tmp_path, name):
 def test_a_chunk_under_the_name_of_another_is_refused(tmp_path, path):
     other = dataclasses.replace(CHUNK, seeds=(3, 4, 5))  # of the same shape
     path.rename(chunk_files.chunk_path(tmp_path, other.name))
-    with pytest.raises(RunError, match="holds something else than its name says"):
+    with pytest.raises(RunError, match="does not contain what its name states"):
         chunk_files.read_chunk(tmp_path, other)
 
 
