@@ -63,7 +63,7 @@ def test_order_of_axes_and_company_do_not_matter(reference):
 @pytest.mark.parametrize(
     "batching",
     [
-        pytest.param(b, marks=pytest.mark.slow) if b in ("sequential", *plan.AT_ONCE) else b
+        pytest.param(b, marks=pytest.mark.slow) if b in ("rows", "sequential", *plan.AT_ONCE) else b
         for b in plan.BATCHINGS
     ],
 )
