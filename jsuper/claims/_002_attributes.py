@@ -164,7 +164,7 @@ def _over(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 
 def _alone(attribute: str) -> Claim:
-    """One attribute's coefficient as a claim of its own."""
+    """One attribute's coefficient as a separate claim."""
     label = f"X per sd of {attribute}"
     return Claim(
         name=f"{attribute}-helps",

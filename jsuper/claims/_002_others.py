@@ -80,7 +80,7 @@ def overlap(ds: xarray.Dataset, names: Iterable[str], where: Where) -> Iterator[
 def _shrinks(
     runs: Runs, measure: Callable[..., Iterator[np.ndarray]], labels: dict[str, str]
 ) -> dict[str, np.ndarray]:
-    """Return a measure of the shrinks less that of ReLU, each a part of its own."""
+    """Return a measure of the shrinks less that of ReLU, one part for each."""
     relu, *found = measure(runs["study"], ("relu", *labels), sparse)
     return {part: one - relu for part, one in zip(labels.values(), found, strict=True)}
 

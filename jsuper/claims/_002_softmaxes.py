@@ -157,7 +157,7 @@ CLAIMS = (
         },
         unit="difference in Spearman's correlation, and powers of ten",
         note="An explanation of what the text leaves open: a feature's own weight |W_i|² >= 0 "
-        "lowers its own output, and only a decoder of its own could turn that round.",
+        "lowers its own output, and only an untied decoder could turn that round.",
     ),
     Claim(
         name="softmin-over-batch",

@@ -62,7 +62,7 @@ def double(seeds: int) -> Sweep:
 
 
 def untied(seeds: int) -> Sweep:
-    """Softmin with a decoder of its own."""
+    """Softmin with an untied decoder."""
     return Sweep(
         activation=("softmin", "relu"),
         sparsity=(0.7, 0.9, 0.97, 0.99),

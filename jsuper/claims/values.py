@@ -122,7 +122,7 @@ def means(
 
 
 def each(runs: Runs, labels: dict[str, str], variable: str, where: Where) -> dict[str, np.ndarray]:
-    """Return a variable of some activations, each a part of its own."""
+    """Return a variable of some activations, one part for each."""
     found = means(runs["study"], variable, labels, where)
     return dict(zip(labels.values(), found, strict=True))
 
@@ -130,6 +130,6 @@ def each(runs: Runs, labels: dict[str, str], variable: str, where: Where) -> dic
 def against(
     runs: Runs, labels: dict[str, str], variable: str, other: str, where: Where
 ) -> dict[str, np.ndarray]:
-    """Return a variable of some activations less that of another, each a part of its own."""
+    """Return a variable of some activations less that of another, one part for each."""
     base, *found = means(runs["study"], variable, (other, *labels), where)
     return {part: one - base for part, one in zip(labels.values(), found, strict=True)}

@@ -168,7 +168,7 @@ def threshold(ds: xarray.Dataset) -> Answer:
 
 
 def _at(peak: xarray.DataArray, places: list[int]) -> xarray.DataArray:
-    """Return the value at a step of its own for each push_step."""
+    """Return the value at a separate step for each push_step."""
     import xarray as xr
 
     parts = [peak.isel(push_step=i, step=place, drop=True) for i, place in enumerate(places)]

@@ -32,7 +32,7 @@ def study_of(name: str) -> ModuleType:
     Raises
     ------
     SpecError
-        There is none of that name.
+        No study has that name.
     """
     if name not in STUDIES:
         subject = f"study={name!r} is not known"
