@@ -341,7 +341,10 @@ def test_a_figure_shows_every_seed_the_mean_and_the_margin():
     diamonds = [line for line in ax.lines if line.get_marker() == "D"]
     assert [d.get_xdata()[0] for d in diamonds] == [0.2]
     assert ax.get_xlabel() == "features" and ax.get_xlim()[0] < -1 < 1 < ax.get_xlim()[1]
-    assert max(len(line) for line in ax.get_yticklabels()[1].get_text().split("\n")) <= plot.LINE_LENGTH
+    assert (
+        max(len(line) for line in ax.get_yticklabels()[1].get_text().split("\n"))
+        <= plot.LINE_LENGTH
+    )
     plt.close(ax.figure)
 
 

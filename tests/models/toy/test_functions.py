@@ -221,6 +221,7 @@ def mixes(z):
     return jnp.asarray(np.eye(6, dtype=np.float32)) @ z
 
 
+@pytest.mark.slow
 def test_a_function_sees_the_real_number_of_features():
     sweep = jsuper.Sweep(activation=(top, thresholds, mixes), **SMALL)
     ds = jsuper.run(sweep, progress=False)
