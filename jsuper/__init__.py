@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from jsuper import factorization as factorization
     from jsuper import plots as plots
     from jsuper import report as report
+    from jsuper.analysis.export import export as export
     from jsuper.analysis.sweep import analyze as analyze
     from jsuper.analysis.sweep import best as best
     from jsuper.analysis.sweep import scrub_all as scrub_all
+    from jsuper.analysis.table import table as table
     from jsuper.core.errors import RunError as RunError
     from jsuper.core.errors import SpecError as SpecError
     from jsuper.core.family import Family as Family
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from jsuper.models.toy.model import forward as forward
     from jsuper.models.toy.spec import Sweep as Sweep
     from jsuper.store.dataset import load as load
-    from jsuper.store.export import export as export
     from jsuper.training.keys import seed_key as seed_key
 
 _WHERE = {
@@ -43,10 +44,11 @@ _WHERE = {
     "register_family": "jsuper.core.family",
     "run": "jsuper.jobs.runner",
     "load": "jsuper.store.dataset",
-    "export": "jsuper.store.export",
+    "export": "jsuper.analysis.export",
     "analyze": "jsuper.analysis.sweep",
     "best": "jsuper.analysis.sweep",
     "scrub_all": "jsuper.analysis.sweep",
+    "table": "jsuper.analysis.table",
     "forward": "jsuper.models.toy.model",
     "model": "jsuper.models.toy.make_model",
     "sample": "jsuper.models.toy.inputs.features",
@@ -56,7 +58,7 @@ _WHERE = {
 }
 _MODULES = ("analysis", "factorization", "plots", "report")
 __all__ = ["Sweep", "SpecError", "RunError", "run", "load", "export", "model", "forward", "sample"]
-__all__ += ["seed_key", "make_train", "make_setting", "analyze", "best", "scrub_all"]
+__all__ += ["seed_key", "make_train", "make_setting", "analyze", "best", "scrub_all", "table"]
 __all__ += ["Family", "register_family"]
 
 

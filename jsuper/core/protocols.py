@@ -87,7 +87,10 @@ class Training(Protocol):
 
 
 class Measures(Protocol):
-    """The module `measures`: what is measured of each model in a Dataset."""
+    """The module `measures`: what is measured of each model in a Dataset.
+
+    It may have measure_some(ds, names), which computes only the measures of these names.
+    """
 
     MEASURES: Described
 

@@ -59,7 +59,8 @@ def write(run: str | Path) -> Path:
     path = folder / "report.html"
     check_file(path)  # before the work
     made_from = derived.fingerprint(folder, manifest_of(folder))  # before the chunks are read
-    ds, title, claims = analyze(load(folder)), folder.absolute().name, claims_in(folder)
+    title, claims = folder.absolute().name, claims_in(folder)
+    ds = analyze(load(folder))
     try:
         text = render(ds, title, claims)
     except (jinja2.TemplateError, *NOT_CLAIMS) as error:

@@ -5,6 +5,7 @@
     sweep.toml             the resolved sweep
     chunks/<hash>.npz      the results: one file per chunk, written under another name and renamed
     scrubbing.npz          what `jsuper scrub` has found; see derived.py
+    analysis.npz           the measures of `jsuper.analyze`; see analysis/kept.py
     figures/               the heatmap of the summary
     report.html            the whole sweep on one page
     derived.json           from which chunks these two were made; see derived.py

@@ -108,7 +108,12 @@ def load(
             stacklevel=2,
         )
     ds.attrs["sessions"] = json.dumps(sharing.sessions_of(folder, manifest))
-    return ds if only is not None else derived.merged(ds, folder, manifest)
+    if only is not None:
+        return ds
+    sizes = dict(ds.sizes)
+    ds = derived.merged(ds, folder, manifest)
+    ds.encoding |= {"source": str(folder.absolute()), "run_sizes": sizes}  # for what is kept of it
+    return ds
 
 
 def size_of(manifest: Manifest, only: Collection[str] | None = None) -> int:

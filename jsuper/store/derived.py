@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 RECORD = "derived.json"  # figure or page -> the fingerprint that it was made from
 META_BYTES = 10**6
-FLOATS = (np.dtype("float32"), np.dtype("float64"))
+TYPES = (np.dtype("float32"), np.dtype("float64"), np.dtype("int32"))
 COMMANDS = {"scrubbing": "jsuper scrub"}  # name -> what makes it
 
 
@@ -137,6 +138,7 @@ def read(
     made_from: str,
     ds: xarray.Dataset,
     about: dict[str, Any] | None = None,
+    coordinates: Mapping[str, Any] | None = None,
 ) -> xarray.Dataset | None:
     """Return the variables of that name; None where they are missing, damaged or stale.
 
@@ -152,6 +154,9 @@ def read(
         Of the run; its sizes say how large they are.
     about
         What else they must depend on; None: anything.
+    coordinates
+        Dimension -> its values, of dimensions that the run does not have. None: those of the
+        family.
     """
     import xarray as xr
 
@@ -162,12 +167,12 @@ def read(
             return None
         if about is not None and meta["about"] != about:
             return None
-        shapes = _shapes(name, meta, ds)
+        shapes = _shapes(meta, ds, coordinates or _kept_coordinates(name, ds))
         most = {k: 8 * math.prod(shape) for k, shape in shapes.items()}
         arrays = npz.read_arrays(path, most=most)
         for k, shape in shapes.items():
-            if arrays[k].shape != shape or arrays[k].dtype not in FLOATS:
-                raise ValueError(f"{k} is not an array of floats of shape {shape}")
+            if arrays[k].shape != shape or arrays[k].dtype not in TYPES:
+                raise ValueError(f"{k} is not an array of numbers of shape {shape}")
         data = {
             k: (tuple(v["dims"]), arrays[k], {"description": str(v["description"]), "units": "1"})
             for k, v in meta["variables"].items()
@@ -177,15 +182,21 @@ def read(
         return None
 
 
-def _shapes(name: str, meta: dict[str, Any], ds: xarray.Dataset) -> dict[str, tuple[int, ...]]:
-    """Variable -> the shape that it has in a run, from what a file says of it.
+def _kept_coordinates(name: str, ds: xarray.Dataset) -> Mapping[str, Any]:
+    """Return the coordinates that the family of a run states for variables of that name."""
+    return family_of(json.loads(ds.attrs["sweep"])["model"]).kept(name)
+
+
+def _shapes(
+    meta: dict[str, Any], ds: xarray.Dataset, own: Mapping[str, Any]
+) -> dict[str, tuple[int, ...]]:
+    """Variable -> its shape in a run, according to the description in a file.
 
     Raises
     ------
     UNREADABLE
-        It has dimensions or coordinates that the run and its family do not have.
+        It has dimensions or coordinates that neither the run nor `own` has.
     """
-    own = family_of(json.loads(ds.attrs["sweep"])["model"]).kept(name)
     known = {**own} | {str(d): ds[d].values.tolist() for d in ds.dims if d in ds.coords}
     for dim, values in meta["coordinates"].items():
         if values != list(known[dim]):

@@ -319,7 +319,7 @@ def test_a_run_shows_plan_table_and_figure_and_fills_its_folder(sweep, tmp_path)
     (session,) = sharing.sessions_of(run, manifest_of(run))
     assert {"versions", "devices", "started", "ended"} <= session.keys()
     files = {"manifest.json", "sweep.toml", "chunks", "figures", "report.html", "sessions", ".lock"}
-    assert {p.name for p in run.iterdir()} == files | {"derived.json"}
+    assert {p.name for p in run.iterdir()} == files | {"derived.json", "analysis.npz"}
     ds = jsuper.load(run)
     assert ds.sizes["seed"] == 2 and (ds.status == 1).all() and np.isfinite(ds.W).all()
 

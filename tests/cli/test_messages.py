@@ -398,7 +398,6 @@ CALLS = [
     (lambda: jsuper.export("x", "xls"), SpecError, r"did you mean 'csv'"),
     (lambda: jsuper.report.write(MODEL), TypeError, r"run is a Dataset", r"jsuper\.report\.write"),
     (lambda: jsuper.analyze("runs/x"), TypeError, r"ds is 'runs/x'", r"jsuper\.load\('runs/act"),
-    (lambda: jsuper.analyze(W), TypeError, r"ds is an array, not the Dataset"),
     (lambda: jsuper.analyze(MODEL), ValueError, r"ds has no attrs\['sweep'\]"),
     (lambda: jsuper.scrub_all(None), TypeError, r"ds is None", r"jsuper\.scrub_all\(jsuper\.load"),
     (lambda: jsuper.best("x"), TypeError, r"ds is 'x'", r"jsuper\.best\(jsuper\.load"),

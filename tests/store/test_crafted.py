@@ -17,6 +17,7 @@ from running import REPO, slow, state
 
 import jsuper
 from jsuper import RunError, SpecError, Sweep
+from jsuper.analysis.export import _escaped
 from jsuper.cli import main
 from jsuper.core import grid
 from jsuper.core.json_data import digest
@@ -27,7 +28,6 @@ from jsuper.models.toy.results import HYPOTHESES
 from jsuper.report.claims import checked
 from jsuper.report.page import claims_in, write
 from jsuper.store import chunk_files, derived
-from jsuper.store.export import _escaped
 from jsuper.store.manifest import manifest_of, write_manifest
 from jsuper.store.npz import UNREADABLE, read_arrays
 from jsuper.store.status import problems, status_of

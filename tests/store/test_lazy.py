@@ -11,6 +11,7 @@ from one_chunk import arrays_of
 
 import jsuper
 from jsuper import RunError, Sweep
+from jsuper.core.errors import DamagedWarning
 from jsuper.core.grid import expand, partition
 from jsuper.store import chunk_files, dataset, lazy, npz
 from jsuper.store.manifest import manifest_of, write_manifest
@@ -128,7 +129,7 @@ def test_damage_is_found_when_the_run_is_loaded(tmp_path, always_lazy):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.warns(jsuper.core.sweep.DamagedWarning, match="1 of"):
+    with pytest.warns(DamagedWarning, match="1 of"):
         ds = jsuper.load(tmp_path)
     lost = (ds.status == 0).sum()
     assert lost == chunks[0].n_models and np.isnan(ds.loss).sum() == lost

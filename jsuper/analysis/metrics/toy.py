@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -104,12 +104,27 @@ MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
     ),
 }
 """Variable -> (its own dimensions, what it is)."""
+
+OF_LOSSES = ("loss_over_zero", "loss_over_top", "gain")
+OF_SAMPLES = ("feature_error", "r_squared")
+OF_ROTATIONS = ("basis_kurtosis_samples", "basis_kurtosis_null", "mean_participation_ratio")
+OF_ROTATIONS += ("basis_kurtosis", "basis_kurtosis_rotated", "basis_kurtosis_z")
+OF_ROTATIONS += ("participation_rotated", "participation_z")
+OF_ROTATIONS += ("alignment", "alignment_rotated", "alignment_z")
+
 Found = dict[str, np.ndarray]
 
 
-@shielded()
 def measure(ds: xarray.Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-    """Return every measure of `MEASURES`: variable -> (dimensions, values).
+    """Return every measure of `MEASURES`: variable -> (dimensions, values)."""
+    return measure_some(ds, MEASURES)
+
+
+@shielded()
+def measure_some(
+    ds: xarray.Dataset, names: Collection[str]
+) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+    """Return the measures of some names: variable -> (dimensions, values).
 
     Values are over the sweep's dimensions.
 
@@ -125,21 +140,34 @@ def measure(ds: xarray.Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]
     flat = {
         name: np.full((count, *(own[d] for d in dims)), np.nan, dtype)
         for name, (dims, _) in MEASURES.items()
+        if name in names
     }
-    flat["component"] = np.full((count, own["feature"]), -1, np.int32)
-    failed = np.logical_or.reduce([reason.values for reason in failed_fits(ds).values()])
-    flat["failed_fit"][:] = np.where(ds["status"] == OK, failed, np.nan).ravel()
+    if "component" in flat:
+        flat["component"] = np.full((count, own["feature"]), -1, np.int32)
+    if "failed_fit" in flat:
+        failed = np.logical_or.reduce([reason.values for reason in failed_fits(ds).values()])
+        flat["failed_fit"][:] = np.where(ds["status"] == OK, failed, np.nan).ravel()
     for places, models in groups(ds):
         m, n = models.W.shape[1:]
         inner = {"feature": n, "hidden": m, "figure": own["figure"]}
-        for step in (in_chunks(of_weights), of_losses, of_samples, of_rotations):
+        for step in steps_for(names):
             for name, values in step(models).items():
+                if name not in flat:
+                    continue
                 within = tuple(slice(inner[d]) for d in MEASURES[name][0])
                 flat[name][(places, *within)] = values
     sizes = ds["status"].shape
     return {
         k: ((*lead, *MEASURES[k][0]), v.reshape((*sizes, *v.shape[1:]))) for k, v in flat.items()
     }
+
+
+def steps_for(names: Collection[str]) -> list[Callable[[Models], Found]]:
+    """Return the functions that compute these measures, and few others."""
+    steps = {OF_LOSSES: of_losses, OF_SAMPLES: of_samples, OF_ROTATIONS: of_rotations}
+    of_others = set(MEASURES) - {"failed_fit"} - {name for some in steps for name in some}
+    needed = [step for some, step in steps.items() if not set(some).isdisjoint(names)]
+    return needed if of_others.isdisjoint(names) else [in_chunks(of_weights), *needed]
 
 
 def in_chunks(metrics: Callable[[Models], Found]) -> Callable[[Models], Found]:
@@ -157,21 +185,39 @@ def in_chunks(metrics: Callable[[Models], Found]) -> Callable[[Models], Found]:
 def of_weights(models: Models) -> Found:
     """Return metrics of W, also weighted by density and importance."""
     W = models.W
+    return {
+        **of_matrices(W, read_by(models)),
+        "interference_by_density": superposition.interference(W, density=models.density),
+        "neuron_kurtosis": kurtosis.exact_neuron_kurtosis(W, models.density),
+        "importance_rank_correlation": superposition.importance_rank_correlation(
+            W, models.importance
+        ),
+    }
+
+
+def of_matrices(W: np.ndarray, read: np.ndarray) -> Found:
+    """Return what the weights alone show, whatever the model was trained on.
+
+    Parameters
+    ----------
+    W
+        Weights, (M, n_hidden, n_features).
+    read
+        What the output reads the hidden units with, of W's shape: W_dec, or W if tied.
+    """
     norms, D = superposition.feature_norms(W), superposition.dimensionality(W)
     disturbed, kept = superposition.interference(W), norms > superposition.REPRESENTED
-    number, read = superposition.features_represented(W), read_by(models)
+    number = superposition.features_represented(W)
     n, m = W.shape[-1], W.shape[-2]
     bounds = np.array([theory.welch_bound(max(k, 1), m) for k in range(n + 1)])
     return {
         "feature_norm": norms,
         "interference": disturbed,
         "interference_positive": superposition.interference(W, part="positive"),
-        "interference_by_density": superposition.interference(W, density=models.density),
         "dimensionality": D,
         "own_weight": (read * W).sum(axis=-2),
         "component": geometry.geometry(W).component,
         "neuron_monosemanticity": superposition.neuron_monosemanticity(W),
-        "neuron_kurtosis": kurtosis.exact_neuron_kurtosis(W, models.density),
         "participation_ratio": kurtosis.participation_ratio(W),
         "figures": geometry.figures(W),
         "features_represented": number,
@@ -185,9 +231,6 @@ def of_weights(models: Models) -> Found:
         "welch_bound": bounds[number.astype(int)],
         "antipodal_pairs": geometry.antipodal_pairs(W),
         "effective_rank": superposition.effective_rank(W),
-        "importance_rank_correlation": superposition.importance_rank_correlation(
-            W, models.importance
-        ),
     }
 
 

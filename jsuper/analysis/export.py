@@ -1,4 +1,4 @@
-"""A run's Dataset as a file for other programs: RUN/results.csv, .nc or .parquet. No jax.
+"""A run's results as a file for other programs: RUN/results.csv, .nc or .parquet.
 
 The file is written under a temporary name, read back, and renamed, so it is whole or absent. HDF5
 crashes the process when the disk is full while it writes. A netCDF file is therefore put together
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jsuper.analysis.table import table
 from jsuper.core import files
 from jsuper.core.errors import RunError, SpecError
 from jsuper.core.expecting import expect_folder
@@ -35,8 +36,8 @@ NETCDF = "h5netcdf"  # the library that writes it
 def export(run: str | Path, format: str = "csv", force: bool = False) -> Path:
     """Write a run's Dataset to RUN/results.csv, results.nc or results.parquet.
 
-    netCDF has all variables; csv and parquet have a row per model, with the variables that are one
-    number per model. The file is whole or absent.
+    csv and parquet are `jsuper.table` of the run, one row per model with every measure; netCDF has
+    all variables of `jsuper.load`. The file is complete or absent.
 
     Parameters
     ----------
@@ -81,7 +82,7 @@ def export(run: str | Path, format: str = "csv", force: bool = False) -> Path:
         )
     ds = load(folder)
     try:
-        write, check = _netcdf(ds) if format == "netcdf" else _table(ds, format)
+        write, check = WRITERS[format](ds)
         files.write_atomically(path, write, check=functools.partial(_verify, check))
     except ImportError as error:
         raise SpecError(f"format={format!r} needs a library: pip install 'jsuper[io]'") from error
@@ -135,28 +136,20 @@ def _netcdf(ds: xarray.Dataset) -> tuple[Write, Check]:
     return lambda file: file.write(ds.to_netcdf(engine=NETCDF)), check
 
 
-def _table(ds: xarray.Dataset, format: str) -> tuple[Write, Check]:
-    """A row per model, with its coordinates and all variables that are one number per model."""
-    lead = ds["status"].dims
-    names = [k for k, v in ds.data_vars.items() if v.dims == lead]
-    table = ds[names].to_dataframe().reset_index()
-    return _csv(table) if format == "csv" else _parquet(table)
-
-
-def _csv(table: pandas.DataFrame) -> tuple[Write, Check]:
-    table = _escaped(table)
+def _csv(ds: xarray.Dataset) -> tuple[Write, Check]:
+    rows_of_models = _escaped(table(ds))
 
     def check(path: Path) -> bool:
         with open(path, newline="", encoding="utf-8") as file:
             rows = sum(1 for _ in csv.reader(file))
         with open(path, "rb") as file:
             file.seek(-1, os.SEEK_END)
-            return rows == 1 + len(table) and file.read() == b"\n"
+            return rows == 1 + len(rows_of_models) and file.read() == b"\n"
 
-    return lambda file: table.to_csv(file, index=False), check
+    return lambda file: rows_of_models.to_csv(file, index=False), check
 
 
-def _escaped(table: pandas.DataFrame) -> pandas.DataFrame:
+def _escaped(frame: pandas.DataFrame) -> pandas.DataFrame:
     """A table for spreadsheets: text that they would take for a formula begins with an apostrophe.
 
     Numbers stay as they are.
@@ -166,15 +159,20 @@ def _escaped(table: pandas.DataFrame) -> pandas.DataFrame:
         formula = isinstance(value, str) and value.startswith(FORMULA)
         return f"'{value}" if formula else value
 
-    words = table.select_dtypes(exclude=["number", "bool"]).columns
-    return table.assign(**{str(name): table[name].map(plain_text) for name in words})
+    words = frame.select_dtypes(exclude=["number", "bool"]).columns
+    return frame.assign(**{str(name): frame[name].map(plain_text) for name in words})
 
 
-def _parquet(table: pandas.DataFrame) -> tuple[Write, Check]:
+def _parquet(ds: xarray.Dataset) -> tuple[Write, Check]:
     from pyarrow import parquet
+
+    rows_of_models = table(ds)
 
     def check(path: Path) -> bool:
         footer = parquet.read_metadata(path)
-        return footer.num_rows == len(table)
+        return footer.num_rows == len(rows_of_models)
 
-    return lambda file: table.to_parquet(file, engine="pyarrow", index=False), check
+    return lambda file: rows_of_models.to_parquet(file, engine="pyarrow", index=False), check
+
+
+WRITERS = {"csv": _csv, "netcdf": _netcdf, "parquet": _parquet}

@@ -8,10 +8,10 @@ from one_chunk import CHUNK, SWEEP, arrays_of
 
 import jsuper
 from jsuper import SpecError
+from jsuper.analysis import export as exporting
 from jsuper.cli import main
 from jsuper.core import files
 from jsuper.store import chunk_files
-from jsuper.store import export as exporting
 from jsuper.store.manifest import write_manifest
 
 FORMATS = {"csv": "results.csv", "netcdf": "results.nc", "parquet": "results.parquet"}
