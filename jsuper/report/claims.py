@@ -1,4 +1,4 @@
-"""Whether a claims.json has what the page shows of it. Folders get passed around."""
+"""Validate a claims.json before the page shows it, because run folders may come from others."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Any
 from jsuper.core.text import shown
 
 VERDICTS = ("supported", "contradicted", "undecided", "not testable")
-MOST_CLAIMS, MOST_PARTS, MOST_SEEDS = 1000, 100, 10**6
-LONGEST = 10_000  # characters of a text
+MAX_CLAIMS, MAX_PARTS, MAX_SEEDS = 1000, 100, 10**6
+MAX_CHARACTERS = 10_000
 LARGEST = 1e30
 TEXTS = ("name", "source", "claim", "verdict", "why", "unit", "note")
 NUMBERS = ("value", "low", "high")
 
 
-def checked(data: Any) -> list[dict[str, Any]]:
-    """Return the claims of a file's data.
+def validate_claims(data: Any) -> list[dict[str, Any]]:
+    """Return the claims of parsed JSON.
 
     Raises
     ------
     ValueError
-        They are not what `jsuper claims` writes; names the field.
+        A field differs from what `jsuper claims` writes.
     """
     claims = data["claims"] if isinstance(data, dict) and "claims" in data else None
-    if not isinstance(claims, list) or len(claims) > MOST_CLAIMS:
-        raise ValueError(f"it has no list 'claims' of at most {MOST_CLAIMS:,}")
+    if not isinstance(claims, list) or len(claims) > MAX_CLAIMS:
+        raise ValueError(f"the list 'claims' is missing or has more than {MAX_CLAIMS:,} entries")
     for i, claim in enumerate(claims):
         _check_claim(f"claims[{i}]", claim)
     return claims
@@ -37,7 +37,7 @@ def _check_claim(where: str, claim: Any) -> None:
         _check_texts(f"{where}.protocol", claim["protocol"], ("verdict",))
     if claim["verdict"] not in VERDICTS:
         _refuse(f"{where}.verdict", claim["verdict"], f"one of {', '.join(VERDICTS)}")
-    for j, part in enumerate(_list(f"{where}.parts", claim.get("parts"), MOST_PARTS)):
+    for j, part in enumerate(_list(f"{where}.parts", claim.get("parts"), MAX_PARTS)):
         _check_part(f"{where}.parts[{j}]", part)
 
 
@@ -46,7 +46,7 @@ def _check_part(where: str, part: Any) -> None:
     if part["verdict"] not in VERDICTS:
         _refuse(f"{where}.verdict", part["verdict"], f"one of {', '.join(VERDICTS)}")
     margins = _list(f"{where}.margins", part.get("margins"), 2)
-    values = _list(f"{where}.values", part.get("values"), MOST_SEEDS)
+    values = _list(f"{where}.values", part.get("values"), MAX_SEEDS)
     if len(margins) != 2:
         _refuse(f"{where}.margins", margins, "a pair")
     for name in NUMBERS:
@@ -67,16 +67,16 @@ def _check_texts(where: str, data: Any, names: tuple[str, ...]) -> None:
         _refuse(where, data, "a table")
     for name in names:
         text = data.get(name)
-        if not isinstance(text, str) or len(text) > LONGEST:
-            _refuse(f"{where}.{name}", text, f"a text of at most {LONGEST:,} characters")
+        if not isinstance(text, str) or len(text) > MAX_CHARACTERS:
+            _refuse(f"{where}.{name}", text, f"a text of at most {MAX_CHARACTERS:,} characters")
 
 
 def _check_number(where: str, value: Any) -> None:
-    """Raise ValueError unless a value is a number that a figure can show, or None."""
+    """Raise ValueError unless a value is None or a number that a figure can show."""
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LARGEST:
-        _refuse(where, value, f"a number of size below {LARGEST:g}")
+        _refuse(where, value, f"a number with an absolute value below {LARGEST:g}")
 
 
 def _list(where: str, value: Any, most: int) -> list[Any]:

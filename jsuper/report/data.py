@@ -1,4 +1,4 @@
-"""What the page embeds: numbers as base64 of their little-endian bytes, in the page's order."""
+"""The data embedded in the page: arrays as base64 of their little-endian bytes."""
 
 from __future__ import annotations
 
@@ -9,90 +9,89 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jsuper.core.protocols import Fits, Measures
-from jsuper.core.status import OK
+from jsuper.core.status import Status
 
 if TYPE_CHECKING:
     import xarray
 
-PICTURE_BYTES = 12_000_000  # of weights in a page; 16 MB as base64
+PICTURE_BYTES = 12_000_000  # limit for arrays of single models; 16 MB as base64
 
 
-def embedded(
+def page_data(
     ds: xarray.Dataset,
     family: Measures,
     main_axes: tuple[str, ...],
     fits: Fits | None = None,
 ) -> dict[str, Any]:
-    """The page's data: axes, the family's headlines of every model, three models of every cell.
+    """Return the data of the page: axes, headline variables, and three models of every cell.
 
-    All arrays are over (further axes ..., the two main axes, seed). A value of a model that is
-    missing or not finite is NaN.
+    Arrays have the dimensions (other axes ..., the two main axes, seed). Values of unfinished
+    models are NaN.
 
     Parameters
     ----------
     ds
-        Of `jsuper.analyze`.
+        Result of `jsuper.analyze`.
     family
-        Its `measures`.
+        The family's `measures`.
     main_axes
-        The dimension down the heatmaps and the one across.
+        Dimensions of the rows and of the columns of the heatmaps.
     fits
-        None: its fits cannot fail.
+        The family's `fits`; None if its fits cannot fail.
     """
     further = [str(d) for d in ds["status"].dims if d not in (*main_axes, "seed")]
     order = (*further, *main_axes, "seed")
     ds = ds.transpose(*order, ...).sortby([d for d in order if ds[d].dtype.kind in "iuf"])
-    fine = ds["status"] == OK
+    finished = ds["status"] == Status.OK
     shown = [*family.HEADLINES, *(v for v in (family.RANK,) if v not in family.HEADLINES)]
-    values = {k: ds[k].broadcast_like(ds["status"]).where(fine) for k in shown}
+    values = {k: ds[k].broadcast_like(ds["status"]).where(finished) for k in shown}
     reasons = fits.failed_fits(ds) if fits else {}
     failed = sum((k * models for k, models in enumerate(reasons.values(), 1)), 0 * ds["status"])
     return {
         "axes": [{"name": d, "values": ds[d].values.tolist()} for d in order],
-        "status": base64_of(ds["status"].values, "<i1"),
-        "reasons": list(reasons),  # of failed fits; 0 in `failed` is none of them
-        "failed": base64_of(failed.transpose(*order).values, "<i1"),
+        "status": encode_base64(ds["status"].values, "<i1"),
+        "reasons": list(reasons),  # `failed` is 0, or 1 + the index of the reason
+        "failed": encode_base64(failed.transpose(*order).values, "<i1"),
         "quality": [k for k in shown if fits is None or k in fits.QUALITY],
         "headlines": list(family.HEADLINES),
         "shown": shown,
         "rank": family.RANK,
-        "about": {k: ds[k].attrs.get("description", "") for k in shown},
-        "values": {k: base64_of(v.transpose(*order).values, "<f4") for k, v in values.items()},
-    } | pictures(ds, values[family.RANK].transpose(*order).values, family.PICTURES)
+        "descriptions": {k: ds[k].attrs.get("description", "") for k in shown},
+        "values": {k: encode_base64(v.transpose(*order).values, "<f4") for k, v in values.items()},
+    } | model_arrays(ds, values[family.RANK].transpose(*order).values, family.PICTURES)
 
 
-def pictures(ds: xarray.Dataset, rank: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-    """Arrays of the best, the median and the worst seed of every cell, unless they are too large.
+def model_arrays(ds: xarray.Dataset, rank: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    """Return arrays of the best, median and worst seed of every cell, unless they are too large.
 
     Parameters
     ----------
     ds
-        With the variables `names` over (..., seed, own dimensions); those that it lacks are
-        left out.
+        Dataset with variables over (..., seed, dimensions of one model).
     rank
-        Smaller is better, NaN where left out, (..., seed).
+        Smaller is better, NaN if left out, (..., seed).
     names
-        The variables that the family draws.
+        Variables that the family draws; missing ones are skipped.
     """
     chosen = best_median_worst(rank)
     names = tuple(k for k in names if k in ds)
     size = 4 * chosen.size * sum(ds[k].size // ds["status"].size for k in names)
-    found: dict[str, Any] = {"chosen": base64_of(chosen, "<i4"), "pictures": {}}
+    found: dict[str, Any] = {"chosen": encode_base64(chosen, "<i4"), "pictures": {}}
     if size > PICTURE_BYTES:
-        return found | {"without_pictures": f"their arrays would take {size / 1e6:,.0f} MB"}
+        return found | {"without_pictures": f"the weights would take {size / 1e6:,.0f} MB"}
     for name in names:
         values = ds[name].values
         seeds = chosen.clip(0).reshape(*chosen.shape, *[1] * (values.ndim - chosen.ndim))
         taken = np.take_along_axis(values, seeds, axis=chosen.ndim - 1)
         shape = list(values.shape[chosen.ndim :])
-        found["pictures"][name] = {"shape": shape, "values": base64_of(taken, "<f4")}
+        found["pictures"][name] = {"shape": shape, "values": encode_base64(taken, "<f4")}
     return found
 
 
 def best_median_worst(rank: np.ndarray) -> np.ndarray:
-    """Positions of the smallest, the (lower) median and the largest value: (..., 3); -1 for none.
+    """Return the positions of the smallest, (lower) median and largest value, ignoring NaN.
 
-    NaNs do not count.
+    The result has shape (..., 3), with -1 if all values are NaN.
     """
     order = np.argsort(rank, axis=-1, kind="stable")  # NaN comes last
     count = (~np.isnan(rank)).sum(axis=-1, keepdims=True)
@@ -101,6 +100,6 @@ def best_median_worst(rank: np.ndarray) -> np.ndarray:
     return np.where(count > 0, chosen, -1)
 
 
-def base64_of(values: np.ndarray, dtype: str) -> str:
-    """Return the bytes of an array, in C order."""
+def encode_base64(values: np.ndarray, dtype: str) -> str:
+    """Return the bytes of an array in C order, as base64."""
     return base64.b64encode(np.ascontiguousarray(values, dtype=dtype).tobytes()).decode()

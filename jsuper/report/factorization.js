@@ -1,12 +1,12 @@
 "use strict";
-// The pictures of one factorization: its loss, and its alignment with every component, along time.
+// Pictures of one factorization: its loss, and its alignment with every component, against time.
 
 function drawModel(place, { time, loss_curve: loss, alignment }) {
   const several = alignment[0].length > 1;
   place.append(caption("Loss against time"));
   place.append(plotOf(time, [{ values: loss, colour: "#0072B2", width: 1.6 }], "loss", true));
   place.append(caption("Alignment with each component of the target against time" +
-    (several ? ": all pairs together, and thin each pair" : "")));
+    (several ? ": sum over pairs, with each pair thin" : "")));
   const colours = coloursOf(alignment.length);
   const thin = alignment.flatMap((pairs, r) =>
     several ? pairs.map((values) => ({ values, colour: colours[r], width: 0.6 })) : []);
@@ -24,7 +24,7 @@ function caption(text) {
   return element;
 }
 
-// Okabe and Ito's colours and two of Paul Tol's, as in the other figures; viridis for more.
+// The colours of jsuper.plots; viridis for more components.
 const COLOURS = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7",
   "#882255", "#332288"];
 
@@ -33,7 +33,7 @@ function coloursOf(count) {
   return Array.from({ length: count }, (_, r) => `rgb(${viridis((0.85 * r) / (count - 1))})`);
 }
 
-// The colour of every component, in words beside a stroke of it.
+// A legend of the components.
 function legendOf(colours) {
   const element = caption("component ");
   colours.forEach((colour, r) => {
@@ -47,8 +47,8 @@ function legendOf(colours) {
 
 const FRAME = { left: 46, right: 322, top: 8, bottom: 164, width: 340, height: 198 };
 
-// Lines against time in a frame with ticks; logarithmic where asked for and the values are far
-// apart, and along time where the records are.
+// Lines against time in a frame with ticks. The y axis may be logarithmic; the time axis is
+// logarithmic if the intervals between records increase.
 function plotOf(time, lines, name, mayBeLog) {
   const { left, right, top, bottom, width, height } = FRAME;
   const gaps = time.slice(1).map((t, i) => t - time[i]);
@@ -59,9 +59,9 @@ function plotOf(time, lines, name, mayBeLog) {
   const text = (content, at) => svg("text", { "font-size": 10, fill: "#333", ...at }, content);
   const rule = (at) => svg("line", { stroke: "#ddd", "stroke-width": 0.7, ...at });
   const middle = { "text-anchor": "middle" };
-  const said = ({ low, high }) => `from ${labelOf(low)} to ${labelOf(high)}`;
+  const range = ({ low, high }) => `from ${labelOf(low)} to ${labelOf(high)}`;
   return svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img",
-    "aria-label": `${name} ${said(y)} along time ${said(x)}` },
+    "aria-label": `${name} ${range(y)} against time ${range(x)}` },
     ...x.ticks.flatMap((v) => [rule({ x1: across(v), x2: across(v), y1: top, y2: bottom }),
       text(labelOf(v), { x: across(v), y: bottom + 13, ...middle })]),
     ...y.ticks.flatMap((v) => [rule({ x1: left, x2: right, y1: up(v), y2: up(v) }),
@@ -74,7 +74,7 @@ function plotOf(time, lines, name, mayBeLog) {
     text("time, steps × learning rate", { x: (left + right) / 2, y: height - 4, ...middle }));
 }
 
-// A line through points, with a gap where a logarithm has no value.
+// A line through points, with gaps where a logarithm is undefined.
 function pathOf(points) {
   let pen = "M", d = "";
   for (const [a, b] of points) {
@@ -85,8 +85,8 @@ function pathOf(points) {
   return d;
 }
 
-// From a number to [0, 1], and the ticks between. Logarithmic where asked for and positive numbers
-// are far apart; `roomy` leaves a twentieth above and below.
+// Map numbers to [0, 1], with ticks. Logarithmic if allowed and positive numbers span more than a
+// factor of 30; `roomy` leaves a twentieth above and below.
 function axisOf(values, mayBeLog, roomy) {
   const above = values.filter((v) => v > 0);
   const extent = (list) => list.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)],
@@ -105,13 +105,13 @@ function axisOf(values, mayBeLog, roomy) {
   return { low: back(low), high: back(high), ticks, of: (v) => (f(v) - low) / (high - low) };
 }
 
-// 1, 2 or 5 times a power of ten, and not below a number.
+// The smallest of 1, 2 or 5 times a power of ten that is at least a number.
 function niceStep(least) {
   const power = 10 ** Math.floor(Math.log10(least));
   return [1, 2, 5, 10].map((k) => k * power).find((step) => step >= least * (1 - 1e-9));
 }
 
-// A tick's number as short as can be.
+// A short text for the number of a tick.
 function labelOf(v) {
   const size = Math.abs(v);
   if (v !== 0 && (size < 1e-3 || size >= 1e5))

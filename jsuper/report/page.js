@@ -1,8 +1,8 @@
 "use strict";
-// Draws the page from the embedded data. A family's own script, before this one, defines
-// drawModel(place, arrays): the pictures of one model in an empty element. It may use what is
-// defined here, and must not give its own the same names.
-// All text goes through textContent: nothing that a user wrote is ever read as HTML.
+// Draws the page from the embedded data. The family's script, which comes before this one, defines
+// drawModel(element, arrays): it draws one model into an empty element. It may use the functions
+// below and must not redefine them.
+// All text is set through textContent, so text from users is never parsed as HTML.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const decoded = (text, Kind) =>
@@ -12,7 +12,7 @@ const [down, across, seedAxis] = axes.slice(-3);
 const further = axes.slice(0, -3);
 const seeds = seedAxis.values;
 const status = decoded(data.status, Int8Array);
-const failed = decoded(data.failed, Int8Array); // 0, or the number of a reason
+const failed = decoded(data.failed, Int8Array); // 0, or 1 + the index of a reason
 const values = {};
 for (const name in data.values) values[name] = decoded(data.values[name], Float32Array);
 const chosen = decoded(data.chosen, Int32Array);
@@ -21,9 +21,10 @@ for (const [name, { shape, values: text }] of Object.entries(data.pictures))
   pictures[name] = { shape, values: decoded(text, Float32Array) };
 const shown = data.shown;
 const STATUS = ["missing", "ok", "diverged", "failed"];
-const WIDE = 30; // numbers over more than this factor have a logarithmic scale
+const OK = 1;
+const WIDE = 30; // ratio of largest to smallest above which a scale is logarithmic
 
-// What is selected: a position on every further axis, median or spread, the curves' variable.
+// Selected: a position on every further axis, median or spread, and the variable of the curves.
 const state = { at: further.map(() => 0), spread: false, curve: shown[0] };
 
 // ---- small helpers ----
@@ -70,26 +71,26 @@ function spread(list) {
 const cellIndex = (row, column) =>
   [...state.at, row, column].reduce((index, k, axis) => index * axes[axis].values.length + k, 0);
 const seedsOf = (array, cell) => array.subarray(cell * seeds.length, (cell + 1) * seeds.length);
-// Failed fits count where a variable says how good a fit is, and in no other.
+// Failed fits count only in variables that measure the quality of a fit.
 const countedOf = (name, cell) => data.quality.includes(name) ? seedsOf(values[name], cell)
   : seedsOf(values[name], cell).map((v, s) => (seedsOf(failed, cell)[s] ? NaN : v));
 const statistic = (name, cell) => (state.spread ? spread : median)(countedOf(name, cell));
 const failedFits = (cell) => Array.from(seedsOf(failed, cell)).filter(Boolean).length;
-const mostlyFailed = (cell) => // then a median may be that of a failed fit
+const mostlyFailed = (cell) => // the median may be a failed fit
   failedFits(cell) > 0 && 2 * failedFits(cell) >= seeds.length - leftOut(cell);
-const leftOut = (cell) => Array.from(seedsOf(status, cell)).filter((s) => s !== 1).length;
+const leftOut = (cell) => Array.from(seedsOf(status, cell)).filter((s) => s !== OK).length;
 const unvalued = (name, cell) => seeds.length - finite(seedsOf(values[name], cell)).length;
 const eachCell = (f) =>
   down.values.map((_, row) => across.values.map((_, column) => f(cellIndex(row, column))));
 const word = () => (state.spread ? "interquartile range" : "median");
 const counted = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
-const ofSeeds = `over ${status.every((s) => s === 1) ? "" : "up to "}${counted(seeds.length, "seed")}`;
+const ofSeeds = `over ${status.every((s) => s === OK) ? "" : "up to "}${counted(seeds.length, "seed")}`;
 const selected = () => further.map((axis, i) => `${axis.name} ${axis.values[state.at[i]]}`);
 const place = (row, column) =>
   [...selected(), `${down.name} ${down.values[row]}`, `${across.name} ${across.values[column]}`]
     .join(", ");
 
-// ---- colours: viridis, which is readable without red or green cones and in print ----
+// ---- colours: viridis, readable with colour blindness and in print ----
 
 const VIRIDIS = ["440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30",
   "fde725"].map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
@@ -99,9 +100,9 @@ function viridis(t) {
   return VIRIDIS[i].map((c, k) => Math.round(c + (x - i) * (VIRIDIS[i + 1][k] - c)));
 }
 
-// From a number to [0, 1]: logarithmic where all are positive and far apart. So that one outlier
-// does not hide the rest, the colours then end at a factor of 30 on either side of the median, and
-// else at 3 interquartile ranges outside of the quartiles.
+// Map numbers to [0, 1]: logarithmically if all are positive and span more than a factor of 30.
+// Outliers do not stretch the scale: it ends at 30 times above and below the median if logarithmic,
+// and 3 interquartile ranges beyond the quartiles otherwise.
 function scale(list) {
   const sorted = ascending(list);
   if (!sorted.length) return { low: NaN, high: NaN, log: false, below: "", above: "", of: () => 0 };
@@ -149,11 +150,11 @@ function heatmap(name) {
   bar.style.background = `linear-gradient(to right, ${VIRIDIS.map((c) => `rgb(${c})`)})`;
   return make("figure", {},
     make("h3", { textContent: [`${name}: ${word()} ${ofSeeds}`, ...selected()].join(", ") }),
-    make("figcaption", { textContent: `${data.about[name]}. ` + (left
+    make("figcaption", { textContent: `${data.descriptions[name]}. ` + (left
       ? `${left.toLocaleString("en")} of ${counted(total, "model")} left out.`
-      : `All of ${counted(total, "model")}.`)
+      : `All ${counted(total, "model")}.`)
       + (sum(notFits) ? ` ${counted(sum(notFits), "failed fit")}`
-        + `${data.quality.includes(name) ? "" : " left out of the medians"}; hatched: half of a cell or more.` : "")
+        + `${data.quality.includes(name) ? "" : " left out of the medians"}; hatched: half of the cell or more.` : "")
       + (unknown ? ` Undefined for ${counted(unknown, "model")}.` : "") }),
     make("div", { className: "scroll" },
       make("table", { className: "heatmap" }, make("thead", {}, head), make("tbody", {}, ...body))),
@@ -161,16 +162,16 @@ function heatmap(name) {
       make("span", { textContent: log ? "logarithmic" : "" })));
 }
 
-// What is known of a cell's failed fits, also where they are left out.
+// Describes a cell's failed fits, even if they are left out.
 function hover(name, cell) {
   const own = seedsOf(values[name], cell).filter((_, s) => seedsOf(failed, cell)[s]);
   return own.length ? `; ${counted(own.length, "failed fit")} of ${counted(seeds.length, "seed")}`
     + `, median ${number(median(own), 5)}` : "";
 }
 
-// ---- curves: one small picture per value of the first axis, all on the same scales ----
+// ---- curves: one panel per value of the first axis, all on the same scales ----
 
-// A name says by itself what it is; a number does not.
+// A number needs the name of its axis.
 const titleOf = (row) => {
   const value = down.values[row];
   return typeof value === "number" ? `${down.name} ${value}` : value;
@@ -211,8 +212,8 @@ function drawCurves() {
   document.getElementById("curves-note").textContent =
     [`${name} along ${across.name}`, ...selected()].join(", ") +
     `, evenly spaced: ${across.values.join(", ")}. The median ${ofSeeds}, each seed faint. ` +
-    `The frame goes from ${number(low)} to ${number(high)}${log ? ", logarithmic" : ""}` +
-    `${below || above ? "; what lies outside is drawn on its edge" : ""}.`;
+    `The y axis goes from ${number(low)} to ${number(high)}${log ? ", logarithmic" : ""}` +
+    `${below || above ? "; values beyond it are drawn at its edge" : ""}.`;
 }
 
 // ---- the table ----
@@ -246,10 +247,10 @@ function drawTable() {
     make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body));
   document.getElementById("table-note").textContent =
     [`The ${word()} ${ofSeeds}`, ...selected()].join(", ") +
-    ". A click on a name sorts by it; a click on a row opens its models.";
+    ". Click a column name to sort, or a row to see its models.";
 }
 
-// Numbers by size, words in the order of the grid; what is not there comes last either way.
+// Numbers by size, text in the order of the grid; missing values always come last.
 function compare(first, second) {
   const k = sorting.column, sign = sorting.up ? 1 : -1;
   if (k < 2) return sign * (k ? first.j - second.j : first.i - second.i);
@@ -273,7 +274,7 @@ function openCell(row, column) {
   dialog.scrollTop = 0;
 }
 
-// A click beside the dialog closes it, as Escape does.
+// A click outside the dialog closes it, like Escape.
 document.getElementById("cell").onclick = ({ target }) => {
   if (target.id === "cell") target.close();
 };
@@ -281,10 +282,10 @@ document.getElementById("cell").onclick = ({ target }) => {
 function models(cell) {
   if (data.without_pictures)
     return make("p", { className: "note", textContent:
-      `The pictures are left out of this page: ${data.without_pictures}.` });
+      `This page contains no pictures of models: ${data.without_pictures}.` });
   if (chosen[3 * cell] < 0)
-    return make("p", { className: "bad", textContent: "No model of this cell is left to draw." });
-  const seen = new Map(); // a cell of one seed has one picture, with three names
+    return make("p", { className: "bad", textContent: "All models of this cell are left out." });
+  const seen = new Map(); // a cell with one seed has one picture with three names
   ["best", "median", "worst"].forEach((name, k) => {
     const seed = chosen[3 * cell + k];
     if (!seen.has(seed)) seen.set(seed, { names: [], index: 3 * cell + k });
@@ -299,7 +300,7 @@ function models(cell) {
   }));
 }
 
-// The arrays of one model, without the NaN that pads a smaller model's.
+// The arrays of one model, without the NaN padding of smaller models.
 function arraysOf(index) {
   return Object.fromEntries(Object.entries(pictures).map(([name, { shape, values: all }]) => {
     const size = shape.reduce((a, b) => a * b, 1);

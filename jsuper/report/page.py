@@ -1,4 +1,4 @@
-"""The page: the template filled with a sweep's words, data and the family's own script."""
+"""Render the page: its template with a sweep's data, figures and the script of its family."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from jsuper.core.expecting import expect_folder
 from jsuper.core.family import family_of
 from jsuper.core.files import check_file, write_text
 from jsuper.core.reading import CLAIMS_JSON, json_limit, parse_json, read_text
-from jsuper.core.status import FAILED, NON_FINITE, OK
+from jsuper.core.status import Status
 from jsuper.core.text import printable
-from jsuper.report.claims import checked
-from jsuper.report.data import embedded
+from jsuper.report.claims import validate_claims
+from jsuper.report.data import page_data
 from jsuper.store import derived
 from jsuper.store.dataset import load
 from jsuper.store.manifest import manifest_of
@@ -30,11 +30,15 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
 
-MISSING = 0
-WORDS = {OK: "ok", NON_FINITE: "diverged", FAILED: "failed", MISSING: "missing"}
-MOST_CELLS = 200  # that the list of what is left out names one by one
-# What other data raises.
-NOT_CLAIMS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+LABELS = {
+    Status.OK: "ok",
+    Status.NON_FINITE: "diverged",
+    Status.FAILED: "failed",
+    Status.MISSING: "missing",
+}
+MAX_CELLS = 200  # listed one by one
+# Raised by a claims.json with other content.
+CLAIMS_ERRORS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 PACKAGES = ("jsuper", "jax", "jaxlib", "optax", "flax", "numpy", "python")
 
 
@@ -48,7 +52,7 @@ def write(run: str | Path) -> Path:
     FileNotFoundError
         There is no run folder at `run`.
     RunError
-        Its manifest, or its claims.json, cannot be read, or report.html is not a file.
+        The manifest or claims.json cannot be read, or report.html is not a file.
     OSError
         The page cannot be written.
     """
@@ -57,14 +61,14 @@ def write(run: str | Path) -> Path:
     expect_folder("run", run, "jsuper.report.write('runs/activations')")
     folder = Path(run)
     path = folder / "report.html"
-    check_file(path)  # before the work
+    check_file(path)  # before any work
     made_from = derived.fingerprint(folder, manifest_of(folder))  # before the chunks are read
     title, claims = folder.absolute().name, claims_in(folder)
     ds = analyze(load(folder))
     try:
         text = render(ds, title, claims)
-    except (jinja2.TemplateError, *NOT_CLAIMS) as error:
-        render(ds, title)  # raises where the claims are not to blame
+    except (jinja2.TemplateError, *CLAIMS_ERRORS) as error:
+        render(ds, title)  # raises if the claims are not the cause
         raise _bad_claims(folder, error) from error
     write_text(path, text)
     derived.record(folder, path.name, made_from)
@@ -72,7 +76,7 @@ def write(run: str | Path) -> Path:
 
 
 def claims_in(folder: Path) -> list[dict[str, Any]]:
-    """Return the claims that a run decides, from its claims.json; none where there is no such file.
+    """Return the claims of a run folder's claims.json; empty without such a file.
 
     Raises
     ------
@@ -81,17 +85,17 @@ def claims_in(folder: Path) -> list[dict[str, Any]]:
     """
     try:
         data = parse_json(read_text(folder / "claims.json", json_limit(CLAIMS_JSON)))
-        return checked(data)
+        return validate_claims(data)
     except FileNotFoundError:
         return []
-    except (OSError, *NOT_CLAIMS) as error:
+    except (OSError, *CLAIMS_ERRORS) as error:
         raise _bad_claims(folder, error) from error
 
 
 def _bad_claims(folder: Path, error: Exception) -> RunError:
     return RunError(
-        f"{folder / 'claims.json'} cannot be used: {printable(error, 300)}; remove it, or make it "
-        "anew with jsuper claims"
+        f"{folder / 'claims.json'} cannot be used: {printable(error, 300)}; remove it, or write it "
+        "again with jsuper claims"
     )
 
 
@@ -101,43 +105,42 @@ def render(ds: xarray.Dataset, title: str, claims: Sequence[dict[str, Any]] = ()
     Parameters
     ----------
     ds
-        Of `jsuper.analyze`, with all of the sweep's dimensions.
+        Result of `jsuper.analyze` with all dimensions of the sweep.
     title
-        What the page calls the run; any text, escaped.
+        Name of the run; it is escaped.
     claims
-        Verdicts of `jsuper.claims.page.decided`.
+        Verdicts as in claims.json.
     """
     sweep = json.loads(ds.attrs["sweep"])
-    spec, family = family_of(sweep["model"]).spec, family_of(sweep["model"]).measures
-    here = files("jsuper.report")
+    family = family_of(sweep["model"])
+    sources = files("jsuper.report")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    status, fits = ds["status"].values, family_of(sweep["model"]).fits
+    status, fits = ds["status"].values, family.fits
     failed = list(fits.failed_fits(ds).items()) if fits else []
-    drawn = family_of(sweep["model"]).figures(ds)
-    return environment.from_string((here / "page.html").read_text(encoding="utf-8")).render(
+    return environment.from_string((sources / "page.html").read_text(encoding="utf-8")).render(
         title=title,
-        counts={word: int((status == k).sum()) for k, word in WORDS.items()},
+        counts={label: int((status == k).sum()) for k, label in LABELS.items()},
         total=status.size,
-        shape=" x ".join(f"{ds.sizes[d]} {d}" for d in ds["status"].dims),
-        left_out=left_out(ds),
+        shape=" x ".join(counted(ds.sizes[d], str(d)) for d in ds["status"].dims),
+        left_out=left_out_cells(ds),
         failed_fits=[(reason, int(models.sum()), fits.ADVICE[reason]) for reason, models in failed],  # type: ignore[union-attr]
-        failed_cells=cells_of(ds, failed),
-        most_cells=MOST_CELLS,
-        fields=fields(sweep, spec.Sweep().to_dict()),
-        sessions=[session(s) for s in json.loads(ds.attrs.get("sessions", "[]"))],
-        figures=[(caption, png(figure)) for caption, figure in drawn],
-        claims=[(claim, png(claim_figure(claim))) for claim in claims],
-        data=embedded(ds, family, spec.Sweep.main_axes, fits),
-        style=(here / "page.css").read_text(encoding="utf-8"),
-        script=(here / "page.js").read_text(encoding="utf-8"),
-        family_script=family_of(sweep["model"]).page_script(),
+        failed_cells=count_by_cell(ds, failed),
+        max_cells=MAX_CELLS,
+        fields=field_rows(sweep, family.spec.Sweep().to_dict()),
+        sessions=[session_summary(s) for s in json.loads(ds.attrs.get("sessions", "[]"))],
+        figures=[(caption, encode_png(figure)) for caption, figure in family.figures(ds)],
+        claims=[(claim, encode_png(claim_figure(claim))) for claim in claims],
+        data=page_data(ds, family.measures, family.spec.Sweep.main_axes, fits),
+        style=(sources / "page.css").read_text(encoding="utf-8"),
+        script=(sources / "page.js").read_text(encoding="utf-8"),
+        family_script=family.page_script(),
     )
 
 
 def claim_figure(claim: dict[str, Any]) -> Figure:
-    """Return the numbers that a claim rests on."""
+    """Draw the evidence of a claim."""
     from jsuper.plots.claims import drawable, parts
 
     figure = parts(drawable(claim), claim["unit"]).figure
@@ -145,8 +148,8 @@ def claim_figure(claim: dict[str, Any]) -> Figure:
     return figure  # type: ignore[return-value]
 
 
-def png(figure: Figure) -> str:
-    """Return a figure as base64 of a PNG; it is closed."""
+def encode_png(figure: Figure) -> str:
+    """Return a figure as base64 of a PNG, and close it."""
     import matplotlib.pyplot as plt
 
     buffer = io.BytesIO()
@@ -155,15 +158,22 @@ def png(figure: Figure) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def left_out(ds: xarray.Dataset) -> list[tuple[str, str]]:
-    """Every cell that lacks models, in words, and how many of them diverged, failed or miss."""
-    return cells_of(ds, [(word, ds["status"] == k) for k, word in WORDS.items() if k != OK])
+def counted(count: int, noun: str) -> str:
+    """Return a number and a noun, in the plural unless the number is 1."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}{'s' * (noun[-1] != 's')}"
+    return f"{count:,} {noun if count == 1 else plural}"
 
 
-def cells_of(
+def left_out_cells(ds: xarray.Dataset) -> list[tuple[str, str]]:
+    """Return the cells with models left out, and how many diverged, failed or are missing."""
+    kinds = [(label, ds["status"] == k) for k, label in LABELS.items() if k != Status.OK]
+    return count_by_cell(ds, kinds)
+
+
+def count_by_cell(
     ds: xarray.Dataset, kinds: Sequence[tuple[str, xarray.DataArray]]
 ) -> list[tuple[str, str]]:
-    """Every cell that has models of some kinds, in words, and how many of each."""
+    """Return the cells that contain models of some kinds, and how many of each, as text."""
     if not kinds:
         return []
     dims = [str(d) for d in ds["status"].dims if d != "seed"]
@@ -171,32 +181,31 @@ def cells_of(
     found = []
     for cell in np.argwhere(counts.any(axis=-1)):
         where = [f"{d} {ds[d].values[i]}" for d, i in zip(dims, cell, strict=True)]
-        own = zip(counts[tuple(cell)], (word for word, _ in kinds), strict=True)
-        what = ", ".join(f"{count} {word}" for count, word in own if count)
+        by_kind = zip(counts[tuple(cell)], (label for label, _ in kinds), strict=True)
+        what = ", ".join(f"{count} {label}" for count, label in by_kind if count)
         found.append((", ".join(where), f"{what} of {ds.sizes['seed']}"))
     return found
 
 
-def fields(sweep: dict[str, Any], defaults: dict[str, Any]) -> list[tuple[str, str, bool]]:
-    """The sweep's fields, their values in words, and whether they differ from the defaults."""
-    return [(k, said(v), k in defaults and v != defaults[k]) for k, v in sweep.items()]
+def field_rows(sweep: dict[str, Any], defaults: dict[str, Any]) -> list[tuple[str, str, bool]]:
+    """Return the sweep's fields, their values, and whether these differ from the defaults."""
+
+    def text(value: Any) -> str:
+        return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+    return [(k, text(v), k in defaults and v != defaults[k]) for k, v in sweep.items()]
 
 
-def said(value: Any) -> str:
-    """Return a field's value or values."""
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def session(about: dict[str, Any]) -> dict[str, str]:
-    """When a session of work took place, and with what; whatever its file may say."""
-    versions, devices = about.get("versions"), about.get("devices")
+def session_summary(metadata: dict[str, Any]) -> dict[str, str]:
+    """Return the times, devices and versions of a session, for any content of its file."""
+    versions, devices = metadata.get("versions"), metadata.get("devices")
     versions = versions if isinstance(versions, dict) else {}
     devices = devices if isinstance(devices, list) else []
     return {
-        "started": printable(about.get("started", "unknown")),
-        "ended": printable(about.get("ended", "stopped before its end")),
+        "started": printable(metadata.get("started", "unknown")),
+        "ended": printable(metadata.get("ended", "(interrupted)")),
         "devices": printable(", ".join(sorted(set(map(str, devices))))),
-        "plan": printable(about.get("plan", "")),
+        "plan": printable(metadata.get("plan", "")),
         "versions": printable(", ".join(f"{p} {versions[p]}" for p in PACKAGES if p in versions)),
-        "commit": printable(about.get("git") or ""),
+        "commit": printable(metadata.get("git") or ""),
     }

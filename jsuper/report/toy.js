@@ -1,12 +1,12 @@
 "use strict";
-// The pictures of a toy model: WᵀW, or W_decᵀW, beside b, and the length of every embedding.
+// Pictures of a toy model: WᵀW, or W_decᵀW, with b to its right, and the norm of every embedding.
 
 function drawModel(place, { W, b, W_dec }) {
   const m = W.length, untied = W_dec !== undefined && W_dec.length > 0;
   const name = untied ? "W_decᵀW" : "WᵀW";
-  place.append(caption(`${name}, and b to the right: −1 blue, 0 white, 1 red`));
+  place.append(caption(`${name}, and b to its right: −1 blue, 0 white, 1 red`));
   place.append(productPicture(productOf(untied ? W_dec : W, W), b, m, name));
-  place.append(caption("‖W_i‖, feature 0 on top; from violet, no interference, to yellow, 1 or more"));
+  place.append(caption("‖W_i‖, feature 0 on top; interference from violet, 0, to yellow, 1 or more"));
   place.append(barsPicture(productOf(W, W), m));
 }
 
@@ -52,7 +52,7 @@ function productPicture(product, b, m, name) {
   b.forEach((v, i) => square(1 + (n + 1) * size, 1 + i * size, v));
   pen.strokeRect(1, 1, 240, 240);
   pen.strokeRect(1 + (n + 1) * size, 1, size, 240);
-  if (m < n) { // what lies beyond feature m does not fit without superposition
+  if (m < n) { // features beyond m do not fit without superposition
     pen.lineWidth = 0.5;
     pen.strokeRect(1, 1, m * size, m * size);
   }
@@ -63,7 +63,7 @@ function barsPicture(product, m) {
   const n = product.length, step = Math.max(200 / n, 3), height = Math.min(step * 0.8, 24);
   const lengths = product.map((row, i) => Math.sqrt(Math.max(row[i], 0)));
   const unit = 200 / Math.max(1.2, ...lengths);
-  const [canvas, pen] = canvasOf(242, step * n + 18, "length of every feature");
+  const [canvas, pen] = canvasOf(242, step * n + 18, "norm of every feature");
   lengths.forEach((length, i) => {
     const others = product[i].reduce((sum, v, j) => sum + (j === i ? 0 : v * v), 0);
     pen.fillStyle = `rgb(${viridis(length ? Math.sqrt(others) / length : 0)})`;

@@ -14,7 +14,8 @@ import xarray as xr
 import jsuper
 from jsuper.factorization import Sweep
 from jsuper.plots.learning import alignments, bump_counts, component_colors, losses
-from jsuper.report.factorization_figures import MOST, figures
+from jsuper.report.factorization_figures import figures
+from jsuper.report.panels import MAX_FIGURES
 
 RANKS, PAIRS, SEEDS, OPTIMIZERS = [1, 2], [1, 2, 3], [0, 1, 2], ["sgd", "adam(0.01)"]
 STEPS = np.arange(0, 201, 10)
@@ -311,7 +312,7 @@ def test_a_group_without_models_says_so():
 
 
 def test_a_page_has_losses_of_every_cell_for_every_optimizer(ds):
-    found = [(c, f) for c, f in figures(ds) if "Loss over" in c]
+    found = [(c, f) for c, f in figures(ds) if "Loss relative" in c]
     assert [c.split(".")[0] for c, _ in found] == ["optimizer sgd", "optimizer adam(0"]
     for _, figure in found:
         assert len(figure.axes) == 6
@@ -331,16 +332,16 @@ def test_alignments_are_those_of_the_typical_model_and_of_the_one_with_most_bump
     ds["status"][:] = 1
     ((_, figure),) = [(c, f) for c, f in figures(ds) if "Alignment of" in c]
     titles = [ax.get_title().split(":")[0] for ax in figure.axes]
-    assert titles == ["rank 2, pairs 2; seed 1, typical", "rank 2, pairs 2; seed 0, the most"]
+    assert titles == ["rank 2, pairs 2; seed 1, typical", "rank 2, pairs 2; seed 0, most bumps"]
 
 
 def test_numbers_of_bumps_are_drawn_for_the_ranks_that_have_any(ds):
     ds["bumps"][:] = 0
     captions = [c for c, _ in figures(ds)]
-    assert not any("Bumps of" in c for c in captions)
+    assert not any("Number of bumps" in c for c in captions)
     assert sum("Alignment of" in c for c in captions) == 1
     ds["bumps"].loc[{"rank": 2, "pairs": 3, "seed": 0}] = 1
-    shown = [f for c, f in figures(ds) if "Bumps of" in c]
+    shown = [f for c, f in figures(ds) if "Number of bumps" in c]
     assert [ax.get_title() for f in shown for ax in f.axes] == 2 * ["rank 2; all 9 models"]
 
 
@@ -348,15 +349,15 @@ def test_further_cells_are_counted_where_they_are_not_drawn(ds):
     many = ds.isel(optimizer=[0] * 8, rank=[1], pairs=[1, 2]).assign_coords(
         optimizer=list("abcdefgh")
     )
-    found = [c for c, _ in figures(many) if "Loss over" in c]
-    assert len(found) == MOST and all("(2 more of these are not drawn)" in c for c in found)
+    found = [c for c, _ in figures(many) if "Loss relative" in c]
+    assert len(found) == MAX_FIGURES and all("(2 more figures are not shown.)" in c for c in found)
 
 
 def test_a_single_cell_has_its_further_values_in_one_figure(ds, monkeypatch):
-    monkeypatch.setattr("jsuper.report.factorization_figures.MOST_PANELS", 5)
+    monkeypatch.setattr("jsuper.report.factorization_figures.MAX_PANELS", 5)
     one = ds.isel(optimizer=[0] * 6, rank=[1], pairs=[2])
     one = one.assign_coords(optimizer=[str(i) for i in range(6)])
-    ((_, figure),) = [(c, f) for c, f in figures(one) if "Loss over" in c]
+    ((_, figure),) = [(c, f) for c, f in figures(one) if "Loss relative" in c]
     assert [ax.axison for ax in figure.axes] == 5 * [True] + 3 * [False]
     assert figure.axes[3].get_title().startswith("optimizer 3, rank 2, pairs 3")
     assert figure.get_suptitle() == "the first 5 of 6 cells"

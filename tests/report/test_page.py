@@ -15,7 +15,7 @@ from jsuper.analysis.metrics import toy
 from jsuper.analysis.metrics.factorization import HEADLINES as OF_FACTORIZATIONS
 from jsuper.cli import commands
 from jsuper.core.family import FAMILIES
-from jsuper.report.data import best_median_worst, embedded
+from jsuper.report.data import best_median_worst, page_data
 
 HOSTILE = '</script><img src=x onerror="document.title=1">'
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -64,7 +64,7 @@ def test_the_page_embeds_every_headline_of_every_model(run, analyzed):
 
 
 def test_the_pictures_are_those_of_the_best_median_and_worst_seed(analyzed):
-    data = embedded(analyzed, toy, ("activation", "sparsity"))
+    data = page_data(analyzed, toy, ("activation", "sparsity"))
     at = {"dropout": 0.2, "activation": "relu", "sparsity": 0.9}
     order = analyzed.loss.sel(at).argsort().values
     chosen = array(data["chosen"], "<i4").reshape(2, 2, 3, 3)
@@ -75,7 +75,7 @@ def test_the_pictures_are_those_of_the_best_median_and_worst_seed(analyzed):
 
 def test_pictures_that_would_swell_the_page_are_left_out_and_said_so(analyzed, monkeypatch):
     monkeypatch.setattr("jsuper.report.data.PICTURE_BYTES", 100)
-    data = embedded(analyzed, toy, ("activation", "sparsity"))
+    data = page_data(analyzed, toy, ("activation", "sparsity"))
     assert data["pictures"] == {} and "MB" in data["without_pictures"]
 
 
@@ -395,7 +395,7 @@ def test_the_page_of_factorizations_shows_their_measures(its_page):
     captions = its_page.execute_script(
         "return [...document.querySelectorAll('figure img')].map((i) => i.alt)"
     )
-    assert "Loss over that of Z = 0" in captions[0] and "Alignment" in captions[1]
+    assert "Loss relative to that of Z = 0" in captions[0] and "Alignment" in captions[1]
 
 
 def test_axes_have_ticks_whatever_the_numbers(its_page):

@@ -25,7 +25,7 @@ from jsuper.core.reading import DEEPEST, check_depth, parse_json
 from jsuper.core.text import printable, shown
 from jsuper.core.toml import parse_toml, read_toml
 from jsuper.models.toy.results import HYPOTHESES
-from jsuper.report.claims import checked
+from jsuper.report.claims import validate_claims
 from jsuper.report.page import claims_in, write
 from jsuper.store import chunk_files, derived
 from jsuper.store.manifest import manifest_of, write_manifest
@@ -194,16 +194,16 @@ def test_claims_may_say_anything(tmp_path, tried, whole, kind):
             continue
         drawn += 1
         if path[-1] in ("label", "unit", "value", "values", "margins", "p", "low"):
-            from jsuper.report.page import claim_figure, png
+            from jsuper.report.page import claim_figure, encode_png
 
-            assert all(png(claim_figure(c)) for c in claims)
+            assert all(encode_png(claim_figure(c)) for c in claims)
     assert refused > 5
     tried("A crafted file", f"each value of claims.json replaced, by {kind}: refused", refused)
     tried("A crafted file", f"each value of claims.json replaced, by {kind}: drawn", drawn)
 
 
 def test_the_claims_of_the_docs_pass():
-    claims = checked(parse_json((REPO / "docs" / "claims.json").read_text()))
+    claims = validate_claims(parse_json((REPO / "docs" / "claims.json").read_text()))
     assert len(claims) > 100
 
 

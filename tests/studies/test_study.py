@@ -262,10 +262,10 @@ def test_a_sweeps_page_has_the_figures_that_its_axes_call_for():
     push = jsuper.Sweep(activation="geglu", sparsity=0.5, push=(0, 1), watch=True, **tiny)
     drawn += family.figures(jsuper.analyze(jsuper.run(push, progress=False)))
     assert [caption for caption, _ in drawn] == [
-        "Along dropout, without failed fits: activation relu.",
-        "Units pushed below zero: sparsity 0.5.",
-        "Crosstalk of gate and value: push 0.0.",
-        "Crosstalk of gate and value: push 1.0.",
+        "activation relu. Effect of dropout, without failed fits.",
+        "sparsity 0.5. Recovery of units pushed below zero.",
+        "push 0.0. Crosstalk of gate and value.",
+        "push 1.0. Crosstalk of gate and value.",
     ]
     for _, drawing in drawn:
         assert all(ax.has_data() for ax in drawing.axes)
