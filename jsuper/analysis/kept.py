@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jsuper.core.errors import RunError
 from jsuper.core.family import Family
-from jsuper.core.files import RunError
 from jsuper.core.version import __version__
 from jsuper.store import derived
 

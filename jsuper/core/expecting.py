@@ -1,4 +1,4 @@
-"""Arguments of another type than a function expects: what was given, what is wanted, an example."""
+"""Type errors for arguments: what was given, what is expected, and an example."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PLAIN = (str, int, float, complex, bool, type(None))
 
 
 def described(value: Any) -> str:
-    """Return what a value is, in a few words: `'relu'`, `the class Sweep`, `a Dataset`."""
+    """Return a short description of a value: `'relu'`, `the class Sweep`, `a Dataset`."""
     if isinstance(value, PLAIN):
         return repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:60]}..."
     if isinstance(value, type):
@@ -26,15 +26,15 @@ def expect(name: str, value: Any, kind: type | tuple[type, ...], wanted: str, ex
     Parameters
     ----------
     name
-        Of the argument.
+        Name of the argument.
     value
-        As it was given.
+        Its value.
     kind
-        One type, or several of which one is enough.
+        One type, or several allowed types.
     wanted
-        What the argument is, such as "a Sweep".
+        What the argument should be, such as "a Sweep".
     example
-        A call that is right.
+        A correct call.
     """
     if not isinstance(value, kind):
         raise TypeError(f"{name} is {described(value)}, not {wanted}; for example {example}")
@@ -55,7 +55,7 @@ def expect_dataset(value: Any, example: str) -> None:
 def expect_array(name: str, value: Any, example: str) -> None:
     """Raise TypeError unless a value is a number, an array of numbers, or a list of them.
 
-    Whatever has a shape and a dtype passes, traced arrays of JAX too.
+    Any object with a shape and a dtype passes, including traced arrays of JAX.
     """
     is_array = hasattr(value, "shape") and hasattr(value, "dtype")
     if is_array and getattr(value.dtype, "kind", "f") not in "OSU":

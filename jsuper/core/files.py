@@ -1,15 +1,13 @@
 """Writing, replacing and deleting files: whole or absent, and never through a link.
 
 Run folders are passed around. A link inside one must not let a write or a deletion reach files
-elsewhere, and opening a FIFO must not wait for ever. Links are therefore followed up to the folder
+elsewhere, and opening a FIFO must not block forever. Links are therefore followed up to the folder
 that the user named, the root, and not below it:
 
-* A directory below the root has to be a real one.
-* A file that is a link may be read. To write it replaces the link and leaves its target alone, as
+* A directory below the root must be a real one.
+* A file that is a link may be read. Writing replaces the link and leaves its target alone, as
   folders of DVC and git-annex need.
-* A FIFO, a socket, a device or a directory where a file belongs is refused, and never opened.
-
-No jax is imported here.
+* A FIFO, a socket, a device or a directory in the place of a file is refused, and never opened.
 """
 
 from __future__ import annotations
@@ -41,11 +39,11 @@ LONGEST_NAME = 150  # bytes; file systems take 255, and temporary names are long
 NO_WAIT, NO_FOLLOW = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_NOFOLLOW", 0)
 
 
-# ------------------------------------------------------------------------------------ what is where
+# ------------------------------------------------------------------------------------ inspection
 
 
 def kind_of(path: Path) -> str | None:
-    """What is at a path, one of the values of `KINDS`; links are not followed. None: nothing."""
+    """Return the kind of a path, a value of `KINDS`, or None; links are not followed."""
     try:
         return KINDS.get(stat.S_IFMT(path.lstat().st_mode), "special file")
     except (FileNotFoundError, NotADirectoryError):
@@ -53,7 +51,7 @@ def kind_of(path: Path) -> str | None:
 
 
 def check_directory(folder: Path, root: Path) -> None:
-    """Raise RunError unless every folder below `root`, down to `folder`, is real or missing."""
+    """Raise RunError unless every folder from `root` down to `folder` is real or missing."""
     place = root
     for name in folder.relative_to(root).parts:
         place = place / name
@@ -61,7 +59,7 @@ def check_directory(folder: Path, root: Path) -> None:
         if kind == "link":
             raise RunError(
                 f"{place} is a link to {os.readlink(place)}, and nothing is written through links "
-                f"inside of a run folder: replace it with a real directory; {root} itself may be a "
+                f"inside a run folder: replace it with a real directory; {root} itself may be a "
                 "link"
             )
         if kind not in (None, "directory"):
@@ -74,9 +72,9 @@ def check_file(path: Path, root: Path | None = None) -> None:
     Parameters
     ----------
     path
-        Of the file.
+        Path of the file.
     root
-        A folder above it; links below it are refused. None: the folder of the file.
+        A folder above it, below which links are refused; by default the file's folder.
     """
     check_directory(path.parent, path.parent if root is None else root)
     kind = kind_of(path)
@@ -98,21 +96,20 @@ def write_atomically(
     Parameters
     ----------
     path
-        Of the file; a file or a link with that name is replaced.
+        Path of the file; an existing file or link is replaced.
     write
-        Is called with the temporary file, opened for bytes.
+        Called with the temporary file, opened for bytes.
     root
-        A folder above the file; links below it are refused. None: the folder of the file.
+        A folder above the file, below which links are refused; by default the file's folder.
     check
-        Is called with the temporary file's path before it is renamed; raises where the file
-        is not what it should be.
+        Called with the temporary file's path before it is renamed; raises if the content is wrong.
 
     Raises
     ------
     RunError
-        Something else than a file is in the way.
+        Something other than a file exists at the path.
     OSError
-        The file cannot be written; what was there before is untouched.
+        The file cannot be written; an earlier file is unchanged.
     """
     check_file(path, root)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +126,7 @@ def write_atomically(
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # a full disk does not say where
+            error.filename = str(path)  # the error of a full disk has no file name
         raise
     with contextlib.suppress(OSError):  # some file systems cannot flush a folder
         descriptor = os.open(path.parent, os.O_RDONLY)
@@ -140,7 +137,7 @@ def write_atomically(
 
 
 def shortened(name: str, ending: str) -> str:
-    """Return a file's name of at most LONGEST_NAME bytes; of a longer one, its start and a hash."""
+    """Return a file name of at most LONGEST_NAME bytes; a longer one ends in a hash."""
     if len((name + ending).encode()) <= LONGEST_NAME:
         return name + ending
     tail = "-" + hashlib.sha256(name.encode()).hexdigest()[:12] + ending
@@ -154,24 +151,24 @@ def write_text(path: Path, text: str, root: Path | None = None) -> None:
 
 
 def remove(path: Path, root: Path | None = None) -> None:
-    """Delete a file if there is one; of a link, the link.
+    """Delete a file or a link, if it exists.
 
     Raises
     ------
     RunError
-        It is not a file, or is reached through a link below `root`.
+        The path is not a file, or leads through a link below `root`.
     """
     check_file(path, root)
     path.unlink(missing_ok=True)
 
 
 def rename(path: Path, new: Path, root: Path) -> None:
-    """Rename whatever is at a path, within its folder; of a link, the link.
+    """Rename a file, directory or link within its folder.
 
     Raises
     ------
     RunError
-        The folder is reached through a link below `root`.
+        The path leads through a link below `root`.
     """
     check_directory(path.parent, root)
     os.replace(path, new)
@@ -186,16 +183,16 @@ def opened(path: Path) -> IO[bytes]:
     Raises
     ------
     FileNotFoundError
-        Nothing has that name.
+        The path does not exist.
     OSError
-        It is a link to nothing, or not a file, or cannot be opened.
+        The path is a broken link or not a file, or it cannot be opened.
     """
     try:
         return open(path, "rb", opener=_descriptor)
     except FileNotFoundError:
         if kind_of(path) != "link":
             raise
-        why = f"{path} is a link to {os.readlink(path)}, which is missing"
+        why = f"{path} is a link to {os.readlink(path)}, which does not exist"
         raise OSError(errno.EINVAL, why) from None
 
 
@@ -217,14 +214,14 @@ def _refuse_special(path: str, mode: int) -> None:
 
 
 def open_lock(path: Path) -> IO[bytes]:
-    """Open the file that serves as a lock, or make it.
+    """Open the file that serves as a lock, and create it if needed.
 
     Raises
     ------
     RunError
-        It is a link, or not a file.
+        The path is a link, or not a file.
     OSError
-        It cannot be opened.
+        The file cannot be opened.
     """
     check_lock(path)
     return open(path, "ab", opener=lambda p, flags: os.open(p, flags | NO_FOLLOW | NO_WAIT, 0o666))
@@ -235,6 +232,6 @@ def check_lock(path: Path) -> None:
     check_file(path)
     if kind_of(path) == "link":
         raise RunError(
-            f"{path} is a link to {os.readlink(path)}: remove it; it only serves as a lock and is "
-            "made again"
+            f"{path} is a link to {os.readlink(path)}: remove it; the file only serves as a lock "
+            "and is created again"
         )

@@ -1,7 +1,7 @@
-"""What floating-point numbers do to a sweep's values, for every family. Imports no jax.
+"""Values of a sweep that floating-point numbers turn into something else, for every family.
 
-`check_*` raise SpecError where a new sweep would silently train something else than it says;
-`*_notes` say what is allowed but surprising.
+`check_representable` raises SpecError if a new sweep would silently train other values than the
+given ones; `rounding_notes` returns what is allowed but surprising.
 """
 
 from __future__ import annotations
@@ -15,42 +15,42 @@ from jsuper.core.sweep import BaseSweep
 
 
 def check_representable(name: str, value: float, dtype: str, *, drawn: bool = False) -> None:
-    """Raise SpecError where a number that is not 0 becomes 0, or infinite, in a dtype.
+    """Raise SpecError if a nonzero number becomes 0 or infinite in a dtype.
 
     Numbers below the smallest normal one count as 0: compiled programs flush them.
 
     Parameters
     ----------
     name
-        Of the field.
+        Name of the field.
     value
         The number.
     dtype
-        Of the model, or of draws.
+        Dtype of the model, or of its draws.
     drawn
-        The dtype is that of draws, which the sweep's dtype does not change.
+        Whether `dtype` is that of draws, which does not depend on the sweep's dtype.
     """
     info = np.finfo(dtype)
     if value != 0 and not float(info.tiny) <= abs(value) <= float(info.max):
         becomes = "0" if abs(value) < 1 else "infinite"
-        larger = "" if dtype == "float64" or drawn else ", or take dtype=float64"
+        larger = "" if dtype == "float64" or drawn else ", or use dtype=float64"
         raise SpecError(
             f"{name}={value:g} is {becomes} in {dtype}, whose numbers are {info.tiny:.3g} to "
-            f"{info.max:.3g} in size; give one of these{larger}"
+            f"{info.max:.3g} in size; give a value in this range{larger}"
         )
 
 
 def rounding_notes(sweep: BaseSweep, name: str, stored: Callable[[float], float]) -> list[str]:
-    """Values of an axis that are the same number in a model, or look like rounded ones.
+    """Return notes on values that are equal once rounded, or that look like rounded ones.
 
     Parameters
     ----------
     sweep
         The sweep.
     name
-        Of a field of numbers.
+        Name of a field of numbers.
     stored
-        The number that is rounded to the model's dtype, such as a density.
+        Value -> the number that is rounded to the model's dtype, such as a density.
     """
     values, notes = sweep.values(name), []
     for dtype in sweep.values("dtype"):
@@ -79,5 +79,5 @@ def _short_in_float32(name: str, value: float) -> str:
 
 
 def settings_of_numbers(sweep: BaseSweep) -> list[str]:
-    """Return the fields that have a number for each model."""
+    """Return the names of the fields that are a number per model."""
     return [n for n in sweep.names("setting") if isinstance(sweep.values(n)[0], float)]

@@ -15,37 +15,37 @@ from typing import Any
 
 from jsuper.core.files import opened
 
-SMALL_JSON = 10**6  # bytes of one file about a session
+SMALL_JSON = 10**6  # bytes of a file about one session
 CLAIMS_JSON = 10**8
 LARGEST_JSON = 2**30  # a manifest of 10,000 chunks has a few million bytes
-ALWAYS_JSON = 10**7  # bytes: an ordinary manifest is read whatever the machine is doing
+ALWAYS_JSON = 10**7  # bytes of an ordinary manifest, which is read however little memory is free
 JSON_GROWTH = 30  # Python's objects take up to this many times the bytes of their JSON
-DEEPEST = 50  # levels of lists and tables in files that jsuper writes: far fewer
+DEEPEST = 50  # levels of lists and tables; files that jsuper writes have far fewer
 
-_HALF = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u[dD][89a-fA-F]..|.)", re.DOTALL)
+_SURROGATES = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u[dD][89a-fA-F]..|.)", re.DOTALL)
 
 
 def free_bytes() -> int:
-    """Memory that is free on this machine."""
+    """Return the bytes of free memory on this machine."""
     import psutil
 
     return psutil.virtual_memory().available
 
 
 def json_limit(most: int = LARGEST_JSON) -> int:
-    """The most bytes of JSON that can be parsed in the memory that is free, 10 MB at least."""
+    """Return the largest size of JSON that fits in free memory when parsed, at least 10 MB."""
     return min(most, max(free_bytes() // JSON_GROWTH, ALWAYS_JSON))
 
 
 def read_text(path: Path, most: int) -> str:
-    """Return the text of a file of at most so many bytes.
+    """Return the text of a file that has at most `most` bytes.
 
     Raises
     ------
     OSError
-        It cannot be read, or is not a file.
+        The path cannot be read, or is not a file.
     ValueError
-        It is larger, or not UTF-8.
+        The file is larger, or not UTF-8.
     """
     with opened(path) as file:
         check_size(os.fstat(file.fileno()).st_size, most)
@@ -55,21 +55,21 @@ def read_text(path: Path, most: int) -> str:
 
 
 def check_size(size: int, most: int) -> None:
-    """Raise ValueError where a text is larger than what is read of its kind."""
+    """Raise ValueError if a text is larger than the limit for its kind."""
     if size > most:
-        raise ValueError(f"it has more than the {most:,} bytes that are read of such a file")
+        raise ValueError(f"it is larger than {most:,} bytes, the limit for such a file")
 
 
 def parse_json(text: str) -> Any:
-    """The data of a JSON text. Half a surrogate pair, which no text can have, becomes U+FFFD.
+    """Return the data in a JSON text; a lone surrogate, which is not text, becomes U+FFFD.
 
     Raises
     ------
     ValueError
-        It is not JSON, or nested too deeply.
+        The text is not JSON, or nested too deeply.
     """
     if "\\ud" in text or "\\uD" in text:
-        text = _HALF.sub(lambda m: "\\ufffd" if len(m[0]) == 6 else m[0], text)
+        text = _SURROGATES.sub(lambda m: "\\ufffd" if len(m[0]) == 6 else m[0], text)
     try:
         return json.loads(text)
     except (RecursionError, MemoryError) as error:
@@ -84,7 +84,7 @@ def parser_message(error: ValueError) -> str:
 
 
 def check_depth(data: Any) -> None:
-    """Raise ValueError where lists and tables are nested more deeply than jsuper writes them."""
+    """Raise ValueError if lists and tables are nested more deeply than jsuper writes them."""
     level = [data]
     for _ in range(DEEPEST):
         level = [

@@ -1,4 +1,4 @@
-"""What became of a model: the codes of `ds.status` and of chunk files."""
+"""Status codes of models: the values of `ds.status` and of chunk files."""
 
 from enum import IntEnum
 
@@ -9,7 +9,7 @@ class Status(IntEnum):
     MISSING = 0
     """not trained yet"""
     OK = 1
-    """trained to the end, and every number is finite"""
+    """trained to the end; every number is finite"""
     NON_FINITE = 2
     """diverged at `first_bad_step`"""
     FAILED = 3
@@ -19,5 +19,5 @@ class Status(IntEnum):
 ERROR = "error"  # variable of a chunk file with failed models: why each of them failed
 ERROR_BYTES = 300  # of a message, which is cut
 
-# As plain integers, which NumPy and JAX take in arithmetic.
+# As plain integers, for arithmetic in NumPy and JAX.
 MISSING, OK, NON_FINITE, FAILED = map(int, Status)

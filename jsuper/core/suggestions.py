@@ -1,7 +1,6 @@
-"""What an unknown name may have meant: a name from elsewhere, another spelling, a near miss.
+"""Suggestions for unknown names: names from other code, other spellings, near misses.
 
-One table serves Python, TOML files, flags and values. It only makes suggestions: an unknown name is
-refused, never replaced.
+One table serves Python, TOML files, flags and values. An unknown name is refused, never replaced.
 """
 
 from __future__ import annotations
@@ -10,10 +9,10 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-LONGEST = 100  # characters of a name that are looked at
+LONGEST = 100  # characters of a name that are compared
 
-# Our name: names that other code gives to the same thing. A word may stand in several lines; the
-# first line whose name is allowed counts. Case, hyphens and underscores make no difference.
+# jsuper's name: names for the same thing in other code. A word may occur in several lines; the
+# first line whose name is allowed counts. Case, hyphens and underscores are ignored.
 _ELSEWHERE = {
     # fields
     "feature_sparsity": "feature_probability feature_prob feature_probs feature_probabilities",
@@ -78,7 +77,7 @@ _PER_FEATURE = (
     "feature_sparsity is 1 - probability, one value per feature; sparsity is 1 - probability where "
     "all features share it."
 )
-# Word from elsewhere: how its values become ours.
+# Name in other code: how its values become jsuper's.
 _CONVERSIONS = dict.fromkeys(
     ("feature_probability", "feature_prob", "feature_probs", "feature_probabilities"), _PER_FEATURE
 )
@@ -104,14 +103,14 @@ _HOW = {_key(word): how for word, how in _CONVERSIONS.items()}
 
 
 def suggestion(value: Any, options: Iterable[str]) -> str | None:
-    """Return the option that an unknown name most likely means; None where none is close.
+    """Return the option that an unknown name most likely means, or None.
 
     Parameters
     ----------
     value
-        The name as it was given.
+        The unknown name.
     options
-        The names that are allowed.
+        The allowed names.
     """
     names, key = list(options), _key(value)
     spelled = {_key(n): n for n in reversed(names)}
@@ -122,13 +121,13 @@ def suggestion(value: Any, options: Iterable[str]) -> str | None:
 
 
 def conversion(value: Any) -> str:
-    """How the values of a name from elsewhere become ours, as a sentence after a space; else ''."""
+    """Return ' ' and a sentence on how values of a name in other code become jsuper's, or ''."""
     how = _HOW.get(_key(value))
     return f" {how}" if how else ""
 
 
 def did_you_mean(value: Any, options: Iterable[str]) -> str:
-    """'; did you mean X?' where an option is close, with the conversion it takes; else ''."""
+    """Return '; did you mean X?' and how to convert the value, or '' if no option is close."""
     found = suggestion(value, options)
     return f"; did you mean {found!r}?{conversion(value)}" if found else ""
 
@@ -143,9 +142,9 @@ def not_one_of(subject: str, value: Any, options: Iterable[str], listed: str) ->
     value
         The unknown name.
     options
-        The names that are allowed.
+        The allowed names.
     listed
-        What leads their list, such as "it is one of".
+        Words before the list of options, such as "it is one of".
     """
     names = list(options)
     hint, allowed = did_you_mean(value, names), f"{listed} {', '.join(names)}"

@@ -56,7 +56,7 @@ def parse_toml(text: str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        It is not TOML, is too large, or has tables or dotted keys.
+        The text is not TOML, is too large, or has tables or dotted keys.
     """
     check_size(len(text), LARGEST_TOML)
     bare = _TOML_TOKEN.sub(lambda m: "" if m[0][0] == "#" else '""', text)

@@ -24,7 +24,7 @@ import numpy as np
 
 from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk
-from jsuper.core.sweep import digest, plain
+from jsuper.core.json_data import digest, plain
 from jsuper.engine.counters import Progress
 from jsuper.engine.devices import CPU_COST, Plan
 from jsuper.training import jax_config

@@ -1,4 +1,4 @@
-"""What the training of every family shares: random keys, optimizers, the loop, the options of JAX.
+"""Training code that all families share: random keys, optimizers, the loop, the options of JAX.
 
 Imports `core`.
 """

@@ -1,8 +1,8 @@
 """What jsuper does with each option of `jax.config`, so that results do not depend on the user's.
 
 An option is shielded (jsuper sets it for its own code, in its own threads), refused before anything
-is compiled, used as the user set it, or without effect on what jsuper computes. The tables hold
-every option of JAX 0.10 and 0.12; an option that another version adds is left as it is.
+is compiled, used as the user set it, or without effect on jsuper's results. The tables contain
+every option of JAX 0.10 and 0.12; options of other versions are left as they are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SHIELDED: dict[str, Any] = {
     "jax_numpy_rank_promotion": "allow",
     "jax_allow_f16_reductions": True,
     "jax_legacy_prng_key": "allow",
-    # Debugging: it stops at NaN, which is data here, or makes a run many times slower.
+    # Debugging: stops at NaN, which is data here, or makes a run many times slower.
     "jax_debug_nans": False,
     "jax_debug_infs": False,
     "jax_debug_key_reuse": False,  # models share the draws of a seed on purpose
@@ -72,13 +72,13 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
 }
 
-# Where the option takes effect -> options. jsuper goes by the user's choice.
+# Where the option takes effect -> options. jsuper follows the user's choice.
 USED: dict[str, tuple[str, ...]] = {
-    "training sets them for each program; analysis goes by the dtype of its arrays": (
+    "training sets them for each program; analysis follows the dtype of its arrays": (
         "jax_enable_x64",
         "jax_default_device",
     ),
-    "`check_devices` says so if JAX finds no such device": (
+    "`check_devices` raises an error if JAX finds no such device": (
         "jax_platforms",
         "jax_platform_name",
         "jax_xla_backend",
@@ -91,7 +91,7 @@ USED: dict[str, tuple[str, ...]] = {
         "jax_rocm_visible_devices",
         "jax_oneapi_visible_devices",
     ),
-    "`use_compilation_cache` leaves a cache that the user chose as it is": (
+    "`use_compilation_cache` keeps a cache that the user chose": (
         "jax_enable_compilation_cache",
         "jax_compilation_cache_dir",
         "jax_compilation_cache_max_size",
@@ -130,7 +130,7 @@ HARMLESS: dict[str, tuple[str, ...]] = {
         "jax_traceback_in_locations_limit",
         "jax_tracer_error_num_traceback_frames",
     ),
-    "several processes with one JAX: jsuper's processes share files alone": (
+    "several processes with one JAX: jsuper's processes share only files": (
         "jax_cpu_collectives_implementation",
         "jax_cpu_get_global_topology_timeout_minutes",
         "jax_cpu_get_local_topology_timeout_minutes",
@@ -208,7 +208,7 @@ HARMLESS: dict[str, tuple[str, ...]] = {
 
 @contextlib.contextmanager
 def shielded() -> Iterator[None]:
-    """Run with the values of `SHIELDED`, in this thread; also a decorator, `@shielded()`."""
+    """Set the options of `SHIELDED` in this thread; also a decorator, `@shielded()`."""
     with contextlib.ExitStack() as stack:
         for option, value in _differing():
             if (context := _context(option)) is not None:
@@ -217,7 +217,7 @@ def shielded() -> Iterator[None]:
 
 
 def _differing() -> list[tuple[str, Any]]:
-    """Options with another value than `SHIELDED` has, and that value; None is JAX's default."""
+    """Return (option, value of `SHIELDED`) where the user's value differs and is not None."""
     return [
         (option, value)
         for option, value in SHIELDED.items()
@@ -226,7 +226,7 @@ def _differing() -> list[tuple[str, Any]]:
 
 
 def _context(option: str) -> Any:
-    """Return the context manager that sets an option for this thread; None if JAX has none."""
+    """Return the context manager that sets an option in this thread, or None."""
     public = getattr(jax, option.removeprefix("jax_"), None)
     if public is not None:
         return public
@@ -235,12 +235,12 @@ def _context(option: str) -> Any:
 
 
 def check() -> None:
-    """Refuse a configuration of JAX that jsuper cannot shield itself from.
+    """Raise SpecError for a configuration of JAX that jsuper cannot shield itself from.
 
     Raises
     ------
     SpecError
-        Says the option, its value, why it is refused and what to do.
+        The message has the option, its value, why it is refused, and what to do.
     """
     refused = dict(REFUSED)
     for option, value in _differing():
@@ -256,12 +256,12 @@ def check() -> None:
 
 
 def check_devices() -> None:
-    """Refuse a choice of devices, by the user's configuration of JAX, that this machine lacks.
+    """Raise SpecError if the user's configuration of JAX selects devices that do not exist.
 
     Raises
     ------
     SpecError
-        JAX cannot start; says by which option.
+        JAX cannot start; the message has the options that select devices.
     """
     try:
         jax.local_devices()
@@ -269,10 +269,10 @@ def check_devices() -> None:
         names = ("jax_platforms", "jax_platform_name", "jax_xla_backend")
         values = jax.config.values
         chosen = {n.upper() if n.upper() in os.environ else n: values.get(n) for n in names}
-        words = ", ".join(f"{name}={value!r}" for name, value in chosen.items() if value)
-        if not words:
+        options = ", ".join(f"{name}={value!r}" for name, value in chosen.items() if value)
+        if not options:
             raise
         raise SpecError(
-            f"{words} is not there: JAX cannot start it on this machine; install jsuper[cuda] or "
-            "jsuper[tpu] for an accelerator, or unset it"
+            f"{options} cannot be used: JAX finds no such device on this machine; install "
+            "jsuper[cuda] or jsuper[tpu] for an accelerator, or unset it"
         ) from error

@@ -20,11 +20,11 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 # Names, and the Python rules of custom derivatives: what the rules compute is in the jaxpr of the
 # derivative, which is hashed too.
-LEFT_OUT = {"name", "jvp_jaxpr_fun", "fwd_jaxpr_thunk", "bwd", "out_trees"}
+IGNORED_PARAMETERS = {"name", "jvp_jaxpr_fun", "fwd_jaxpr_thunk", "bwd", "out_trees"}
 
 
 class UntraceableError(ValueError):
-    """A function whose jaxpr does not say all that it computes."""
+    """A function whose jaxpr does not describe everything that it computes."""
 
 
 def digest_of(closed: ClosedJaxpr) -> str:
@@ -33,8 +33,8 @@ def digest_of(closed: ClosedJaxpr) -> str:
     Raises
     ------
     UntraceableError
-        It calls Python while it runs, has side effects, or holds an object that
-        has no stable text.
+        The function calls Python while it runs, has side effects, or uses an object without a
+        stable text.
     """
     if closed.effects:
         effects = ", ".join(sorted(type(e).__name__ for e in closed.effects))
@@ -69,14 +69,14 @@ def _jaxpr(jaxpr: Jaxpr) -> Iterator[str]:
             raise UntraceableError(f"it calls Python while it runs ({primitive})")
         inputs = [used(v) for v in equation.invars]
         yield f"{primitive} {inputs} {[defined(v) for v in equation.outvars]}"
-        for name in sorted(equation.params.keys() - LEFT_OUT):
+        for name in sorted(equation.params.keys() - IGNORED_PARAMETERS):
             yield f"{name}="
             yield from _value(equation.params[name])
     yield f"outputs {[used(v) for v in jaxpr.outvars]}"
 
 
 def _value(value: Any) -> Iterator[str]:
-    """Return the text of an equation's parameter."""
+    """Yield the text of an equation's parameter."""
     if isinstance(value, ClosedJaxpr):
         yield from _closed(value)
     elif isinstance(value, Jaxpr):
@@ -104,15 +104,15 @@ def _value(value: Any) -> Iterator[str]:
 def _text(value: Any) -> str:
     text = repr(value)
     if " at 0x" in text:
-        raise UntraceableError(f"it holds an object whose content JAX does not show ({text[:80]})")
+        raise UntraceableError(f"it uses an object whose content JAX does not show ({text[:80]})")
     return f"{type(value).__name__} {text}"
 
 
 def _array(value: Any) -> str:
-    """Type, shape and a hash of the bytes of a constant."""
+    """Return the dtype, the shape and a hash of the bytes of a constant."""
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         return f"key {jax.random.key_impl(value)} {_array(jax.random.key_data(value))}"
     array = np.asarray(value)
     if array.dtype.hasobject:
-        raise UntraceableError(f"it holds a constant of type {type(value).__name__}")
+        raise UntraceableError(f"it uses a constant of type {type(value).__name__}")
     return f"{array.dtype} {array.shape} {hashlib.sha256(array.tobytes()).hexdigest()}"

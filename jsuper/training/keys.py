@@ -1,8 +1,7 @@
-"""Random keys. They depend on the seed alone, so models that differ in a setting share their draws.
+"""Random keys and draws that depend only on the seed, so that all settings of a seed share them.
 
-key of a seed = fold_in(root, seed); below it one stream each for the initial weights, the batches,
-the dropout masks, the random gates, the evaluation sample, the target, the support that a batch
-shares and causal scrubbing, and below a stream the step.
+The key of a seed is fold_in(root, seed). Folding in one of the constants below gives a stream (the
+initial weights, the batches, the dropout masks, ...), and folding in a step gives that step's key.
 """
 
 from __future__ import annotations
@@ -27,41 +26,67 @@ _check_seed = integer(0, MAX_SEED)
 
 @shielded()
 def seed_key(seed: ArrayLike) -> jax.Array:
-    """Return the key of a seed: root key 0 (threefry2x32) folded with `seed`, 0 <= seed < 2**32.
+    """Return the random key of a seed, from which all draws of its models derive.
+
+    It is fold_in(key(0), seed) with the generator threefry2x32, and does not depend on the user's
+    configuration of JAX. Models of a seed that differ only in settings share their initial weights
+    and batches.
+
+    Parameters
+    ----------
+    seed
+        A whole number in [0, 2**32), or an integer array of shape (), also under `jax.vmap`. Values
+        of arrays are not checked.
+
+    Returns
+    -------
+    jax.Array
+        A typed key of shape ().
 
     Raises
     ------
     TypeError
-        The seed is an array of other numbers.
+        The seed is an array whose dtype is not an integer.
     SpecError
-        It is not a whole number in that range. Values of arrays are not checked.
+        The seed is not a whole number in [0, 2**32).
+
+    References
+    ----------
+    Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
+
+    Examples
+    --------
+    >>> import jsuper
+    >>> x = jsuper.sample(jsuper.seed_key(7), sparsity=0.9, n_features=20, batch=5)
     """
     if isinstance(seed, (jax.Array, np.ndarray)):
         if not jnp.issubdtype(seed.dtype, jnp.integer):
-            raise TypeError(f"seed is an array of {seed.dtype}, not whole numbers; for example 7")
+            raise TypeError(
+                f"seed is an array of {seed.dtype}, not of integers; give for example 7"
+            )
     else:
         seed = _check_seed("seed", seed)
     return jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), jnp.asarray(seed, jnp.uint32))
 
 
 def stream(key: jax.Array, name: int, step: int | jax.Array = 0) -> jax.Array:
-    """Return the key of one stream of a seed's key at a step; streams are the constants above."""
+    """Return the key of a stream, one of the constants above, at a step."""
     return jax.random.fold_in(jax.random.fold_in(key, name), step)
 
 
 def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """`jax.random.uniform(key, shape, float32)`, the same bits, faster on a CPU.
+    """Return the bits of `jax.random.uniform(key, shape, float32)`, faster on a CPU.
 
-    JAX's threefry2x32 is a loop there that XLA runs step by step over arrays in memory. Written
-    out, its twenty rounds are one pass. Source: Salmon et al. 2011, "Parallel random numbers: as
-    easy as 1, 2, 3"; counters and conversion are those of JAX's partitionable threefry.
+    On a CPU, JAX's threefry2x32 is a loop that XLA runs step by step over arrays in memory.
+    Unrolled, its twenty rounds are one pass. Source: Salmon et al. 2011; counters and conversion
+    are those of JAX's partitionable threefry.
 
     Parameters
     ----------
     key
-        A key of the implementation threefry2x32.
+        A key of the generator threefry2x32.
     shape
-        Of the result; fewer than 2**32 numbers.
+        Shape of the result, of fewer than 2**32 numbers.
 
     Returns
     -------
@@ -84,9 +109,9 @@ def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 
 def normal(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """`jax.random.normal(key, shape, float32)`, the same numbers from `uniform`: √2 erf⁻¹(2u - 1).
+    """Return the numbers of `jax.random.normal(key, shape, float32)`: √2 erf⁻¹(2u - 1).
 
-    It compiles four times as fast. Numbers depend on the key and their index alone, so that the
+    This compiles four times as fast. Numbers depend only on the key and their index, so that the
     first rows of a taller array are those of a shorter one.
     """
     low = jnp.nextafter(jnp.float32(-1), jnp.float32(0))
@@ -94,22 +119,24 @@ def normal(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return jnp.float32(np.sqrt(2)) * jax.lax.erf_inv(u)
 
 
-def _threefry(k0: jax.Array, k1: jax.Array, x0: jax.Array, x1: jax.Array) -> tuple:
-    """Return the block cipher: 20 rounds on a pair of 32-bit words."""
+def _threefry(
+    k0: jax.Array, k1: jax.Array, x0: jax.Array, x1: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Return the words (x0, x1) after the 20 rounds of the block cipher with keys (k0, k1)."""
     keys = (k0, k1, k0 ^ k1 ^ jnp.uint32(0x1BD11BDA))
     rotations = ((13, 15, 26, 6), (17, 29, 16, 24))
     x0, x1 = x0 + keys[0], x1 + keys[1]
     for i in range(5):
-        for r in rotations[i % 2]:
+        for bits in rotations[i % 2]:
             x0 = x0 + x1
-            x1 = x0 ^ ((x1 << r) | (x1 >> (32 - r)))
+            x1 = x0 ^ ((x1 << bits) | (x1 >> (32 - bits)))
         x0, x1 = x0 + keys[(i + 1) % 3], x1 + keys[(i + 2) % 3] + jnp.uint32(i + 1)
     return x0, x1
 
 
 @shielded()
 def unpaired_key(seed: int, identity: dict[str, Any]) -> jax.Array:
-    """A seed's key folded with a hash of one model's identity: draws shared with no other model."""
+    """Return a seed's key folded with a hash of a model's identity, so that no draws are shared."""
     text = json.dumps(identity, sort_keys=True).encode()
     halves = hashlib.blake2b(text, digest_size=8).digest()
     key = jax.random.fold_in(seed_key(seed), int.from_bytes(halves[:4], "big"))

@@ -1,4 +1,4 @@
-"""What the training of one model is, whatever its family, and one step of an optimizer."""
+"""`Train`, the training of one model of any family, and one step of an optimizer."""
 
 from __future__ import annotations
 
@@ -17,11 +17,21 @@ from jsuper.training.jax_config import shielded
 
 @dataclass(frozen=True)
 class Train:
-    """The training of one model, whole (`train(setting, key)`) or in parts for the engine.
+    """The training of one model: as a whole, `train(setting, key)`, or in segments for the engine.
 
-    init(setting, key) -> state; advance(state, setting, key, start, n) -> state takes the steps
-    start .. start + n - 1; finish(state, setting, key) -> dict of result arrays. `stops` are the
-    steps at which `advance` has to start, because something is recorded there.
+    Attributes
+    ----------
+    init
+        (setting, key) -> state: the initial weights, with nothing recorded.
+    advance
+        (state, setting, key, start, n, end=steps) -> state after the steps start ... start + n - 1,
+        of which those from `end` on are skipped.
+    finish
+        (state, setting, key) -> result arrays.
+    steps
+        Number of steps.
+    stops
+        Steps at which a segment must start because something is recorded there.
     """
 
     init: Callable[[Any, Array], Any]
@@ -32,7 +42,7 @@ class Train:
 
     @shielded()
     def __call__(self, setting: Any, key: Array) -> dict[str, Array]:
-        """Train one model from its setting and its seed's key; all steps, then the evaluation."""
+        """Return the result arrays of one model, trained from its setting and its seed's key."""
         state = self.init(setting, key)
         stops = np.array(self.stops, np.int32)
         longest = int(np.diff(stops, append=self.steps).max())
@@ -49,12 +59,12 @@ class Train:
 def descend(
     optimizer: optax.GradientTransformation, params: Any, opt_state: Any, grads: Any, active: Array
 ) -> tuple[Any, Any, Array]:
-    """One optimizer step, taken where the model is active and stays finite.
+    """Take one optimizer step, unless the model is inactive or would not stay finite.
 
     Returns
     -------
     tuple[Any, Any, Array]
-        Parameters, the optimizer's state, and whether the model has just stopped being finite.
+        Parameters, the optimizer's state, and whether this step made the model not finite.
     """
     updates, new_state = optimizer.update(grads, opt_state, params)
     new = (optax.apply_updates(params, updates), new_state)
@@ -64,10 +74,10 @@ def descend(
 
 
 def all_finite(tree: Any) -> Array:
-    """Return whether every number of every floating array is finite, optimizer moments included.
+    """Return whether all numbers in the floating-point arrays of a tree are finite.
 
-    0 times a number is 0, or NaN where it is not finite. Those are summed by a dot product, because
-    XLA reduces in order otherwise, number by number, which took as long as the optimizer.
+    0 times a number is 0, or NaN if the number is not finite. A dot product adds these up, because
+    a plain sum is reduced number by number on a CPU, which took as long as the optimizer.
     """
     leaves = [x.ravel() for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
     dots = [jnp.dot(0 * x, jnp.ones_like(x), precision="highest") for x in leaves]

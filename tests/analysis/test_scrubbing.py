@@ -311,7 +311,7 @@ def test_the_interval_covers_and_shrinks():
         ({"activation": "softmax_batch"}, "couples the samples of a batch"),
         ({"activation": "rely"}, "did you mean 'relu'"),
         ({"activation": "geglu"}, "it needs V and c"),
-        ({"V": W, "c": B}, "is no gate"),
+        ({"V": W, "c": B}, "is not a gate"),
         ({"b": B[:3]}, "b has shape"),
         ({"x": X[:3]}, r"x has shape \(3, 300\)"),
         ({"x": X[:, :1]}, "two samples or more"),

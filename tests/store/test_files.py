@@ -316,7 +316,7 @@ def test_a_fifo_that_takes_the_place_of_a_file_is_not_waited_for(
 
 def test_a_link_to_nothing_is_named(tmp_path):
     (tmp_path / "a").symlink_to("nowhere")
-    with pytest.raises(OSError, match="a is a link to nowhere, which is missing"):
+    with pytest.raises(OSError, match="a is a link to nowhere, which does not exist"):
         files.opened(tmp_path / "a")
     with pytest.raises(FileNotFoundError):
         files.opened(tmp_path / "b")

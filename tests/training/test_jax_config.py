@@ -324,5 +324,5 @@ def test_devices_that_are_absent_are_named(variable, value, tmp_path):
     assert done.returncode == 0, done.stderr
     errors = [e for e in done.stderr.splitlines() if e.startswith("error: ")]
     assert len(errors) == 2 and "Traceback" not in done.stderr
-    assert f"{variable}={value!r} is not there" in errors[0] and "jsuper[cuda]" in errors[0]
+    assert f"{variable}={value!r} cannot be used" in errors[0] and "jsuper[cuda]" in errors[0]
     assert not (tmp_path / "run").exists()

@@ -18,7 +18,7 @@ from jax.custom_batching import sequential_vmap
 
 from jsuper.training import keys
 
-SERIES = 0.1  # below it e^x - 1 - x is its series: there the difference would lose its digits
+SERIES = 0.1  # |x| below which e^x - 1 - x is a series, since the difference would lose digits
 
 
 class Params(NamedTuple):
@@ -30,16 +30,16 @@ class Params(NamedTuple):
 
 @struct.dataclass
 class Target:
-    """What Z has to become: R orthonormal pairs with their strengths, and a distribution."""
+    """The target of Z: R orthonormal pairs with their strengths, and a distribution."""
 
     U: Array  # (R, d), orthonormal rows
     V: Array  # (R, d)
     strengths: Array  # (R,)
-    log_p: Array | None = None  # (d, d), of the cross-entropy, up to a constant: about 0 where even
+    log_p: Array | None = None  # (d, d), for the cross-entropy, up to a constant: near 0 if uniform
 
 
 def product(params: Params) -> Array:
-    """Z = Σ_k a_k b_kᵀ, (d, d)."""
+    """Return Z = Σ_k a_k b_kᵀ, (d, d)."""
     return _dot(params.A.T, params.B)
 
 
@@ -48,10 +48,10 @@ def _dot(a: Array, b: Array) -> Array:
 
 
 def one_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function of arrays, under `vmap` on a CPU one model after another.
+    """Return a function of arrays that runs one model after another under `vmap` on a CPU.
 
-    XLA spreads a batch of LAPACK calls over its pool of threads, where those of two workers wait
-    for each other without end (jax 0.10).
+    XLA distributes a batch of LAPACK calls over its pool of threads, where those of two workers
+    deadlock (jax 0.10).
     """
     alone = sequential_vmap(function)
     return lambda *arrays: jax.lax.platform_dependent(*arrays, cpu=alone, default=function)
@@ -79,13 +79,13 @@ def _singular_values(A: Array, B: Array) -> Array:
 
 
 def two_sides(key: Array, n: int, d: int, dtype: str) -> Array:
-    """Twice n standard normal vectors, (2, n, d), of which the first do not depend on n."""
+    """Return n standard normal vectors per side, (2, n, d); the first do not depend on n."""
     side_keys = jax.vmap(lambda side: jax.random.fold_in(key, side))(jnp.arange(2))
     return jax.vmap(lambda k: keys.normal(k, (n, d)))(side_keys).astype(dtype)
 
 
 def orthonormal(vectors: Array) -> Array:
-    """Return the rows of (n, d) orthonormalised from the first on, n <= d."""
+    """Return n <= d rows, (n, d), orthonormalized in order (Gram-Schmidt)."""
     Q, R = _qr(vectors.T)
     return (Q * jnp.where(jnp.diagonal(R) < 0, -1, 1)).T.astype(vectors.dtype)
 
@@ -93,21 +93,21 @@ def orthonormal(vectors: Array) -> Array:
 def init_params(
     key: Array, n_pairs: int, d: int, scale: Array, init: str = "normal", dtype: str = "float32"
 ) -> Params:
-    """Return the start: entries N(0, scale²), independent, or B turned so that A Aᵀ = B Bᵀ.
+    """Return initial pairs: independent entries N(0, scale²), or B with A Aᵀ = B Bᵀ.
 
     Parameters
     ----------
     key
-        Of the initial weights.
+        Key of the initial weights.
     n_pairs, d
         K and d.
     scale
         Standard deviation of the entries, > 0.
     init
-        Normal or balanced. The balanced B is Q R_A, with Q of the QR decomposition of a
+        normal or balanced. The balanced B is Q R_A, with Q of the QR decomposition of a
         normal draw and R_A of that of A, so that B's columns lie in random directions.
     dtype
-        Of the weights; draws are made in float32.
+        Dtype of the weights; draws are made in float32.
     """
     A, B = two_sides(key, n_pairs, d, dtype)
     if init == "balanced":
@@ -130,20 +130,20 @@ def make_target(
     Parameters
     ----------
     key
-        Of the target.
+        Key of the target.
     rank, d
         R and d, R <= d.
     strengths
         s_r, (R,).
     kind
-        Orthonormal, C = Σ_r s_r u_r v_rᵀ with Haar-distributed u and v; or mixture,
+        orthonormal, C = Σ_r s_r u_r v_rᵀ with Haar-distributed u and v; or mixture,
         C = Σ_r s_r p_r q_rᵀ with uniformly distributed p_r and q_r on the simplex, so that C's
-        entries are >= 0 and sum to Σ_r s_r. Its U, V and strengths are its singular ones.
+        entries are >= 0 and sum to Σ_r s_r. Its U, V and strengths are those of its SVD.
     probabilities
         None for the squared error; softmax, P = softmax(C); itself, P = C, where U,
-        V and strengths are those of the centred log P, which Z then has to become.
+        V and strengths are those of the centred log P, the target of Z.
     dtype
-        Of the arrays; draws are made in float32.
+        Dtype of the arrays; draws are made in float32.
     """
     draws = two_sides(key, rank, d, dtype)
     strengths = jnp.asarray(strengths, dtype)
@@ -168,17 +168,17 @@ def singular(matrix: Array, rank: int) -> tuple[Array, Array, Array]:
 
 
 def log_distribution(C: Array) -> Array:
-    """log C of a matrix that is a distribution: -inf where it is zero.
+    """Return log C for a matrix C that is a distribution; -inf where C is 0.
 
     Raises
     ------
     ValueError
-        An entry is below zero or no number, or they do not sum to 1 within 1e-5.
+        An entry is negative or not finite, or the sum differs from 1 by more than 1e-5.
     """
     known = np.asarray(C, float)
     if not (np.isfinite(known).all() and (known >= 0).all() and abs(known.sum() - 1) < 1e-5):
         raise ValueError(
-            f"C is no distribution: its entries lie between {known.min():.3g} and "
+            f"C is not a distribution: its entries lie between {known.min():.3g} and "
             f"{known.max():.3g} and sum to {known.sum():.6g}; give entries >= 0 that sum to 1, or "
             "log_softmax(C)"
         )
@@ -189,13 +189,13 @@ def log_distribution(C: Array) -> Array:
 
 
 def squared_loss(params: Params, target: Target) -> Array:
-    """½ Σ_ij (C - Z)_ij²."""
+    """Return ½ Σ_ij (C - Z)_ij²."""
     C = _dot((target.strengths[:, None] * target.U).T, target.V)
     return 0.5 * ((C - product(params)) ** 2).sum()
 
 
 def squared_gradient(params: Params, target: Target) -> Params:
-    """Its gradient, (K + R) d K numbers a side and not d² K: dA = (B Bᵀ) A - (B Vᵀ) s U."""
+    """Return the gradient, dA = (B Bᵀ) A - (B Vᵀ) s U, at (K + R) d K per side instead of d² K."""
     A, B = params.A, params.B
     U, V, K = target.U, target.V, len(params.A)
     weights = jnp.concatenate([jnp.ones(K, A.dtype), -target.strengths])
@@ -208,11 +208,11 @@ def squared_gradient(params: Params, target: Target) -> Params:
 
 
 def kl(logits: Array, log_p: Array) -> Array:
-    """KL(P | softmax(Z)) in nats over all entries, exact near 0; log P up to a constant.
+    """Return KL(P | softmax(Z)) in nats over all entries, exact near 0; log P up to a constant.
 
     With δ = Z - log P, less its mean under P, KL = log Σ P e^δ = log(1 + Σ P (e^δ - 1 - δ)): a sum
-    of terms >= 0 instead of a difference of large numbers. Entries with P = 0 add e^δ alone. The
-    plain mean is taken off first, because P sums to 1 to rounding only.
+    of terms >= 0 instead of a difference of large numbers. Entries with P = 0 only add e^δ. The
+    plain mean is subtracted first, because P sums to 1 only up to rounding.
     """
     possible = log_p > -jnp.inf
     P = probability(log_p)
@@ -230,18 +230,18 @@ def kl(logits: Array, log_p: Array) -> Array:
 
 
 def probability(log_p: Array) -> Array:
-    """P of log P up to a constant, of the same shape."""
+    """Return P, of the same shape, from log P up to a constant."""
     return jax.nn.softmax(log_p.ravel()).reshape(log_p.shape)
 
 
 def _exp_beyond_line(x: Array) -> Array:
-    """e^x - 1 - x >= 0."""
+    """Return e^x - 1 - x >= 0."""
     series = x * x / 2 * (1 + x / 3 * (1 + x / 4 * (1 + x / 5 * (1 + x / 6))))
     return jnp.where(jnp.abs(x) < SERIES, series, jnp.expm1(x) - x)
 
 
 def cross_entropy_gradient(params: Params, target: Target) -> Params:
-    """The gradient of N KL, N = d² logits: dZ = N (softmax(Z) - P), about Z - C at small logits."""
+    """Return the gradient of N KL, N = d²: dZ = N (softmax(Z) - P), near Z - C for small logits."""
     Z = product(params)
     assert target.log_p is not None
     dZ = Z.size * (probability(Z) - probability(target.log_p))
@@ -249,7 +249,7 @@ def cross_entropy_gradient(params: Params, target: Target) -> Params:
 
 
 def loss(params: Params, target: Target) -> Array:
-    """Return the squared error, or the KL divergence where the target is a distribution."""
+    """Return the squared error, or the KL divergence if the target is a distribution."""
     if target.log_p is None:
         return squared_loss(params, target)
     return kl(product(params), target.log_p)
@@ -262,21 +262,21 @@ def gradient(params: Params, target: Target) -> Params:
     return cross_entropy_gradient(params, target)
 
 
-# ---- what is recorded ----
+# ---- recorded quantities ----
 
 
 def alignment(params: Params, target: Target) -> Array:
-    """(u_r · a_k)(v_r · b_k), (R, K)."""
+    """Return (u_r · a_k)(v_r · b_k), (R, K)."""
     return _dot(target.U, params.A.T) * _dot(target.V, params.B.T)
 
 
 def norms(vectors: Array, basis: Array) -> tuple[Array, Array]:
-    """Σ_k of the squared lengths of rows inside and outside the span of an orthonormal basis."""
+    """Return the sums of squares of the rows inside and outside the span of a basis."""
     inside = _dot(vectors, basis.T)
     outside = vectors - _dot(inside, basis)
     return (inside**2).sum(), (outside**2).sum()
 
 
 def singular_values(params: Params) -> Array:
-    """Singular values of Z, (min(K, d),), descending: those of R_A R_Bᵀ."""
+    """Return the singular values of Z, (min(K, d),), descending: those of R_A R_Bᵀ."""
     return _singular_values(params.A, params.B)

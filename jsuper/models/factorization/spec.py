@@ -1,4 +1,4 @@
-"""The fields of a sweep of factorizations and their checks. Imports no jax."""
+"""A sweep of factorizations: its fields, their checks, and its results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from jsuper.training.optimizers import (
     split_optimizer,
 )
 
-FASTEST = 0.2  # learning rate times strength above which plain descent is no longer a flow
+FASTEST = 0.2  # learning rate times strength, above which plain descent leaves the gradient flow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ class Sweep(BaseSweep):
     spacing: str = static("even", "of the recorded steps", choice("even", "log"))
 
     def check(self) -> None:
-        """The rank fits the matrix, and what the cross-entropy is given is a distribution."""
+        """Raise SpecError if the rank exceeds the size, or the target is not a distribution."""
         rank, size = max(self.values("rank")), min(self.values("size"))
         if rank > size:
             raise SpecError(
@@ -106,7 +106,7 @@ class Sweep(BaseSweep):
             self._check_distribution()
 
     def check_new(self) -> None:
-        """Return what cannot be represented, and would train toward something else."""
+        """Raise SpecError for values that the dtype cannot represent."""
         check_training(self)
         for dtype in self.values("dtype"):
             for name in ("init_scale", "strength", "strength_ratio"):
@@ -126,24 +126,24 @@ class Sweep(BaseSweep):
     def _check_distribution(self) -> None:
         if "cross_entropy" not in self.values("objective"):
             raise SpecError(
-                "probabilities='itself' is of objective=cross_entropy, which is not trained here; "
+                "probabilities='itself' needs objective=cross_entropy, which this sweep lacks; "
                 "leave it out, or add --objective cross_entropy"
             )
         if self.target != "mixture":
             raise SpecError(
                 f"probabilities='itself' needs a target that is a distribution, but target="
-                f"{self.target!r} has entries below zero; take target=mixture, or "
+                f"{self.target!r} has entries below zero; use target=mixture, or "
                 "probabilities=softmax"
             )
         if self.values("strength") != (1.0,):
             raise SpecError(
                 f"probabilities='itself' needs strength=1, at which a mixture's entries sum to 1, "
-                f"and not {', '.join(f'{s:g}' for s in self.values('strength'))}; or take "
+                f"not {', '.join(f'{s:g}' for s in self.values('strength'))}; or use "
                 "probabilities=softmax"
             )
 
     def notes(self) -> list[str]:
-        """Fewer pairs than the rank, a learning rate that is no flow: said, not refused."""
+        """Return notes on fewer pairs than the rank, large learning rates, and more."""
         notes = [
             f"pairs={k} < rank={r}: the target is out of reach"
             for r in self.values("rank")
@@ -168,7 +168,7 @@ class Sweep(BaseSweep):
 
 
 def recorded_steps(static: dict[str, Any]) -> list[int]:
-    """Return the numbers of steps after which curves are recorded, 0 and the last among them."""
+    """Return the steps after which curves are recorded, including 0 and the last."""
     steps, records = static["steps"], static["records"]
     if static["spacing"] == "even":
         return [*range(0, steps, -(-steps // records)), steps]
@@ -179,7 +179,7 @@ def recorded_steps(static: dict[str, Any]) -> list[int]:
 def layout(
     static: dict[str, Any], settings: Iterable[dict[str, Any]]
 ) -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
-    """Return result variable -> (its dimensions, its shape) for one model of a chunk."""
+    """Return variable -> (dimensions, shape) for one model of a chunk."""
     del settings
     d, R, K = static["size"], static["rank"], static["pairs"]
     T = len(recorded_steps(static))
@@ -200,7 +200,7 @@ def layout(
 
 
 def coordinates(static: dict[str, Any]) -> dict[str, list]:
-    """Coordinates of the result's own dimensions, where a position is not enough."""
+    """Return the coordinates of dimensions that are not 0, 1, 2, ..."""
     return {"step": recorded_steps(static), "side": ["A", "B"]}
 
 
@@ -209,27 +209,27 @@ ATTRIBUTES = {
     "B": "learned vectors b_k, a row each",
     "strengths": "s_r: singular values of the target, or of the logits that are its distribution",
     "loss": "after the last step: half the sum of squared errors, or the KL divergence in nats",
-    "zero_loss": "that of Z = 0",
+    "zero_loss": "loss of Z = 0",
     "loss_over_zero": "loss / zero_loss",
-    "loss_curve": "loss after so many steps",
+    "loss_curve": "loss after each recorded step",
     "time": "steps x learning rate / (1 - momentum): time of the gradient flow for sgd and sgdw, a "
     "label for others; of cross_entropy it is the flow's time over the number of logits",
     "alignment": "(unit u_r . a_k)(unit v_r . b_k): the part of pair k in component r; summed over "
     "k it is u_r^T Z v_r, and s_r where the component is learned",
     "norm_inside": "sum over k of |a_k|^2 (side A; B: |b_k|^2) within the span of the u_r (v_r)",
-    "norm_outside": "the same outside of it",
+    "norm_outside": "the same outside the span",
     "singular_values": "of Z, descending",
 }
 SUMMARY = "loss_over_zero"
 FINITE = ("A", "B", "strengths", "loss", "loss_curve")
 
 
-OPERATIONS = 250_000.0  # elements that would take as long as some twenty small operations do
+OPERATIONS = 250_000.0  # elements that take as long as the overhead of some twenty operations
 SOFTMAX = 150.0  # the same for the softmax of a logit, its gradient, and the target's
 
 
 def work(static: dict[str, Any]) -> tuple[float, float]:
-    """(multiply-adds, elementwise passes) of one model-step."""
+    """Return a step's multiply-adds and elementwise work."""
     d, R, K = static["size"], static["rank"], static["pairs"]
     own = OPERATIONS + 12.0 * d * K
     if static["objective"] == "squared":

@@ -66,40 +66,40 @@ class Setting:
 
 @struct.dataclass
 class State:
-    """The carry of training: what the next step needs, and what has been recorded."""
+    """The carry of the training loop: what the next step needs, and what has been recorded."""
 
     params: Params
     opt_state: Any
     target: Target
     first_bad_step: Array  # -1 while every number is finite
-    curves: dict[str, Array]  # (..., recorded), NaN where not reached
+    curves: dict[str, Array]  # (..., recorded), NaN for steps that are not reached
 
 
 def make_static(
     values: dict[str, Any], parts: Iterable[Sequence[dict[str, Any]]], batching: str = "vmapped"
 ) -> Static:
-    """Return the static part of a group. How models are batched changes nothing in it."""
+    """Return the shapes and the program of a group; batching does not change them."""
     del parts, batching
     own = {f.name for f in dataclasses.fields(Static)}
     return Static(**{k: v for k, v in values.items() if k in own})
 
 
 def arrange(static: Static, settings: Sequence[dict[str, Any]]) -> tuple[int, ...]:
-    """Return the order in which a block trains settings: as they come."""
+    """Return the order in which a block trains settings: unchanged."""
     del static
     return tuple(range(len(settings)))
 
 
 def branch_of(setting: dict[str, Any], at_once: bool) -> None:
-    """Nothing in a setting selects a branch of the program."""
+    """Return None: one program trains all settings."""
 
 
 def make_setting(static: Static, point: dict[str, Any]) -> Setting:
-    """The traced numbers of a point, as NumPy arrays; fields left out have `Sweep`'s defaults."""
+    """Return a point's numbers as NumPy arrays; fields that it lacks have `Sweep`'s defaults."""
     default = Sweep()
     point = {name: default.values(name)[0] for name in default.names("setting")} | point
     ratios = point["strength_ratio"] ** np.arange(static.rank)
-    if static.target == "mixture":  # its strengths are the weights of its parts
+    if static.target == "mixture":  # whose strengths are the weights of its components
         ratios = ratios / ratios.sum()
     as_dtype = np.dtype(static.dtype).type
     return Setting(
@@ -158,7 +158,7 @@ def make_train(static: Static, sequential: bool = False) -> Train:
 
 
 def make_init(static: Static) -> Callable[[Setting, Array], State]:
-    """Build init(setting, key) -> State: the seed's target and start, nothing recorded."""
+    """Return init(setting, key) -> State with the seed's target and initial pairs."""
     R, K, d, T = static.rank, static.pairs, static.size, len(static.recorded)
     probabilities = static.probabilities if static.objective == "cross_entropy" else None
     shapes = ((), (R, K), (2,), (2,), (min(K, d),))
@@ -192,11 +192,11 @@ def target_of(seed: int, static: Static | None = None, **point: float) -> Target
     Parameters
     ----------
     seed
-        Of the sweep.
+        The seed.
     static
-        Rank, size, target, ...; of the defaults where left out.
-    point
-        Strength and strength_ratio, where they are not the defaults'.
+        Rank, size, target, ...; by default those of `Sweep`.
+    **point
+        strength and strength_ratio, if they differ from the defaults.
     """
     static = Static() if static is None else static
     state = make_init(static)(make_setting(static, point), keys.seed_key(seed))
@@ -210,7 +210,7 @@ def optimizer(static: Static, setting: Setting) -> optax.GradientTransformation:
 
 
 def one_step(static: Static, state: State, setting: Setting, step: Array, active: Array) -> State:
-    """One optimizer step; a model that stops being finite is frozen before it, and says when."""
+    """Take one optimizer step; freeze a model that would not stay finite, and record the step."""
     grads = model.gradient(state.params, state.target)
     active = active & (state.first_bad_step < 0)
     transformation = optimizer(static, setting)
@@ -220,7 +220,7 @@ def one_step(static: Static, state: State, setting: Setting, step: Array, active
 
 
 def record(static: Static, state: State, step: Array) -> State:
-    """Write the curves' values where `step` is one of the recorded steps."""
+    """Store the curves' values if `step` is one of the recorded steps."""
     here = (static.recorded == step) & (state.first_bad_step < 0)
     params, target = state.params, state.target
     sides = (model.norms(params.A, target.U), model.norms(params.B, target.V))
@@ -240,9 +240,9 @@ def results(static: Static, state: State, setting: Setting) -> dict[str, Array]:
     loss = model.loss(state.params, state.target)
     bad = (state.first_bad_step < 0) & ~jnp.isfinite(loss)
     first_bad = jnp.where(bad, static.steps, state.first_bad_step)
-    fine = first_bad < 0
+    is_finite = first_bad < 0
     zero_loss = model.loss(jax.tree.map(jnp.zeros_like, state.params), state.target)
-    loss = jnp.where(fine, loss, jnp.nan)
+    loss = jnp.where(is_finite, loss, jnp.nan)
     time = (
         learning_rate_of(static.optimizer, setting.learning_rate)
         / (1 - static.momentum)
@@ -256,7 +256,7 @@ def results(static: Static, state: State, setting: Setting) -> dict[str, Array]:
         "zero_loss": zero_loss,
         "loss_over_zero": loss / zero_loss,
         "time": jnp.asarray(time, static.dtype),
-        "status": jnp.where(fine, OK, NON_FINITE).astype(jnp.int8),
+        "status": jnp.where(is_finite, OK, NON_FINITE).astype(jnp.int8),
         "first_bad_step": first_bad,
         **state.curves,
     }

@@ -1,4 +1,4 @@
-"""How functions of one model behave under vmap: one after another, or deciding together."""
+"""A decision that all models under `vmap` make together."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from jax.custom_batching import custom_vmap
 
 @custom_vmap
 def anywhere(flag: jax.Array) -> jax.Array:
-    """`flag` itself; under vmap, whether it holds for any model, unbatched.
+    """Return `flag`; under vmap, whether it is true for any model, unbatched.
 
-    As the condition of a `while_loop` it keeps the loop's counter, and with it the loop's random
-    draws, unbatched: they are made once for all models.
+    As the condition of a `while_loop` it keeps the loop's counter unbatched, and with it the random
+    draws: they are made once for all models.
     """
     return flag
 

@@ -1,11 +1,11 @@
-"""What a program is made from: `Static`, which shapes it, and `Setting`, one model's numbers."""
+"""`Static`, the shapes and program of some models, and `Setting`, the numbers of one model."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,16 +20,16 @@ from jsuper.models.toy.inputs.features import importance
 from jsuper.models.toy.layout import NARROWEST, common_slots, fill, rows_of
 from jsuper.models.toy.spec import Sweep
 
-STANDARD_DEVIATIONS = 2.0  # a width holds the active columns of nearly every batch
-# Putting a seed's columns in order takes about as long as so many multiply-adds of its models, and
-# gathering a number of the widest narrow batch as so many (benchmarks/ordering.py, one core).
+STANDARD_DEVIATIONS = 2.0  # such that a width fits the active columns of nearly every batch
+# In multiply-adds that take as long: ordering the columns of a seed's batch, and gathering one
+# number of the widest narrow batch (benchmarks/ordering.py, one core).
 ORDERING_COST = 3e5
 GATHERING_COST = 80
 
 
 @dataclass(frozen=True)
 class Static:
-    """What changes the shapes or the program: fields of `Sweep`, and what the settings need."""
+    """What changes the shapes or the program: static fields, and needs of the settings."""
 
     activations: tuple[str | Callable, ...] = ("relu",)
     n_features: int = 20
@@ -49,20 +49,20 @@ class Static:
     shared_mask: bool = False
     importance: tuple[float, ...] | None = None
     feature_sparsity: tuple[float, ...] | None = None
-    check_fit: bool = False  # so that chunks without the field have no such variable
+    check_fit: bool = False  # as in chunks that are older than the field
     records: int = 100
     snapshots: tuple[int, ...] = ()
-    dropout: bool = False  # whether any model of the group has dropout at all
-    stochastic: bool = False  # whether any has a random activation
-    gated: bool = False  # whether all have a second matrix
-    pushed: bool = False  # whether any is pushed
+    dropout: bool = False  # whether any model has dropout
+    stochastic: bool = False  # whether any activation is random
+    gated: bool = False  # whether all activations are gates with a second matrix
+    pushed: bool = False  # whether any model's bias is set to -push
     push_step: int = 0
     watch: bool = False
-    widths: tuple[int, ...] = ()  # of narrow batches, ascending; empty: every batch is whole
-    densities: int = 1  # most that differ among the models of a seed
-    rows: int = 0  # of models that share a batch, in a block; 0: one model after another
-    fused: bool = False  # products as sums, for the compiler to fuse, and not by a library
-    slots: tuple[int, ...] = ()  # of a row: which activation each of its models has
+    widths: tuple[int, ...] = ()  # of narrow batches, ascending; empty if every batch is whole
+    densities: int = 1  # largest number of different densities in a block
+    rows: int = 0  # of models with one batch in a block; 0: one model after another
+    fused: bool = False  # write products as sums that the compiler fuses, not as library calls
+    slots: tuple[int, ...] = ()  # of a row: the activation of each of its models
 
 
 @struct.dataclass
@@ -81,20 +81,24 @@ class Setting:
 def make_static(
     values: dict[str, Any], parts: Iterable[Sequence[dict[str, Any]]], batching: str = "vmapped"
 ) -> Static:
-    """Return the static part of a group: its static values, and what its settings need compiled.
+    """Return the shapes and the program of blocks of settings that share their static values.
 
     Parameters
     ----------
     values
         One value for each role-"static" field.
     parts
-        The settings of each block that the program shall train.
+        The settings of each block that the program trains.
     batching
-        How models run: vmapped (whole batches, all at once), fused (the same, products
-        as multiplications and sums), reference (whole batches,
-        one model after another), sequential (narrow batches where they hold all that is active,
-        one after another), rows (narrow, models of one density together), or auto (rows, but
-        whole batches where narrow ones would not pay).
+        How models run. With whole batches: vmapped (all at once), fused (the same, with products as
+        multiplications and sums) or reference (one after another). With narrow batches, which omit
+        columns without an active feature: sequential (one after another) or rows (models of one
+        density together). auto: rows, but whole batches where narrow ones would not pay.
+
+    Raises
+    ------
+    SpecError
+        Some activations are gates with a second matrix, and others are not.
     """
     parts = list(parts)
     settings = [s for part in parts for s in part]
@@ -102,8 +106,8 @@ def make_static(
     activations = tuple(dict.fromkeys(s["activation"] for s in settings))
     if len({is_gated(a) for a in activations}) > 1:
         raise SpecError(
-            "activations with a second matrix and without need programs of their own; "
-            f"train {', '.join(a for a in activations if is_gated(a))} apart"
+            "activations with and without a second matrix cannot share a program; train "
+            f"{', '.join(a for a in activations if is_gated(a))} separately"
         )
     widths = (
         () if batching in ("vmapped", "fused", "reference") else narrow_widths(values, settings)
@@ -129,11 +133,11 @@ def make_static(
     )
 
 
-def branch_of(setting: dict[str, Any], at_once: bool) -> Any:
-    """Return settings for which this is the same may be trained by one program.
+def branch_of(setting: dict[str, Any], at_once: bool) -> Hashable:
+    """Return a value that is equal for settings that one program may train.
 
-    Where models run all at once, of one activation. Elsewhere those that need whole batches, or a
-    second matrix, are apart, so that they slow no other.
+    If models run all at once, this is the activation. Otherwise activations that need whole
+    batches or a second matrix are separated, so that they do not slow down the others.
     """
     activation = setting["activation"]
     if at_once:
@@ -142,7 +146,7 @@ def branch_of(setting: dict[str, Any], at_once: bool) -> Any:
 
 
 def arrange(static: Static, settings: Sequence[dict[str, Any]]) -> tuple[int, ...]:
-    """The order in which a block trains settings, as indices; ~i repeats setting i as padding."""
+    """Return the order in which a block trains settings; ~i repeats setting i as padding."""
     if not static.slots:
         return tuple(range(len(settings)))
     return fill(static.rows, static.slots, static.activations, settings)
@@ -151,10 +155,9 @@ def arrange(static: Static, settings: Sequence[dict[str, Any]]) -> tuple[int, ..
 def make_setting(static: Static, point: dict[str, Any]) -> Setting:
     """Return the traced numbers of a point, as NumPy arrays.
 
-    Fields that are left out have Sweep's first default, which depends on the optimizer for the
-    weight decay; the activation is the program's first.
-
-    The density is 1 - sparsity in float64, then rounded to the model's dtype.
+    Fields that `point` lacks have the first default of `Sweep`, which for the weight decay depends
+    on the optimizer; the default activation is the program's first. The density is 1 - sparsity in
+    float64, rounded to the model's dtype.
     """
     point = _defaults(static.optimizer) | {"activation": static.activations[0]} | point
     weights = static.importance or importance(point["importance_decay"], static.n_features)
@@ -173,18 +176,18 @@ def make_setting(static: Static, point: dict[str, Any]) -> Setting:
 
 @functools.cache
 def _defaults(optimizer: str) -> dict[str, Any]:
-    """Return the first default of every setting; the weight decay's is that of the optimizer."""
+    """Return the first default of every setting, for a sweep with this optimizer."""
     default = Sweep(optimizer=optimizer)
     return {name: default.values(name)[0] for name in default.names("setting")}
 
 
 def width_of(values: dict[str, Any], setting: dict[str, Any]) -> int:
-    """The width, out of 32, 64, 128 ..., that holds the non-zero columns of a setting's batches.
+    """Return the width, out of 32, 64, 128, ..., that fits the active columns of a batch.
 
-    Of B columns, A ~ Binomial(B, 1 - Π S_i) have an active feature. The width is above A's mean and
-    2 standard deviations (a batch with more active columns takes the next width), or B itself
-    where that is less or the activation cannot use a narrow batch. Where the batch shares one
-    support its columns are active together, and it is whole.
+    Of B columns, A ~ Binomial(B, 1 - Π S_i) have an active feature. The width is above A's mean
+    plus 2 standard deviations; a batch with more active columns uses the next width. It is B itself
+    if that is less, if the activation cannot use a narrow batch, or if all columns share their
+    active features.
     """
     n, batch = values["n_features"], values["batch_size"]
     if values.get("shared_mask") or needs_whole_batch(setting["activation"], n):
@@ -198,7 +201,7 @@ def width_of(values: dict[str, Any], setting: dict[str, Any]) -> int:
 def narrow_widths(values: dict[str, Any], settings: Sequence[dict[str, Any]]) -> tuple[int, ...]:
     """Return the widths below the batch size that some setting needs, ascending.
 
-    None for a batch of 2**24 columns or more, which `draws.order` cannot count in float32.
+    There are none for 2**24 columns or more, which `draws.order` cannot count in float32.
     """
     if values["batch_size"] >= 2**24:
         return ()
@@ -207,11 +210,11 @@ def narrow_widths(values: dict[str, Any], settings: Sequence[dict[str, Any]]) ->
 
 
 def ordering_pays(values: dict[str, Any], settings: Sequence[dict[str, Any]]) -> bool:
-    """Return whether narrow batches save more than it takes to put a seed's columns in order.
+    """Return whether narrow batches save more time than ordering a seed's columns costs.
 
-    Both in multiply-adds. A column saves 5 n m of them for the products, and as much as 10 n for
-    the activation and its derivative. Where every model has draws of its own (`unpaired`), one that
-    saves enough by itself decides.
+    Both are in multiply-adds. A column that is left out saves 5 n m of them in the products, and
+    the time of 10 n in the activation and its derivative. If every model has its own draws
+    (`unpaired`), it is enough that a single model saves more than it costs.
     """
     n, m, batch = values["n_features"], values["n_hidden"], values["batch_size"]
     widths = np.array([width_of(values, s) for s in settings])
@@ -239,21 +242,21 @@ def step_work(
 
 
 def needs_whole_batch(activation: str | Callable, n_features: int = 5) -> bool:
-    """Whether columns without an active feature are not all alike, so that none can be left out."""
+    """Return whether columns without an active feature may differ and must be kept."""
     return is_stochastic(activation) or couples_batch(activation, n_features)
 
 
 def couples_batch(activation: str | Callable, n_features: int = 5) -> bool:
     """Return whether the output for one sample depends on the other samples of its batch.
 
-    Known for registered names; a function is tried with batches of several sizes.
+    A function is tried with batches of several sizes.
 
     Parameters
     ----------
     activation
-        A name or a function of z (n_features, samples).
+        A name, or a function of z (n_features, samples).
     n_features
-        Rows of the z that a function is tried with.
+        Rows of z, for trying a function.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The uniform draws of a step, and their columns put together where a batch may be narrow.
+"""The uniform draws of a step, with the active columns first if batches may be narrow.
 
 A column whose draws all lie above the density p has no active feature. In a narrow batch the
 columns with an active feature come first; those that are active at a lower density come before the
@@ -18,15 +18,15 @@ from jsuper.models.toy.config import Static
 from jsuper.models.toy.inputs.features import draw
 from jsuper.training import keys
 
-BLOCK = 32  # of a running count: products with a triangular matrix of this size
+BLOCK = 32  # size of the triangular matrix for running counts
 
 
 class Columns(NamedTuple):
-    """Columns of a batch: the draws that make it."""
+    """The draws behind columns of a batch."""
 
-    u: Array  # features, (n_features, width)
-    dropout: Array | None  # hidden units, (n_hidden, width); None where no model has dropout
-    gate: Array | None  # of random activations, (n_features, width); None where there is none
+    u: Array  # of features, (n_features, width)
+    dropout: Array | None  # of hidden units, (n_hidden, width); None if no model has dropout
+    gate: Array | None  # of random activations, (n_features, width); None without them
     support: Array | None = None  # shared by the batch, (n_features, 1), which is then whole
 
 
@@ -34,7 +34,7 @@ class Draws(NamedTuple):
     """The draws of a step, shared by all settings of a seed."""
 
     whole: Columns
-    narrow: Columns | None  # as many columns, in order, as the widest narrow batch; or None
+    narrow: Columns | None  # the first columns in order, for the widest narrow batch; or None
     smallest: Array | None  # of every column of `whole`, (batch,), comparable with `threshold`
 
 
@@ -46,12 +46,12 @@ def make_draws(static: Static, key: Array, step: Array, density: Array | None = 
     static
         Shapes and program.
     key
-        Of the seed.
+        Key of the seed.
     step
-        From 0.
+        Number of the step, from 0.
     density
-        Of all models that share the draws, (models,) or (); (models, n_features) where it
-        differs between features. None: nobody needs a narrow batch.
+        Densities of all models that share the draws, (models,) or (); (models, n_features) if it
+        differs between features; None if no model needs a narrow batch.
     """
     u = draw(keys.stream(key, keys.DATA, step), static.n_features, static.batch_size)
     dropout = None
@@ -75,7 +75,7 @@ def make_draws(static: Static, key: Array, step: Array, density: Array | None = 
 
 
 def relative(static: Static, u: Array) -> Array:
-    """Draws on a scale where one threshold serves all features."""
+    """Return the draws on a scale on which all features have the same threshold."""
     if static.feature_sparsity is None:
         return u
     density = 1 - np.array(static.feature_sparsity, np.float64)
@@ -83,34 +83,34 @@ def relative(static: Static, u: Array) -> Array:
 
 
 def threshold(static: Static, density: Array) -> Array:
-    """Return a column whose smallest draw is not below this has no active feature."""
+    """Return the number below which the smallest draw of an active column is."""
     if static.feature_sparsity is None:
         return density.astype(jnp.float32)
     return jnp.float32(1 + 1e-6)  # above 1 by more than the rounding of `relative`
 
 
 def thresholds(static: Static, density: Array) -> Array:
-    """Those of a seed's models, each once, ascending: (static.densities,)."""
-    own = jnp.ravel(threshold(static, density))
-    if own.size == 1:
-        return own
-    return jnp.unique(own, size=static.densities, fill_value=jnp.inf)
+    """Return the different thresholds of a seed's models, ascending: (static.densities,)."""
+    found = jnp.ravel(threshold(static, density))
+    if found.size == 1:
+        return found
+    return jnp.unique(found, size=static.densities, fill_value=jnp.inf)
 
 
 def order(smallest: Array, thresholds: Array, width: int) -> Array:
-    """Return the first `width` columns in the order of the first threshold that they are below.
+    """Return the first `width` columns, ordered by the lowest threshold that they are below.
 
-    A counting sort: a column's place is the number of those with lower thresholds, and of its own
-    kind to the left of it. XLA would need three times as long to sort the values.
+    This is a counting sort: a column's place is the number of columns with lower thresholds, plus
+    those with the same threshold to its left. Sorting the values takes XLA three times as long.
 
     Parameters
     ----------
     smallest
-        Of every column, (batch,).
+        Smallest draw of every column, (batch,).
     thresholds
         Ascending.
     width
-        At most the batch.
+        At most the batch size.
 
     Returns
     -------
@@ -118,16 +118,16 @@ def order(smallest: Array, thresholds: Array, width: int) -> Array:
         Indices into `smallest`, (width,), int32.
     """
     level = jnp.sum(smallest >= thresholds[:, None], axis=0)
-    own = level == jnp.arange(thresholds.size + 1)[:, None]
-    counts = running_count(own.ravel()).reshape(own.shape)
-    place = jnp.sum(jnp.where(own, counts, 0), axis=0) - 1
+    at_level = level == jnp.arange(thresholds.size + 1)[:, None]
+    counts = running_count(at_level.ravel()).reshape(at_level.shape)
+    place = jnp.sum(jnp.where(at_level, counts, 0), axis=0) - 1
     columns = jnp.arange(smallest.size, dtype=jnp.int32)
     first = jnp.zeros(width, jnp.int32)
     return first.at[place].set(columns, mode="drop", unique_indices=True)
 
 
 def running_count(flags: Array) -> Array:
-    """How many of the flags are set up to and including each: `cumsum`, exact below 2**24 flags."""
+    """Return the cumulative sum of flags, exact below 2**24 flags."""
     blocks = -(-flags.size // BLOCK)
     padded = jnp.pad(flags.astype(jnp.float32), (0, blocks * BLOCK - flags.size))
     up_to = np.triu(np.ones((BLOCK, BLOCK), np.float32))

@@ -1,6 +1,6 @@
 """The final loss of a model on a sample so large that its standard error is at most half a percent.
 
-A few tiny models whose loss is all but zero end with a larger one, after MAX_ROUNDS; it is stored.
+A few tiny models whose loss is almost zero stop after MAX_ROUNDS with a larger error; it is stored.
 
 At high sparsity most columns of a batch are all zero. Columns with an active feature are sampled,
 and the zero column is weighted exactly: L = (1 - P) L(0) + P E[L | some feature is active]. Where
@@ -26,28 +26,28 @@ from jsuper.models.toy.layout import COLUMNS
 from jsuper.training import keys
 
 MIN_ROUNDS, MAX_ROUNDS = 64, 2**15
-COMPARED_ROUNDS = 16  # on which an earlier loss is measured; at most MIN_ROUNDS
+COMPARED_ROUNDS = 16  # that measure the earlier loss; at most MIN_ROUNDS
 RELATIVE_ERROR = 0.005
 
 
 class Measured(NamedTuple):
-    """The final loss of one model, and how much of an earlier loss the rest of training took."""
+    """The final loss of one model, and its relative fall since an earlier step."""
 
     loss: Array
     stderr: Array
-    improvement: Array  # as in `improvement`; NaN where no earlier loss is measured
+    improvement: Array  # see `improvement`; NaN if no earlier loss is measured
     improvement_stderr: Array
 
 
 def make_evaluate(static: Static, per_model: Callable) -> Callable[..., Measured]:
-    """Build evaluate(params, earlier, setting, key, wanted) -> the final loss of one model.
+    """Return evaluate(params, earlier, setting, key, wanted) -> the final loss of one model.
 
     Rounds are independent samples; their mean is the loss and their spread its standard error. A
     model stops taking rounds when its own error is small enough, whatever its neighbours need.
 
-    Where `static.check_fit`, `earlier` are the weights at an earlier step. The loop first takes
-    them through COMPARED_ROUNDS rounds, and then the final weights through the same rounds and on.
-    One loop compiles the round once.
+    With `static.check_fit`, `earlier` are the weights at an earlier step. The loop first runs
+    COMPARED_ROUNDS rounds with them, and then the same and further rounds with the final weights. A
+    single loop compiles the round only once.
     """
     coupled = any(couples_batch(a, static.n_features) for a in static.activations)
     round_loss = per_model(make_round_loss(static))
@@ -98,7 +98,7 @@ def make_evaluate(static: Static, per_model: Callable) -> Callable[..., Measured
 
 
 def improvement(before: Array, after: Array) -> tuple[Array, Array]:
-    """By how much the loss fell, 1 - L/L_earlier, and the standard error of that number.
+    """Return the relative fall of the loss, 1 - L/L_earlier, and its standard error.
 
     Both were measured on the same rounds, so that most of the sampling error cancels. With L =
     mean(after), L_earlier = mean(before) and r = L / L_earlier, the standard error is that of
@@ -117,7 +117,7 @@ def improvement(before: Array, after: Array) -> tuple[Array, Array]:
 
 
 def evaluation_draws(key: Array, i: Array, n_features: int, batch_size: int) -> tuple[Any, Any]:
-    """The draws of round i: for non-zero columns, and for a whole batch unless its size is 0."""
+    """Return the draws of round i for non-zero columns, and for a whole batch (None if size 0)."""
     columns = nonzero_draws(keys.stream(key, keys.EVALUATION, i), n_features, COLUMNS)
     if not batch_size:
         return columns, None
@@ -125,7 +125,7 @@ def evaluation_draws(key: Array, i: Array, n_features: int, batch_size: int) -> 
 
 
 def make_round_loss(static: Static) -> Callable[..., Array]:
-    """Build round_loss(params, setting, draws, wanted): one round's estimate of a model's loss."""
+    """Return round_loss(params, setting, draws, wanted): one round's estimate of a model's loss."""
     round_errors = make_round_errors(static.activations, static.n_features, static.dtype)
 
     def measured(params: model.Params, setting: Setting, draws: tuple) -> Array:
@@ -142,7 +142,7 @@ def make_round_loss(static: Static) -> Callable[..., Array]:
 def make_round_errors(
     activations: tuple[str | Callable, ...], n_features: int, dtype: str
 ) -> Callable[..., Array]:
-    """Build round_errors(params, activation, density, draws): E (x_i - x̂_i)² of every feature.
+    """Return round_errors(params, activation, density, draws): E (x_i - x̂_i)² of every feature.
 
     `activation` is an index into `activations`, `draws` are those of `evaluation_draws`.
     """

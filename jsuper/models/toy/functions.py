@@ -1,9 +1,9 @@
 """A user's function as an activation: traced once, identified by what it computes, and trained.
 
-A Python function can change between two runs without a change of its source: it may read a global,
+A Python function can change between two runs although its source does not: it may read a global,
 call a helper, or be a method of an object. So it is traced for every shape that a sweep uses, and
-the traced steps are what is trained. Its identity is the hash of its value and of its derivative,
-for each number of features and dtype.
+the traced program is trained. Its identity is a hash of its value and its derivative for each
+number of features and dtype.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from jsuper.training.jax_config import shielded
 from jsuper.training.jaxprs import UntraceableError, digest_of
 
 Shape = tuple[int, int, str]  # n_features, samples, dtype
-PROBES = 8  # samples of a batch whose values and slopes are stored
-TOLERANCE = 1e-5  # of the largest value, between two versions of JAX
+PROBES = 8  # samples of a batch, at which values and slopes are stored
+TOLERANCE = 1e-5  # between two versions of JAX, relative to the largest value
 
 
 @dataclass(frozen=True)
 class Form:
-    """What a function and its derivative compute for one shape."""
+    """The traced value and derivative of a function for one shape."""
 
     value: ClosedJaxpr  # z -> f(z)
     slope: ClosedJaxpr  # z, g -> g times the derivative of f at z
@@ -60,15 +60,14 @@ class Form:
 class Traced:
     """A user's function of z (n_features, samples), traced for all shapes that are needed.
 
-    Two of them are equal if they have one name and compute the same for the same shapes.
-
-    A function may depend on the number of samples, so its identity covers each that is used. One
-    that cannot take another number than the batch's couples the samples.
+    Two are equal if they have the same name and compute the same for the same shapes. A function
+    may depend on the number of samples, so its identity covers each number that is used. If it only
+    accepts the batch size, it couples the samples.
 
     Attributes
     ----------
     label
-        name@digest, which a run folder calls the function by.
+        name@digest, the function's name in run folders.
     coupled
         Whether the output for one sample depends on the other samples.
     identities
@@ -93,14 +92,14 @@ class Traced:
         sizes
             (n_features, dtype) of the models.
         whole
-            Numbers of samples of whole batches, which it has to take.
+            Numbers of samples in whole batches, which it must accept.
         narrow
-            Numbers of samples that it is called with if it does not couple them.
+            Numbers of samples in narrow batches, which it needs only if it does not couple them.
 
         Raises
         ------
         SpecError
-            It cannot be traced or differentiated for one of the sizes.
+            The function cannot be traced or differentiated for one of the sizes.
         """
         self.__name__ = name_of(function)
         self.forms: dict[Shape, Form] = {}
@@ -108,7 +107,7 @@ class Traced:
         self.coupled = False
         whole = sorted(set(whole)) or [NARROWEST]
         for n, dtype in sizes:
-            with in_dtype(dtype), jax.ensure_compile_time_eval():  # also while others are traced
+            with in_dtype(dtype), jax.ensure_compile_time_eval():  # also inside another trace
                 for width in whole:
                     self.forms[n, width, dtype] = form_of(function, n, width, dtype)
                     self.probes[key_of(n, width, dtype)] = self._probe(n, width, dtype)
@@ -122,13 +121,13 @@ class Traced:
         self.label = f"{self.__name__}@{digest(self.identities, 12)}"
 
     def __call__(self, z: Array) -> Array:
-        """f(z), for a shape that was traced."""
+        """Return f(z) for a shape that was traced."""
         n, width = z.shape
         form = self.forms.get((n, width, z.dtype.name))
         if form is None:
             traced = ", ".join(self.identities)
             raise ValueError(
-                f"activation {self.__name__!r} has no form for z of shape {z.shape}, "
+                f"activation {self.__name__!r} was not traced for z of shape {z.shape}, "
                 f"{z.dtype.name}, but for {traced}"
             )
         return form.function(z)
@@ -144,7 +143,7 @@ class Traced:
         return self.__name__, self.label, tuple(self.identities.items())
 
     def labelled(self, label: str) -> Traced:
-        """Return the same function under the label that a run folder knows it by."""
+        """Return the same function under a run folder's label for it."""
         other = object.__new__(Traced)
         other.__dict__.update(self.__dict__, label=label)
         return other
@@ -159,7 +158,7 @@ class Traced:
         )
 
     def record(self) -> dict[str, Any]:
-        """What a manifest keeps, so that a later process can tell whether it has this function."""
+        """Return what a manifest stores, for later processes to recognize the function."""
         return {"jax": jax.__version__, "identities": self.identities, "probes": self.probes}
 
     def _probe(self, n: int, width: int, dtype: str) -> dict[str, list]:
@@ -178,7 +177,7 @@ class Traced:
 
 @contextlib.contextmanager
 def in_dtype(dtype: str) -> Iterator[None]:
-    """JAX as programs of a dtype have it, whatever the user configured."""
+    """Configure JAX as for training in a dtype, whatever the user configured."""
     with shielded(), jax.enable_x64(dtype == "float64"):
         yield
 
@@ -189,34 +188,36 @@ def form_of(function: Callable, n: int, width: int, dtype: str) -> Form:
     Raises
     ------
     SpecError
-        It cannot be traced or differentiated, returns another shape or dtype than z's,
-        or calls Python while it runs.
+        The function cannot be traced or differentiated, returns another shape or dtype than that
+        of z, or calls Python while it runs.
     """
     z = jax.ShapeDtypeStruct((n, width), dtype)
-    about = (
+    problem = (
         f"activation {name_of(function)!r} cannot be used for z of shape ({n}, {width}), {dtype}"
     )
-    try:  # a new lambda each time: JAX keeps what it has traced for a function, whatever it reads
+    try:  # a new lambda, because JAX caches the trace of a function although its globals may change
         value = jax.make_jaxpr(lambda z: function(z))(z)
     except Exception as error:
         of_jax = isinstance(error, jax.errors.JAXTypeError)
-        hint = "; write it with jax.numpy alone, without if on values" if of_jax else ""
-        raise SpecError(f"{about}: {_first_line(error)}{hint}") from error
+        hint = "; use only jax.numpy, and no `if` on values" if of_jax else ""
+        raise SpecError(f"{problem}: {_first_line(error)}{hint}") from error
     found = [(v.shape, v.dtype.name) for v in value.out_avals]
     if found != [(z.shape, dtype)]:
-        words = ", ".join(f"{shape} {kind}" for shape, kind in found) or "nothing"
-        raise SpecError(f"{about}: it returns {words}; return one array of z's shape and dtype")
+        returned = ", ".join(f"{shape} {kind}" for shape, kind in found) or "nothing"
+        raise SpecError(
+            f"{problem}: it returns {returned}; return one array of z's shape and dtype"
+        )
     try:
         digest_of(value)
         slope = jax.make_jaxpr(lambda z, g: jax.vjp(lambda z: function(z), z)[1](g)[0])(z, z)
         form = Form(value, slope)
         _ = form.digest
     except UntraceableError as error:
-        raise SpecError(f"{about}: {error}; write it with jax.numpy alone") from error
+        raise SpecError(f"{problem}: {error}; use only jax.numpy") from error
     except Exception as error:
         raise SpecError(
-            f"{about}: it has no derivative: {_first_line(error)}; use steps that JAX can "
-            "differentiate backwards, such as lax.scan for a loop"
+            f"{problem}: it has no derivative: {_first_line(error)}; use operations that JAX can "
+            "differentiate in reverse mode, such as lax.scan for a loop"
         ) from error
     return form
 
@@ -227,14 +228,14 @@ def _first_line(error: Exception) -> str:
 
 
 def key_of(n: int, width: int, dtype: str) -> str:
-    """Return a shape as the key of JSON."""
+    """Return a shape as a key in JSON: `20 1024 float32`."""
     return f"{n} {width} {dtype}"
 
 
 def probe_points(n: int, dtype: str, width: int) -> tuple[Array, Array]:
-    """Fixed points z in [-6, 6] and cotangents g, (n, width); the first column of z is zero.
+    """Return fixed points z in [-6, 6] and cotangents g, (n, width); z's first column is zero.
 
-    Fewer samples are the first of more.
+    The first columns do not depend on the width.
     """
     draws = np.random.default_rng(0).uniform(-1, 1, (width, 2, n)).swapaxes(0, 1)
     scale = np.where(np.arange(width) % 2, 6.0, 1.0)[:, None]
@@ -243,7 +244,7 @@ def probe_points(n: int, dtype: str, width: int) -> tuple[Array, Array]:
 
 
 def as_lists(values: Array) -> list:
-    """Return numbers for JSON: what is not finite by name."""
+    """Return an array as a flat list for JSON, with 'nan' and 'inf' as strings."""
     return [v if np.isfinite(v) else str(v) for v in np.asarray(values, np.float64).ravel()]
 
 
@@ -252,8 +253,8 @@ def same_at_probes(mine: Mapping[str, list], theirs: Mapping[str, list]) -> bool
 
     Raises
     ------
-    Exception
-        What stored probes that are damaged raise.
+    TypeError, KeyError, ValueError
+        The stored probes are damaged.
     """
     for name in ("values", "slopes"):
         a, b = (np.array([float(v) for v in of[name]]) for of in (mine, theirs))
@@ -270,10 +271,10 @@ def traced(
     whole: Iterable[int] = (),
     narrow: Iterable[int] = (),
 ) -> Any:
-    """Return an activation for programs: a name as it is, a function of the user's as `Traced`.
+    """Return an activation that can key a cache of programs: a user's function as `Traced`.
 
-    A compiled program that is kept for a function would not notice that it changes; it is kept for
-    what was traced instead. `whole` and `narrow` are as in `Traced`.
+    A cache keyed by the function itself would not notice a change of what it computes. Names and
+    traced functions are returned unchanged; `whole` and `narrow` are as in `Traced`.
     """
     if isinstance(activation, str) or not callable(activation) or isinstance(activation, Traced):
         return activation
@@ -281,7 +282,7 @@ def traced(
 
 
 def trace_sweep(sweep: Any) -> Any:
-    """Return a sweep with its functions traced for all sizes, dtypes and batches that it has."""
+    """Return a sweep with its functions traced for all of its sizes, dtypes and batch sizes."""
     sizes = [(n, d) for n in sweep.values("n_features") for d in sweep.values("dtype")]
     whole = sweep.values("batch_size")
     narrow = widths_of(whole)
@@ -293,7 +294,7 @@ def trace_sweep(sweep: Any) -> Any:
 
 
 def widths_of(batch_sizes: Iterable[int]) -> set[int]:
-    """Return the number of samples of narrow batches, and of the final loss."""
+    """Return the numbers of samples in narrow batches and in a round of the final loss."""
     widths = {COLUMNS}
     narrow = NARROWEST
     while narrow < max(batch_sizes):

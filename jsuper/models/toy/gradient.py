@@ -24,7 +24,7 @@ from jsuper.models.toy.model import Params
 
 
 def error_of(activation: str | Callable, repeats: int = 1) -> Callable[..., Array]:
-    """error(z, x, importance, gate): the loss, given z; the last column counts `repeats` times.
+    """Return error(z, x, importance, gate) -> loss; the last column counts `repeats` times.
 
     `gate` are the uniform draws of random activations, (n_features, width), or None.
     """
@@ -37,14 +37,14 @@ def error_of(activation: str | Callable, repeats: int = 1) -> Callable[..., Arra
 
 
 def columns_of(static: Static, draws: Draws, width: int) -> Columns:
-    """Return the draws of a batch of `width` columns."""
+    """Return the draws of the first `width` columns of a batch."""
     if draws.narrow is None or width == static.batch_size:
         return draws.whole
     return jax.tree.map(lambda a: a[:, :width], draws.narrow)
 
 
 def batch_of(static: Static, setting: Setting, columns: Columns) -> tuple[Array, Array | None]:
-    """Return the batch and the dropout mask that draws mean for one setting."""
+    """Return the batch and the dropout mask of one setting."""
     x = features(columns.u, setting.density, static.dtype, columns.support)
     if columns.dropout is None:
         return x, None
@@ -52,7 +52,7 @@ def batch_of(static: Static, setting: Setting, columns: Columns) -> tuple[Array,
 
 
 def make_batch_loss(static: Static) -> Callable[[Params, Setting, Draws], Array]:
-    """loss(params, setting, draws) of one model on one whole batch: the plain definition."""
+    """Return loss(params, setting, draws) of one model on one whole batch, the plain definition."""
     branches = [error_of(a) for a in static.activations]
 
     def batch_loss(params: Params, setting: Setting, draws: Draws) -> Array:
@@ -67,14 +67,14 @@ def make_batch_loss(static: Static) -> Callable[[Params, Setting, Draws], Array]
 def make_gradient(
     static: Static, per_model: Callable = lambda f: f
 ) -> Callable[[Params, Setting, Draws], Params]:
-    """The gradient of `make_batch_loss`, on the narrowest batch that holds the active columns.
+    """Return the gradient of `make_batch_loss`, on the narrowest batch with all active columns.
 
     Parameters
     ----------
     static
         Shapes and program.
     per_model
-        Wraps the heavy part, e.g. `sequential_vmap`; the rest stays batched under vmap.
+        Wrapper of the expensive part, e.g. `sequential_vmap`; the rest stays batched under vmap.
     """
     widths = (*static.widths, static.batch_size)
     at_width = [gradient_at(static, width) for width in widths]
@@ -94,27 +94,26 @@ def make_gradient(
 
 
 def narrowest(static: Static, smallest: Array, density: Array) -> Array:
-    """Index into (*widths, batch_size) of the narrowest batch that holds all active columns."""
+    """Return the index in (*widths, batch_size) of the narrowest batch with all active columns."""
     active = jnp.sum(smallest < threshold(static, density))
     # a narrow batch ends with a zero column, so it is wider than its active ones
     return jnp.sum(active >= np.array(static.widths), dtype=jnp.int32)
 
 
 def gradient_at(static: Static, width: int) -> Callable[..., tuple[Array, Array]]:
-    """The gradient from the first `width` columns, the last of which stands for all the rest.
+    """Return the gradient on the first `width` columns, of which the last represents the rest.
 
-    With h1 = [h; 1] the bias is one more weight, z = decoder h1 with decoder = [Wᵀ b], and takes no
-    pass of its own. A gated decoder is [Wᵀ b; Vᵀ c], and all else is the same: z is then z and v.
-    An untied one is [W_decᵀ b].
+    With h1 = [h; 1] the bias is one more weight, z = decoder h1 with decoder = [Wᵀ b], and needs no
+    separate pass. A gated decoder is [Wᵀ b; Vᵀ c], for z above v, and an untied one is [W_decᵀ b].
     The switch over activations is around ∂L/∂z alone: the matrix products are compiled once, and no
     branch's residuals are kept.
 
     Returns
     -------
     Callable[..., tuple[Array, Array]]
-        A function of (W, writes, decoder, setting, draws), `writes` being the decoder without its
-        bias, transposed, that returns the two parts of the gradient: (writes ∂L/∂z) xᵀ, what goes
-        through h, (n_hidden, n_features), and h1 (∂L/∂z)ᵀ, what the decoder does at the output,
+        gradient(W, writes, decoder, setting, draws), where `writes` is the transposed decoder
+        without its bias. It returns the two parts of the gradient: that through h,
+        (writes ∂L/∂z) xᵀ, (n_hidden, n_features), and that of the decoder, h1 (∂L/∂z)ᵀ,
         (n_hidden + 1, n_features or twice that).
     """
     repeats = static.batch_size - width + 1
@@ -146,8 +145,8 @@ def products(
     Parameters
     ----------
     fused
-        As multiplications and sums, which XLA fuses on a GPU with what comes before and
-        after; a library's product of such small matrices goes through the device's memory.
+        Write products as multiplications and sums, which XLA fuses on a GPU with the operations
+        before and after; a library's product of such small matrices goes through device memory.
     """
     if fused:
         return (

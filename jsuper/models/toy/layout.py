@@ -1,8 +1,8 @@
-"""Which models of a block are trained together: rows of models that share a batch.
+"""The arrangement of a block's models in rows that share a batch.
 
-A *row* has the models of one seed and one density; they see the same batch, whatever their
-activation, dropout or learning rate. A block is rows with the same activations in the same *slots*,
-so that the program knows which activation stands where. Nothing here imports jax.
+A *row* has the models of one seed and one density, which share a batch whatever their activation,
+dropout or learning rate. The rows of a block have the same activations in the same *slots*, so that
+each slot's activation is known when the program is compiled.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-NARROWEST = 32  # columns of a batch: below it the cost of an operation hardly shrinks any more
-COLUMNS = 1024  # of a round of the final loss
+NARROWEST = 32  # columns of a batch, below which operations hardly get cheaper
+COLUMNS = 1024  # samples in a round of the final loss
 MOST_PADDING = 1.25  # slots per model, above which models are trained one after another
 
 Setting = dict[str, Any]
 
 
 def rows_of(settings: Sequence[Setting]) -> list[list[int]]:
-    """Return indices of the settings of every row, in the order in which the sparsities appear."""
+    """Return the indices of the settings in each row, in the order of first appearance."""
     rows: dict[float, list[int]] = {}
     for index, setting in enumerate(settings):
         rows.setdefault(setting["sparsity"], []).append(index)
@@ -29,14 +29,14 @@ def rows_of(settings: Sequence[Setting]) -> list[list[int]]:
 def common_slots(
     parts: Sequence[Sequence[Setting]], activations: tuple[str | Callable, ...]
 ) -> tuple[int, tuple[int, ...]]:
-    """(rows, slots) that hold every part; (0, ()) where models share no batch or most slots.
+    """Return (rows, slots) that fit every block; (0, ()) if models would share little.
 
     Parameters
     ----------
     parts
         The settings of each block of a program.
     activations
-        Of the program; a slot is an index into them.
+        Activations of the program; a slot is an index into them.
     """
     most: Counter = Counter()
     rows = 0
@@ -57,9 +57,9 @@ def fill(
     activations: tuple[str | Callable, ...],
     settings: Sequence[Setting],
 ) -> tuple[int, ...]:
-    """Return which of the settings stands in every slot of every row, row by row.
+    """Return the index of the setting in every slot, row by row.
 
-    An empty slot has ~i (below 0): it repeats setting i of its row, trained there and dropped. An
+    An empty slot has ~i (below 0): setting i of its row is trained again there, and dropped. An
     empty row repeats the first.
     """
     places = []

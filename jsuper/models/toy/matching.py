@@ -1,10 +1,10 @@
-"""Whether a sweep's functions are those that a run folder was trained with.
+"""Comparison of a sweep's functions with those that a run folder was trained with.
 
-A folder calls a function by a label, name@digest, and its manifest says what the function computed:
-the hash of its steps, and values and slopes at fixed points. Within one version of JAX the hashes
-decide. Jaxprs differ between versions, so there values and slopes have to agree. A folder that says
-neither, because it is older or its manifest is lost, is asked for a model: the function has to
-reproduce the first part of its training and its final loss.
+A run folder stores a function under a label, name@digest, with a hash of the traced program and
+its values and slopes at fixed points. Within one version of JAX the hashes decide. Jaxprs differ
+between versions, so there values and slopes must agree. If a folder has neither, because it is
+older or its manifest is lost, the function must reproduce the first steps of a stored model and its
+final loss.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from jsuper.models.toy.spec import Sweep
 from jsuper.models.toy.train import make_train
 from jsuper.training import keys
 
-SAME_CURVE = 1e-4  # of the loss: sums in another order, over some hundred steps
+SAME_CURVE = 1e-4  # relative; sums in another order, over some hundred steps
 SAME_LOSS = 1e-3
 
 
 def matched(sweep: Sweep, existing: Existing) -> Sweep:
-    """Return the sweep with its traced functions under the labels that the folder has for them.
+    """Return the sweep with its traced functions under the labels that the folder uses for them.
 
     Raises
     ------
     SpecError
-        The folder has another function of one of the names.
+        The folder was trained with another function of the same name.
     """
     activations = tuple(
         _labelled(a, existing) if isinstance(a, Traced) else a for a in sweep.values("activation")
@@ -51,18 +51,18 @@ def _labelled(function: Traced, existing: Existing) -> Traced:
     name = function.__name__
     for label in existing.sweep["activation"]:
         if label != name and label.partition("@")[0] == name:
-            mine = function.labelled(label)
-            if label != function.label and not is_same(mine, existing):
+            relabelled = function.labelled(label)
+            if label != function.label and not is_same(relabelled, existing):
                 raise SpecError(
-                    f"out={existing.folder!r} has models of another function {name!r}, which "
-                    "computes something else; give this one another name, or another --out"
+                    f"out={existing.folder!r} was trained with a function {name!r} that computes "
+                    "something else; rename your function, or choose another --out"
                 )
-            return mine
+            return relabelled
     return function
 
 
 def is_same(function: Traced, existing: Existing) -> bool:
-    """Return whether a function computes what the folder's function of its label does."""
+    """Return whether a function computes the same as the folder's function of its label."""
     record = existing.functions.get(function.label)
     try:
         identities, probes = record["identities"], record["probes"]  # type: ignore[index]
@@ -74,14 +74,14 @@ def is_same(function: Traced, existing: Existing) -> bool:
         if probed := function.probes.keys() & probes.keys():
             return all(same_at_probes(function.probes[k], probes[k]) for k in probed)
     except (TypeError, KeyError, ValueError, AttributeError):
-        pass  # a manifest without it, or with a damaged one
+        pass  # the manifest lacks the record, or it is damaged
     return all(_reproduces(function, *found) for found in _trained(function, existing))
 
 
 def _trained(
     function: Traced, existing: Existing
 ) -> Iterator[tuple[Chunk, dict[str, Any], int, dict[str, np.ndarray]]]:
-    """Return a finished model of the function for each number of features, with its results."""
+    """Yield a finished model of the function for each number of features, with its results."""
     seen = set()
     for chunk in existing.chunks:
         size = chunk.static["n_features"]
@@ -89,9 +89,9 @@ def _trained(
         if not rows or size in seen:
             continue
         arrays = existing.read(chunk)
-        fine = [] if arrays is None else np.argwhere(arrays["status"][rows] == OK)
-        if arrays is not None and len(fine):
-            row, column = rows[fine[0][0]], fine[0][1]
+        trained = [] if arrays is None else np.argwhere(arrays["status"][rows] == OK)
+        if arrays is not None and len(trained):
+            row, column = rows[trained[0][0]], trained[0][1]
             seen.add(size)
             yield (
                 chunk,
@@ -104,7 +104,7 @@ def _trained(
 def _reproduces(
     function: Traced, chunk: Chunk, setting: dict[str, Any], seed: int, found: dict[str, np.ndarray]
 ) -> bool:
-    """Whether training with the function begins as a stored model's did, and ends at its loss."""
+    """Return whether training with the function starts and ends with a stored model's losses."""
     identity = Sweep.identity(chunk.static | setting)
     point = setting | {"activation": function}
     static = make_static(chunk.static | {"check_fit": False}, [[point]], "reference")
@@ -126,7 +126,7 @@ def _reproduces(
         stored = {k: jnp.asarray(found[k]) for k in ("W", "b", "W_dec") if k in found}
         last = dataclasses.replace(state, params=state.params._replace(**stored))
         losses = [finish(last, numbers, key)["loss"]]
-        if second == static.steps:  # a curve of one point says nothing of the slopes
+        if second == static.steps:  # a curve of one point does not depend on the slopes
             losses.append(finish(state, numbers, key)["loss"])
     known = np.isfinite(found["loss_curve"][:2]) & np.isfinite(curve[:2])
     return bool(

@@ -1,4 +1,4 @@
-"""One toy model of superposition: parameters, forward pass, loss. No axis over models anywhere.
+"""One toy model of superposition: parameters, forward pass, loss. Nothing has a model axis.
 
     h = W x,   z = Wᵀ h + b,   x̂ = act(z)
 
@@ -6,8 +6,8 @@ W is (n_hidden, n_features) and its column W_i is the embedding of feature i; ba
 (n_features, batch). Source: Elhage et al., "Toy Models of Superposition" (2022).
 
 A gated decoder has a second matrix and bias of the same shapes, x̂ = gate(Wᵀ h + b) ⊙ (Vᵀ h + c)
-(Shazeer 2020). Its two pre-activations are one array, z above v. An untied model has another matrix
-in the place of Wᵀ, z = W_decᵀ h + b.
+(Shazeer 2020). Its two pre-activations are one array, z above v. An untied model has a separate
+decoder matrix, z = W_decᵀ h + b.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ GATED, GATED_BIAS, BIAS, DECODER = 1, 2, 3, 4  # folded into the key of the init
 
 
 class Params(NamedTuple):
-    """W (n_hidden, n_features) and b (n_features,); V and c likewise, of a gated decoder.
+    """W (n_hidden, n_features) and b (n_features,); V and c have these shapes in a gated decoder.
 
-    W_dec, of W's shape, is the decoder's own matrix; None where the weights are tied.
+    W_dec, of W's shape, is the decoder matrix, or None if the weights are tied.
     """
 
     W: Array
@@ -53,14 +53,18 @@ def init_params(
     tied: bool = True,
     bias_std: float = 0.0,
 ) -> Params:
-    """W, V, W_dec ~ N(0, std²), b, c ~ N(0, bias_std²), drawn in float32.
+    """Draw W, V, W_dec ~ N(0, std²) and b, c ~ N(0, bias_std²) in float32.
 
-    Each has a key of its own: W is the same with a gate and without, tied and untied.
+    Each array has a separate key, so that W does not depend on gates or ties.
     """
 
     def normal(stream: int | None, scale: float, *shape: int) -> Array:
-        own = key if stream is None else jax.random.fold_in(key, stream)
-        return (scale * keys.normal(own, shape)).astype(dtype) if scale else jnp.zeros(shape, dtype)
+        array_key = key if stream is None else jax.random.fold_in(key, stream)
+        return (
+            (scale * keys.normal(array_key, shape)).astype(dtype)
+            if scale
+            else jnp.zeros(shape, dtype)
+        )
 
     sizes = (n_hidden, n_features)
     params = Params(W=normal(None, std, *sizes), b=normal(BIAS, bias_std, n_features))
@@ -72,10 +76,10 @@ def init_params(
 
 
 def init_std(init: str, n_features: int, n_hidden: int, scale: float, instances: int) -> float:
-    """Return standard deviation of the initial weights.
+    """Return the standard deviation of the initial weights.
 
-    xavier: √(2/(n + m)); normal: `scale`; notebook: √(2/(m (n + instances))), which is what
-    PyTorch's xavier_normal_ gives on the notebook's (instances, n, m) tensor.
+    xavier: √(2/(n + m)); normal: `scale`; notebook: √(2/(m (n + instances))), that of PyTorch's
+    xavier_normal_ on the notebook's (instances, n, m) tensor.
     """
     if init == "xavier":
         return (2 / (n_features + n_hidden)) ** 0.5
@@ -85,9 +89,9 @@ def init_std(init: str, n_features: int, n_hidden: int, scale: float, instances:
 
 
 def preactivation(params: Params, x: Array, mask: Array | None = None) -> Array:
-    """z = Wᵀ (mask · W x) + b, (n_features, batch), in full precision on every device.
+    """Return z = Wᵀ (mask · W x) + b, (n_features, batch), in full precision on every device.
 
-    With a gated decoder (2 n_features, batch): v = Vᵀ (mask · W x) + c below z.
+    A gated decoder gives (2 n_features, batch), with v = Vᵀ (mask · W x) + c below z.
 
     Parameters
     ----------
@@ -96,7 +100,7 @@ def preactivation(params: Params, x: Array, mask: Array | None = None) -> Array:
     x
         Features, (n_features, batch).
     mask
-        Factor of every hidden unit, (n_hidden, batch), as dropout makes it; None is 1.
+        Factor of every hidden unit, (n_hidden, batch), from dropout; None is 1.
     """
     h = encode(params, x)
     return decode(params, h if mask is None else h * mask)
@@ -117,20 +121,20 @@ def decode(params: Params, h: Array) -> Array:
 
 
 def output_matrix(params: Params) -> Array:
-    """W_dec, or W where the weights are tied: column i is what feature i reads from h."""
+    """Return W_dec, or W if the weights are tied; column i is what feature i reads from h."""
     return params.W if params.W_dec is None else params.W_dec
 
 
 def written(params: Params) -> Array:
-    """`decoder` without the biases: (..., n_hidden, n or 2 n features)."""
+    """Return `decoder` without the biases: (..., n_hidden, n or 2 n features)."""
     first = output_matrix(params)
     return first if params.V is None else jnp.concatenate([first, params.V], axis=-1)
 
 
 def decoder(params: Params) -> Array:
-    """What maps [h; 1] to the pre-activations, transposed: (..., n_hidden + 1, n or 2 n features).
+    """Return the decoder with its bias, transposed: (..., n_hidden + 1, n or 2 n features).
 
-    Row k is what hidden unit k writes, the last row the bias.
+    Row k is what hidden unit k writes to the pre-activations; the last row is the bias.
     """
     first = jnp.concatenate([output_matrix(params), params.b[..., None, :]], axis=-2)
     if params.V is None:
@@ -140,7 +144,7 @@ def decoder(params: Params) -> Array:
 
 
 def gradient_of(through_h: Array, at_output: Array, tied: bool) -> Params:
-    """Return the gradient of a model from its parts: at W through h, and at `decoder`."""
+    """Return the gradient of a model from that at W through h and that at `decoder`."""
     parts = from_decoder(at_output, through_h.shape[-1])
     if tied:
         return parts._replace(W=through_h + parts.W)
@@ -148,7 +152,7 @@ def gradient_of(through_h: Array, at_output: Array, tied: bool) -> Params:
 
 
 def from_decoder(written: Array, n_features: int) -> Params:
-    """`decoder` of a tied model undone."""
+    """Return the tied model whose `decoder` is `written`."""
     W, b = written[..., :-1, :n_features], written[..., -1, :n_features]
     if written.shape[-1] == n_features:
         return Params(W, b)
@@ -156,7 +160,7 @@ def from_decoder(written: Array, n_features: int) -> Params:
 
 
 def dropout_mask(u: Array, rate: Array) -> Array:
-    """Inverted dropout: 0 where u < rate, else 1/(1 - rate); u uniform, (n_hidden, batch)."""
+    """Return 0 where u < rate, else 1/(1 - rate): inverted dropout for uniform u."""
     return jnp.where(u < rate.astype(u.dtype), 0, 1 / (1 - rate))
 
 
@@ -170,9 +174,10 @@ def forward(
     c: Array | None = None,
     W_dec: Array | None = None,
 ) -> Array:
-    """x̂ = act(Wᵀ W x + b) of any stored model; with V and c, gate(Wᵀ h + b) ⊙ (Vᵀ h + c).
+    """Return the reconstruction x̂ = act(Wᵀ W x + b) of one model.
 
-    With W_dec the weights are untied, x̂ = act(W_decᵀ W x + b).
+    A gated decoder has x̂ = gate(Wᵀ h + b) ⊙ (Vᵀ h + c) with h = W x, and an untied model has
+    x̂ = act(W_decᵀ W x + b). Random activations are replaced by their mean, and dropout is off.
 
     Parameters
     ----------
@@ -181,13 +186,14 @@ def forward(
     b
         Output bias, (n_features,).
     activation
-        A registered name (`elu(0.25)` too) or a function of z (n_features, batch).
+        A registered name, such as `relu` or `elu(0.25)`, or a function of z (n_features, batch).
     x
         Features, (n_features, batch), or (n_features,) for a single sample.
     V, c
-        Of a gated decoder (`geglu`), shaped as W and b; None for other activations.
+        Second matrix and bias of a gated decoder (`geglu`), with the shapes of W and b; None for
+        other activations.
     W_dec
-        Of an untied model, shaped as W; None for a tied one.
+        Decoder matrix of an untied model, with the shape of W; None for a tied one.
 
     Returns
     -------
@@ -199,7 +205,12 @@ def forward(
     TypeError
         W, b or x is not an array.
     ValueError
-        The activation is not known, the shapes do not fit, or V and c are missing.
+        The activation is not known, the shapes do not match, or V and c are missing.
+
+    References
+    ----------
+    Elhage et al., "Toy Models of Superposition", 2022.
+    Shazeer, "GLU Variants Improve Transformer", 2020.
     """
     for name, given in (("W", W), ("b", b), ("x", x)):
         expect_array(name, given, "jsuper.forward(one.W.values, one.b.values, 'relu', x)")
@@ -219,33 +230,33 @@ def forward(
 
 
 def check_gate(activation: str | Activation, W: Any, b: Any, V: Any, c: Any) -> None:
-    """V and c are there, shaped as W and b, where the activation is a gate, and nowhere else.
+    """Check that V and c are given if the activation is a gate, and only then.
 
     Raises
     ------
     ValueError
-        They are not.
+        V and c are missing, have other shapes than W and b, or are given without a gate.
     """
     if not is_gated(activation):
         if V is not None or c is not None:
             raise ValueError(
-                f"V and c are given but {activation!r} is no gate; leave them out, or take one of "
-                f"{', '.join(GATES)}"
+                f"V and c are given but activation={activation!r} is not a gate; leave them out, "
+                f"or use one of {', '.join(GATES)}"
             )
     elif np.shape(V) != np.shape(W) or np.shape(c) != np.shape(b):
         raise ValueError(
-            f"activation={activation!r} is a gate: it needs V and c, shaped as W {np.shape(W)} and "
-            f"b {np.shape(b)}; they are {np.shape(V)} and {np.shape(c)}"
+            f"activation={activation!r} is a gate, which needs V and c with the shapes of W "
+            f"{np.shape(W)} and b {np.shape(b)}; they are {np.shape(V)} and {np.shape(c)}"
         )
 
 
 def check_decoder(W: Any, W_dec: Any) -> None:
-    """W_dec has W's shape, where it is given.
+    """Check the shape of W_dec.
 
     Raises
     ------
     ValueError
-        It has not.
+        W_dec is given and its shape differs from that of W.
     """
     if W_dec is not None and np.shape(W_dec) != np.shape(W):
         raise ValueError(
@@ -255,7 +266,7 @@ def check_decoder(W: Any, W_dec: Any) -> None:
 
 
 def weighted_error(x_hat: Array, x: Array, importance: Array, repeats: int = 1) -> Array:
-    """mean over batch and features of I_i (x_i - x̂_i)²: the notebook's loss of one instance.
+    """Return the mean over batch and features of I_i (x_i - x̂_i)²: the notebook's loss.
 
     Parameters
     ----------
@@ -264,7 +275,7 @@ def weighted_error(x_hat: Array, x: Array, importance: Array, repeats: int = 1) 
     importance
         (n_features,).
     repeats
-        How many columns of the batch the last column stands for.
+        Number of columns of the batch that the last column represents.
     """
     error = importance[:, None] * (x_hat - x) ** 2
     if repeats == 1:

@@ -2,7 +2,7 @@
 
 The models of a row have one density, so their batch is the same: h = W x is one product for all of
 them, and so is (W ∂L/∂z) xᵀ. Each activation stands in its own slots, known when the program is
-compiled, so that nothing is selected and no branch runs in vain. Models go through in *teams* whose
+compiled, so that nothing is selected and no branch is wasted. Models go through in *teams* whose
 arrays stay in a core's cache.
 """
 
@@ -25,14 +25,14 @@ from jsuper.models.toy.gradient import columns_of, error_of, make_gradient, narr
 from jsuper.models.toy.inputs.features import features
 from jsuper.models.toy.model import Params
 
-TEAM = 6  # models that go through together: of more z leaves the cache, fewer make small products
+TEAM = 6  # models per team: with more, z leaves the cache; with fewer, products are small
 
 Gradient = Callable[[Params, Setting, Draws], Params]
 StepGradient = Callable[[Params, Setting, Array, Array], Params]
 
 
 def step_gradient(static: Static, sequential: bool) -> StepGradient:
-    """Build gradient(params, setting, key, step) of one model, on the batch of a seed's step.
+    """Return gradient(params, setting, key, step) of one model on the batch of a seed's step.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ def step_gradient(static: Static, sequential: bool) -> StepGradient:
         Shapes and program.
     sequential
         Under vmap over settings and seeds, one seed after another: its draws are made
-        once for all of its models, and are still in cache when those are trained, row by row
-        or one after another. A model whose key is its own is trained by itself.
+        once for all of its models, and are still in cache when these are trained, row by row
+        or one after another. A model with its own key is trained separately.
     """
 
     def of_model(gradient: Gradient) -> StepGradient:
@@ -56,7 +56,7 @@ def step_gradient(static: Static, sequential: bool) -> StepGradient:
     of_rows = gradient_of_rows(static) if static.slots else of_settings
     one_by_one, row_by_row = (sequential_vmap(of_model(g)) for g in (of_settings, of_rows))
     by_itself = sequential_vmap(of_model(make_gradient(static)))
-    whole_batches = dataclasses.replace(static, widths=())  # quicker to trace, and rarely run
+    whole_batches = dataclasses.replace(static, widths=())  # faster to trace, and rarely run
     of_one = custom_vmap(of_model(make_gradient(whole_batches)))
 
     @of_one.def_vmap
@@ -77,7 +77,7 @@ def step_gradient(static: Static, sequential: bool) -> StepGradient:
 
 
 def gradient_of_rows(static: Static) -> Gradient:
-    """The gradients of all models of a seed, with a leading axis of rows x slots, row by row."""
+    """Return gradient(params, setting, draws) of all models of a seed, an axis of rows x slots."""
     widths = (*static.widths, static.batch_size)
     at_width = [row_gradient_at(static, width) for width in widths]
     shape = (static.rows, len(static.slots))
@@ -132,7 +132,7 @@ def row_gradient_at(static: Static, width: int) -> Gradient:
 
 
 def transposed(decoders: Array) -> Array:
-    """Matrices (models, a, b) as (models, b, a), in memory.
+    """Return matrices (models, a, b) as (models, b, a), transposed in memory.
 
     A transposition inside the product would keep it from XLA's fast kernels on a CPU.
     """
@@ -140,7 +140,7 @@ def transposed(decoders: Array) -> Array:
 
 
 def slopes_of(static: Static, slots: tuple[int, ...], repeats: int) -> Callable[..., Array]:
-    """∂L/∂z of the models in `slots`: a function of z (models, n, width), x, importance, gate."""
+    """Return slopes(z, x, importance, gate) -> ∂L/∂z, (models, n, width), for models in `slots`."""
 
     def slopes(z: Array, x: Array, importance: Array, gate: Array | None) -> Array:
         parts = []
@@ -158,7 +158,7 @@ def slopes_of(static: Static, slots: tuple[int, ...], repeats: int) -> Callable[
 
 
 def runs_of(slots: tuple[int, ...]) -> list[tuple[int, int, int]]:
-    """(activation, first slot, number) of the neighbours that have one activation.
+    """Return (activation, first slot, number) for neighbouring slots with the same activation.
 
     At most half a team: XLA (jax 0.10) writes slower code for a loop over a whole array, by half
     for some activations, than for one over its slice.

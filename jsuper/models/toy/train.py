@@ -38,7 +38,7 @@ from jsuper.models.toy.inputs.features import constant_loss
 from jsuper.models.toy.model import Params
 from jsuper.models.toy.results import WATCHED, earlier_step, recorded_steps
 from jsuper.models.toy.rows import step_gradient
-from jsuper.models.toy.watch import make_watch, push
+from jsuper.models.toy.watch import make_unit_record, perturb_bias
 from jsuper.training import keys
 from jsuper.training.loop import Train, descend
 from jsuper.training.optimizers import learning_rate_of, make_optimizer
@@ -60,15 +60,15 @@ __all__ = [
 
 @struct.dataclass
 class State:
-    """The carry of training: what the next step needs, and what has been recorded."""
+    """The carry of the training loop: what the next step needs, and what has been recorded."""
 
     params: Params
     opt_state: Any
     first_bad_step: Array  # -1 while every number is finite
-    loss_curve: Array  # (records,), NaN where not reached
-    watched: Array  # (len(WATCHED), records), or (0, records) where nothing is watched
+    loss_curve: Array  # (records,), NaN for steps that are not reached
+    watched: Array  # (len(WATCHED), records), or (0, records) without `watch`
     W_snapshots: Array  # (snapshots, n_hidden, n_features)
-    earlier: Params | None  # the weights after `earlier_step`; None where they are not compared
+    earlier: Params | None  # the weights after `earlier_step`; None without `check_fit`
 
 
 def make_train(static: Static, sequential: bool = False) -> Train:
@@ -103,7 +103,9 @@ def make_train(static: Static, sequential: bool = False) -> Train:
         state: State, setting: Setting, key: Array, start: Array, n: int | Array, end: Any = None
     ) -> State:
         end = static.steps if end is None else end
-        state = dataclasses.replace(state, params=push(static, state.params, setting, start))
+        state = dataclasses.replace(
+            state, params=perturb_bias(static, state.params, setting, start)
+        )
         state = record(state, setting, key, start)
 
         def body(i: Array, state: State) -> State:
@@ -124,7 +126,7 @@ def make_train(static: Static, sequential: bool = False) -> Train:
 
 
 def make_init(static: Static) -> Callable[[Setting, Array], State]:
-    """Build init(setting, key) -> State: the initial weights, nothing recorded."""
+    """Return init(setting, key) -> State with the initial weights and nothing recorded."""
     std = model.init_std(
         static.init, static.n_features, static.n_hidden, static.init_scale, static.init_instances
     )
@@ -157,16 +159,18 @@ def make_init(static: Static) -> Callable[[Setting, Array], State]:
 
 
 def make_record(static: Static, per_model: Callable) -> Callable[..., State]:
-    """Build record(state, setting, key, step) -> State with what is recorded before that step.
+    """Return record(state, setting, key, step) -> State with the records before that step.
 
     Parameters
     ----------
     static
         Shapes and program.
     per_model
-        Wraps the heavy parts, e.g. `sequential_vmap`.
+        Wrapper of the expensive parts, e.g. `sequential_vmap`.
     """
-    batch_loss, watch = (per_model(make(static)) for make in (make_batch_loss, make_watch))
+    batch_loss, record_unit = (
+        per_model(make(static)) for make in (make_batch_loss, make_unit_record)
+    )
     curve_steps = np.array(recorded_steps(static.steps, static.records))
 
     def record(state: State, setting: Setting, key: Array, step: Array) -> State:
@@ -175,7 +179,7 @@ def make_record(static: Static, per_model: Callable) -> Callable[..., State]:
         loss = batch_loss(state.params, setting, draws)
         state = dataclasses.replace(state, loss_curve=jnp.where(here, loss, state.loss_curve))
         if static.watch:
-            numbers = watch(state.params, setting, draws)[:, None]
+            numbers = record_unit(state.params, setting, draws)[:, None]
             state = dataclasses.replace(state, watched=jnp.where(here, numbers, state.watched))
         return keep_earlier(static, keep_snapshot(static, state, step), step)
 
@@ -183,24 +187,26 @@ def make_record(static: Static, per_model: Callable) -> Callable[..., State]:
 
 
 def make_finish(static: Static, per_model: Callable) -> Callable[..., dict[str, Array]]:
-    """Build finish(state, setting, key) -> the result arrays, with the final loss.
+    """Return finish(state, setting, key) -> the result arrays, with the final loss.
 
     Parameters
     ----------
     static
         Shapes and program.
     per_model
-        Wraps the heavy parts, e.g. `sequential_vmap`.
+        Wrapper of the expensive parts, e.g. `sequential_vmap`.
     """
     evaluate = make_evaluate(static, per_model)
 
     def finish(state: State, setting: Setting, key: Array) -> dict[str, Array]:
         state = keep_snapshot(static, state, jnp.int32(static.steps))
-        fine = state.first_bad_step < 0
-        found = evaluate(state.params, state.earlier, setting, key, fine)
-        first_bad = jnp.where(fine & ~jnp.isfinite(found.loss), static.steps, state.first_bad_step)
-        fine = first_bad < 0
-        found = jax.tree.map(lambda number: jnp.where(fine, number, jnp.nan), found)
+        is_finite = state.first_bad_step < 0
+        found = evaluate(state.params, state.earlier, setting, key, is_finite)
+        first_bad = jnp.where(
+            is_finite & ~jnp.isfinite(found.loss), static.steps, state.first_bad_step
+        )
+        is_finite = first_bad < 0
+        found = jax.tree.map(lambda number: jnp.where(is_finite, number, jnp.nan), found)
         result = {
             "W": state.params.W,
             "b": state.params.b,
@@ -208,7 +214,7 @@ def make_finish(static: Static, per_model: Callable) -> Callable[..., dict[str, 
             "loss_stderr": found.stderr,
             "loss_over_constant": found.loss / constant_loss(setting.density, setting.importance),
             "loss_curve": state.loss_curve,
-            "status": jnp.where(fine, OK, NON_FINITE).astype(jnp.int8),
+            "status": jnp.where(is_finite, OK, NON_FINITE).astype(jnp.int8),
             "first_bad_step": first_bad,
         }
         if static.check_fit:
@@ -226,7 +232,7 @@ def make_finish(static: Static, per_model: Callable) -> Callable[..., dict[str, 
 
 
 def optimizer(static: Static, setting: Setting, step: Array) -> optax.GradientTransformation:
-    """Return the optimizer as it is at one step of one model: its learning rate is a number."""
+    """Return a model's optimizer at one step, with that step's learning rate."""
     rate = learning_rate_of(static.optimizer, setting.learning_rate)
     rate = rate * SCHEDULES[static.schedule](step, static.steps)
     return make_optimizer(static.optimizer, rate, setting.weight_decay, static.momentum)
@@ -235,7 +241,7 @@ def optimizer(static: Static, setting: Setting, step: Array) -> optax.GradientTr
 def apply_gradient(
     static: Static, state: State, setting: Setting, grads: Params, step: Array, active: Array
 ) -> State:
-    """One optimizer step; a model that stops being finite is frozen before it, and says when."""
+    """Take one optimizer step; freeze a model that would not stay finite, and record the step."""
     if static.reduction == "sum":  # of the loss over batch and features, instead of the mean
         grads = jax.tree.map(lambda g: static.batch_size * static.n_features * g, grads)
     active = active & (state.first_bad_step < 0)
@@ -246,7 +252,7 @@ def apply_gradient(
 
 
 def keep_earlier(static: Static, state: State, step: Array) -> State:
-    """Keep the weights where `step` is the one at which the loss is measured too."""
+    """Store the weights if `step` is that of the earlier loss."""
     if not static.check_fit:
         return state
     here = step == earlier_step(static.steps)
@@ -255,7 +261,7 @@ def keep_earlier(static: Static, state: State, step: Array) -> State:
 
 
 def keep_snapshot(static: Static, state: State, step: Array) -> State:
-    """Write W where `step` is one of the snapshot steps."""
+    """Store W if `step` is one of the snapshot steps."""
     if not static.snapshots:
         return state
     here = (np.array(static.snapshots) == step)[:, None, None]

@@ -1,8 +1,8 @@
-"""What the output unit of feature 0 does during training, and how it is pushed below zero.
+"""Recording of feature 0's output unit, and the perturbation of its bias.
 
-A unit whose bias is pushed far down has only negative pre-activations: ReLU then passes no gradient
-back, smooth activations pass some, of either sign. Whether and when the unit recovers is seen in
-its error, its bias, the bias's gradient and its largest pre-activation.
+A unit whose bias is set far below zero has only negative pre-activations: ReLU then passes no
+gradient back, smooth activations pass some, of either sign. Its error, its bias, the bias's
+gradient and its largest pre-activation show whether and when the unit recovers.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from jsuper.models.toy.model import Params
 from jsuper.models.toy.results import WATCHED
 
 
-def make_watch(static: Static) -> Callable[[Params, Setting, Draws], Array]:
-    """Build watch(params, setting, draws) -> the numbers named in WATCHED, on one whole batch.
+def make_unit_record(static: Static) -> Callable[[Params, Setting, Draws], Array]:
+    """Return record(params, setting, draws) -> the numbers named in WATCHED, on one whole batch.
 
     unit_error is E (x_0 - x̂_0)² and unit_gradient ∂L/∂b_0 with draws of gates and dropout as in
     training; unit_peak is max over the batch of z_0.
@@ -32,8 +32,8 @@ def make_watch(static: Static) -> Callable[[Params, Setting, Draws], Array]:
     loss = make_batch_loss(static)
     gradient = jax.grad(loss)
 
-    def watch(params: Params, setting: Setting, draws: Draws) -> Array:
-        # the loss is a mean over features
+    def record(params: Params, setting: Setting, draws: Draws) -> Array:
+        # The loss is a mean over features, so this importance makes it the error of feature 0.
         only_first = jnp.zeros_like(setting.importance).at[0].set(static.n_features)
         z = model.preactivation(params, *batch_of(static, setting, draws.whole))
         numbers = {
@@ -44,11 +44,11 @@ def make_watch(static: Static) -> Callable[[Params, Setting, Draws], Array]:
         }
         return jnp.stack([numbers[name] for name in WATCHED])
 
-    return watch
+    return record
 
 
-def push(static: Static, params: Params, setting: Setting, step: Array) -> Params:
-    """Return the model with b_0 = -push, if this is the step for it and push is above 0."""
+def perturb_bias(static: Static, params: Params, setting: Setting, step: Array) -> Params:
+    """Return the model with b_0 = -push at the step push_step, if push is above 0."""
     if not static.pushed:
         return params
     now = (step == static.push_step) & (setting.push > 0)

@@ -114,7 +114,7 @@ def test_impossible_entries_cost_what_is_put_on_them():
     "C", [-np.eye(2), np.full((2, 2), 0.3), np.full((2, 2), np.nan), np.full((2, 2), np.inf)]
 )
 def test_what_is_no_distribution_is_refused(C):
-    with pytest.raises(ValueError, match="C is no distribution: its entries lie between"):
+    with pytest.raises(ValueError, match="C is not a distribution: its entries lie between"):
         model.log_distribution(C)
 
 
@@ -429,7 +429,7 @@ def test_the_smallest_sizes_train(size, rank, pairs, objective):
         ({"pairs": 0}, "pairs=0 is not >= 1"),
         ({"rank": (2, 9), "size": 5}, "rank=9 is above size=5: a matrix of 5 x 5 has rank 5"),
         ({"objective": "cross_entropi"}, "did you mean 'cross_entropy'"),
-        ({"objective": "cross_entropy", "probabilities": "itself"}, "entries below zero; take"),
+        ({"objective": "cross_entropy", "probabilities": "itself"}, "entries below zero; use"),
         (
             {
                 "objective": "cross_entropy",
@@ -437,9 +437,9 @@ def test_the_smallest_sizes_train(size, rank, pairs, objective):
                 "target": "mixture",
                 "strength": (1, 2),
             },
-            "needs strength=1, at which a mixture's entries sum to 1, and not 1, 2",
+            "needs strength=1, at which a mixture's entries sum to 1, not 1, 2",
         ),
-        ({"probabilities": "itself", "target": "mixture"}, "is not trained here"),
+        ({"probabilities": "itself", "target": "mixture"}, "needs objective=cross_entropy"),
         ({"strength": 0}, "strength=0 is not a finite number > 0"),
         ({"strength_ratio": 1.5}, r"strength_ratio=1.5 is not in \(0, 1\]: 1 makes all equal"),
         ({"optimizer": "adm"}, "did you mean 'adam'"),

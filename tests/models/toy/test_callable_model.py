@@ -204,7 +204,7 @@ def test_what_does_not_fit_is_refused_by_name():
     refused(r"b has the shape \(5,\).*must be .* \(3,\)", W, b, features_last=False)
     refused(r"W_dec has the shape \(3, 4\)", W, b, W_dec=np.zeros((3, 4)))
     refused("it must be a matrix of one model", W[None], b)
-    refused("'geglu' is a gate: it needs V and c", W, b, activation="geglu")
+    refused("'geglu' is a gate, which needs V and c", W, b, activation="geglu")
     refused("importance has 2 values", W, b, importance=(1, 2))
     refused("W is 'relu', not an array", "relu", error=TypeError)
     refused("array of complex64, not of real numbers", W * 1j, b, error=TypeError)

@@ -134,7 +134,7 @@ def test_zero_columns_of_random_gates_are_not_left_out():
     [
         (
             "relu_stochastic",
-            r"lacks its parameter q, in \[0, 1\); write .* relu_stochastic\(0.25\)",
+            r"needs a parameter q, in \[0, 1\); write .* relu_stochastic\(0.25\)",
         ),
         ("relu_stochastic(1)", r"q must be in \[0, 1\)"),
         ("relu_stochastic(-0.1)", r"q must be in \[0, 1\)"),
@@ -231,9 +231,9 @@ def test_the_analysis_measures_gated_models_with_their_second_matrix():
 
 def test_what_is_no_gate_has_no_second_matrix():
     W, b = np.ones((2, 3)), np.zeros(3)
-    with pytest.raises(ValueError, match="'geglu' is a gate: it needs V and c"):
+    with pytest.raises(ValueError, match="'geglu' is a gate, which needs V and c"):
         jsuper.forward(W, b, "geglu", b)
-    with pytest.raises(ValueError, match="'geglu' is a gate: it needs V and c"):
+    with pytest.raises(ValueError, match="'geglu' is a gate, which needs V and c"):
         evaluation.evaluate_sparse(W, b, "geglu", 0.5)
-    with pytest.raises(ValueError, match="'relu' is no gate; leave them out, or take one of glu"):
+    with pytest.raises(ValueError, match="'relu' is not a gate; leave them out, or use one of glu"):
         jsuper.forward(W, b, "relu", b, V=W, c=b)

@@ -88,7 +88,7 @@ def test_pushing_some_leaves_the_others_alone(fresh):
 
 def test_a_time_without_a_push_is_said():
     assert jsuper.Sweep(push_step=5).notes() == [
-        "push_step is given but push is 0: nothing is pushed"
+        "push_step is given but push is 0, so that it has no effect"
     ]
     assert jsuper.Sweep(push_step=5, push=1.0).notes() == []
 
@@ -98,7 +98,7 @@ def test_a_time_without_a_push_is_said():
     [
         ({"push": -1.0}, "push=-1 is not a finite number >= 0|push=-1 is not >= 0"),
         ({"push": "far"}, "push='far' is not a number"),
-        ({"push": 1.0, "push_step": 10_000}, "push_step=10000 is not before the last of steps"),
+        ({"push": 1.0, "push_step": 10_000}, "push_step=10000 is not below steps"),
         ({"watch": 1}, "watch=1 is not true or false"),
     ],
 )

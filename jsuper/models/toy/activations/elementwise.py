@@ -1,4 +1,4 @@
-"""Activations that treat every number by itself.
+"""Elementwise activations.
 
 Definitions and defaults are PyTorch's, derivatives at kinks included. NaN in gives NaN out.
 """
@@ -196,7 +196,7 @@ def tanh(z: Array) -> Array:
 
 
 def tanhshrink(z: Array) -> Array:
-    """Return what tanh takes away: z - tanh(z).
+    """Tanh shrinkage: z - tanh(z).
 
     f(0) = 0; range (-inf, inf). torch.nn.Tanhshrink.
     """

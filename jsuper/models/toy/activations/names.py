@@ -1,7 +1,6 @@
-"""Names of the activation functions, and how a name with a parameter is read.
+"""Names of the activation functions, and the notation for parameters, `elu(0.25)`.
 
-Nothing here imports jax or numpy, so that command lines and specs can check a
-name before the accelerator starts. The functions are in `activations.py`.
+Names are checked before JAX is imported. `registry.py` has the functions.
 """
 
 import math
@@ -49,7 +48,7 @@ EXTRA_ACTIVATIONS: tuple[str, ...] = (
     "log_softmax_batch",
     "solu_batch",
 )
-"""Known as well, but not part of the study: variants and other names."""
+"""Variants and other names, which are not part of the study."""
 
 STOCHASTIC: tuple[str, ...] = (
     "gelu_stochastic",
@@ -58,12 +57,12 @@ STOCHASTIC: tuple[str, ...] = (
     "silu_stochastic_expected",
     "relu_stochastic",
 )
-"""Multiplied by a random gate in training, by its mean in evaluation; see
+"""Inputs times a random gate in training, and times its mean in evaluation; see
 `stochastic.py`. `_expected`: the derivative is that of the mean."""
 
 GATED: tuple[str, ...] = ("glu", "reglu", "geglu", "swiglu", "bilinear")
-"""Of a decoder with a second matrix, x_hat = act(W^T h + b) * (V^T h + c)
-(Shazeer 2020): the gate is sigmoid, relu, gelu, silu, identity."""
+"""Gates for a decoder with a second matrix, x_hat = gate(W^T h + b) * (V^T h + c)
+(Shazeer 2020): sigmoid, relu, gelu, silu, identity."""
 
 KNOWN = ACTIVATIONS + EXTRA_ACTIVATIONS + STOCHASTIC + GATED
 
@@ -73,7 +72,7 @@ BATCH_COUPLED: tuple[str, ...] = (
     "log_softmax_batch",
     "solu_batch",
 )
-"""Members whose output for one sample depends on the other samples of the
+"""Activations whose output for one sample depends on the other samples of the
 batch: evaluate them at the batch size of the training."""
 
 PARAMETERS: dict[str, tuple[str, str]] = {
@@ -85,10 +84,10 @@ PARAMETERS: dict[str, tuple[str, str]] = {
     "softshrink": ("lambd", "finite and >= 0"),
     "relu_stochastic": ("q", "in [0, 1)"),
 }
-"""Members that take one parameter in their name: name -> (parameter, range)."""
+"""Activations with a parameter: name -> (parameter, range)."""
 
 REQUIRED = ("relu_stochastic",)
-"""Members that have no default for it."""
+"""Activations whose parameter has no default."""
 
 _FLOAT32_TINY = 2.0**-126
 _FLOAT32_MAX = 2.0**128 - 2.0**104
@@ -102,26 +101,25 @@ _FORM = re.compile(r"(?P<name>[^()]*)(?:\((?P<parameter>[^()]*)\))?")
 
 
 def parse_activation(text: str) -> tuple[str, tuple[float, ...]]:
-    """Split the name of an activation into member and parameters.
+    """Return an activation's name and its parameters.
 
     Names are case-sensitive; whitespace around the parts is ignored.
 
     Parameters
     ----------
     text
-        `relu`, or `elu(0.25)` for a member in `PARAMETERS`. The parameter
-        must be a normal number in float32 (or 0 where the range allows 0).
+        `relu`, or `elu(0.25)` for a name in `PARAMETERS`. The parameter must be a normal number in
+        float32, or 0 if the range includes 0.
 
     Returns
     -------
     tuple[str, tuple[float, ...]]
-        The member, and its parameters: `("relu", ())`, `("elu", (0.25,))`.
+        The name and the parameters: `("relu", ())`, `("elu", (0.25,))`.
 
     Raises
     ------
     ValueError
-        The name is not known, or the parameter is malformed, out of
-        range, or given to a member that takes none.
+        The name is not known, or the parameter is malformed, out of range, or not allowed.
     """
     match = _FORM.fullmatch(text.strip())
     if match is None:
@@ -132,7 +130,7 @@ def parse_activation(text: str) -> tuple[str, tuple[float, ...]]:
     if parameter is None and name in REQUIRED:
         field, allowed = PARAMETERS[name]
         raise ValueError(
-            f"activation={text!r} lacks its parameter {field}, {allowed}; "
+            f"activation={text!r} needs a parameter {field}, {allowed}; "
             f"write for example {name}(0.25)"
         )
     if parameter is None:
@@ -146,11 +144,10 @@ def parse_activation(text: str) -> tuple[str, tuple[float, ...]]:
 
 
 def canonical_activation(text: str) -> str:
-    """Return the one label of an activation: `elu( 0.250 )` becomes `elu(0.25)`.
+    """Return the canonical text of an activation: `elu( 0.250 )` becomes `elu(0.25)`.
 
-    The parameter is the shortest text that reads back as the same float, and
-    whole numbers lose their `.0`. A default that is written out is kept: `elu`
-    and `elu(1)` are the same function under two labels.
+    The parameter is the shortest text of the same float, without a final `.0`. A default that is
+    given is kept: `elu` and `elu(1)` are two labels of the same function.
 
     Raises
     ------
@@ -164,7 +161,7 @@ def canonical_activation(text: str) -> str:
 
 
 def _number(text: str, name: str, parameter: str) -> float:
-    """Return the value of `parameter`, checked against the range of `name`."""
+    """Return the value of a parameter; raise ValueError if it is out of range."""
     field, allowed = PARAMETERS[name]
     fix = f"{field} must be {allowed}; write for example {name}(0.25)"
     try:
@@ -180,5 +177,5 @@ def _number(text: str, name: str, parameter: str) -> float:
 
 
 def _unknown(text: str, name: str) -> str:
-    """Return the message for a name that is not known, with what was probably meant."""
+    """Return the message for an unknown name, with a suggestion."""
     return not_one_of(f"activation={text!r} is not known", name, KNOWN, "known are")

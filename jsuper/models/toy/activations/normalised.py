@@ -15,7 +15,7 @@ from jax import Array, lax
 
 
 def _shifted_exp(z: Array, axis: int) -> tuple[Array, Array, Array]:
-    """z less its maximum, the exponential of that, and 1 / its sum, over an axis that is kept."""
+    """Return z - max(z), its exponential e, and 1 / sum(e); the axis is kept."""
     # jnp.max would spend most of the time on NaN, which reaches every result through exp(shifted)
     largest = lax.reduce(
         lax.stop_gradient(z),
@@ -24,7 +24,7 @@ def _shifted_exp(z: Array, axis: int) -> tuple[Array, Array, Array]:
         (axis % z.ndim,),
     )
     shifted = z - jnp.expand_dims(largest, axis)
-    e = jnp.exp(shifted)  # the library's, as XLA would compute a cheap one anew in every loop
+    e = jnp.exp(shifted)  # the library's, as XLA would recompute a cheap one in every loop
     return shifted, e, 1 / jnp.sum(e, axis=axis, keepdims=True)
 
 

@@ -4,12 +4,12 @@ Each takes pre-activations `z` of shape (n_features, batch) and returns the same
 shape and dtype. Definitions and defaults are PyTorch's, derivatives at kinks
 included. NaN in gives NaN out, so that a diverged run stays visible.
 
-Two kinds are apart: random gates (`stochastic.py`), and the gates of a decoder
+Two kinds are special: random gates (`stochastic.py`), and the gates of a decoder
 with a second matrix, which take z of shape (2 n_features, batch), W^T h + b above
 V^T h + c, and return (n_features, batch).
 
-To add a member: one function in `elementwise.py` or `normalised.py`, its name in `names.py`; the
-tests ask for its values in `tests/data/activations.json`.
+To add an activation: one function in `elementwise.py` or `normalised.py`, its name in `names.py`;
+the tests ask for its values in `tests/data/activations.json`.
 """
 
 import functools
@@ -49,14 +49,14 @@ def resolve(activation: str | Callable[[Array], Array]) -> Callable[[Array], Arr
     Parameters
     ----------
     activation
-        A name, with a parameter or without (`relu`, `elu(0.25)`), or
-        a function from (n_features, batch) to the same shape, returned as is.
+        A name, with or without a parameter (`relu`, `elu(0.25)`), or a function from (n_features,
+        batch) to the same shape, which is returned unchanged.
 
     Returns
     -------
     Callable[[Array], Array]
-        The function of z alone, one object per member and parameter; of a random
-        gate the mean.
+        A function of z, the same object for the same name and parameter; for a random gate, its
+        mean.
 
     Raises
     ------
@@ -71,9 +71,9 @@ def resolve(activation: str | Callable[[Array], Array]) -> Callable[[Array], Arr
 
 
 def in_training(activation: str | Callable[[Array], Array]) -> Callable[[Array, Any], Array]:
-    """Return the function of z and uniform draws u, of the same shape: a draw of a random gate.
+    """Return the function of z and of uniform draws u, of z's shape, that training uses.
 
-    Of any other activation u is not used, and may be None.
+    Only random gates use u; for other activations it may be None.
     """
     if isinstance(activation, str):
         name, parameters = parse_activation(activation)
@@ -84,18 +84,18 @@ def in_training(activation: str | Callable[[Array], Array]) -> Callable[[Array, 
 
 
 def is_stochastic(activation: str | Callable[[Array], Array]) -> bool:
-    """Return whether its output in training is random."""
+    """Return whether an activation's output in training is random."""
     return isinstance(activation, str) and parse_activation(activation)[0] in STOCHASTIC
 
 
 def is_gated(activation: str | Callable[[Array], Array]) -> bool:
-    """Return whether its decoder has a second matrix."""
+    """Return whether an activation is a gate, whose decoder has a second matrix."""
     return isinstance(activation, str) and activation in GATES
 
 
 @functools.cache
 def _bind(name: str, parameters: tuple[float, ...]) -> Callable[[Array], Array]:
-    """Return the member `name` with its parameter bound, if it has one."""
+    """Return an activation's function with its parameter bound."""
     if name in GATES:
         return functools.partial(_gated, GATES[name])
     if name in STOCHASTIC:
@@ -110,6 +110,6 @@ def _with(function: Callable, name: str, parameters: tuple[float, ...]) -> Calla
 
 
 def _gated(gate: Callable[[Array], Array], z: Array) -> Array:
-    """gate(z) * v, of both in one array, z above v."""
+    """Return gate(z) * v for an array with z above v."""
     z, v = jnp.split(z, 2)
     return gate(z) * v

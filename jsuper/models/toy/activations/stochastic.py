@@ -29,7 +29,7 @@ class Stochastic(NamedTuple):
 
 
 def gelu_stochastic(z: Array, u: Array) -> Array:
-    """GELU's gate, a constant mask to the gradient: z m, m = [u < Φ(z)], derivative m.
+    """GELU's gate, a constant mask for the gradient: z m, m = [u < Φ(z)], derivative m.
 
     Mean z Φ(z) = gelu(z), variance z² Φ (1 - Φ). Hendrycks & Gimpel 2016, section 2.
     """
@@ -42,7 +42,7 @@ def gelu_stochastic_expected(z: Array, u: Array) -> Array:
 
 
 def silu_stochastic(z: Array, u: Array) -> Array:
-    """Return a logistic gate, a constant mask to the gradient: z m, m = [u < σ(z)], derivative m.
+    """Logistic gate, a constant mask for the gradient: z m, m = [u < σ(z)], derivative m.
 
     Mean z σ(z) = silu(z), variance z² σ (1 - σ).
     """
@@ -50,12 +50,12 @@ def silu_stochastic(z: Array, u: Array) -> Array:
 
 
 def silu_stochastic_expected(z: Array, u: Array) -> Array:
-    """A logistic gate with the mean's derivative: z m, m = [u < σ(z)], derivative silu'(z)."""
+    """Logistic gate with the mean's derivative: z m, m = [u < σ(z)], derivative silu'(z)."""
     return _with_slope_of(elementwise.silu, silu_stochastic)(z, u)
 
 
 def relu_stochastic(z: Array, u: Array, *, q: float) -> Array:
-    """ReLU times a gate that does not look at z: max(z, 0) [u >= q] / (1 - q), 0 <= q < 1.
+    """ReLU times a gate that does not depend on z: max(z, 0) [u >= q] / (1 - q), 0 <= q < 1.
 
     Mean relu(z), variance relu(z)² q / (1 - q): inverted dropout at the output.
     """
@@ -63,12 +63,12 @@ def relu_stochastic(z: Array, u: Array, *, q: float) -> Array:
 
 
 def _relu_mean(z: Array, *, q: float) -> Array:
-    """ReLU, whatever the gate."""
+    """Return the mean over the gate: relu(z)."""
     return elementwise.relu(z)
 
 
 def _with_slope_of(mean: Callable[[Array], Array], draw: Callable) -> Callable[..., Array]:
-    """`draw`, with the derivative of `mean`."""
+    """Return `draw` with the derivative of `mean`."""
 
     @jax.custom_jvp
     def function(z: Array, u: Array) -> Array:

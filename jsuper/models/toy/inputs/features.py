@@ -1,8 +1,9 @@
 """Sparse features: each is 0 with probability S, else uniform on [0, 1].
 
-One uniform draw u decides both: a feature of density p = 1 - S is active where u < p, and then has
-the value u/p. This is the notebook's law from half of its draws, and nested: the features active at
-one sparsity are active at every lower one. Batches are (n_features, batch), the long axis last.
+One uniform draw u decides both: a feature of density p = 1 - S is active if u < p, and then has the
+value u/p. This is the notebook's distribution with half as many draws, and it is nested: features
+that are active at one sparsity are active at every lower one. Batches are (n_features, batch), with
+the long axis last.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ GOLDEN = (5**0.5 - 1) / 2
 
 
 def draw(key: Array, n_features: int, batch: int) -> Array:
-    """Uniform draws (n_features, batch) on [0, 1), float32 whatever the model's dtype."""
+    """Return uniform draws on [0, 1), (n_features, batch), float32 for models of any dtype."""
     return uniform(key, (n_features, batch))
 
 
 def features(
     u: Array, density: Array, dtype: DTypeLike = jnp.float32, support: Array | None = None
 ) -> Array:
-    """x = u/p where u < p, else 0; u/p as u times the rounded 1/p, which is still at most 1.
+    """Return x = u/p where u < p, else 0; u/p is computed as u times 1/p, and is at most 1.
 
-    With a support s that the batch shares, x = u where s < p, else 0.
+    With draws s that all samples share, x = u where s < p, else 0.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def features(
     density
         p = P(x_i != 0) in (0, 1], a scalar or (n_features,).
     support
-        Uniform draws, (n_features, 1); None where each sample has its own.
+        Shared uniform draws s, (n_features, 1); None if each sample has its own.
 
     Returns
     -------
@@ -59,25 +60,44 @@ def features(
 
 @shielded()
 def sample(key: Array, sparsity: ArrayLike, n_features: int, batch: int) -> Array:
-    """Return a batch of sparse features, (n_features, batch).
+    """Return a batch of sparse features: 0 with probability S, else uniform on [0, 1].
+
+    With uniform draws u and p = 1 - S, x = u/p where u < p, else 0. The same key gives nested
+    batches: features that are active at one sparsity are active at every lower one.
 
     Parameters
     ----------
     key
-        Of `jsuper.seed_key`.
+        A random key, such as `jsuper.seed_key(7)`.
     sparsity
-        Chance that a feature is zero, in [0, 1 - 2^-23), one or per feature.
+        Probability S that a feature is zero, in [0, 1 - 2^-23): a number, or one per feature,
+        (n_features,).
     n_features
-        Rows of the batch.
+        Number of features, the rows of the batch.
     batch
-        Its columns, the samples.
+        Number of samples, the columns of the batch.
+
+    Returns
+    -------
+    Array
+        The batch, (n_features, batch), float32, in [0, 1].
 
     Raises
     ------
     TypeError
-        The key or the sparsity is of another type.
+        The key is not a random key, or the sparsity is not numeric.
     SpecError
         A number is out of range, or the sparsities are not one per feature.
+
+    References
+    ----------
+    Elhage et al., "Toy Models of Superposition", 2022.
+
+    Examples
+    --------
+    >>> import jsuper
+    >>> jsuper.sample(jsuper.seed_key(7), sparsity=0.9, n_features=20, batch=5).shape
+    (20, 5)
     """
     example = "jsuper.sample(jsuper.seed_key(7), sparsity=0.9, n_features=20, batch=5)"
     expect("key", key, (jax.Array, np.ndarray), "a random key", example)
@@ -97,17 +117,17 @@ def sample(key: Array, sparsity: ArrayLike, n_features: int, batch: int) -> Arra
 
 
 def importance(decay: float, n_features: int) -> np.ndarray:
-    """I_i = decay^i, i = 0 .. n_features - 1, float64."""
+    """Return I_i = decay^i, i = 0 ... n_features - 1, in float64."""
     return np.float64(decay) ** np.arange(n_features)
 
 
 def constant_loss(density: Array, importance: Array) -> Array:
-    """Loss of the best constant prediction b_i = p_i/2: mean_i I_i (p_i/3 - p_i²/4), last axis."""
+    """Return the loss of the best constant b_i = p_i/2: mean_i I_i (p_i/3 - p_i²/4), last axis."""
     return (importance * (density / 3 - density**2 / 4)).mean(axis=-1)
 
 
 def nonzero_draws(key: Array, n_features: int, columns: int) -> tuple[Array, Array, Array]:
-    """The draws behind `nonzero_features`: (which feature is first, its value, all the others).
+    """Return draws for `nonzero_features`: (first active feature, its value, all others).
 
     The first two are stratified (an even comb and a golden-ratio sequence, each shifted at random),
     which makes the mean over the columns far more precise than independent draws would.
@@ -122,15 +142,15 @@ def nonzero_draws(key: Array, n_features: int, columns: int) -> tuple[Array, Arr
 def nonzero_features(
     draws: tuple[Array, Array, Array], density: Array, dtype: DTypeLike = jnp.float32
 ) -> tuple[Array, Array]:
-    """Batch columns given that at least one feature is active, and the chance of that.
+    """Return columns with at least one active feature, and the probability of such a column.
 
     The first active feature is i with probability p_i Π_{j<i} (1-p_j) / P(some feature is active);
-    the features before it are 0, those after it are drawn as always.
+    the features before it are 0, those after it are drawn as usual.
 
     Parameters
     ----------
     draws
-        Of `nonzero_draws`.
+        Draws of `nonzero_draws`.
     density
         p, a scalar or (n_features,).
 
