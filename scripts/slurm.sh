@@ -8,7 +8,8 @@
 #SBATCH --open-mode=append
 # A job array on one run folder: sbatch scripts/slurm.sh --preset activations --out /shared/run
 # Two minutes before its time is up, or when it is preempted, a task finishes what it can and asks
-# to be queued again; chunks that are done are never trained twice.
+# to be queued again; chunks that are done are never trained twice. If
+# models failed (exit code 4), it is not queued again.
 share="$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT"
 root="${JSUPER_ROOT:-$SLURM_SUBMIT_DIR}" # a checkout of jsuper; sbatch copies this file elsewhere
 python "$root/scripts/sweep.py" "$@" --shard "$share" --grace 90 &

@@ -54,7 +54,7 @@ def _claims(options: ClaimsOptions) -> int:
     for name, sweep in SWEEPS.items():
         print(f"sweep    {name}", flush=True)
         code = main.run_sweep(sweep(options.seeds), run, out / name)
-        if code != main.DONE:
+        if code not in (main.DONE, main.SOME_FAILED):
             return code
     done = main.concluded(lambda: _decide(options, out, docs))
     return main.DONE if done else main.STOPPED

@@ -115,7 +115,7 @@ def study(argv: list[str] | None = None) -> int:
             seeds = [] if options.seeds is None else ["--seeds", str(options.seeds)]
             flags = ["--preset", preset, "--out", str(folder), "--platform", options.platform]
             code = main.sweep([*flags, *seeds, "--no-report"])
-            if code != main.DONE:
+            if code not in (main.DONE, main.SOME_FAILED):
                 return code
         done = main.concluded(lambda: _write_study(options, folders))
         return main.DONE if done else main.STOPPED

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -30,15 +31,19 @@ from jsuper.core.sweep import BaseSweep
 from jsuper.core.text import printable
 from jsuper.engine.stopping import Stop
 from jsuper.jobs import room, runner
+from jsuper.jobs.diverged import messages_text
 from jsuper.jobs.job import Job, existing_job, prepare, restore_manifest
 from jsuper.store import derived, sharing
 from jsuper.store.manifest import manifest_of
+from jsuper.store.status import status_of
 
 if TYPE_CHECKING:
     from jsuper.engine.estimates import Estimate
 
-DONE, ERROR, BAD_INPUT, SOME_NON_FINITE, STOPPED, STOPPED_AT_ONCE = 0, 1, 2, 3, 75, 130
+DONE, ERROR, BAD_INPUT, SOME_NON_FINITE, SOME_FAILED = 0, 1, 2, 3, 4
+STOPPED, STOPPED_AT_ONCE = 75, 130
 SAME_REQUEST_SECONDS = 0.5
+RETRY = "run again to try them once more, or add --keep-failed to keep them as they are"
 # Command -> module:function, and what it does.
 COMMANDS = {
     "sweep": (
@@ -149,7 +154,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
     job = existing_job(asked, folder)
     if job.lost_manifest:
         print(f"manifest.json is lost: put together from {len(job.chunks)} chunks", file=sys.stderr)
-    if job.is_complete:
+    if job.is_complete and (options.keep_failed or not job.n_failed):
         for note in job.notes:
             print(f"note     {note}")
         if job.lost_manifest and not options.dry_run:
@@ -159,13 +164,13 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
         print(f"All {n_models(job.sweep)} models are done{words}: {printable(folder)}")
         if not (options.dry_run or concluded(lambda: conclude(job, options))):
             return STOPPED
-        return _exit_code(options, lost)
+        return _exit_code(options, job)
     check_writable(folder)
     sharing.check_places(folder)
     plan, train = _cluster(options) if options.engine == "ray" else _machine(options)
     if not (options.yes or options.dry_run):
         _check_size(job, math.nan)  # before a large run is cut into chunks
-    job = prepare(asked, folder, plan, shard)
+    job = prepare(asked, folder, plan, shard, options.keep_failed)
     expected = _expected(job, plan, options)
     print(summary.plan_text(job, plan, expected), flush=True)
     if options.dry_run:
@@ -193,11 +198,11 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
             left = len(job.chunks) - len(job.done)
             where = printable(folder)
             print(f"share {options.shard} is done; {left} chunks of others are left in {where}")
-            return _exit_code(options, job.n_non_finite)
+            return _exit_code(options, job)
 
     if not concluded(lambda: conclude(job, options)):
         return STOPPED
-    return _exit_code(options, job.n_non_finite)
+    return _exit_code(options, job)
 
 
 def _check_size(job: Job, seconds: float) -> None:
@@ -247,9 +252,9 @@ def _expected(job: Job, plan: Any, options: RunOptions) -> Estimate:
     """Return the time that the rest of the command is expected to take."""
     from jsuper.engine.estimates import estimate, probed_slowness
 
-    slowness = probed_slowness(plan.workers) if plan.trains_here and job.todo else 1.0
+    slowness = probed_slowness(plan.workers) if plan.trains_here and job.pending else 1.0
     models, page = n_models(job.sweep), not options.no_report
-    return estimate(plan, job.todo, models, slowness=slowness, figure=True, page=page)
+    return estimate(plan, job.pending, models, slowness=slowness, figure=True, page=page)
 
 
 def _execute(job: Job, plan: Any, train: runner.Train, expected: Estimate, stop: Stop) -> bool:
@@ -264,7 +269,7 @@ def _execute(job: Job, plan: Any, train: runner.Train, expected: Estimate, stop:
         by = "run again" if chunk.name in mine else "left to another share"
         print(f"chunk {chunk.name} is damaged: set aside and {by}", file=sys.stderr)
     try:
-        todo = job.todo
+        todo = job.pending
         with reporter(expected, progress) as tick:
             runner.execute(job, plan, progress, stop, tick, train)
         mark_cached(plan, todo)
@@ -365,8 +370,14 @@ def write_report(folder: Path, options: RunOptions) -> None:
     print(f"report   {printable(write(folder))}")
 
 
-def _exit_code(options: RunOptions, non_finite: int) -> int:
-    return SOME_NON_FINITE if options.fail_on_nonfinite and non_finite else DONE
+def _exit_code(options: RunOptions, job: Job) -> int:
+    """Return the exit code of a finished run; models that have failed are reported."""
+    if job.n_failed and job.folder is not None:
+        reasons = messages_text(Counter(status_of(job.folder).errors))
+        models = f"{job.n_failed:,} of {n_models(job.sweep):,} models"
+        print(f"failed: {models} could not be trained: {reasons}; {RETRY}", file=sys.stderr)
+        return SOME_FAILED
+    return SOME_NON_FINITE if options.fail_on_nonfinite and job.n_non_finite else DONE
 
 
 def reported(command: Callable[[], int]) -> int:

@@ -61,6 +61,8 @@ class RunOptions:
     """do not keep compiled programs in a per-user folder"""
     force: bool = False
     """train also where the estimated memory or disk space is not free"""
+    keep_failed: bool = False
+    """do not train the models of the folder that have failed (status 3) once more"""
     yes: bool = False
     """train more than a million models, or for more than ten days"""
 

@@ -32,10 +32,11 @@ def plan_text(job: Job, plan: Plan, expected: Estimate) -> str:
 
     Memory, time and chunks are those of this process's share; the results are those of all.
     """
-    sweep, todo = job.sweep, job.todo
+    sweep, todo = job.sweep, job.pending
     axes = " x ".join(f"{len(v)} {k}" for k, v in sweep.axes.items())
     steps = sorted({c.static["steps"] for c in job.chunks})
     memory = f"about {memory_bytes(todo, plan) / 2**30:.1f} GiB{plan.memory_of}"
+    again = [part for parts in job.retry.values() for part in parts]
     lines = [
         f"model    {sweep.model}: {axes} x {sweep.seed_count} seeds = "
         f"{_models(job.chunks):,} models, {' and '.join(f'{s:,}' for s in steps)} steps each"
@@ -43,6 +44,7 @@ def plan_text(job: Job, plan: Plan, expected: Estimate) -> str:
         *([share_text(job)] if job.shard else []),
         f"device   {plan.describe()}",
         f"chunks   {chunks_text(job)}",
+        *([f"retry    failed models of earlier runs: {_models(again):,}"] if again else []),
         f"memory   {memory}, results {size_text(job.chunks)}",
         f"time     {time_text(expected) if todo else 'nothing to train'}",
         f"folder   {printable(job.folder)}",

@@ -17,6 +17,7 @@ from jsuper.core.fields import Omitted
 from jsuper.core.grid import Chunk, Setting, missing
 from jsuper.core.json_data import plain
 from jsuper.core.sweep import BaseSweep
+from jsuper.jobs.retry import failed_parts
 from jsuper.store import chunk_files, sharing
 from jsuper.store.manifest import check_extends, existing, read_manifest, rebuilt, write_manifest
 
@@ -36,6 +37,9 @@ class Job:
     existing: frozenset[str] = frozenset()  # names of the chunks in the folder's manifest
     notes: tuple[str, ...] = ()  # omitted fields whose values the folder determines
     shard: sharing.Shard | None = None  # this process's share of the chunks; None: all
+    keep_failed: bool = False
+    retry: dict[str, list[Chunk]] = dataclasses.field(default_factory=dict)
+    # name of a finished chunk of the share -> its failed models, which are trained once more
 
     @property
     def share(self) -> list[Chunk]:
@@ -46,6 +50,11 @@ class Job:
     def todo(self) -> list[Chunk]:
         """Chunks that this process still has to train."""
         return [c for c in self.share if c.name not in self.done]
+
+    @property
+    def pending(self) -> list[Chunk]:
+        """Chunks that this process still has to train, and failed parts of finished ones."""
+        return [*self.todo, *(part for parts in self.retry.values() for part in parts)]
 
     @property
     def lost_manifest(self) -> bool:
@@ -150,7 +159,11 @@ def _with_callables(chunks: list[Chunk], sweep: BaseSweep) -> list[Chunk]:
 
 
 def prepare(
-    sweep: BaseSweep, folder: Path | None, plan: Plan, shard: sharing.Shard | None = None
+    sweep: BaseSweep,
+    folder: Path | None,
+    plan: Plan,
+    shard: sharing.Shard | None = None,
+    keep_failed: bool = False,
 ) -> Job:
     """Return the job of a sweep: the chunks that a folder has, and new ones for other points.
 
@@ -164,12 +177,18 @@ def prepare(
         Of this machine. New chunks are numerous enough for all shares.
     shard
         (i, N): train only the i-th of N shares of the chunks.
+    keep_failed
+        Do not train the folder's failed models once more.
     """
     from jsuper.engine.devices import chunks_of
 
     job = existing_job(sweep, folder)
     new = chunks_of(plan, job.sweep, missing(job.sweep, job.chunks), shard[1] if shard else 1)
-    return dataclasses.replace(job, chunks=job.chunks + new, shard=shard)
+    job = dataclasses.replace(job, chunks=job.chunks + new, shard=shard, keep_failed=keep_failed)
+    if folder is not None and not keep_failed:
+        failed = [c for c in job.share if c.name in job.done and job.done[c.name].failed]
+        job.retry = {c.name: failed_parts(folder, c) for c in failed}
+    return job
 
 
 def fix_partition(job: Job, plan: Plan, stop: Callable[[], bool]) -> None:
@@ -187,8 +206,8 @@ def fix_partition(job: Job, plan: Plan, stop: Callable[[], bool]) -> None:
         manifest = read_manifest(folder)
         names = frozenset(c.name for c in manifest.chunks) if manifest else frozenset()
         if names != job.existing:
-            now = prepare(job.sweep, folder, plan, job.shard)
-            job.sweep, job.chunks = now.sweep, now.chunks
+            now = prepare(job.sweep, folder, plan, job.shard, job.keep_failed)
+            job.sweep, job.chunks, job.retry = now.sweep, now.chunks, now.retry
             job.done, job.damaged = now.done, now.damaged
         _, damaged = chunk_files.done(folder, job.damaged)  # others may have been faster
         for chunk in damaged:

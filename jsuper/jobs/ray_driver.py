@@ -269,9 +269,12 @@ def train(
     from ray import exceptions
 
     assert job.folder is not None and isinstance(plan, ClusterPlan)
-    order = ray.put(Order(str(job.folder.absolute()), plan.platform, plan.batching, plan.cache))
+    retry = frozenset(job.retry)
+    folder = str(job.folder.absolute())
+    order = ray.put(Order(folder, plan.platform, plan.batching, plan.cache, retry))
     remote = ray.remote(**task_options(plan.platform))(task)
-    waiting, flying = collections.deque(job.todo), {}
+    again = [c for c in job.share if c.name in job.retry]
+    waiting, flying = collections.deque([*job.todo, *again]), {}
     deaths: collections.Counter[tuple[str, bool]] = collections.Counter()
     try:
         while (waiting or flying) and stop.allows(0.0) and not (stop.is_set() and not flying):

@@ -16,6 +16,7 @@ from typing import Any
 
 from jsuper.core.grid import Chunk
 from jsuper.core.version import __version__
+from jsuper.jobs.retry import failed_parts, write_improved
 from jsuper.store import chunk_files
 from jsuper.store.manifest import manifest_of
 
@@ -28,6 +29,7 @@ class Order:
     platform: str
     batching: str
     cache: bool  # keep compiled programs in the user's folder
+    retry: frozenset[str] = frozenset()  # chunks whose failed models are trained once more
     id: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
 
 
@@ -62,13 +64,20 @@ def train_chunk(order: Order, name: str) -> tuple[int, chunk_files.Lost]:
     chunks = _partition(order)
     chunk, folder = chunks[name], Path(order.folder)
     done, _ = chunk_files.done(folder, [chunk])
-    if name in done:
+    again = name in order.retry
+    if name in done and not (again and done[name].failed):
         return 0, done[name]
     progress = Progress()
     plan = _plan_here(order)
-    (trained,) = train_chunks(plan, [chunk], list(chunks.values()), progress, Stop())
-    chunk_files.write_chunk(folder, *trained)
-    return progress.model_steps, chunk_files.count_lost(trained[1])
+    if name in done:
+        parts, lost = failed_parts(folder, chunk), done[name]
+        everything = [*chunks.values(), *parts]
+        for part, arrays in train_chunks(plan, parts, everything, progress, Stop()):
+            lost = write_improved(folder, chunk, part, arrays)
+        return progress.model_steps, lost
+    ((_, arrays),) = train_chunks(plan, [chunk], list(chunks.values()), progress, Stop())
+    chunk_files.write_chunk(folder, chunk, arrays)
+    return progress.model_steps, chunk_files.count_lost(arrays)
 
 
 @functools.lru_cache(maxsize=1)

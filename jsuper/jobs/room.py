@@ -44,7 +44,7 @@ def check_room(job: Job, plan: Plan) -> None:
 
     The numbers are estimates. The message has them, and what would fit.
     """
-    if not job.todo:
+    if not job.pending:
         return
     if plan.trains_here:
         _check_memory(job, plan)
@@ -54,7 +54,7 @@ def check_room(job: Job, plan: Plan) -> None:
 
 def _check_memory(job: Job, plan: Plan) -> None:
     fixed = PROCESS_BYTES + (2 * result_bytes(job.chunks) if job.folder is None else 0)
-    each = (memory_bytes(job.todo, plan) - PROCESS_BYTES) / plan.threads
+    each = (memory_bytes(job.pending, plan) - PROCESS_BYTES) / plan.threads
     needed, free = fixed + plan.threads * each, free_bytes()
     if needed <= free:
         return

@@ -17,6 +17,7 @@ from jsuper.core.sweep import BaseSweep
 from jsuper.engine.stopping import Stop
 from jsuper.jobs.diverged import describe
 from jsuper.jobs.job import Job, fix_partition, prepare
+from jsuper.jobs.retry import write_improved
 from jsuper.jobs.room import check_room
 from jsuper.jobs.session import session_metadata, timestamp
 from jsuper.store import chunk_files, sharing
@@ -46,6 +47,7 @@ def run(
     progress: bool = True,
     plan: Plan | str | None = None,
     force: bool = False,
+    keep_failed: bool = False,
 ) -> xarray.Dataset:
     """Train every model of a sweep and return all of them as one Dataset.
 
@@ -66,6 +68,8 @@ def run(
         batches one model after another); or a Plan, which replaces `platform` and `workers`.
     force
         Train even if the estimated memory or disk space is not free.
+    keep_failed
+        Do not train the folder's failed models (status 3) once more.
 
     Returns
     -------
@@ -111,13 +115,13 @@ def run(
     began = time.perf_counter()
     if plan is None or isinstance(plan, str):
         plan = make_plan(platform, workers, plan or "auto")
-    job = prepare(sweep, Path(out) if out is not None else None, plan)
+    job = prepare(sweep, Path(out) if out is not None else None, plan, None, keep_failed)
     if not force:
         _check_room(job, plan)
     for note in (*job.notes, *job.sweep.notes()):
         warnings.warn(note, SweepWarning, stacklevel=2)
     counters, stop = Progress(), Stop()
-    with reporter(estimate(plan, job.todo), counters, quiet=not progress) as tick:
+    with reporter(estimate(plan, job.pending), counters, quiet=not progress) as tick:
         if job.folder is None:
             ds = _run_in_memory(job, plan, counters, stop, tick)
         else:
@@ -161,13 +165,24 @@ def _run_in_memory(
 def run_locally(
     job: Job, plan: Plan, progress: Progress, stop: Stop, tick: Tick
 ) -> Iterator[Finished]:
-    """Train on this machine's devices; chunks that others finish meanwhile are skipped."""
+    """Train on this machine's devices; chunks that others finish meanwhile are skipped.
+
+    Failed models of earlier sessions come last, by programs that are made for them too.
+    """
     from jsuper.engine.workers import train_chunks
+
+    assert (folder := job.folder) is not None
 
     training = train_chunks(plan, job.todo, job.chunks, progress, stop, tick, job.is_done)
     for chunk, arrays in training:
         write(job, chunk, arrays)
         yield chunk.name, chunk_files.count_lost(arrays)
+    whole = {c.name: c for c in job.chunks}
+    parts = {id(part): whole[name] for name, some in job.retry.items() for part in some}
+    again = [part for some in job.retry.values() for part in some]
+    for part, arrays in train_chunks(plan, again, [*job.chunks, *again], progress, stop, tick):
+        chunk = parts[id(part)]
+        yield chunk.name, write_improved(folder, chunk, part, arrays, stop.is_set)
 
 
 def execute(
@@ -216,7 +231,8 @@ def execute(
     for name, lost in train(job, plan, progress, stop, tick):
         job.done[name] = lost
     _check_files_exist(job)
-    job.done |= chunk_files.done(job.folder, list(filter(job.is_done, job.todo)))[0]
+    by_others = [c for c in job.share if c.name not in job.done or c.name in job.retry]
+    job.done |= chunk_files.done(job.folder, list(filter(job.is_done, by_others)))[0]
     session |= {"ended": timestamp(), "model_steps": progress.model_steps}
     sharing.write_session(job.folder, session)
     if job.todo:
@@ -237,7 +253,10 @@ def write(job: Job, chunk: Chunk, arrays: chunk_files.Arrays) -> None:
     if not job.folder.is_dir():
         raise RunError(f"{job.folder} was deleted during the run; run again to start over")
     try:
-        chunk_files.write_chunk(job.folder, chunk, arrays)
+        if chunk_files.count_lost(arrays).failed and job.is_done(chunk):
+            write_improved(job.folder, chunk, chunk, arrays)  # another process was faster
+        else:
+            chunk_files.write_chunk(job.folder, chunk, arrays)
     except OSError as error:
         need = sum(a.nbytes for a in arrays.values())
         left = sum(c.n_models for c in job.todo) * need // chunk.n_models
