@@ -21,9 +21,12 @@ import numpy as np
 from scipy.signal import find_peaks, peak_prominences
 
 from jsuper.analysis.arrays import Array, in_range
+from jsuper.core.deprecated import renamed
 
 BINS = 5  # levels of the loss within the smallest drop that counts
 APART = 0.5  # two drops are separate where the speed between is at most this share of the slower
+
+__getattr__ = renamed(__name__, {"bumps": "count_bumps", "drops": "count_drops"})
 
 
 def positive(name: str, values: Array) -> np.ndarray:
@@ -34,7 +37,7 @@ def positive(name: str, values: Array) -> np.ndarray:
     return values
 
 
-def _curve(name: str, curve: Array, time: Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _check_curve(name: str, curve: Array, time: Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the curve and its times as float64, and which curves are finite throughout."""
     curve, time = np.asarray(curve, float), np.asarray(time, float)
     if time.ndim != 1 or time.size < 2 or curve.shape[-1:] != time.shape:
@@ -45,7 +48,7 @@ def _curve(name: str, curve: Array, time: Array) -> tuple[np.ndarray, np.ndarray
     return curve, time, np.isfinite(curve).all(axis=-1)
 
 
-def _window(low: float, high: float) -> None:
+def _check_window(low: float, high: float) -> None:
     if not 0 < low < high <= 1:
         raise ValueError(f"low={low} and high={high}; give shares with 0 < low < high <= 1")
 
@@ -65,7 +68,7 @@ def crossing_time(curve: Array, time: Array, level: Array, *, rising: bool = Tru
     rising
         Whether "beyond" means above; otherwise below.
     """
-    curve, time, fine = _curve("curve", curve, time)
+    curve, time, fine = _check_curve("curve", curve, time)
     level = np.asarray(level, float)
     fine = fine & np.isfinite(level)
     above = (curve - level[..., None]) * (1 if rising else -1)
@@ -107,7 +110,7 @@ def rise_width(
     low, high
         Shares of it, 0 < low < high <= 1.
     """
-    _window(low, high)
+    _check_window(low, high)
     full = positive("full", full)
     end = crossing_time(curve, time, high * full)
     start = crossing_time(curve, time, low * full)
@@ -173,8 +176,8 @@ def log_slope(
         The slope, in 1/time; NaN if u never passes `high` or has fewer than 3 records in the
         window.
     """
-    _window(low, high)
-    u, time, fine = _curve("curve", curve, time)
+    _check_window(low, high)
+    u, time, fine = _check_curve("curve", curve, time)
     share = u / positive("full", full)[..., None]
     index = np.arange(time.size)
     beyond = share > high
@@ -192,7 +195,7 @@ def log_slope(
     return np.where(count[..., 0] >= 3, slope, np.nan)
 
 
-def bumps(curve: Array, time: Array, full: Array, prominence: float = 0.05) -> np.ndarray:
+def count_bumps(curve: Array, time: Array, full: Array, prominence: float = 0.05) -> np.ndarray:
     """Return the number of interior maxima with a prominence of at least prominence · full.
 
     The prominence of a maximum is its height over the higher of the two lowest points that separate
@@ -208,7 +211,7 @@ def bumps(curve: Array, time: Array, full: Array, prominence: float = 0.05) -> n
     prominence
         Share of it, in (0, 1].
     """
-    curve, time, fine = _curve("curve", curve, time)
+    curve, time, fine = _check_curve("curve", curve, time)
     least = float(in_range("prominence", prominence, "(0, 1]")) * positive("full", full)
     least = np.broadcast_to(least, fine.shape)
     clean = np.where(fine[..., None], curve, 0)
@@ -251,7 +254,7 @@ def learning_order(alignment: Array, time: Array, full: Array) -> Order:
     return Order(np.where(learned, order, -1), half)
 
 
-def drops(loss: Array, time: Array, zero_loss: Array, share: float = 0.05) -> np.ndarray:
+def count_drops(loss: Array, time: Array, zero_loss: Array, share: float = 0.05) -> np.ndarray:
     """Return the number of separate drops of a loss, the steps of a staircase: (...,).
 
     The speed of falling is measured between levels of the loss, share/5 of L₀ apart, of the least
@@ -269,16 +272,16 @@ def drops(loss: Array, time: Array, zero_loss: Array, share: float = 0.05) -> np
     share
         Least drop, in (0, 1].
     """
-    loss, time, fine = _curve("loss", loss, time)
+    loss, time, fine = _check_curve("loss", loss, time)
     zero_loss = np.broadcast_to(positive("zero_loss", zero_loss), fine.shape)
     share = float(in_range("share", share, "(0, 1]"))
     counts = np.where(fine, 0.0, np.nan)
     for i in map(tuple, np.argwhere(fine)):
-        counts[i] = _drops(loss[i] / zero_loss[i], time, share)
+        counts[i] = _count_drops(loss[i] / zero_loss[i], time, share)
     return counts
 
 
-def _drops(loss: np.ndarray, time: np.ndarray, share: float) -> int:
+def _count_drops(loss: np.ndarray, time: np.ndarray, share: float) -> int:
     """Return the number of drops of one curve in units of L₀."""
     least = np.minimum.accumulate(loss)
     levels = 1 - np.arange(int(BINS / share) + 1) * share / BINS

@@ -93,7 +93,7 @@ def untouched_chance(W: Array, rate: Array, threshold: float = USED) -> Array:
         A value is out of its range.
     """
     k = units_used(W, threshold)
-    return (1 - _rate(rate, k)) ** k
+    return (1 - _model_rate(rate, k)) ** k
 
 
 @shielded()
@@ -125,7 +125,7 @@ def untouched(
     """
     tolerance = in_range("tolerance", tolerance, "[0, 1)")
     share = _shares(W)
-    xp, q = namespace(share), _rate(rate, share)
+    xp, q = namespace(share), _model_rate(rate, share)
     rng = np.random.default_rng(whole_number("seed", seed, 0))
     u = xp.asarray(
         rng.random((whole_number("samples", samples, 1), share.shape[-2])), dtype=share.dtype
@@ -157,7 +157,7 @@ def readback_variance(W: Array, rate: Array) -> Array:
     ValueError
         The rate is out of its range.
     """
-    return _noise(rate, (_shares(W) ** 2).sum(axis=-2))
+    return _mask_variance(rate, (_shares(W) ** 2).sum(axis=-2))
 
 
 @shielded()
@@ -180,7 +180,7 @@ def leakage_variance(W: Array, rate: Array) -> Array:
         The rate is out of its range.
     """
     share = _shares(W)
-    return _noise(rate, matmul(namespace(share).swapaxes(share, -1, -2), share))
+    return _mask_variance(rate, matmul(namespace(share).swapaxes(share, -1, -2), share))
 
 
 @shielded()
@@ -205,7 +205,7 @@ def rotated_leakage_variance(W: Array, rate: Array) -> Array:
     u = directions(W)
     xp, share = namespace(u), _shares(W)
     cosine = matmul(xp.swapaxes(u, -1, -2), u) + 0 * share.sum(axis=-2)[..., None, :]
-    return _noise(rate, (1 + 2 * cosine**2) / (share.shape[-2] + 2))
+    return _mask_variance(rate, (1 + 2 * cosine**2) / (share.shape[-2] + 2))
 
 
 @shielded()
@@ -363,12 +363,12 @@ def _shares(W: Array) -> Array:
     return xp.where((share == 0).all(axis=-2, keepdims=True), float("nan"), share)
 
 
-def _noise(rate: Array, share: Array) -> Array:
-    q = _rate(rate, share)
+def _mask_variance(rate: Array, share: Array) -> Array:
+    q = _model_rate(rate, share)
     return q / (1 - q) * share
 
 
-def _rate(rate: Array, like: Array) -> Array:
+def _model_rate(rate: Array, like: Array) -> Array:
     """Return q with axes of length 1 for the axes of `like` that are not those of models."""
     q = in_range("rate", rate, "[0, 1)")
     q = namespace(like).asarray(q, dtype=like.dtype)

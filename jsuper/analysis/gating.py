@@ -33,9 +33,9 @@ from jsuper.analysis.scalar import (
     Activation,
     Derivatives,
     Jumps,
+    core_points,
     derivatives,
-    grid,
-    jumps,
+    find_jumps,
     limits,
     normal_nodes,
     sign_changes,
@@ -180,7 +180,7 @@ def profile_table(activations: Iterable[Activation] | None = None) -> xarray.Dat
     import xarray as xr
 
     found = profiles(activations)
-    rows = [_flat(p) for p in found.values()]
+    rows = [_numbers(p) for p in found.values()]
     names = rows[0] if rows else {}
     columns = {k: ("activation", np.array([row[k] for row in rows])) for k in names}
     return xr.Dataset(columns, coords={"activation": list(found)})
@@ -188,7 +188,7 @@ def profile_table(activations: Iterable[Activation] | None = None) -> xarray.Dat
 
 def _profile(activation: Activation) -> Profile:
     f = derivatives(activation)
-    found = [jumps(f, order) for order in range(3)]
+    found = [find_jumps(f, order) for order in range(3)]
     kinks = np.unique(np.concatenate([j.at for j in found]))
     turns = sign_changes(f, 1)
     minima = sign_changes(f, 1, rising=True)
@@ -199,7 +199,7 @@ def _profile(activation: Activation) -> Profile:
     value, opposite, slope = f(z), f(-z), f(z, 1)
     square, odd = w @ value**2, w @ ((value - opposite) / 2) ** 2
     return Profile(
-        name=activation if isinstance(activation, str) else _name(activation),
+        name=activation if isinstance(activation, str) else _name_of(activation),
         infimum=_extremum(f, 0, found, turns, least=True),
         supremum=_extremum(f, 0, found, turns, least=False),
         smallest_slope=_extremum(f, 1, found, sign_changes(f, 2), least=True),
@@ -223,13 +223,13 @@ def _profile(activation: Activation) -> Profile:
 _profile_of_name = functools.lru_cache(maxsize=256)(_profile)
 
 
-def _name(function: Activation) -> str:
+def _name_of(function: Activation) -> str:
     return getattr(function, "__name__", type(function).__name__)
 
 
 def _direction(f: Derivatives, steps: Jumps) -> tuple[bool, bool]:
     """Return whether f is monotone, and whether it has a flat piece."""
-    slope = f(grid(), 1)
+    slope = f(core_points(), 1)
     step = np.concatenate([slope, steps.above - steps.below])
     flat = (slope[1:] == 0) & (slope[:-1] == 0)
     return bool((step >= -1e-13).all() or (step <= 1e-13).all()), bool(flat.any())
@@ -251,7 +251,7 @@ def _extremum(
     return Extremum(float(sign * best) + 0.0, float(near[np.abs(near).argmin()]))
 
 
-def _flat(p: Profile) -> dict[str, float]:
+def _numbers(p: Profile) -> dict[str, float]:
     """Return a profile's numbers under one name each."""
     row: dict[str, float] = {}
     for key in (field.name for field in dataclasses.fields(p)):

@@ -19,14 +19,17 @@ import numpy as np
 from jsuper.analysis.arrays import Array, in_range, matmul, namespace, weights, whole_number
 from jsuper.analysis.geometry import cosines, geometry
 from jsuper.analysis.superposition import REPRESENTED
+from jsuper.core.deprecated import renamed
 from jsuper.training.jax_config import shielded
 
 NAMES = ("all", "self", "antipodal", "cluster", "random", "none")
 OVERLAP = 0.1  # least |cosine| that joins two features
 
+__getattr__ = renamed(__name__, {"ready": "standard_hypotheses"})
+
 
 @shielded()
-def ready(
+def standard_hypotheses(
     W: Array, *, overlap: float = OVERLAP, threshold: float = REPRESENTED, seed: int = 0
 ) -> dict[str, Array]:
     """Return the hypotheses of `NAMES`, each (..., n_features, n_features).
@@ -87,7 +90,7 @@ def antipodal(W: Array, *, overlap: float = OVERLAP, threshold: float = REPRESEN
         `overlap` is out of its range.
     """
     xp, W = weights(W)
-    _check(overlap)
+    _check_overlap(overlap)
     n, c = W.shape[-1], cosines(W, threshold)
     partner = xp.arange(n) == c.argmin(axis=-1)[..., None]
     return xp.eye(n, dtype=bool) | partner & (c.min(axis=-1)[..., None] <= -overlap)
@@ -139,7 +142,7 @@ def groups(W: Array, *, overlap: float = OVERLAP, threshold: float = REPRESENTED
         `overlap` is out of its range.
     """
     xp, W = weights(W)
-    _check(overlap)
+    _check_overlap(overlap)
     component = geometry(W, overlap=overlap, threshold=threshold).component
     return xp.where(component < 0, xp.arange(W.shape[-1]), component)
 
@@ -236,7 +239,7 @@ def subspaces(W: Array, group: Array) -> Subspaces:
     member = (group[..., None, :] == xp.arange(n)[:, None]).astype(W.dtype)  # (..., label, feature)
     held = matmul(W[..., None, :, :] * member[..., None, :], columns)
     size = xp.trace(held, axis1=-2, axis2=-1).max(axis=-1)[..., None, None, None]
-    nobody = _speck(W.dtype) * xp.where(size == 0, 1, size) * xp.eye(m, dtype=W.dtype)
+    nobody = _negligible(W.dtype) * xp.where(size == 0, 1, size) * xp.eye(m, dtype=W.dtype)
     held = xp.concatenate([held, nobody.astype(W.dtype)], axis=-3)  # label n
     left = xp.broadcast_to(xp.eye(m, dtype=W.dtype), (*W.shape[:-2], m, m))
     directions, owners = [], []
@@ -260,10 +263,10 @@ def _leading(xp, held: Array, left: Array) -> tuple[Array, Array]:
     return direction / xp.sqrt((direction**2).sum(axis=-1, keepdims=True)), owner
 
 
-def _speck(dtype: np.dtype) -> float:
+def _negligible(dtype: np.dtype) -> float:
     """Return the share of the largest group that counts as nothing left, read by no output."""
     return 1e-10 if dtype == np.float64 else 1e-5
 
 
-def _check(overlap: float) -> None:
+def _check_overlap(overlap: float) -> None:
     in_range("overlap", overlap, "(0, 1]")

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import root_scalar
 
 from jsuper.analysis.gating import Profile
-from jsuper.analysis.scalar import Activation, Derivatives, grid
+from jsuper.analysis.scalar import Activation, Derivatives, core_points
 
 Verdict = Literal["right", "right, with a limit", "misleading", "wrong"]
 
@@ -23,7 +23,7 @@ class Statement:
     Attributes
     ----------
     source
-        Key of `SOURCES`.
+        Key of `jsuper.core.sources.SOURCES`.
     sentence
         The statement, in this project's words.
     computed
@@ -39,7 +39,7 @@ class Statement:
     verdict: Verdict
 
 
-class On(NamedTuple):
+class Subject(NamedTuple):
     """The activation that the sentences on GELU are applied to."""
 
     f: Derivatives
@@ -66,13 +66,13 @@ def verdict(right: object, limit: object = False) -> Verdict:
     return "right, with a limit" if limit else "right"
 
 
-def negative() -> np.ndarray:
+def negative_inputs() -> np.ndarray:
     """Return inputs from -12 to 0, 0 excluded."""
-    points = grid()
+    points = core_points()
     return points[points < 0]
 
 
-def solve(function: Callable[[float], float], low: float, high: float) -> float:
+def find_root(function: Callable[[float], float], low: float, high: float) -> float:
     """Return a root in [low, high]; NaN unless the signs at the ends differ."""
     if not function(low) * function(high) < 0:
         return math.nan

@@ -94,7 +94,7 @@ def sparse(sparsity: Array, n_features: int, samples: int = 16_384, seed: int = 
 @jax.jit(static_argnums=1)
 def _sparse(density: Array, blocks: int, seed: Array) -> tuple[Array, Array, Array]:
     n = density.shape[0]
-    x, other, chance = jax.vmap(lambda d: pair(d, density, jnp.float32))(
+    x, other, chance = jax.vmap(lambda d: active_pair(d, density, jnp.float32))(
         pair_draws(n, blocks, seed)
     )
     x, other = (jnp.moveaxis(a, 0, 1).reshape(n, -1) for a in (x, other))
@@ -102,7 +102,7 @@ def _sparse(density: Array, blocks: int, seed: Array) -> tuple[Array, Array, Arr
 
 
 def pair_draws(n_features: int, blocks: int, seed: Array) -> tuple[Array, Array, Array]:
-    """Return the draws of `pair`, with a leading axis of blocks."""
+    """Return the draws of `active_pair`, with a leading axis of blocks."""
     key = keys.seed_key(seed)
 
     def block(i: Array) -> tuple[Array, Array, Array]:
@@ -111,7 +111,9 @@ def pair_draws(n_features: int, blocks: int, seed: Array) -> tuple[Array, Array,
     return jax.vmap(block)(jnp.arange(blocks))
 
 
-def pair(draws: tuple[Array, Array, Array], density: Array, dtype) -> tuple[Array, Array, Array]:
+def active_pair(
+    draws: tuple[Array, Array, Array], density: Array, dtype
+) -> tuple[Array, Array, Array]:
     """Return x and other, (n_features, BLOCK), given an active feature in one, and its chance."""
     both, chance = nonzero_features(draws, jnp.concatenate([density, density]), dtype)
     return both[: len(density)], both[len(density) :], chance

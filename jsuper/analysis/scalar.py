@@ -110,18 +110,18 @@ def elementwise(activation: Activation) -> Callable:
     return function if isinstance(activation, str) else lambda z: function(z)  # for JAX a new one
 
 
-def grid() -> np.ndarray:
+def core_points() -> np.ndarray:
     """Return points of the core, none of them a round number, where a kink could be."""
     return np.arange(-CORE, CORE, CELL) + CELL / np.pi
 
 
-def jumps(f: Derivatives, order: int) -> Jumps:
+def find_jumps(f: Derivatives, order: int) -> Jumps:
     """Return where the derivative of an order jumps, to 12 decimals.
 
     All cells of the grid are bisected at once, keeping the half in which the function changes more,
     until a cell is as short as the last digits of z. A change that remains is a jump.
     """
-    points = grid()
+    points = core_points()
     low, high = points[:-1], points[1:]
     below, above = f(low, order), f(high, order)
     for _ in range(45):
@@ -147,7 +147,7 @@ def sign_changes(f: Derivatives, order: int, *, rising: bool | None = None) -> n
     rising
         True for changes from negative to positive only, False for the others only.
     """
-    points = grid()
+    points = core_points()
     value = f(points, order)
     changes = (value[:-1] * value[1:] < 0) & (np.maximum(abs(value[:-1]), abs(value[1:])) > NOISE)
     if rising is not None:

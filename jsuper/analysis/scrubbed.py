@@ -101,12 +101,12 @@ def outputs(
 
     if coupled:
         rows = jax.lax.map(
-            lambda i: scrubbed(_lost(params, products, hypothesis, i))[:, i],
+            lambda i: scrubbed(_replaced(params, products, hypothesis, i))[:, i],
             jnp.arange(params.W.shape[1]),
         )
         found = jnp.moveaxis(rows, 0, 1)
     else:
-        found = scrubbed(_lost(params, products, hypothesis, None))
+        found = scrubbed(_replaced(params, products, hypothesis, None))
     return act(z), act(_dot(products, other) + bias), found
 
 
@@ -119,7 +119,7 @@ def _decoder(params: Params) -> tuple[Array, Array]:
     return written, jnp.concatenate([params.b, params.c])[:, None]
 
 
-def _lost(params: Params, products: Array, hypothesis: Hypothesis, output: Any) -> Array:
+def _replaced(params: Params, products: Array, hypothesis: Hypothesis, output: Any) -> Array:
     """Return the part of the products, (K, rows, n), that the hypotheses leave to the other sample.
 
     Parameters
@@ -212,16 +212,16 @@ def summary(mean: Moments, zero: Array, chance: Array, importance: Array, counte
     )
     constant = ((m.x_square - m.x**2) * importance).mean()
     return Totals(
-        recovered=1 - _over((weight * m.change_square).sum(-1), 2 * (weight * variance).sum()),
+        recovered=1 - _ratio((weight * m.change_square).sum(-1), 2 * (weight * variance).sum()),
         recovered_output=1 - share,
         variance=variance,
         loss=loss,
         loss_shuffled=shuffled,
         loss_constant=constant,
         loss_scrubbed=scrubbed,
-        loss_recovered=_over(shuffled - scrubbed, shuffled - loss),
-        loss_recovered_over_constant=_over(constant - scrubbed, constant - loss),
-        change=_over((weight * m.change).sum(-1), (weight * m.spread).sum()),
+        loss_recovered=_ratio(shuffled - scrubbed, shuffled - loss),
+        loss_recovered_over_constant=_ratio(constant - scrubbed, constant - loss),
+        change=_ratio((weight * m.change).sum(-1), (weight * m.spread).sum()),
         change_output=m.change,
     )
 
@@ -259,7 +259,7 @@ def resamples(replicates: int, count: int, seed: int, dtype: Any) -> np.ndarray:
     return (counts / replicates).astype(dtype)
 
 
-def _over(a: Array, b: Array) -> Array:
+def _ratio(a: Array, b: Array) -> Array:
     """Return a / b, NaN where b is not positive."""
     return a / jnp.where(b > 0, b, jnp.nan)
 

@@ -148,7 +148,7 @@ def scrub(
     samples = samples_of(x, n, whole_number("seed", seed, 0))
     importance = per_feature("importance", importance, params.W, "[0, inf)")
     importance = xp.broadcast_to(importance, (n,))
-    lead, params, hypotheses = _pairs(params, hypothesis, subspaces)
+    lead, params, hypotheses = _models_with_hypotheses(params, hypothesis, subspaces)
     whole_number("resamples", resamples, 2)
     if not 0 < confidence < 1:
         raise ValueError(f"confidence={confidence} is not in (0, 1); give 0.95")
@@ -157,7 +157,7 @@ def scrub(
     weights = scrubbed.resamples(replicates, resamples, seed, dtype)
     with precision(params.W):
         pairs = [xp.asarray(a, dtype=dtype) for a in (samples.x, samples.other, samples.chance)]
-        found = _given(
+        found = _scrub_each(
             params,
             hypotheses,
             tuple(pairs),
@@ -180,7 +180,7 @@ def check_activation(activation: Activation, n_features: int) -> None:
         )
 
 
-def _pairs(
+def _models_with_hypotheses(
     params: Params, hypothesis: Array, subspaces: Subspaces | None
 ) -> tuple[tuple[int, ...], Params, Hypothesis]:
     """Return the leading axes, and every model with its hypothesis along one leading axis."""
@@ -233,7 +233,7 @@ def _broadcast(lead: tuple[int, ...], **shapes: tuple[int, ...]) -> tuple[int, .
 
 
 @functools.partial(jax.jit, static_argnames=("activation", "block", "confidence"))
-def _given(
+def _scrub_each(
     params: Params,
     hypothesis: Hypothesis,
     samples: tuple[Array, Array, Array],

@@ -1,4 +1,4 @@
-"""Source 000: whether GELU clips negative inputs as ReLU does, and the correction of it."""
+"""Statements of a correction: whether GELU clips negative inputs as ReLU does."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import jax
 import numpy as np
 from scipy.special import ndtr
 
-from jsuper.analysis.judging import On, Statement, negative, verdict
+from jsuper.analysis.judging import Statement, Subject, negative_inputs, verdict
 from jsuper.analysis.reviving import gradient_reaching
 from jsuper.analysis.scalar import derivatives, float32_zero_below
 
 
-def _relu_clips(on: On) -> Statement:
+def _relu_clips(on: Subject) -> Statement:
     relu = derivatives("relu")
     computed = {
-        "ReLU's largest |f| for z < 0": float(np.abs(relu(negative())).max()),
-        "ReLU's largest |f'| for z < 0": float(np.abs(relu(negative(), 1)).max()),
+        "ReLU's largest |f| for z < 0": float(np.abs(relu(negative_inputs())).max()),
+        "ReLU's largest |f'| for z < 0": float(np.abs(relu(negative_inputs(), 1)).max()),
     }
     text = "ReLU sets every negative pre-activation, and the error signal there, to zero."
     return Statement("000", text, computed, verdict(max(computed.values()) == 0))
 
 
-def _relu_blocks(on: On) -> Statement:
+def _relu_blocks(on: Subject) -> Statement:
     reaching = gradient_reaching("relu", 0.5)
     computed = {
         "gradient of a dead unit's weights": float(reaching.dead_rows.max()),
@@ -34,8 +34,8 @@ def _relu_blocks(on: On) -> Statement:
     return Statement("000", text, computed, verdict(blocked))
 
 
-def _clips(on: On) -> Statement:
-    z = negative()
+def _clips(on: Subject) -> Statement:
+    z = negative_inputs()
     computed = {
         "f(-1)": on(-1),
         "f(-3)": on(-3),
@@ -46,7 +46,7 @@ def _clips(on: On) -> Statement:
     return Statement("000", text, computed, verdict(clipped))
 
 
-def _very_nearly(on: On) -> Statement:
+def _very_nearly(on: Subject) -> Statement:
     far, gate = np.linspace(-12, -3, 1000), on.profile.gate
     computed = {
         "largest |f| for z <= -3": float(np.abs(on.f(far)).max()),
@@ -63,8 +63,8 @@ def _very_nearly(on: On) -> Statement:
     return Statement("000", text, computed, verdict(nearly, not everywhere))
 
 
-def _correction(on: On) -> Statement:
-    z = negative()
+def _correction(on: Subject) -> Statement:
+    z = negative_inputs()
     relu, own = derivatives("relu")(z), on.f(z)
     computed = {
         "share of z < 0 with output 0, ReLU": float((relu == 0).mean()),
@@ -75,7 +75,7 @@ def _correction(on: On) -> Statement:
     return Statement("000", text, computed, verdict(list(computed.values()) == [1, 0, 0]))
 
 
-def _still_flows(on: On) -> Statement:
+def _still_flows(on: Subject) -> Statement:
     gate = on.profile.gate
     computed = {
         "share of negative N(0, 1) inputs with f' = 0": float(gate.blocked),

@@ -1,4 +1,4 @@
-"""Source 001, a tutorial on GELU: its numbers, and what it concludes from them.
+"""Statements of a tutorial on GELU: its numbers, and what it concludes from them.
 
 Where the source has lost a number, the inputs are found that give the output which it names.
 """
@@ -11,35 +11,35 @@ import numpy as np
 from scipy.special import ndtr
 
 from jsuper.analysis.gating import profile
-from jsuper.analysis.judging import On, Statement, negative, solve, verdict
+from jsuper.analysis.judging import Statement, Subject, find_root, negative_inputs, verdict
 from jsuper.analysis.reviving import descend
-from jsuper.analysis.scalar import derivatives, grid
+from jsuper.analysis.scalar import core_points, derivatives
 
-# ---- source 001: the gate ----
+# ---- the gate ----
 
 
-def _expectation(on: On) -> Statement:
-    z = grid()
+def _expectation(on: Subject) -> Statement:
+    z = core_points()
     computed = {"largest |f(z) - z Φ(z)|": float(np.abs(on.f(z) - z * ndtr(z)).max())}
     text = "GELU is the mean of the input times a Bernoulli gate that is open with chance Φ(z)."
     return Statement("001", text, computed, verdict(max(computed.values()) < 1e-12))
 
 
-def _open_at_two(on: On) -> Statement:
+def _open_at_two(on: Subject) -> Statement:
     computed = {"share kept at 2": on.kept(2), "share kept at -2": on.kept(-2)}
     text = "A large input is kept 97.7 % of the time, a very negative one 2.3 %."
     shares = [round(100 * share, 1) for share in computed.values()]
     return Statement("001", text, computed, verdict(shares == [97.7, 2.3]))
 
 
-def _even_odds(on: On) -> Statement:
+def _even_odds(on: Subject) -> Statement:
     computed = {"share kept at 1e-6": on.kept(1e-6), "share kept at -1e-6": on.kept(-1e-6)}
     text = "At 0 the gate is open half of the time, with a smooth change around it."
     even = all(abs(share - 0.5) < 1e-3 for share in computed.values())
     return Statement("001", text, computed, verdict(even))
 
 
-def _percentile(on: On) -> Statement:
+def _percentile(on: Subject) -> Statement:
     computed = {
         "share kept at 2": on.kept(2),
         "share of N(0, 1) below 2": float(ndtr(2.0)),
@@ -52,7 +52,7 @@ def _percentile(on: On) -> Statement:
     return Statement("001", text, computed, verdict(right, limit))
 
 
-def _zero_like_relu(on: On) -> Statement:
+def _zero_like_relu(on: Subject) -> Statement:
     below, above = derivatives("relu")(np.array([-1e-9, 1e-9]), 1)
     computed = {
         "f(0)": on(0),
@@ -65,7 +65,7 @@ def _zero_like_relu(on: On) -> Statement:
     return Statement("001", text, computed, verdict(on(0) == 0, limit))
 
 
-def _s_shaped(on: On) -> Statement:
+def _s_shaped(on: Subject) -> Statement:
     p = on.profile
     computed = {
         "infimum": p.infimum.value,
@@ -77,8 +77,8 @@ def _s_shaped(on: On) -> Statement:
     return Statement("001", text, computed, verdict(bounded and p.monotone))
 
 
-def _negative_outputs(on: On) -> Statement:
-    from_relu = float(derivatives("relu")(negative()).min())
+def _negative_outputs(on: Subject) -> Statement:
+    from_relu = float(derivatives("relu")(negative_inputs()).min())
     computed = {"infimum": on.profile.infimum.value, "ReLU's smallest output": from_relu}
     text = "GELU can output negative values, unlike ReLU."
     return Statement("001", text, computed, verdict(on.profile.infimum.value < 0 == from_relu))
@@ -87,13 +87,13 @@ def _negative_outputs(on: On) -> Statement:
 # ---- what negative inputs keep ----
 
 
-def _slopes_remain(on: On) -> Statement:
+def _slopes_remain(on: Subject) -> Statement:
     computed = {"f'(-0.1)": on.slope(-0.1), "f'(-0.5)": on.slope(-0.5)}
     text = "At -0.1 and -0.5 GELU still has a slope."
     return Statement("001", text, computed, verdict(min(computed.values()) > 0.01))
 
 
-def _dying(on: On) -> Statement:
+def _dying(on: Subject) -> Statement:
     start = np.array([-0.01, -1.0, -3.0])
     moved = np.abs(descend("relu", start) - start).max()
     computed = {"largest change of ReLU's z by descent": float(moved)}
@@ -101,7 +101,7 @@ def _dying(on: On) -> Statement:
     return Statement("001", text, computed, verdict(moved == 0))
 
 
-def _recovers(on: On) -> Statement:
+def _recovers(on: Subject) -> Statement:
     start = (-0.1, -0.5, -1.0, -3.0)
     last = on.f(descend(on.activation, np.array(start)))
     computed = {
@@ -114,51 +114,51 @@ def _recovers(on: On) -> Statement:
     return Statement("001", text, computed, verdict(back.any(), not back.all()))
 
 
-def _two_values(on: On) -> Statement:
+def _two_values(on: Subject) -> Statement:
     computed = {"f(-0.1)": on(-0.1), "f(-0.5)": on(-0.5)}
     text = "GELU turns -0.1 into about -0.046 and -0.5 into about -0.154."
     rounded = [round(v, 3) for v in computed.values()]
     return Statement("001", text, computed, verdict(rounded == [-0.046, -0.154]))
 
 
-def _distinguishable(on: On) -> Statement:
+def _distinguishable(on: Subject) -> Statement:
     lowest = on.profile.separatrix
-    twin = math.nan if lowest is None else solve(lambda z: on(z) - on(-0.5), -12.0, lowest)
+    twin = math.nan if lowest is None else find_root(lambda z: on(z) - on(-0.5), -12.0, lowest)
     computed = {"f(-0.1)": on(-0.1), "f(-0.5)": on(-0.5), "another z with f(z) = f(-0.5)": twin}
     text = "Negative inputs such as -0.1 and -0.5 stay distinguishable."
     right = verdict(on(-0.1) != on(-0.5), not on.profile.injective)
     return Statement("001", text, computed, right)
 
 
-def _thirty_percent(on: On) -> Statement:
+def _thirty_percent(on: Subject) -> Statement:
     computed = {
         "share kept at -0.1": on.kept(-0.1),
         "share kept at -0.5": on.kept(-0.5),
-        "z where 30 % is kept": solve(lambda z: on.kept(z) - 0.3, -12.0, -1e-6),
+        "z where 30 % is kept": find_root(lambda z: on.kept(z) - 0.3, -12.0, -1e-6),
     }
     near = [abs(on.kept(z) - 0.3) < 0.05 for z in (-0.1, -0.5)]
     text = "Of a slightly negative input, -0.1 or -0.5, about 30 % passes."
     return Statement("001", text, computed, verdict(any(near), not all(near)))
 
 
-def _two_percent(on: On) -> Statement:
+def _two_percent(on: Subject) -> Statement:
     computed = {
         "share kept at -2": on.kept(-2),
-        "z where 2 % is kept": solve(lambda z: on.kept(z) - 0.02, -12.0, -1e-6),
+        "z where 2 % is kept": find_root(lambda z: on.kept(z) - 0.02, -12.0, -1e-6),
     }
     text = "Of a moderately negative input, about -2, 2 % passes."
     return Statement("001", text, computed, verdict(round(on.kept(-2), 2) == 0.02))
 
 
-def _very_negative(on: On) -> Statement:
+def _very_negative(on: Subject) -> Statement:
     far = np.linspace(-12, -4, 1000)
     computed = {"largest |f| for z <= -4": float(np.abs(on.f(far)).max())}
     text = "Of a very negative input essentially nothing passes."
     return Statement("001", text, computed, verdict(max(computed.values()) < 1e-3))
 
 
-def _less_and_less(on: On) -> Statement:
-    z = negative()
+def _less_and_less(on: Subject) -> Statement:
+    z = negative_inputs()
     kept, lowest = on.f(z) / z, on.profile.infimum
     computed = {
         "share kept never falls as z rises": float((np.diff(kept) >= 0).all()),
@@ -173,7 +173,7 @@ def _less_and_less(on: On) -> Statement:
 # ---- slopes and shape ----
 
 
-def _zero_to_one(on: On) -> Statement:
+def _zero_to_one(on: Subject) -> Statement:
     p = on.profile
     computed = {"smallest f'": p.smallest_slope.value, "largest f'": p.largest_slope.value}
     computed |= {"z of the smallest": p.smallest_slope.at, "z of the largest": p.largest_slope.at}
@@ -182,7 +182,7 @@ def _zero_to_one(on: On) -> Statement:
     return Statement("001", text, computed, verdict(within and p.continuous_derivatives >= 1))
 
 
-def _continuous(on: On) -> Statement:
+def _continuous(on: Subject) -> Statement:
     relu = derivatives("relu")(np.array([-1e-9, 1e-9]), 1)
     computed = {
         "f'(0)": on.slope(0),
@@ -194,7 +194,7 @@ def _continuous(on: On) -> Statement:
     return Statement("001", text, computed, verdict(smooth and relu[1] - relu[0] == 1))
 
 
-def _consistent(on: On) -> Statement:
+def _consistent(on: Subject) -> Statement:
     gate = on.profile.gate
     computed = {
         "z where f' changes its sign": on.profile.separatrix or math.nan,
@@ -206,20 +206,20 @@ def _consistent(on: On) -> Statement:
     return Statement("001", text, computed, judged)
 
 
-def _not_monotone(on: On) -> Statement:
+def _not_monotone(on: Subject) -> Statement:
     computed = {"z of the minimum": on.profile.infimum.at, "minimum": on.profile.infimum.value}
     text = "GELU is not monotone: it has a local minimum at a negative input."
     found = not on.profile.monotone and on.profile.separatrix is not None
     return Statement("001", text, computed, verdict(found))
 
 
-def _bounded(on: On) -> Statement:
+def _bounded(on: Subject) -> Statement:
     computed = {"infimum": on.profile.infimum.value}
     text = "GELU's negative outputs are bounded."
     return Statement("001", text, computed, verdict(math.isfinite(on.profile.infimum.value)))
 
 
-def _elu_unbounded(on: On) -> Statement:
+def _elu_unbounded(on: Subject) -> Statement:
     elu = derivatives("elu")
     least = profile("elu").infimum.value
     computed = {"ELU's infimum": least, "ELU at -1000": float(elu(-1000.0))}
@@ -233,7 +233,7 @@ def _elu_unbounded(on: On) -> Statement:
 def _reading(text: str, output: float, digits: int):
     """Return the statement that a lost input gives an output, and the tenths that do."""
 
-    def make(on: On) -> Statement:
+    def make(on: Subject) -> Statement:
         tenths = np.arange(-60, 61) / 10
         inputs = tenths[np.round(on.f(tenths), digits) == output]
         computed = {f"f({z:g})": on(z) for z in inputs}
@@ -243,7 +243,7 @@ def _reading(text: str, output: float, digits: int):
     return make
 
 
-def _order(on: On) -> Statement:
+def _order(on: Subject) -> Statement:
     mild, strong = on(-0.3), on(-3)
     computed = {"f(-0.3), mild": mild, "f(-3), strong": strong}
     text = "GELU tells mild disappointment (-0.3) from extreme anger (-3), as ReLU cannot."

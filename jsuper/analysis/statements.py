@@ -1,18 +1,18 @@
-"""What the sources say of GELU, ReLU and ELU, each statement computed and judged.
+"""Statements on GELU, ReLU and ELU, each computed and judged.
 
 Nothing is trained: these are statements on functions of one number. Every verdict is the outcome of
 a comparison of the numbers beside it. Numbers are from the registered activations in float64; the
 normal distribution is SciPy's.
 
-Sources: source 000, on whether GELU clips negative inputs as ReLU does, and its correction; source
-001, a tutorial on GELU. Hendrycks & Gimpel 2016 define it; Shazeer 2020 gates with it.
+The sources are a text on whether GELU clips negative inputs as ReLU does, with its correction, and
+a tutorial on GELU. Hendrycks and Gimpel (2016) define GELU; Shazeer (2020) gates with it.
 """
 
 from __future__ import annotations
 
 from jsuper.analysis import source_000, source_001
 from jsuper.analysis.gating import profile
-from jsuper.analysis.judging import On, Statement, Verdict
+from jsuper.analysis.judging import Statement, Subject, Verdict
 from jsuper.analysis.scalar import Activation, derivatives
 from jsuper.training.jax_config import shielded
 
@@ -34,5 +34,5 @@ def statements(activation: Activation = "gelu") -> list[Statement]:
     ValueError
         The activation is unknown, or not a function of one number.
     """
-    on = On(derivatives(activation), profile(activation), activation)
+    on = Subject(derivatives(activation), profile(activation), activation)
     return [make(on) for make in source_000.ROWS + source_001.ROWS]

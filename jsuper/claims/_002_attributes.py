@@ -1,4 +1,4 @@
-"""Source 002 on activations as functions: how alike they are, and which attributes superpose."""
+"""Baron (2025) on activations as functions: how alike they are, and which attributes superpose."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _celu_gelu(runs: Runs) -> dict[str, np.ndarray]:
 
 
 def _percentile(distances: np.ndarray, place: int) -> np.ndarray:
-    """The share of the other pairs that are closer than one of them, ties by half: (rows,)."""
+    """Return the share of the other pairs that are closer than one pair, ties by half: (rows,)."""
     own = distances[:, [place]]
     others = np.isfinite(distances).sum(axis=1) - 1
     closer = (distances < own).sum(axis=1) + ((distances == own).sum(axis=1) - 1) / 2

@@ -1,4 +1,4 @@
-"""Source 002 on losses: their range, how alike they are, and what superposition does to them."""
+"""Baron (2025) on losses: their range, how alike they are, and what superposition does to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Source 002 on what negative outputs do: GELU beside ReLU, ELU's floor, ReLU6 and squared ReLU."""
+"""Baron (2025) on negative outputs: GELU and ReLU, ELU's floor, ReLU6 and squared ReLU."""
 
 from __future__ import annotations
 

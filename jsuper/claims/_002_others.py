@@ -1,4 +1,4 @@
-"""Source 002 on exponentials, softplus, shrinks, ReLU's relatives, and what it only supposes."""
+"""Baron (2025) on exponentials, softplus, shrinks, ReLU's relatives, and what it only supposes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _stuck(runs: Runs) -> dict[str, np.ndarray]:
 
 
 def touched(ds: xarray.Dataset, names: Iterable[str], where: Where) -> Iterator[np.ndarray]:
-    """Number of features with |W_i| > .1, mean over sparsities, of each activation: (seeds,)."""
+    """Yield the number of features with |W_i| > .1 of each activation, mean over sparsities."""
     norms = table(ds, "feature_norm", "feature")[index(ds, names)][:, at(ds, where)]
     seen = np.where(np.isnan(norms), np.nan, norms > TOUCHED)
     return iter(seen.sum(axis=-1).mean(axis=1))

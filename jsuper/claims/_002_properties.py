@@ -1,4 +1,4 @@
-"""Source 002 on what about an activation makes superposition: hardness, floors, who has most."""
+"""Baron (2025) on what about an activation makes superposition: hardness, floors, who has most."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _hard_less(runs: Runs) -> dict[str, np.ndarray]:
 
 
 def _hard_later(runs: Runs) -> dict[str, np.ndarray]:
-    """The place of the first sparsity with X > 0; one beyond the last where there is none."""
+    """Return the index of the first sparsity with X > 0, their number if there is none."""
     ds = runs["study"]
     values = table(ds, X)
     some = values > 0

@@ -1,4 +1,4 @@
-"""Source 002 on sigmoids and other bounded activations, and the earlier findings it confirms."""
+"""Baron (2025) on sigmoids and other bounded activations, and the earlier findings it confirms."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _linear(runs: Runs) -> dict[str, np.ndarray]:
 
 
 def _share_of_largest(runs: Runs, name: str) -> dict[str, np.ndarray]:
-    """A unit's largest weight over the sum of all, mean over units: an activation less ReLU."""
+    """Return a unit's largest weight over their sum, mean over units, less that of ReLU."""
     ds = runs["study"]
     values = table(ds, "neuron_monosemanticity", "hidden")[index(ds, (name, "relu"))]
     values = values[:, at(ds, sparser)]

@@ -1,4 +1,4 @@
-"""Source 002 on softmax and its relatives: softmin's order, log-softmax's failure, SoLU."""
+"""Baron (2025) on softmax and its relatives: softmin's order, log-softmax's failure, SoLU."""
 
 from __future__ import annotations
 

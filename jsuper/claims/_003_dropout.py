@@ -1,4 +1,4 @@
-"""Source 003 on dropout: superposition, kurtosis, untouched features, the privileged basis."""
+"""Pona (2023) on dropout: superposition, kurtosis, untouched features, the privileged basis."""
 
 from __future__ import annotations
 

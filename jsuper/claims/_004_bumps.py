@@ -1,4 +1,4 @@
-"""Source 004 on bumps: where they occur, whether one run misleads, Adam, and competition."""
+"""Jermyn and Shlegeris (2022) on bumps: rank, single runs, Adam, and competition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Source 004 on learning a low-rank target: S-curves, weight decay, AdamW, cross-entropy."""
+"""Jermyn and Shlegeris (2022) on S-curves, weight decay, AdamW and cross-entropy."""
 
 from __future__ import annotations
 

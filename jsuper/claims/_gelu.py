@@ -1,4 +1,4 @@
-"""Sources 000 and 001 on GELU, ReLU and ELU: statements on functions of a number, all exact."""
+"""Statements of two texts on GELU, ReLU and ELU as functions of a number, all exact."""
 
 from __future__ import annotations
 

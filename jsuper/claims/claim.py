@@ -27,7 +27,7 @@ class Claim:
     name
         Unique, words joined by hyphens.
     source
-        "000" to "004".
+        Key of `jsuper.core.sources.SOURCES`.
     sentence
         What is claimed, in our own words; a full sentence.
     sweeps

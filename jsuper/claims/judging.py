@@ -133,7 +133,7 @@ def _why(claim: Claim, verdict: Verdict, parts: tuple[Part, ...], still_open: in
 
 
 def said(part: Part) -> str:
-    """A part's value, interval and rule: 'X, GELU less ReLU: 0.4 (0.1 to 0.7), claimed above 0'."""
+    """Return a part's value, interval and rule, e.g. 'X: 0.4 (0.1 to 0.7), claimed above 0'."""
     if math.isnan(part.value):
         return f"{part.label}: no value"
     interval = f" ({format_number(part.low)} to {format_number(part.high)})"

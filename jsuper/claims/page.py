@@ -14,6 +14,7 @@ import jinja2
 from jsuper.claims.claim import Claim, Judged, Runs
 from jsuper.claims.judging import judge
 from jsuper.core.files import write_atomically, write_text
+from jsuper.core.sources import SOURCES
 from jsuper.core.text import format_number
 from jsuper.studies.page import about, cell
 
@@ -21,13 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 VERDICTS = ("supported", "contradicted", "undecided", "not testable")
-TITLES = {
-    "000": "Source 000: whether GELU clips",
-    "001": "Source 001: a tutorial on GELU",
-    "002": "Source 002: a study of 26 activations",
-    "003": "Source 003: dropout and kurtosis",
-    "004": "Source 004: S-curves and bumps",
-}
 COLUMNS = 3  # of a source's figure
 NAME = "claims"
 
@@ -171,7 +165,7 @@ def render(table: Sequence[Mapping[str, Any]], drawn: Sequence[str], sweeps: Seq
         groups=[
             {
                 "source": s,
-                "title": TITLES.get(s, f"Source {s}"),
+                "title": heading(s),
                 "claims": mine,
                 "drawn": s in drawn,
             }
@@ -183,6 +177,12 @@ def render(table: Sequence[Mapping[str, Any]], drawn: Sequence[str], sweeps: Seq
         asked=sum("protocol" in c for c in table),
         sweeps=sweeps,
     )
+
+
+def heading(source: str) -> str:
+    """Return the reference of a source, or its key if it is unknown."""
+    text = str(SOURCES.get(source, source))
+    return text[0].upper() + text[1:]
 
 
 def _changed(claim: Mapping[str, Any]) -> bool:

@@ -23,7 +23,7 @@ LOW_RANK_SEEDS = 100
 
 
 def study(seeds: int) -> Sweep:
-    """The 27 activations of source 002, the linear model, ELU's doses, softmax over the batch."""
+    """Return the sweep of Baron's 27 activations, identity, ELU's doses and batch softmax."""
     return Sweep(
         activation=(*ACTIVATIONS, "identity", *DOSES, *OVER_BATCH),
         sparsity=SPARSITIES,
@@ -33,7 +33,7 @@ def study(seeds: int) -> Sweep:
 
 
 def protocol(seeds: int) -> Sweep:
-    """The other training of source 002: N(0, 1) starts, RMSprop, summed loss, shared masks."""
+    """Return Baron's other training: N(0, 1) starts, RMSprop, summed loss, shared masks."""
     return Sweep(
         activation=(*ACTIVATIONS, "identity", *DOSES),
         sparsity=(0.0, 0.9, 0.99),

@@ -41,12 +41,12 @@ def sparser(sparsity: np.ndarray) -> np.ndarray:
 
 
 def table(ds: xarray.Dataset, variable: str, *inner: str) -> np.ndarray:
-    """A variable over (activation, sparsity, seed, *inner); NaN for models that are not finished.
+    """Return a variable over (activation, sparsity, seed, *inner); NaN for unfinished models.
 
     Raises
     ------
     ValueError
-        It is not there, or the sweep has further axes.
+        The variable is missing, or the sweep has further axes.
     """
     values = finished_values(ds, variable)
     lead = ("activation", "sparsity", "seed")

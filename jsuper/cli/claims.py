@@ -14,6 +14,7 @@ from jsuper.cli.options import RunOptions, check_platform
 from jsuper.cli.values import INT, read
 from jsuper.core.checks import integer
 from jsuper.core.reading import CLAIMS_JSON, parse_json, read_text
+from jsuper.core.sources import citation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +103,7 @@ def show(table: list[dict[str, Any]]) -> None:
 
     rows = Table("source", "claim", "verdict", "why", box=None, pad_edge=False)
     for claim in table:
-        rows.add_row(claim["source"], claim["name"], claim["verdict"], claim["why"])
+        rows.add_row(citation(claim["source"]), claim["name"], claim["verdict"], claim["why"])
     Console(highlight=False, markup=False).print(rows)
     for verdict in dict.fromkeys(c["verdict"] for c in table):
         print(f"{sum(c['verdict'] == verdict for c in table):>4} {verdict}")

@@ -18,6 +18,7 @@ from jsuper.core.expecting import expect_folder
 from jsuper.core.family import family_of
 from jsuper.core.files import check_file, write_text
 from jsuper.core.reading import CLAIMS_JSON, json_limit, parse_json, read_text
+from jsuper.core.sources import citation
 from jsuper.core.status import Status
 from jsuper.core.text import printable
 from jsuper.report.claims import validate_claims
@@ -117,6 +118,7 @@ def render(ds: xarray.Dataset, title: str, claims: Sequence[dict[str, Any]] = ()
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["citation"] = citation
     status, fits = ds["status"].values, family.fits
     failed = list(fits.failed_fits(ds).items()) if fits else []
     return environment.from_string((sources / "page.html").read_text(encoding="utf-8")).render(

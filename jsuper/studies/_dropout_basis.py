@@ -85,7 +85,7 @@ def _by_gamma(rows: tuple[Row, ...], densities: list[float]) -> str:
 
 
 def room(plane: xarray.Dataset, basis: xarray.Dataset) -> Answer:
-    """What kurtosis across m hidden units can say: its value at one unit a sample, and its null."""
+    """Return the range of kurtosis across m hidden units: one active unit, and the null."""
     rows = [
         Row(f"m = {m}: one unit at a time", m - 2 + 1 / (m - 1), null=kurtosis.gaussian_null(m))
         for m in HIDDEN

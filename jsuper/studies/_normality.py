@@ -46,7 +46,7 @@ def normal(ds: xarray.Dataset) -> Answer:
 
 
 def _cell(cell: xarray.Dataset) -> list[Row]:
-    """The rows of one activation and sparsity; `cell` has the dimension seed alone before W's."""
+    """Return the rows of one activation and sparsity, from a Dataset over seeds."""
     import jsuper
 
     activation, sparsity = str(cell["activation"].item()), float(cell["sparsity"])

@@ -19,7 +19,7 @@ HALF = 0.5  # of the squared error's decay, below which it counts as gone
 
 
 def answers(runs: list[xarray.Dataset]) -> list[Answer]:
-    """The answers of the sweeps `scurves_softmax...`, one for each strength of the target."""
+    """Return the answers of the sweeps `scurves_softmax...`, one per target strength."""
     return [decay_term(runs), same_curve(runs)]
 
 

@@ -24,7 +24,7 @@ PRESETS = ("dropout", "dropout_basis")
 TITLE = "Dropout, superposition and the privileged basis"
 TEXT = """\
 Pona (2023) trains toy models with dropout on the hidden units and reports that it mostly inhibits
-superposition, except where importance decays and features are dense. Source 003 explains it: a
+superposition, except where importance decays and features are dense. He explains it: a
 feature on n units escapes dropout at rate p with chance (1-p)^n, so that spreading it costs; and it
 offers as evidence that the kurtosis of the hidden activations rises with dropout. Smith (2023)
 reports that dropout makes the hidden units of the ReLU model a privileged basis.

@@ -11,6 +11,7 @@ import numpy as np
 
 from jsuper.analysis.gating import profiles
 from jsuper.analysis.statements import statements
+from jsuper.core.sources import citation
 from jsuper.core.text import format_number
 from jsuper.studies import _gated, _normality, _revival, _stochastic
 from jsuper.studies.answer import Answer, Drawing, Table
@@ -23,9 +24,9 @@ PRESETS = ("revival", "stochastic", "gated")
 TITLE = "GELU as a gate"
 TEXT = """\
 GELU(z) = z Φ(z) is the mean of z m, m ~ Bernoulli(Φ(z)): a gate that lets an input through with a
-chance that grows with the input (Hendrycks & Gimpel 2016). Source 000 is a text that says ReLU,
-"and, very nearly", GELU clip negative pre-activations to zero and let no gradient pass, and a
-correction of it; source 001 is a tutorial on GELU. Here each of their statements is computed, units
+chance that grows with the input (Hendrycks & Gimpel 2016). A post on Claude 3 Opus says that ReLU,
+"and, very nearly", GELU clip negative pre-activations to zero and let no gradient pass; a
+correction of it and a tutorial on GELU disagree. Here each of their statements is computed, units
 are pushed below zero to see which come back, and models are trained with the random gate itself,
 and with decoders that multiply a gate with a linear map (Shazeer 2020).
 
@@ -79,7 +80,7 @@ def of_statements() -> Table:
     rows = []
     for s in statements():
         numbers = "; ".join(f"{k}: {_digits(v)}" for k, v in s.computed.items())
-        rows.append((s.source, s.sentence, numbers, s.verdict))
+        rows.append((citation(s.source), s.sentence, numbers, s.verdict))
     columns = ("source", "statement", "computed", "verdict")
     return Table("What the sources say of GELU, ReLU and ELU", columns, tuple(rows))
 

@@ -29,7 +29,7 @@ gradient descent on ½ Σ (C - Z)². The loss waits on a plateau and falls in an
 grows in proportion to the other one, which has to grow first. At rank 1 everything is known in
 closed form; at higher rank the alignment of a pair with a component can rise and fall again, a
 bump, and their guess is that two pairs compete for one component until one lets go. The comments on
-their post (source 004) ask what weight decay, Adam, AdamW and a cross-entropy change, and warn that
+their post ask what weight decay, Adam, AdamW and a cross-entropy change, and warn that
 a single run says little of bumps. They give no learning rate, scale or number of steps. Here d is
 100, starts are normal with standard deviation 0.1, all strengths are equal, and time is steps times
 learning rate, in units of 1/s: the time of the gradient flow for plain descent.

@@ -113,25 +113,25 @@ def test_bumps_are_interior_maxima_that_stand_out():
         2: [bell(5) + bell(9), bell(3, 0.2) + bell(12, 0.9), bell(5) + bell(9) + bell(13, 0.04)],
     }
     for count, made in curve.items():
-        assert curves.bumps(np.stack(made), T, 1.0).tolist() == [count] * len(made)
-        assert [int(curves.bumps(one, T, 1.0)) for one in made] == [count] * len(made)
+        assert curves.count_bumps(np.stack(made), T, 1.0).tolist() == [count] * len(made)
+        assert [int(curves.count_bumps(one, T, 1.0)) for one in made] == [count] * len(made)
 
 
 def test_the_threshold_of_bumps_is_absolute_in_the_strength():
     curve = np.stack([bell(8, 0.3)] * 3)
-    assert curves.bumps(curve, T, np.array([1.0, 5.0, 7.0])).tolist() == [1, 1, 0]
-    assert curves.bumps(curve, T, 1.0, 0.31).tolist() == [0, 0, 0]
+    assert curves.count_bumps(curve, T, np.array([1.0, 5.0, 7.0])).tolist() == [1, 1, 0]
+    assert curves.count_bumps(curve, T, 1.0, 0.31).tolist() == [0, 0, 0]
     noise = 0.005 * np.random.default_rng(0).normal(size=(2, 30, T.size))
-    assert (curves.bumps(noise, T, 1.0) == 0).all()
-    assert (curves.bumps(noise, T, 0.01) > 20).all()
+    assert (curves.count_bumps(noise, T, 1.0) == 0).all()
+    assert (curves.count_bumps(noise, T, 0.01) > 20).all()
 
 
 def test_rank_one_has_no_bump_and_one_drop():
     u0, rho0 = np.array([1e-8, 1e-4, 1e-2]), np.array([0.0, 0.1, 1.0])
     time = np.linspace(0, 30, 1001)
     curve = exact.rank_one(time, u0, rho0)
-    assert curves.bumps(curve.u, time, 1.0).tolist() == [0, 0, 0]
-    assert curves.drops(curve.loss, time, 0.5).tolist() == [1, 1, 1]
+    assert curves.count_bumps(curve.u, time, 1.0).tolist() == [0, 0, 0]
+    assert curves.count_drops(curve.loss, time, 0.5).tolist() == [1, 1, 1]
 
 
 # ---- several components ----
@@ -156,7 +156,7 @@ def test_strong_modes_are_learned_first_and_the_loss_is_a_staircase():
     drops = []
     for s in ([1.0, 4.0, 2.0], [2.0, 2.0, 2.0], [0.0, 3.0, 0.0], [1.0, 0.0, 3.0]):
         flow = riccati.balanced_flow(time, start, start, np.diag([*s, 0.0]))
-        drops.append(curves.drops(flow.loss, time, np.sum(np.square(s)) / 2, 0.04))
+        drops.append(curves.count_drops(flow.loss, time, np.sum(np.square(s)) / 2, 0.04))
         if len(set(s)) == 3 and min(s):
             u = np.diagonal(flow.Z, axis1=-2, axis2=-1).T[:3]
             assert curves.learning_order(u, time, s).component.tolist() == [1, 2, 0]
@@ -181,15 +181,15 @@ def test_drops_are_counted_where_the_loss_falls_apart_and_enough():
         4: [1 - sum(rise(c, 0.25) for c in (3, 7, 11, 15))],
     }
     for count, made in loss.items():
-        assert curves.drops(np.stack(made), T, 1.0).tolist() == [count] * len(made)
+        assert curves.count_drops(np.stack(made), T, 1.0).tolist() == [count] * len(made)
     above = 1 - rise(10) + 3 * np.exp(-T)
-    assert curves.drops(above, T, 1.0) == 1 and curves.drops(above, T, 4.0) == 2
+    assert curves.count_drops(above, T, 1.0) == 1 and curves.count_drops(above, T, 4.0) == 2
 
 
 def test_a_little_noise_makes_no_drop():
     made = np.stack([1 - rise(5), 1 - rise(5, 0.5) - rise(12, 0.5)])
     noise = 1e-3 * np.random.default_rng(0).normal(size=(50, 2, T.size))
-    assert (curves.drops(made + noise, T, 1.0) == [1, 2]).mean() > 0.95
+    assert (curves.count_drops(made + noise, T, 1.0) == [1, 2]).mean() > 0.95
 
 
 # ---- arrays and errors ----
@@ -200,9 +200,9 @@ MEASURES = {
     "rise_width": lambda c: curves.rise_width(c, T, 1.0),
     "plateau": lambda c: np.stack(curves.plateau(1 - c, T, 1.0), axis=-1),
     "log_slope": lambda c: curves.log_slope(c, T, 1.0),
-    "bumps": lambda c: curves.bumps(c, T, 1.0),
+    "bumps": lambda c: curves.count_bumps(c, T, 1.0),
     "learning_order": lambda c: curves.learning_order(c, T, 1.0).half_time,
-    "drops": lambda c: curves.drops(1 - c, T, 1.0),
+    "drops": lambda c: curves.count_drops(1 - c, T, 1.0),
 }
 
 
@@ -222,16 +222,16 @@ def test_a_sweep_has_the_measures_of_its_curves_and_a_bad_curve_is_nan_alone(nam
     ("call", "message"),
     [
         (lambda: curves.half_time(T[:5], T, 1.0), r"curve has shape \(5,\)"),
-        (lambda: curves.drops(T, np.stack([T, T]), 1.0), r"time \(2, 401\)"),
-        (lambda: curves.bumps(T[:1], T[:1], 1.0), "at least 2 times"),
+        (lambda: curves.count_drops(T, np.stack([T, T]), 1.0), r"time \(2, 401\)"),
+        (lambda: curves.count_bumps(T[:1], T[:1], 1.0), "at least 2 times"),
         (lambda: curves.half_time(T, T[::-1], 1.0), "time does not ascend"),
         (lambda: curves.half_time(T, np.where(T > 5, np.nan, T), 1.0), "time does not ascend"),
         (lambda: curves.half_time(T, T, 0.0), "full holds 0.0"),
         (lambda: curves.plateau(T, T, -1.0), "zero_loss holds -1.0"),
         (lambda: curves.rise_width(T, T, 1.0, 0.9, 0.1), "low=0.9 and high=0.1"),
         (lambda: curves.log_slope(T, T, 1.0, 0.0), "low=0.0"),
-        (lambda: curves.bumps(T, T, 1.0, 0.0), "prominence holds 0.0"),
-        (lambda: curves.drops(T, T, 1.0, 1.5), "share holds 1.5"),
+        (lambda: curves.count_bumps(T, T, 1.0, 0.0), "prominence holds 0.0"),
+        (lambda: curves.count_drops(T, T, 1.0, 1.5), "share holds 1.5"),
         (lambda: curves.learning_order(T, T, 1.0), r"give \(..., R, times\)"),
     ],
 )

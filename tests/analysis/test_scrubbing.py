@@ -182,7 +182,7 @@ def test_orthogonal_clusters_recover_everything():
     """Two figures in spaces of their own: the clusters have all, what is less has less."""
     triangle = np.array([[1, -0.5, -0.5], [0, 3**0.5 / 2, -(3**0.5) / 2]])
     V = block_diag(triangle, [[1.0, -1.0, 0.0]])  # feature 5 is not represented
-    ready, group = hypotheses.ready(V), hypotheses.groups(V)
+    ready, group = hypotheses.standard_hypotheses(V), hypotheses.groups(V)
     assert group.tolist() == [0, 0, 0, 3, 3, 5]
     samples, bias = samplers.sparse(0.5, 6), np.zeros(6) - 0.05
     found = {k: scrub(V, bias, "relu", samples, v) for k, v in ready.items()}
@@ -345,7 +345,7 @@ def test_which_activations_couple_features():
 def test_ready_hypotheses_by_hand():
     """Features 0 and 1 are opposed, 2 leans on 0, 3 is orthogonal to all, 4 is too short."""
     V = np.array([[1, -1, 0.5, 0, 0.1], [0, 0, 0.8, 0, 0], [0, 0, 0, 1, 0.1]])
-    ready = hypotheses.ready(V)
+    ready = hypotheses.standard_hypotheses(V)
     assert tuple(ready) == hypotheses.NAMES
     pairs = [[0, 1], [0, 1], [1, 2], [3], [4]]
     assert [np.flatnonzero(r).tolist() for r in ready["antipodal"]] == pairs
@@ -355,15 +355,15 @@ def test_ready_hypotheses_by_hand():
     assert (ready["self"] == np.eye(5)).all()
     random = ready["random"]
     assert (random.sum(axis=1) == [3, 3, 3, 1, 1]).all() and random.diagonal().all()
-    loose = hypotheses.ready(V, overlap=0.9)
+    loose = hypotheses.standard_hypotheses(V, overlap=0.9)
     assert [np.flatnonzero(r).tolist() for r in loose["cluster"]][:3] == [[0, 1], [0, 1], [2]]
-    many = hypotheses.ready(np.stack([V, np.full_like(V, np.nan)]))
+    many = hypotheses.standard_hypotheses(np.stack([V, np.full_like(V, np.nan)]))
     assert all((many[k][0] == ready[k]).all() for k in ready)
     assert (many["cluster"][1] == np.eye(5)).all()
-    traced = jax.jit(hypotheses.ready)(V)
+    traced = jax.jit(hypotheses.standard_hypotheses)(V)
     assert all((np.asarray(traced[k]) == ready[k]).all() for k in ready)
     with pytest.raises(ValueError, match="overlap"):
-        hypotheses.ready(V, overlap=0)
+        hypotheses.standard_hypotheses(V, overlap=0)
 
 
 def test_random_hypotheses_differ_by_seed_and_keep_what_is_their_own():
@@ -492,7 +492,7 @@ def ds(run):
 def test_a_sweep_has_what_scrub_finds_of_each_model(ds, activation):
     one = ds.sel(activation=activation, sparsity=0.9, seed=1)
     gate = {k: one[k].values for k in ("V", "c") if activation == "geglu"}
-    ready = hypotheses.ready(one.W.values)
+    ready = hypotheses.standard_hypotheses(one.W.values)
     random = [hypotheses.random_like(ready["cluster"], s) for s in range(of_sweeps.RANDOM)]
     tried = np.stack([*ready.values(), *random])
     samples = samplers.sparse(0.9, 5, of_sweeps.BLOCKS * samplers.BLOCK)
@@ -540,7 +540,7 @@ def test_untied_models_are_read_by_their_own_decoder():
     assert abs(own - one.W.values).max() > 0.1
     samples = samplers.sparse(0.9, 5, of_sweeps.BLOCKS * samplers.BLOCK)
     importance = 0.7 ** np.arange(5)
-    tried = hypotheses.ready(one.W.values)["self"]
+    tried = hypotheses.standard_hypotheses(one.W.values)["self"]
     weights, bias = one.W.values, one.b.values
     found = scrub(weights, bias, "relu", samples, tried, importance, W_dec=own)
     mine = one.scrub_recovered.sel(hypothesis="self")
@@ -642,7 +642,7 @@ def test_the_script_keeps_its_numbers_and_remakes_them_when_stale(run, capsys, m
     assert "scrub_recovered" in jsuper.load(run)
     monkeypatch.setattr("jsuper.cli.scrub.__version__", "0.0.9")  # made by another jsuper
     assert commands.scrub([str(run), "--no-report"]) == 0
-    assert "of other chunks or settings" in capsys.readouterr().err
+    assert "from other chunks or settings" in capsys.readouterr().err
 
 
 def test_the_command_refuses(tmp_path, run, capsys):

@@ -10,7 +10,7 @@ import pytest
 from running import REPO
 from scipy import stats
 
-from jsuper.claims import page, rules, values
+from jsuper.claims import rules, values
 from jsuper.claims.claim import Claim
 from jsuper.claims.judging import judge, part, what_would_decide
 from jsuper.claims.sources import CLAIMS
@@ -18,6 +18,7 @@ from jsuper.claims.sweeps import ALPHAS, SWEEPS
 from jsuper.cli import claims as command
 from jsuper.cli import main
 from jsuper.core.grid import n_models
+from jsuper.core.sources import SOURCES
 
 RNG = np.random.default_rng(0)
 BUDGET = 60e6  # model-steps of all sweeps at 10 seeds
@@ -181,7 +182,7 @@ def test_names_are_unique_and_claims_complete():
     names = [c.name for c in CLAIMS]
     assert len(set(names)) == len(names)
     for c in CLAIMS:
-        assert c.source in page.TITLES and c.sentence.endswith("."), c.name
+        assert c.source in SOURCES and c.sentence.endswith("."), c.name
         assert set(c.sweeps) <= set(SWEEPS), c.name
         assert bool(c.untestable) == (c.statistic is None), c.name
         assert bool(c.rules) == (c.statistic is not None), c.name

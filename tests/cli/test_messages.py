@@ -442,7 +442,7 @@ CALLS = [
     (lambda: superposition.dimensionality(MODEL), TypeError, r"is a Dataset", r"ds\.W\.values"),
     (lambda: superposition.dimensionality("x"), TypeError, r"is 'x', not an array of numbers"),
     (lambda: superposition.features_represented(W, "a"), TypeError, r"threshold is 'a'"),
-    (lambda: hypotheses.ready(None), TypeError, r"is None, not an array of numbers"),
+    (lambda: hypotheses.standard_hypotheses(None), TypeError, r"is None, not an array of numbers"),
     (lambda: kurtosis.against_rotations(W, W), TypeError, r"statistic is an array", r"alignment"),
     (lambda: statistics.compare(MODEL, MODEL), TypeError, r"a is a Dataset", r"ds\.loss\.sel"),
     (lambda: statistics.compare([1.0, 2], "b"), TypeError, r"b is 'b'"),

@@ -92,7 +92,7 @@ def evaluate(
     importance = xp.broadcast_to(per_feature("importance", importance, W, "[0, inf)"), (n,))
     with precision(W):
         act = traced(activation, n, W.dtype, [x.shape[1]])
-        found = _given(flat(params), x.astype(W.dtype), importance, act)
+        found = _evaluate_each(merge_leading(params), x.astype(W.dtype), importance, act)
         return _shaped(xp, lead, n, *found)
 
 
@@ -155,7 +155,7 @@ def evaluate_sparse(
     if not isinstance(S, Tracer) and not ((S >= 0) & (S < 1)).all():
         raise ValueError(f"sparsity={sparsity} is not in [0, 1): no feature is active at 1")
     lead, n = W.shape[:-2], W.shape[-1]
-    models = flat(params)
+    models = merge_leading(params)
     density = per_feature("sparsity", 1 - S, W)
     importance = per_feature("importance", importance, W, "[0, inf)")
     density, importance = (
@@ -176,7 +176,7 @@ def evaluate_sparse(
 
 
 @functools.partial(jax.jit, static_argnames="activation")
-def _given(params: Params, x: Array, importance: Array, activation: Activation) -> tuple:
+def _evaluate_each(params: Params, x: Array, importance: Array, activation: Activation) -> tuple:
     """Return loss, standard error and errors of models (M, ...) on x, one after another."""
     act = resolve(activation)
 
@@ -250,7 +250,7 @@ def model_of(
     return xp, Params(xp.where(fine[..., None, None], W, W.dtype.type("nan")), b, V, c, W_dec)
 
 
-def flat(params: Params) -> Params:
+def merge_leading(params: Params) -> Params:
     """Return the parameters with their leading axes merged into one."""
     lead = params.W.ndim - 2
     return jax.tree.map(lambda a: a.reshape(-1, *a.shape[lead:]), params)

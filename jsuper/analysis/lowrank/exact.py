@@ -25,10 +25,10 @@ from scipy.special import digamma, exprel, polygamma
 
 from jsuper.analysis.arrays import Array, whole_number
 from jsuper.analysis.curves import positive
-from jsuper.analysis.lowrank.riccati import grid, natural, real
+from jsuper.analysis.lowrank.riccati import finite_array, nonnegative_array, time_grid
 
 
-def _each(check: Callable[[str, Array], np.ndarray], **values: Array) -> list[np.ndarray]:
+def _check_each(check: Callable[[str, Array], np.ndarray], **values: Array) -> list[np.ndarray]:
     return [check(name, value) for name, value in values.items()]
 
 
@@ -56,10 +56,10 @@ def regression(
     weight_decay
         λ >= 0, (...,).
     """
-    t = np.atleast_1d(natural("times", times))[..., None]
-    given = _each(real, target=target, start=start)
+    t = np.atleast_1d(nonnegative_array("times", times))[..., None]
+    given = _check_each(finite_array, target=target, start=start)
     target, start = (np.atleast_1d(value)[..., None, :] for value in given)
-    rate = 1 + natural("weight_decay", weight_decay)[..., None, None]
+    rate = 1 + nonnegative_array("weight_decay", weight_decay)[..., None, None]
     a = target / rate + (start - target / rate) * np.exp(-rate * t)
     return Regression(a, ((target - a) ** 2).sum(axis=-1) / 2)
 
@@ -92,8 +92,8 @@ def rank_one(
     s, weight_decay
         Strength of the target, and λ, >= 0, (...,).
     """
-    t = np.atleast_1d(natural("times", times))
-    given = _each(natural, u0=u0, rho0=rho0, s=s, weight_decay=weight_decay)
+    t = np.atleast_1d(nonnegative_array("times", times))
+    given = _check_each(nonnegative_array, u0=u0, rho0=rho0, s=s, weight_decay=weight_decay)
     return _rank_one(t, *(value[..., None] for value in given))
 
 
@@ -112,7 +112,7 @@ def mean_start(alpha: Array, beta: Array) -> np.ndarray:
 
     The difference of α and β decays at rate s.
     """
-    return ((real("alpha", alpha) + real("beta", beta)) / 2) ** 2
+    return ((finite_array("alpha", alpha) + finite_array("beta", beta)) / 2) ** 2
 
 
 def half_time(
@@ -124,7 +124,7 @@ def half_time(
     As u falls at most once and then rises, there is one root to bracket. Its relative error is
     about 1e-12, and more close to λ = s/2. The arguments are those of `rank_one`; s is above 0.
     """
-    u0, rho0, decay = _each(natural, u0=u0, rho0=rho0, weight_decay=weight_decay)
+    u0, rho0, decay = _check_each(nonnegative_array, u0=u0, rho0=rho0, weight_decay=weight_decay)
     each = np.vectorize(_half_time, otypes=[float])
     return np.asarray(each(u0, rho0, positive("s", s), decay))
 
@@ -191,9 +191,11 @@ def rank_one_flow(
     RuntimeError
         The integration failed.
     """
-    t = grid(times)
-    given = _each(natural, rho_a=rho_a, rho_b=rho_b, s=s, weight_decay=weight_decay)
-    *start, s, decay = np.broadcast_arrays(*_each(real, alpha=alpha, beta=beta), *given)
+    t = time_grid(times)
+    given = _check_each(nonnegative_array, rho_a=rho_a, rho_b=rho_b, s=s, weight_decay=weight_decay)
+    *start, s, decay = np.broadcast_arrays(
+        *_check_each(finite_array, alpha=alpha, beta=beta), *given
+    )
     shape, flat = s.shape, (s.ravel(), decay.ravel())
 
     def rates(_: float, y: np.ndarray) -> np.ndarray:
@@ -225,8 +227,8 @@ def saxe_strength(times: Array, u0: Array, s: Array = 1.0, tau: Array = 1.0) -> 
     ----------
     Saxe et al. (2013), equation 12.
     """
-    t = np.atleast_1d(natural("times", times))
-    u0, s, tau = (value[..., None] for value in _each(positive, u0=u0, s=s, tau=tau))
+    t = np.atleast_1d(nonnegative_array("times", times))
+    u0, s, tau = (value[..., None] for value in _check_each(positive, u0=u0, s=s, tau=tau))
     return s / (1 + (s / u0 - 1) * np.exp(-2 * s * t / tau))
 
 
@@ -235,7 +237,7 @@ def saxe_time(u: Array, u0: Array, s: Array = 1.0, tau: Array = 1.0) -> np.ndarr
 
     It is below 0 for u < u₀. u and u0 are above 0 and below s; s and tau are above 0: each (...,).
     """
-    u, u0, s, tau = _each(positive, u=u, u0=u0, s=s, tau=tau)
+    u, u0, s, tau = _check_each(positive, u=u, u0=u0, s=s, tau=tau)
     for name, value in {"u": u, "u0": u0}.items():
         if (value >= s).any():
             raise ValueError(f"{name} holds {value.max()}; it is reached only if below s")
@@ -247,7 +249,7 @@ def saxe_learning_time(epsilon: Array, s: Array = 1.0, tau: Array = 1.0) -> np.n
 
     All arguments are above 0.
     """
-    epsilon, s, tau = _each(positive, epsilon=epsilon, s=s, tau=tau)
+    epsilon, s, tau = _check_each(positive, epsilon=epsilon, s=s, tau=tau)
     return tau / s * np.log(s / epsilon)
 
 
@@ -264,7 +266,7 @@ def saxe_depth_rate(u: Array, layers: int, s: Array = 1.0, tau: Array = 1.0) -> 
         Final strength and time constant, above 0, (...,).
     """
     deep = whole_number("layers", layers, 2) - 1
-    u, s, tau = natural("u", u), positive("s", s), positive("tau", tau)
+    u, s, tau = nonnegative_array("u", u), positive("s", s), positive("tau", tau)
     return deep * u ** (2 - 2 / deep) * (s - u) / tau
 
 

@@ -22,7 +22,7 @@ from jsuper.analysis.arrays import Array, in_range
 UNBALANCED = 1e-6  # largest |AᵀA - BᵀB| over |AᵀA| that still counts as balanced, float32's
 
 
-def real(name: str, values: Array) -> np.ndarray:
+def finite_array(name: str, values: Array) -> np.ndarray:
     """Return finite numbers as float64; raise ValueError for others."""
     values = np.asarray(values, float)
     if not np.isfinite(values).all():
@@ -30,14 +30,14 @@ def real(name: str, values: Array) -> np.ndarray:
     return values
 
 
-def natural(name: str, values: Array) -> np.ndarray:
+def nonnegative_array(name: str, values: Array) -> np.ndarray:
     """Return finite numbers of 0 or more as float64; raise ValueError for others."""
     return np.asarray(in_range(name, values, "[0, inf)"), float)
 
 
-def grid(times: Array) -> np.ndarray:
+def time_grid(times: Array) -> np.ndarray:
     """Return times of an integration: one axis, strictly ascending, from 0 on."""
-    times = np.atleast_1d(natural("times", times))
+    times = np.atleast_1d(nonnegative_array("times", times))
     if times.ndim != 1 or not times.size or (np.diff(times) <= 0).any():
         raise ValueError(
             f"times has shape {times.shape}; give one axis, strictly ascending, from 0 on"
@@ -80,8 +80,8 @@ def balanced_flow(
     ValueError
         The shapes do not fit, the start is not balanced, or a value is out of range.
     """
-    t, decay = grid(times), natural("weight_decay", weight_decay)
-    A, B, C = _pairs(A, B, target)
+    t, decay = time_grid(times), nonnegative_array("weight_decay", weight_decay)
+    A, B, C = _check_start(A, B, target)
     m, Q = A.shape[-2], np.concatenate([A, B], axis=-2)
     F = np.zeros((*C.shape[:-2], *2 * Q.shape[-2:-1]))
     F[..., :m, m:], F[..., m:, :m] = C, C.swapaxes(-1, -2)
@@ -108,9 +108,9 @@ def _advance(Q: np.ndarray, mu: np.ndarray, duration: float) -> np.ndarray:
     return Q
 
 
-def _pairs(A: Array, B: Array, target: Array) -> tuple[np.ndarray, ...]:
+def _check_start(A: Array, B: Array, target: Array) -> tuple[np.ndarray, ...]:
     """Return A, B and C with common leading axes; raise ValueError unless A and B are balanced."""
-    A, B, C = real("A", A), real("B", B), real("target", target)
+    A, B, C = finite_array("A", A), finite_array("B", B), finite_array("target", target)
     gap = np.abs(invariant(A, B)).max(axis=(-2, -1))
     if C.ndim < 2 or C.shape[-2:] != (A.shape[-2], B.shape[-2]):
         raise ValueError(
@@ -163,6 +163,6 @@ def invariant_at(times: Array, A: Array, B: Array, weight_decay: Array = 0.0) ->
     ValueError
         As `invariant`, or a value is negative.
     """
-    decay = natural("weight_decay", weight_decay)[..., None]
-    left = np.exp(-2 * decay * np.atleast_1d(natural("times", times)))
+    decay = nonnegative_array("weight_decay", weight_decay)[..., None]
+    left = np.exp(-2 * decay * np.atleast_1d(nonnegative_array("times", times)))
     return left[..., None, None] * invariant(A, B)[..., None, :, :]

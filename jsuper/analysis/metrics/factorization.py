@@ -66,7 +66,7 @@ def measure(ds: xarray.Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]
         for name, (dims, _) in MEASURES.items()
     }
     flat["learning_order"] = np.full((count, components), -1, np.int32)
-    for places, time, models in alike(ds):
+    for places, time, models in matching_models(ds):
         rank = int(np.isfinite(models["strengths"][0]).sum())
         for name, values in of_curves(time, models, rank).items():
             within = (places, slice(rank)) if MEASURES[name][0] else places
@@ -77,7 +77,7 @@ def measure(ds: xarray.Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]
     }
 
 
-def alike(
+def matching_models(
     ds: xarray.Dataset,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]]:
     """Yield positions, times and variables of finished models with equal times and components."""
@@ -118,10 +118,10 @@ def of_curves(time: np.ndarray, models: dict[str, np.ndarray], rank: int) -> dic
         "plateau_start": plateau.start,
         "plateau_end": plateau.end,
         "plateau_ratio": plateau.ratio,
-        "drops": curves.drops(loss, time, zero_loss),
+        "drops": curves.count_drops(loss, time, zero_loss),
         "decay_time": curves.crossing_time(outside, time, outside[:, 0] / 2, rising=False),
     }
     for name, prominence in PROMINENCES.items():
-        counts = curves.bumps(pairs, time, strengths[:, :, None], prominence)
+        counts = curves.count_bumps(pairs, time, strengths[:, :, None], prominence)
         found[name] = counts.sum(axis=(1, 2))
     return found

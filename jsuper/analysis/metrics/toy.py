@@ -30,7 +30,7 @@ from jsuper.analysis.metrics.toy_models import (
     in_pieces,
     read_by,
     registered,
-    take,
+    select_models,
 )
 
 HEADLINES = (
@@ -176,7 +176,7 @@ def in_chunks(metrics: Callable[[Models], Found]) -> Callable[[Models], Found]:
     def chunked(models: Models) -> Found:
         size = max(1, TOGETHER // models.W.shape[-1] ** 2)
         starts = range(0, len(models.W), size)
-        parts = [metrics(take(models, slice(i, i + size))) for i in starts]
+        parts = [metrics(select_models(models, slice(i, i + size))) for i in starts]
         return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
 
     return chunked
@@ -223,8 +223,8 @@ def of_matrices(W: np.ndarray, read: np.ndarray) -> Found:
         "features_represented": number,
         "excess": superposition.excess(W),
         "dimensions_per_feature": superposition.dimensions_per_feature(W),
-        "mean_dimensionality": _mean(D, kept),
-        "mean_interference": _mean(disturbed, kept),
+        "mean_dimensionality": _mean_kept(D, kept),
+        "mean_interference": _mean_kept(disturbed, kept),
         "crosstalk": superposition.crosstalk(W, read),
         "coherence": geometry.coherence(W),
         "mean_squared_overlap": geometry.mean_squared_overlap(W),
@@ -234,7 +234,7 @@ def of_matrices(W: np.ndarray, read: np.ndarray) -> Found:
     }
 
 
-def _mean(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
+def _mean_kept(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Return the mean of the kept values along the last axis; NaN if none is kept."""
     number = kept.sum(axis=-1)
     mean = np.where(kept, values, 0).sum(axis=-1) / np.maximum(number, 1)
@@ -260,7 +260,7 @@ def of_samples(models: Models) -> Found:
     gated = np.array([is_gated(a) for a in models.activation])
     for size, gate in sorted({*zip(models.batch_size[known].tolist(), gated[known], strict=True)}):
         places = np.flatnonzero(known & (models.batch_size == size) & (gated == gate))
-        some = take(models, places)
+        some = select_models(models, places)
         names, index = np.unique(some.activation, return_inverse=True)
         second = (some.V, some.c) if gate else (None, None)
         own = None if some.W_dec is None else read_by(some)

@@ -102,7 +102,7 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
         )
 
 
-def take(models: Models, which: slice | np.ndarray) -> Models:
+def select_models(models: Models, which: slice | np.ndarray) -> Models:
     """Return the models in these rows."""
     return jax.tree.map(lambda a: a[which], models)
 

@@ -16,7 +16,7 @@ from jsuper.analysis.metrics import toy_models
 from jsuper.analysis.metrics.toy import Found
 from jsuper.analysis.metrics.toy_explanation import ENOUGH, LEAST, MEANING, TABLES, explanation
 from jsuper.analysis.metrics.toy_models import Models
-from jsuper.analysis.samplers import pair, pair_draws
+from jsuper.analysis.samplers import active_pair, pair_draws
 from jsuper.analysis.scrubbed import Hypothesis, Moments, couples_features
 from jsuper.models.toy.activations.registry import is_gated, resolve
 from jsuper.models.toy.config import couples_batch
@@ -94,7 +94,7 @@ def measure(
         for name, (dims, _) in VARIABLES.items()
     }
     for places, models in toy_models.groups(ds):
-        for rows, some, gated, coupled in _alike(models):
+        for rows, some, gated, coupled in _by_program(models):
             found = _of_models(some, gated, coupled, overlap, blocks)
             for name, values in found.items():
                 inner = tuple(slice(s) for s in values.shape[1:])  # a smaller model has less
@@ -118,13 +118,13 @@ def _scrubs(activation: str) -> bool:
     return is_gated(activation) or not couples_batch(activation)
 
 
-def _alike(models: Models) -> Iterator[tuple[np.ndarray, Models, bool, bool]]:
+def _by_program(models: Models) -> Iterator[tuple[np.ndarray, Models, bool, bool]]:
     """Yield models that one program scrubs: rows, models, and whether gated and coupled."""
     kinds = {a: (is_gated(a), couples_features(a)) for a in set(models.activation) if _scrubs(a)}
     for gated, coupled in sorted(set(kinds.values())):
         own = [a for a, kind in kinds.items() if kind == (gated, coupled)]
         rows = np.flatnonzero(np.isin(models.activation, own))
-        yield rows, toy_models.take(models, rows), gated, coupled
+        yield rows, toy_models.select_models(models, rows), gated, coupled
 
 
 def _of_models(models: Models, gated: bool, coupled: bool, overlap: float, blocks: int) -> Found:
@@ -182,14 +182,16 @@ def of_models(
             return jax.lax.switch(index, branches, z)
 
         def block(chance: jax.Array, draw: tuple) -> tuple[jax.Array, Moments]:
-            x, other, chance = pair(draw, density, params.W.dtype)
+            x, other, chance = active_pair(draw, density, params.W.dtype)
             each = scrubbed.moments(params, act, coupled, hypothesis, x, other)
             return chance, jax.tree.map(lambda a: a.mean(axis=-1), each)
 
         chance, means = jax.lax.scan(block, jnp.ones((), params.W.dtype), draws)
         means = _averaged(means)
         sizes = _average(hypothesis.inputs.sum(axis=-1).astype(params.W.dtype))
-        return _found(means, sizes, scrubbed.at_zero(params, act), chance, importance, resampled)
+        return _variables(
+            means, sizes, scrubbed.at_zero(params, act), chance, importance, resampled
+        )
 
     return jax.lax.map(one, (params, activation, density, importance))
 
@@ -234,7 +236,7 @@ def _averaged(means: Moments) -> Moments:
     )
 
 
-def _found(
+def _variables(
     blocks: Moments,
     sizes: jax.Array,
     zero: jax.Array,
