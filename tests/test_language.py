@@ -28,15 +28,6 @@ PATTERN = re.compile("|".join(BANNED), re.IGNORECASE)
 FILES = sorted((REPO / "jsuper").rglob("*.py"))
 PAGES = [p for s in ("*.jinja", "*.html", "*.js", "*.toml") for p in (REPO / "jsuper").rglob(s)]
 
-# Being rewritten; take a name off this list when its test passes.
-UNFINISHED = {"analysis", "claims", "report", "studies"}
-UNFINISHED |= {"page.md.jinja", "dropout.toml", "dropout_basis.toml"}
-
-
-def unless_unfinished(value, name):
-    marks = [pytest.mark.xfail(strict=False)] if name in UNFINISHED else []
-    return pytest.param(value, id=name, marks=marks)
-
 
 def hits(text):
     return [match[0] for match in PATTERN.finditer(" ".join(text.split()))]
@@ -52,7 +43,7 @@ def texts(path):
 PACKAGES = sorted({p.relative_to(REPO / "jsuper").parts[0] for p in FILES})
 
 
-@pytest.mark.parametrize("package", [unless_unfinished(p, p) for p in PACKAGES])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_docstrings_and_messages_are_in_plain_english(package):
     inside = [p for p in FILES if p.relative_to(REPO / "jsuper").parts[0] == package]
     found = [
@@ -64,7 +55,7 @@ def test_docstrings_and_messages_are_in_plain_english(package):
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("path", [unless_unfinished(p, p.name) for p in PAGES])
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
 def test_pages_and_presets_are_in_plain_english(path):
     found = hits(path.read_text(encoding="utf-8"))
     assert found == []

@@ -57,7 +57,7 @@ def analyze(
     Raises
     ------
     TypeError
-        `source` is none of these.
+        `source` is of another type.
     ValueError
         A metric is not known, or depends on a sweep and weights are given. The Dataset does not
         come from a sweep or lacks variables. The layout of W is ambiguous.

@@ -27,14 +27,18 @@ class Models(NamedTuple):
 
     W: np.ndarray  # (M, m, n)
     b: np.ndarray  # (M, n)
-    V: Any  # (M, m, n), NaN for models without a second matrix; None: no model has one
-    c: Any  # (M, n)
+    V: (
+        np.ndarray | None
+    )  # (M, m, n), NaN for models without a second matrix; None: no model has one
+    c: np.ndarray | None  # (M, n)
     loss: np.ndarray  # (M,)
     density: np.ndarray  # (M, n)
     importance: np.ndarray  # (M, n)
     activation: np.ndarray  # (M,) names; name@digest of a user's function
     batch_size: np.ndarray  # (M,)
-    W_dec: Any = None  # (M, m, n), NaN for models with tied weights; None: all have them
+    W_dec: np.ndarray | None = (
+        None  # (M, m, n), NaN for models with tied weights; None: all have them
+    )
 
 
 def check_whole(ds: xarray.Dataset) -> None:
