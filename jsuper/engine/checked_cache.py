@@ -49,7 +49,7 @@ def install(folder: Path) -> bool:
 
 
 def checksum(key: str, value: bytes) -> bytes:
-    """The end of an entry. It covers the key, so that an entry under another name is refused."""
+    """Return the end of an entry. It covers the key: an entry under another name is refused."""
     return FRAME + hashlib.sha256(key.encode() + b"\0" + value).digest()
 
 
@@ -62,7 +62,7 @@ class CheckedCache:
         self._lock = threading.Lock()
 
     def get(self, key: str) -> bytes | None:
-        """Return the value of a key; None if there is none, or none that can be trusted."""
+        """Return the value of a key; None if it is missing or damaged."""
         path = self._entry(key)
         try:
             with opened(path) as file:

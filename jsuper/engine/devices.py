@@ -65,8 +65,8 @@ class Plan:
         return ""
 
     @property
-    def words(self) -> str:
-        """What is said of the batching."""
+    def batching_text(self) -> str:
+        """Description of the batching."""
         return {
             "auto": "models that share a batch together",
             "reference": "models one after another, whole batches",
@@ -79,9 +79,9 @@ class Plan:
     def describe(self) -> str:
         """Devices and batching in a few words."""
         if self.platform == "cpu":
-            return f"cpu, {self.workers} worker threads, {self.words}"
+            return f"cpu, {self.workers} worker threads, {self.batching_text}"
         kind = self.worker_devices[0].device_kind
-        return f"{self.workers} x {kind} ({self.platform}), {self.words}"
+        return f"{self.workers} x {kind} ({self.platform}), {self.batching_text}"
 
 
 def make_plan(platform: str = "auto", workers: int | None = None, batching: str = "auto") -> Plan:
@@ -99,7 +99,7 @@ def make_plan(platform: str = "auto", workers: int | None = None, batching: str 
     Raises
     ------
     SpecError
-        The platform is not there, an argument is not allowed, or JAX is configured in a
+        The platform is not available, an argument is not allowed, or JAX is configured in a
         way that jsuper cannot work with.
     """
     if batching not in BATCHINGS:
@@ -115,9 +115,9 @@ def make_plan(platform: str = "auto", workers: int | None = None, batching: str 
     try:
         devices = jax.local_devices(backend=None if platform == "auto" else platform)
     except RuntimeError as error:
-        there = sorted({d.platform for d in jax.local_devices()})
+        found = sorted({d.platform for d in jax.local_devices()})
         raise SpecError(
-            f"platform={platform!r} is not there: JAX finds {', '.join(there)} only; install "
+            f"platform={platform!r} is not available: JAX finds {', '.join(found)} only; install "
             "jsuper[cuda] or jsuper[tpu] for an accelerator, or leave the platform out"
         ) from error
     if devices[0].platform == "cpu":

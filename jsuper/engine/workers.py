@@ -148,7 +148,7 @@ def train_block(
 ) -> Iterator[tuple[Block, Arrays]]:
     """Train a block, in tiles if its program does not fit the device's memory.
 
-    What cannot be trained has status 3; the other models of the block are trained all the same.
+    What cannot be trained has status 3; the other models of the block are trained.
     """
     try:
         key = programs.fitting_key(programs.key_of(block, plan, device), progress)

@@ -68,7 +68,7 @@ class ClusterPlan(Plan):
     def describe(self) -> str:
         """Nodes, tasks and batching in a few words."""
         nodes = f"{self.nodes} node{'s' * (self.nodes > 1)}"
-        return f"Ray, {nodes}, {self.workers} tasks at once ({self.platform}), {self.words}"
+        return f"Ray, {nodes}, {self.workers} tasks at once ({self.platform}), {self.batching_text}"
 
 
 # ------------------------------------------------------------------------------------- the cluster
@@ -89,7 +89,7 @@ def connect(address: str | None, workers: int | None = None) -> None:
     Raises
     ------
     SpecError
-        Ray is not installed, or there is no cluster.
+        Ray is not installed, or no cluster answers.
     """
     if address is None:  # read when Ray is imported: its node is then 127.0.0.1, for others unseen
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
@@ -151,7 +151,7 @@ def make_cluster_plan(platform: str, workers: int | None, batching: str, cache: 
         )
     slots = _slots(platform)
     if not slots:
-        raise SpecError(f"platform={platform!r} is not there: the Ray cluster has none")
+        raise SpecError(f"platform={platform!r} is not available in the Ray cluster")
     if batching == "auto" and platform == "gpu":
         batching = "vmapped"
     places = tuple(RemoteDevice(platform, i) for i in range(min(slots, workers or slots)))
@@ -191,7 +191,7 @@ def task_options(platform: str) -> dict[str, Any]:
 def check_shared(folder: Path, platform: str) -> None:
     """Raise SpecError unless every node sees this folder, may write in it, and has this jsuper.
 
-    Where it is not there yet, the nearest folder above it is asked for.
+    If it does not exist yet, the nearest folder above it is checked.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy

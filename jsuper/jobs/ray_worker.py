@@ -36,7 +36,7 @@ class Order:
 def answer(folder: str, token: str) -> tuple[str, str]:
     """Read a file and write another; the version of jsuper, and the name of what was written."""
     if (Path(folder) / token).read_text() != token:
-        raise OSError(f"{token} is something else there")
+        raise OSError(f"{token} has other content")
     mine = Path(folder) / f"{token}-{socket.gethostname()}-{os.getpid()}"
     with open(mine, "x") as file:  # a new file, so it is no link
         file.write(token)
@@ -44,7 +44,7 @@ def answer(folder: str, token: str) -> tuple[str, str]:
 
 
 def train_chunk(order: Order, name: str) -> tuple[int, chunk_files.Lost]:
-    """Train a chunk, unless it is there, and write its file.
+    """Train a chunk that is not finished, or its failed models, and write its file.
 
     Returns
     -------

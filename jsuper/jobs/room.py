@@ -1,4 +1,4 @@
-"""Whether a run has room: its memory and results against what is free, before it is compiled."""
+"""Whether a run fits into the free memory and disk space, before anything is compiled."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ LONG_SECONDS = 10 * 86_400.0
 
 
 def memory_bytes(chunks: list[Chunk], plan: Plan) -> float:
-    """Rough peak of a process: the program itself, batches and chunks in work."""
+    """Return the rough peak memory of a process: the program, batches and unfinished chunks."""
     batch = max((8.0 * family_of(c.model).spec.work(c.static)[1] for c in chunks), default=0)
     results = max((result_bytes([c]) for c in chunks), default=0.0)
     return PROCESS_BYTES + plan.threads * (WORKING_ARRAYS * batch / 8 + 2 * results)
 
 
 def result_bytes(chunks: list[Chunk]) -> float:
-    """Bytes of the results."""
+    """Return the bytes of the results."""
     total = 0.0
     for chunk in chunks:
         layout = family_of(chunk.model).spec.layout(chunk.static, chunk.settings)
@@ -40,9 +40,9 @@ def result_bytes(chunks: list[Chunk]) -> float:
 
 
 def check_room(job: Job, plan: Plan) -> None:
-    """Raise SpecError where the memory or the disk does not hold what this process will train.
+    """Raise SpecError if the memory or disk is too small for what this process will train.
 
-    The numbers are estimates. The message has them, and what would fit.
+    The message contains the estimates and what would fit.
     """
     if not job.pending:
         return
@@ -84,7 +84,9 @@ def _check_disk(job: Job) -> None:
 
 
 def unusually_large(job: Job, seconds: float) -> str | None:
-    """What is unusual about the size of a run, or None: more than MANY_MODELS or LONG_SECONDS.
+    """Return what is unusual about the size of a run, or None.
+
+    Unusual are more than MANY_MODELS models or LONG_SECONDS.
 
     Parameters
     ----------

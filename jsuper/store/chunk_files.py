@@ -53,12 +53,12 @@ def chunk_path(folder: Path, name: str) -> Path:
 
 
 def write_chunk(folder: Path, chunk: Chunk, arrays: Arrays) -> None:
-    """Write a chunk's arrays (settings, seeds, ...); the file is whole or not there.
+    """Write a chunk's arrays (settings, seeds, ...); the file is complete or missing.
 
     Raises
     ------
     OSError
-        The disk is full, say; what was there before is untouched.
+        The file cannot be written, for example on a full disk; an older file stays.
     """
     meta = np.array(_meta(chunk).encode())
     write_atomically(
@@ -80,7 +80,7 @@ def read_meta(meta: np.ndarray) -> str:
 
 
 def read_chunk(folder: Path, chunk: Chunk, only: Collection[str] | None = None) -> Arrays | None:
-    """Return a chunk's arrays; None where there is no file.
+    """Return a chunk's arrays; None if it has no file.
 
     Parameters
     ----------

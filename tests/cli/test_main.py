@@ -132,7 +132,7 @@ def assert_refused(result, said):
         ("--preset", r"--preset.*expected one argument"),
         ("--preset activations --config x.toml", r"--config.*not allowed with.*--preset"),
         ("--config none.toml", r"config 'none\.toml' cannot be read: No such file"),
-        ("--platform tpu", r"platform='tpu' is not there.*cpu"),
+        ("--platform tpu", r"platform='tpu' is not available.*cpu"),
         ("--platform quantum", r"platform='quantum' is not one of auto, cpu, gpu, tpu"),
         ("--workers 0", r"workers=0 is not >= 1"),
         ("--rank 2", r"--rank is a field of the model 'factorization'.*--model factorization"),

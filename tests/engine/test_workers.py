@@ -294,7 +294,7 @@ def test_several_accelerators_share_the_blocks():
 
 
 def test_a_platform_that_is_not_there_is_refused():
-    with pytest.raises(jsuper.SpecError, match="platform='tpu' is not there.*cpu"):
+    with pytest.raises(jsuper.SpecError, match="platform='tpu' is not available.*cpu"):
         jsuper.run(jsuper.Sweep(steps=1), platform="tpu")
 
 
@@ -460,8 +460,8 @@ def test_a_block_ends_where_the_grace_holds_it(monkeypatch, grace):
     stop = Stop()
 
     class StopsSoon(counters.Progress):
-        def segment_done(self):
-            super().segment_done()
+        def segment_done(self, *amounts):
+            super().segment_done(*amounts)
             if not stop.is_set():
                 stop.set(grace)
 
