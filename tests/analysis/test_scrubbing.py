@@ -310,7 +310,7 @@ def test_the_interval_covers_and_shrinks():
         ({"hypothesis": np.ones((2, N, N)), "W": np.ones((3, M, N)), "b": np.ones((3, N))}, "axes"),
         ({"activation": "softmax_batch"}, "couples the samples of a batch"),
         ({"activation": "rely"}, "did you mean 'relu'"),
-        ({"activation": "geglu"}, "it needs V and c"),
+        ({"activation": "geglu"}, "which needs V and c"),
         ({"V": W, "c": B}, "is not a gate"),
         ({"b": B[:3]}, "b has shape"),
         ({"x": X[:3]}, r"x has shape \(3, 300\)"),

@@ -168,7 +168,7 @@ def test_a_run_never_returns_the_results_of_another_function(tmp_path, tried):
     sweep = jsuper.Sweep(activation=leaky, **SMALL)
     second = jsuper.run(sweep, progress=False)
     assert not np.allclose(first.W, second.W, atol=1e-3)
-    with pytest.raises(SpecError, match="another function 'Leaky', which computes something else"):
+    with pytest.raises(SpecError, match="function 'Leaky' that computes something else"):
         jsuper.run(sweep, tmp_path / "run", progress=False)
     more = jsuper.Sweep(activation=Leaky(0.25), **SMALL | {"seeds": 3})
     third = jsuper.run(more, tmp_path / "run", progress=False)
@@ -256,8 +256,8 @@ REFUSED = {
     calls_python: "calls Python while it runs",
     prints: "side effects .DebugEffect., such as jax.debug.print",
     loops: "has no derivative",
-    branches: "write it with jax.numpy",
-    numpy_only: "write it with jax.numpy",
+    branches: "use only jax.numpy",
+    numpy_only: "use only jax.numpy",
     named(lambda z: z.sum(axis=0), "sums"): r"returns \(48,\) float32; return one array of z's",
     named(lambda z: z > 0, "steps"): "returns .* bool",
     named(lambda z: (z, z), "pair"): "returns .*, .* float32",
