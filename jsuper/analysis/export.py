@@ -150,7 +150,7 @@ def _csv(ds: xarray.Dataset) -> tuple[Write, Check]:
 
 
 def _escaped(frame: pandas.DataFrame) -> pandas.DataFrame:
-    """A table for spreadsheets: text that they would take for a formula begins with an apostrophe.
+    """Return a table with an apostrophe before text that spreadsheets would read as a formula.
 
     Numbers stay as they are.
     """

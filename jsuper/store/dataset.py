@@ -47,15 +47,15 @@ def load(
     step (of curves), snapshot_step. Variables: W, b, loss, loss_stderr, loss_over_constant,
     loss_curve, W_snapshots where asked for, first_bad_step (-1: never) and status (0 missing, 1 ok,
     2 non-finite, 3 failed). What is missing, or lies outside a smaller model's shape, is NaN. What
-    `jsuper scrub` has kept beside the chunks is there too, unless there are other chunks by now.
+    `jsuper scrub` has kept is included, unless the chunks have changed since.
 
     Parameters
     ----------
     path
         The run folder. `jsuper status` says how much memory all of it takes.
     variables
-        Names of the variables that are wanted, for runs that are large; status and
-        first_bad_step come with them. None: all.
+        Names of the variables to include; status and first_bad_step are always included. None:
+        all.
     only
         The former name of `variables`, which works for one more release.
 

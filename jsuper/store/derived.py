@@ -1,4 +1,4 @@
-"""Variables computed from a run's chunks and kept beside them: RUN/<name>.npz, nothing pickled.
+"""Variables computed from a run's chunks and kept next to them: RUN/<name>.npz.
 
 A file says which chunks it was made from, by a hash of their bytes. Once there are more chunks, or
 others, it is stale: `read` does not return it, `jsuper.load` leaves it out, and the command that
@@ -62,7 +62,7 @@ def is_current(folder: Path, name: str, made_from: str) -> bool:
     folder
         Of the run.
     name
-        A file or a folder of files beside the chunks.
+        A file or a folder of files in the run folder.
     made_from
         The `fingerprint` of now.
     """
@@ -93,7 +93,7 @@ def _made_from(folder: Path) -> dict[str, Any]:
 def write(
     folder: Path, name: str, variables: xarray.Dataset, made_from: str, about: dict[str, Any]
 ) -> None:
-    """Keep variables beside the run; the file is whole or not there.
+    """Write variables to the run folder; the file is complete or absent.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def _shapes(
 
 
 def merged(ds: xarray.Dataset, folder: Path, manifest: Manifest) -> xarray.Dataset:
-    """A run's Dataset with all that is kept beside it and was made from the chunks that it has."""
+    """Return a run's Dataset with the kept variables that were made from its current chunks."""
     kept = [name for name in COMMANDS if files.kind_of(path_of(folder, name))]
     if not kept:
         return ds

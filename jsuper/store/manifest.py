@@ -51,7 +51,7 @@ class Manifest:
     sweep: dict[str, Any]  # `BaseSweep.to_dict()`
     chunks: list[Chunk]
     sessions: list[dict[str, Any]]  # of older folders; newer ones have a file for each
-    lost: bool = False  # there is none: this is put together from the chunks
+    lost: bool = False  # manifest.json is missing; this one comes from the chunks
     functions: dict[str, Any] = field(default_factory=dict)  # label of a function -> what it is
 
     @functools.cached_property
@@ -139,7 +139,7 @@ class _Table:
 
 
 def read_manifest(folder: str | Path) -> Manifest | None:
-    """Return the manifest of a run folder; None where there is none.
+    """Return the manifest of a run folder, or None if it has no manifest.json.
 
     Raises
     ------

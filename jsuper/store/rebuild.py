@@ -19,7 +19,12 @@ from jsuper.store.npz import UNREADABLE, read_arrays
 from jsuper.store.validate import check_chunks, tuples
 
 META_BYTES = 2**26  # of the text that says what a chunk holds; 65,536 models have 10 million
-NO_SWEEP = (ValueError, TypeError, LookupError, AttributeError)  # what data that is none raises
+NO_SWEEP = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+)  # raised by data that is not a sweep
 
 
 def sweep_and_chunks(folder: Path) -> tuple[dict[str, Any], list[Chunk]] | None:
@@ -53,7 +58,7 @@ def sweep_and_chunks(folder: Path) -> tuple[dict[str, Any], list[Chunk]] | None:
 
 
 def _stated(path: Path) -> Chunk | None:
-    """The chunk that a file says it is; None where it is damaged or belongs to no known family."""
+    """Return the chunk that a file describes; None if it is damaged or of an unknown family."""
     try:
         meta = parse_json(
             chunk_files.read_meta(read_arrays(path, most={"meta": META_BYTES})["meta"])

@@ -62,7 +62,7 @@ class Shape:
         self.sizes |= _sizes(spec, chunks, self.own)
         self._column_of = {seed: column for column, seed in enumerate(self.seeds)}
         self._cells: dict[tuple[int, int], tuple[Chunk, np.ndarray]] = {}
-        older = spec.Sweep.single_defaults()  # of fields that an older chunk does not have
+        older = spec.Sweep.single_defaults()  # of fields that older chunks lack
         self._defaults = {k: older[k][0] for k in self.axes if k in older}
 
     def of(self, name: str) -> tuple[int, ...]:
@@ -124,7 +124,7 @@ def bytes_per_model(model: str, chunks: list[Chunk], only: Collection[str] | Non
 
 
 def axes_of(cls: Any, sweep: dict[str, Any]) -> tuple[dict[str, list], dict[str, Any]]:
-    """A stored sweep's axes, name -> values, and its single values that could have been axes."""
+    """Return a stored sweep's axes, name -> values, and the single values of its other axes."""
     sweep = cls.single_defaults() | sweep
     values = {f.name: sweep[f.name] for f in dataclasses.fields(cls) if f.metadata["axis"]}
     axes = {k: v for k, v in values.items() if len(v) > 1 or k in cls.main_axes}

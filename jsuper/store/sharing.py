@@ -53,7 +53,7 @@ def shard_of(text: str) -> Shard:
 
 
 def share(chunks: list[Chunk], shard: Shard | None) -> list[Chunk]:
-    """The chunks of one share: every N-th of the partition, so that shares are always the same."""
+    """Return the chunks of one share: every N-th, so that shares are always the same."""
     if shard is None:
         return chunks
     number, count = shard
@@ -145,7 +145,7 @@ def sweep_stale(folder: Path) -> None:
     They are known by their age, by the clock of the file system that stamps them: this machine's
     may be wrong, and others may be writing.
     """
-    with contextlib.suppress(OSError):  # whatever cannot be removed here is in nobody's way
+    with contextlib.suppress(OSError):  # a file that cannot be removed does no harm
         if files.kind_of(folder / LOCK) != "file":
             return
         os.utime(folder / LOCK)

@@ -47,7 +47,7 @@ class Status:
     errors: dict[str, int]
     """why models failed -> how many"""
     lost_manifest: bool
-    """whether there is none, and all of this is what the chunks say"""
+    """whether manifest.json is missing, and all of this comes from the chunks"""
 
     @property
     def missing(self) -> int:
