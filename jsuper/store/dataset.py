@@ -66,8 +66,8 @@ def load(
     FileNotFoundError
         There is no run folder at `path`.
     RunError
-        Its manifest cannot be read. A chunk that cannot be read counts as missing. A lazy
-        variable raises it if a chunk has changed since.
+        Its manifest cannot be read, or the statuses alone exceed the free memory. A chunk that
+        cannot be read counts as missing. A lazy variable raises it if a chunk has changed since.
     SpecError
         `variables` names a variable that the run does not have.
     """
@@ -88,11 +88,13 @@ def load(
             damaged.append(chunk)
             return None
 
-    if size_of(manifest, only) <= min(LAZY_BYTES, psutil.virtual_memory().available):
+    free = psutil.virtual_memory().available
+    if size_of(manifest, only) <= min(LAZY_BYTES, free):
         ds = to_dataset(manifest.sweep, manifest.chunks, read, only)
     else:
         from jsuper.store.lazy import lazy_variables
 
+        _check_room(manifest, free, folder)
         shape = Shape(manifest.sweep, manifest.chunks, only)
         errors: Counter[str] = Counter()
         variables = lazy_variables(
@@ -114,6 +116,16 @@ def load(
     ds = derived.merged(ds, folder, manifest)
     ds.encoding |= {"source": str(folder.absolute()), "run_sizes": sizes}  # for what is kept of it
     return ds
+
+
+def _check_room(manifest: Manifest, free: int, folder: Path) -> None:
+    """Raise RunError if even a lazy Dataset, statuses and coordinates, exceeds the free memory."""
+    needed = size_of(manifest, ())
+    if needed > free:
+        raise RunError(
+            f"{folder} takes {needed / 1e9:,.1f} GB of memory and {free / 1e9:,.1f} GB are free, "
+            "for the status of every model alone: free memory, or split the sweep"
+        )
 
 
 def size_of(manifest: Manifest, only: Collection[str] | None = None) -> int:

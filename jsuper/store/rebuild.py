@@ -24,7 +24,7 @@ NO_SWEEP = (
     TypeError,
     LookupError,
     AttributeError,
-)  # raised by data that is not a sweep
+)  # raised by data that is no sweep
 
 
 def sweep_and_chunks(folder: Path) -> tuple[dict[str, Any], list[Chunk]] | None:

@@ -139,12 +139,16 @@ def test_what_does_not_fit_in_the_free_memory_is_lazy(tmp_path, monkeypatch):
     write_run(tmp_path, Sweep(**BASE))
     assert not is_lazy(jsuper.load(tmp_path)["W"])
     manifest = manifest_of(tmp_path)
+    few = SimpleNamespace(available=dataset.size_of(manifest, ()) - 1)
     for variables in (None, ["loss"]):
         size = dataset.size_of(manifest, variables)
         for free, expected in ((size, False), (size - 1, True)):
             memory = SimpleNamespace(available=free)
             monkeypatch.setattr(psutil, "virtual_memory", lambda memory=memory: memory)
             assert is_lazy(jsuper.load(tmp_path, variables)["loss"]) == expected
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: few)
+    with pytest.raises(RunError, match="for the status of every model alone"):
+        jsuper.load(tmp_path)
 
 
 def test_matches_are_all_pairs_of_equal_positions():
