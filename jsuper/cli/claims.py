@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import jsuper
 from jsuper.claims.sweeps import SWEEPS
-from jsuper.cli import main
+from jsuper.cli import main, process
 from jsuper.cli.options import RunOptions, check_platform
 from jsuper.cli.values import INT, read
 from jsuper.core.checks import integer
@@ -40,7 +40,7 @@ class ClaimsOptions:
 
 def claims(argv: list[str] | None = None) -> int:
     """`jsuper claims`, also `python scripts/claims.py`."""
-    return main.reported(lambda: _claims(read(ClaimsOptions, argv, "jsuper claims")))
+    return process.reported(lambda: _claims(read(ClaimsOptions, argv, "jsuper claims")))
 
 
 def _claims(options: ClaimsOptions) -> int:
@@ -48,17 +48,17 @@ def _claims(options: ClaimsOptions) -> int:
     check_platform(options.platform)
     ending = "" if options.seeds == 10 else f"-{options.seeds}-seeds"
     out = Path(options.out or f"runs/claims{ending}")
-    main.check_writable(out)
+    process.check_writable(out)
     docs = _docs(options, out)
-    main.check_writable(docs)
+    process.check_writable(docs)
     run = RunOptions(platform=options.platform, no_report=True)
     for name, sweep in SWEEPS.items():
         print(f"sweep    {name}", flush=True)
         code = main.run_sweep(sweep(options.seeds), run, out / name)
-        if code not in (main.DONE, main.SOME_FAILED):
+        if code not in (process.DONE, process.SOME_FAILED):
             return code
-    done = main.concluded(lambda: _decide(options, out, docs))
-    return main.DONE if done else main.STOPPED
+    done = process.concluded(lambda: _decide(options, out, docs))
+    return process.DONE if done else process.STOPPED
 
 
 def _docs(options: ClaimsOptions, out: Path) -> Path:
@@ -78,7 +78,7 @@ def _docs(options: ClaimsOptions, out: Path) -> Path:
 
 
 def _decide(options: ClaimsOptions, out: Path, docs: Path) -> None:
-    main.start_analysis()
+    process.start_analysis()
     from jsuper.claims import page
     from jsuper.claims.sources import CLAIMS
     from jsuper.report import write

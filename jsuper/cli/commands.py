@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 import jsuper
-from jsuper.cli import main
+from jsuper.cli import main, process
 from jsuper.cli.options import RunOptions, check_platform
 from jsuper.cli.values import FLOAT, INT, read
 from jsuper.core.checks import integer, real
@@ -33,10 +33,10 @@ def report(argv: list[str] | None = None) -> int:
     def write() -> int:
         options = read(ReportOptions, argv, "jsuper report")
         manifest_of(options.run)
-        done = main.concluded(lambda: main.write_report(Path(options.run), RunOptions()))
-        return main.DONE if done else main.STOPPED
+        done = process.concluded(lambda: main.write_report(Path(options.run), RunOptions()))
+        return process.DONE if done else process.STOPPED
 
-    return main.reported(write)
+    return process.reported(write)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +64,13 @@ def scrub(argv: list[str] | None = None) -> int:
         overlap = real(0, 1, closed="right", hint="try 0.1")("overlap", options.overlap)
         options = dataclasses.replace(options, overlap=overlap)
         _ = family_of(manifest_of(options.run).sweep["model"]).scrubbing  # or it is refused
-        return main.DONE if main.concluded(lambda: _scrub(options)) else main.STOPPED
+        return process.DONE if process.concluded(lambda: _scrub(options)) else process.STOPPED
 
-    return main.reported(write)
+    return process.reported(write)
 
 
 def _scrub(options: ScrubOptions) -> None:
-    main.start_analysis()
+    process.start_analysis()
     from jsuper.cli import scrub
 
     folder = Path(options.run)
@@ -110,21 +110,21 @@ def study(argv: list[str] | None = None) -> int:
             integer(1)("seeds", options.seeds)
         ending = "" if options.seeds is None else f"-{options.seeds}-seeds"
         folders = {p: Path(options.runs) / f"{p}{ending}" for p in presets}
-        main.check_writable(Path(options.out))
+        process.check_writable(Path(options.out))
         for preset, folder in folders.items():
             seeds = [] if options.seeds is None else ["--seeds", str(options.seeds)]
             flags = ["--preset", preset, "--out", str(folder), "--platform", options.platform]
             code = main.sweep([*flags, *seeds, "--no-report"])
-            if code not in (main.DONE, main.SOME_FAILED):
+            if code not in (process.DONE, process.SOME_FAILED):
                 return code
-        done = main.concluded(lambda: _write_study(options, folders))
-        return main.DONE if done else main.STOPPED
+        done = process.concluded(lambda: _write_study(options, folders))
+        return process.DONE if done else process.STOPPED
 
-    return main.reported(write)
+    return process.reported(write)
 
 
 def _write_study(options: StudyOptions, folders: dict[str, Path]) -> None:
-    main.start_analysis()
+    process.start_analysis()
     from jsuper.studies import page
 
     print("measuring every model for the study ...", file=sys.stderr, flush=True)
@@ -150,6 +150,6 @@ def export(argv: list[str] | None = None) -> int:
     def write() -> int:
         options = read(ExportOptions, argv, "jsuper export")
         print(printable(jsuper.export(options.run, options.format, options.force)))
-        return main.DONE
+        return process.DONE
 
-    return main.reported(write)
+    return process.reported(write)

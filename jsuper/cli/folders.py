@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from jsuper.cli import main
+from jsuper.cli import process
 from jsuper.cli.options import preset_of
 from jsuper.cli.values import FLOAT, read
 from jsuper.core.checks import real
@@ -42,7 +42,7 @@ class ListOptions:
 
 def list_runs(argv: list[str]) -> int:
     """`jsuper list FOLDER`."""
-    return main.reported(lambda: _list(Path(read(ListOptions, argv, "jsuper list").folder)))
+    return process.reported(lambda: _list(Path(read(ListOptions, argv, "jsuper list").folder)))
 
 
 def _list(folder: Path) -> int:
@@ -58,7 +58,7 @@ def _list(folder: Path) -> int:
         _print(table)
     else:
         print(f"no run folders in {printable(folder)}")
-    return main.DONE
+    return process.DONE
 
 
 def _print(table: Table) -> None:
@@ -123,7 +123,7 @@ class CompareOptions:
 
 def compare(argv: list[str]) -> int:
     """`jsuper compare A B`."""
-    return main.reported(lambda: _compare(read(CompareOptions, argv, "jsuper compare")))
+    return process.reported(lambda: _compare(read(CompareOptions, argv, "jsuper compare")))
 
 
 def _compare(options: CompareOptions) -> int:
@@ -145,7 +145,7 @@ def _compare(options: CompareOptions) -> int:
         f"{found.only[1]:,} only in {printable(options.b)}; {found.other_status:,} with another "
         "status"
     )
-    return main.DONE if found.equal else main.ERROR
+    return process.DONE if found.equal else process.ERROR
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +163,7 @@ class MergeOptions:
 
 def merge(argv: list[str]) -> int:
     """`jsuper merge A B ... --out C`."""
-    return main.reported(lambda: _merge(read(MergeOptions, argv, "jsuper merge", ["out"])))
+    return process.reported(lambda: _merge(read(MergeOptions, argv, "jsuper merge", ["out"])))
 
 
 def _merge(options: MergeOptions) -> int:
@@ -179,4 +179,4 @@ def _merge(options: MergeOptions) -> int:
             f"to train what is missing: jsuper sweep --config {options.out}/sweep.toml "
             f"--out {options.out}"
         )
-    return main.DONE
+    return process.DONE

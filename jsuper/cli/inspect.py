@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from jsuper.cli import main
+from jsuper.cli import process
 from jsuper.cli.values import read
 from jsuper.core.text import printable
 from jsuper.store.status import problems, status_of, words
@@ -30,14 +30,14 @@ class StatusOptions:
 
 def status(argv: list[str]) -> int:
     """`jsuper status RUN`."""
-    return main.reported(lambda: _show(read(StatusOptions, argv, "jsuper status")))
+    return process.reported(lambda: _show(read(StatusOptions, argv, "jsuper status")))
 
 
 def _show(options: StatusOptions) -> int:
     found = status_of(options.run)
     more = {"missing": found.missing, "seconds_left": found.seconds_left}
     print(json.dumps(dataclasses.asdict(found) | more) if options.json else words(found))
-    return main.DONE
+    return process.DONE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class VerifyOptions:
 
 def verify(argv: list[str]) -> int:
     """`jsuper verify RUN`."""
-    return main.reported(lambda: _check(read(VerifyOptions, argv, "jsuper verify").run))
+    return process.reported(lambda: _check(read(VerifyOptions, argv, "jsuper verify").run))
 
 
 def _check(run: str) -> int:
@@ -62,4 +62,4 @@ def _check(run: str) -> int:
         f"{done.chunks_done} of {done.chunks} chunks are there; {len(found) or 'no'} "
         f"problem{'' if len(found) == 1 else 's'}"
     )
-    return main.ERROR if found else main.DONE
+    return process.ERROR if found else process.DONE

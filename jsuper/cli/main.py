@@ -7,24 +7,31 @@ Thin: it reads TOML and flags into a sweep, checks the folder, and calls the run
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
 import os
-import signal
 import sys
-import tempfile
-import time
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsuper
 from jsuper.cli.options import RunOptions, default_folder, parse
+from jsuper.cli.process import (
+    BAD_INPUT,
+    DONE,
+    SOME_FAILED,
+    SOME_NON_FINITE,
+    STOPPED,
+    check_writable,
+    concluded,
+    on_signal,
+    reported,
+    start_analysis,
+)
 from jsuper.core import files
-from jsuper.core.errors import RunError, SpecError
+from jsuper.core.errors import SpecError
 from jsuper.core.grid import n_models
 from jsuper.core.suggestions import not_one_of
 from jsuper.core.sweep import BaseSweep
@@ -40,9 +47,6 @@ from jsuper.store.status import status_of
 if TYPE_CHECKING:
     from jsuper.engine.estimates import Estimate
 
-DONE, ERROR, BAD_INPUT, SOME_NON_FINITE, SOME_FAILED = 0, 1, 2, 3, 4
-STOPPED, STOPPED_AT_ONCE = 75, 130
-SAME_REQUEST_SECONDS = 0.5
 RETRY = "run again to try them once more, or add --keep-failed to keep them as they are"
 # Command -> module:function, and what it does.
 COMMANDS = {
@@ -100,49 +104,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def sweep(argv: list[str] | None = None) -> int:
     """Train a sweep: `python scripts/sweep.py [--preset NAME | --config FILE] [flags]`."""
-    argv = sys.argv[1:] if argv is None else argv
-    try:
-        asked, options, name = parse(argv)
+
+    def train() -> int:
+        asked, options, name = parse(sys.argv[1:] if argv is None else argv)
         folder = default_folder(asked, name) if options.out is None else Path(options.out)
-        with plain_warnings():
-            return run_sweep(asked, options, folder)
-    except SpecError as error:
-        print(f"error: {printable(error)}", file=sys.stderr)
-        return BAD_INPUT
-    except (RunError, OSError) as error:
-        print(f"error: {printable(error)}", file=sys.stderr)
-        return ERROR
+        return run_sweep(asked, options, folder)
 
-
-@contextlib.contextmanager
-def plain_warnings() -> Iterator[None]:
-    """Print warnings as one line, without the line of code that gave them."""
-
-    def show(message: Warning | str, *where: Any, **more: Any) -> None:
-        del where, more
-        print(f"warning: {printable(message)}", file=sys.stderr)
-
-    with warnings.catch_warnings():
-        warnings.showwarning = show
-        yield
-
-
-def check_writable(folder: Path) -> None:
-    """Raise SpecError unless files can be made in the folder; what this makes, it removes.
-
-    A folder that is not there yet is made below another, since processes may start together on it.
-    """
-    try:
-        whole, there = Path(os.path.abspath(folder)), sharing.nearest(folder)
-        if there == whole:
-            with tempfile.TemporaryFile(dir=whole):
-                return
-        with tempfile.TemporaryDirectory(prefix=".jsuper-", dir=there) as place:
-            (Path(place) / whole.relative_to(there)).mkdir(parents=True)
-    except OSError as error:
-        raise SpecError(
-            f"out={str(folder)!r} cannot be written ({error.strerror}); give another folder"
-        ) from error
+    return reported(train)
 
 
 def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
@@ -184,7 +152,7 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
 
         check_shared(folder, plan.platform)
     stop = Stop()
-    _on_signal(lambda: _ask_to_stop(stop, options.grace))
+    on_signal(lambda: _ask_to_stop(stop, options.grace))
     files.remove(folder / "report.html")  # of fewer models than there will be
     if not _execute(job, plan, train, expected, stop) or stop.is_set():
         print(
@@ -235,7 +203,7 @@ def _machine(options: RunOptions) -> tuple[Any, runner.Train]:
 
 
 def _cluster(options: RunOptions) -> tuple[Any, runner.Train]:
-    """The plan of a Ray cluster, and what trains on it; this process needs no accelerator."""
+    """Return the plan of a Ray cluster, and what trains on it."""
     if options.shard is not None:
         raise SpecError(f"shard={options.shard!r} is not for --engine ray, which takes all chunks")
     print(f"jsuper {jsuper.__version__}: connecting to Ray ...", file=sys.stderr, flush=True)
@@ -278,28 +246,6 @@ def _execute(job: Job, plan: Any, train: runner.Train, expected: Estimate, stop:
     return True
 
 
-def _on_signal(act: Callable[[], None]) -> None:
-    """Return the first SIGINT, SIGTERM or SIGUSR1 acts, another one stops at once.
-
-    What follows the first within an instant is the same request: `timeout` and some schedulers
-    signal the process and then its group.
-    """
-    first: list[float] = []
-
-    def handle(number: int, frame: Any) -> None:
-        del number, frame
-        now = time.monotonic()
-        if not first:
-            first.append(now)
-            act()
-        elif now - first[0] > SAME_REQUEST_SECONDS:
-            os._exit(STOPPED_AT_ONCE)
-
-    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):  # the last is not on Windows
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), handle)
-
-
 def _ask_to_stop(stop: Stop, grace: float) -> None:
     print(
         f"\nstopping: what ends within {grace:g} s is finished; once more to stop at once",
@@ -310,7 +256,7 @@ def _ask_to_stop(stop: Stop, grace: float) -> None:
 
 
 def conclude(job: Job, options: RunOptions) -> None:
-    """Show the summary and write the page of a finished run, where they are not of its chunks."""
+    """Show the summary and write the page of a finished run, unless both are up to date."""
     from jsuper.cli import summary
 
     assert job.folder is not None
@@ -322,45 +268,8 @@ def conclude(job: Job, options: RunOptions) -> None:
         write_report(job.folder, options)
 
 
-def concluded(work: Callable[[], None]) -> bool:
-    """Do what follows the training; False where a signal stopped it."""
-
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    _on_signal(interrupt)
-    try:
-        work()
-    except KeyboardInterrupt:
-        print("Stopped. The models are all there; run again for the report.", file=sys.stderr)
-        return False
-    return True
-
-
-def start_analysis(cache: bool = True) -> None:
-    """Start JAX for measuring models: on the CPU, unless it runs or the user chose otherwise.
-
-    Parameters
-    ----------
-    cache
-        Keep compiled programs.
-
-    Raises
-    ------
-    SpecError
-        The user chose a platform that this machine does not have.
-    """
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # an accelerator is of no use here
-    from jsuper.engine.programs import use_compilation_cache
-    from jsuper.training.jax_config import check_devices
-
-    check_devices()
-    if cache:
-        use_compilation_cache()
-
-
 def write_report(folder: Path, options: RunOptions) -> None:
-    """Write the page, if it is wanted."""
+    """Write the page, unless --no-report."""
     if options.no_report:
         return
     start_analysis(not options.no_cache)
@@ -378,16 +287,3 @@ def _exit_code(options: RunOptions, job: Job) -> int:
         print(f"failed: {models} could not be trained: {reasons}; {RETRY}", file=sys.stderr)
         return SOME_FAILED
     return SOME_NON_FINITE if options.fail_on_nonfinite and job.n_non_finite else DONE
-
-
-def reported(command: Callable[[], int]) -> int:
-    """Return a command's exit code; what it cannot use becomes one line on standard error."""
-    try:
-        with plain_warnings():
-            return command()
-    except (SpecError, FileNotFoundError) as error:
-        print(f"error: {printable(error)}", file=sys.stderr)
-        return BAD_INPUT
-    except (RunError, OSError) as error:
-        print(f"error: {printable(error)}", file=sys.stderr)
-        return ERROR

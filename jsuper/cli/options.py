@@ -95,7 +95,7 @@ def check_platform(platform: str) -> None:
 
 
 def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
-    """The sweep and the options that a command line asks for, and the name of what it started from.
+    """Return the sweep and the options of a command line, and the name that it started from.
 
     First the preset or file, which names the family; then flags on top of its values.
     """

@@ -26,7 +26,7 @@ NAME = "scrubbing"
 
 
 def kept_or_new(folder: Path, overlap: float) -> xarray.Dataset:
-    """The run's Dataset with its scrubbing, from RUN/scrubbing.npz where that is of these chunks.
+    """Return a run's Dataset with its scrubbing, from RUN/scrubbing.npz if that is up to date.
 
     Raises
     ------

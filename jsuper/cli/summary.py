@@ -129,7 +129,7 @@ def show(job: Job) -> None:
 
 
 def slices(ds: xarray.Dataset, main_axes: tuple[str, ...]) -> Iterator[tuple[str, xarray.Dataset]]:
-    """The Dataset at every combination of the further axes, with that combination in words."""
+    """Yield (title, Dataset) of every combination of the further axes."""
     further = [str(d) for d in ds["status"].dims if d not in (*main_axes, "seed")]
     for values in itertools.product(*(ds[d].values for d in further)):
         point = dict(zip(further, values, strict=True))

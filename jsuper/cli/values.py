@@ -24,7 +24,7 @@ TYRO_FLAGS = ("help", "tyro_print_completion", "tyro_write_completion")
 
 
 def number(word: str) -> int | float | str:
-    """The number that a word means, a whole one as an int; the word itself where it means none."""
+    """Return the number that a word stands for, an int if it is whole; else the word itself."""
     try:
         return int(word)
     except ValueError:

@@ -17,7 +17,7 @@ import pytest
 from running import REPO, assert_same_content, chunk_files, state
 
 import jsuper
-from jsuper.cli import main
+from jsuper.cli import main, process
 from jsuper.store import chunk_files as store
 from jsuper.store import sharing
 from jsuper.store.manifest import manifest_of, read_manifest
@@ -97,7 +97,7 @@ def assert_refused(result, said):
     """Exit code 2, one or two lines on standard error of which the last says why."""
     code, _, error = result
     lines = error.strip().splitlines()
-    assert code == main.BAD_INPUT == 2, error
+    assert code == process.BAD_INPUT == 2, error
     assert 1 <= len(lines) <= 2 and lines[-1].startswith("error: "), error
     assert re.search(said, lines[-1]), error
 
@@ -328,7 +328,7 @@ def test_a_plan_can_be_chosen(sweep, tmp_path):
     code, out, _ = sweep(*TINY, "--plan", "reference", "--out", tmp_path / "run")
     assert code == 0 and "models one after another, whole batches" in out
     code, _, error = sweep(*TINY, "--plan", "fastest", "--out", tmp_path / "other")
-    assert code == main.BAD_INPUT and "reference" in error and not (tmp_path / "other").exists()
+    assert code == process.BAD_INPUT and "reference" in error and not (tmp_path / "other").exists()
 
 
 def test_a_finished_run_gets_the_page_that_it_lacks_once(sweep, finished):
@@ -378,7 +378,7 @@ def test_a_signal_after_the_training_says_how_to_go_on(
     monkeypatch.setattr(moment, interrupted)
     run = tmp_path / "run"
     code, _, error = sweep(*WITH_REPORT, "--out", run)
-    assert code == main.STOPPED and "run again for the report" in error
+    assert code == process.STOPPED and "run again for the report" in error
     assert (jsuper.load(run).status == 1).all() and not (run / "report.html").exists()
     monkeypatch.undo()
     assert main.sweep([*map(str, WITH_REPORT), "--out", str(run)]) == 0
@@ -470,7 +470,7 @@ def test_an_unreadable_manifest_is_an_error(sweep, tried, finished, capsys):
     (finished / "manifest.json").write_text('{"schema": 99}')
     before = state(finished)
     code, _, error = sweep(*TINY, "--out", finished)
-    assert code == main.ERROR == 1
+    assert code == process.ERROR == 1
     assert error.startswith("error: ") and "schema 99" in error
     commands = ("status", "verify", "export", "report", "scrub")
     for command in commands:
@@ -492,7 +492,7 @@ def test_models_that_diverge_are_data_or_exit_code_3(sweep, tried):
     rates = ["--sparsity", "0.9", "--learning-rate", "1e-3", "1e30"]
     command = [*TINY, *rates, "--out", "run"]
     code, out, error = sweep(*command, "--fail-on-nonfinite")
-    assert code == main.SOME_NON_FINITE == 3, error
+    assert code == process.SOME_NON_FINITE == 3, error
     assert re.search(r"^relu +- +2$", out, re.MULTILINE), out
     assert sweep(*command)[0] == 0
     assert sweep(*command, "--fail-on-nonfinite")[0] == 3

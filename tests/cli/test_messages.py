@@ -19,7 +19,7 @@ from running import REPO, chunk_files
 
 import jsuper
 from jsuper.analysis import hypotheses, kurtosis, statistics, superposition
-from jsuper.cli import main, summary
+from jsuper.cli import main, process, summary
 from jsuper.cli import options as flags
 from jsuper.core import suggestions
 from jsuper.core.errors import SpecError
@@ -148,7 +148,7 @@ REFUSED = [
 def test_a_command_that_cannot_be_run_says_why_and_writes_nothing(empty, capsys, row):
     command, *patterns = row
     (empty / "c.toml").write_text("steps = 5\n")
-    assert call(command.split()) == main.BAD_INPUT == 2
+    assert call(command.split()) == process.BAD_INPUT == 2
     out, error = capsys.readouterr()
     assert_says(error.strip(), *patterns)
     assert "Traceback" not in error and out == ""

@@ -10,7 +10,7 @@ import pytest
 
 import jsuper
 from jsuper import Sweep, factorization
-from jsuper.cli import main
+from jsuper.cli import main, process
 from jsuper.core.errors import SpecError
 from jsuper.core.grid import Chunk, expand
 from jsuper.core.json_data import digest
@@ -211,7 +211,7 @@ def test_a_folder_with_what_is_refused_today_is_read(before):
 
 def test_what_is_refused_is_refused_before_anything_is_written(tmp_path, capsys):
     out = tmp_path / "run"
-    assert main.sweep(["--sparsity", "0.99999999", "--out", str(out)]) == main.BAD_INPUT
+    assert main.sweep(["--sparsity", "0.99999999", "--out", str(out)]) == process.BAD_INPUT
     assert "is too close to 1" in capsys.readouterr().err and not out.exists()
 
 

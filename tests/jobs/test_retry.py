@@ -6,7 +6,7 @@ import pytest
 from one_chunk import ARRAYS, CHUNK
 
 import jsuper
-from jsuper.cli import main
+from jsuper.cli import main, process
 from jsuper.core.status import ERROR, FAILED, NON_FINITE, OK
 from jsuper.engine import workers
 from jsuper.jobs.retry import failed_parts, write_improved
@@ -105,22 +105,22 @@ def test_a_resume_trains_failed_models_once_and_the_exit_code_tells(
         return main.main(["sweep", *FLAGS, "--out", str(run), *more])
 
     seeds |= {0, 1}
-    assert sweep() == main.SOME_FAILED == 4 and tries == [4, 2, 2, 1, 1]
+    assert sweep() == process.SOME_FAILED == 4 and tries == [4, 2, 2, 1, 1]
     assert "2 of 4 models could not be trained: JaxRuntimeError: INTERNAL: boom (2)" in (
         capsys.readouterr().err
     )
     seeds.remove(0)
-    assert sweep("--keep-failed") == main.SOME_FAILED and tries == []
-    assert sweep() == main.SOME_FAILED and tries == [2, 1, 1]  # once: it does not loop
+    assert sweep("--keep-failed") == process.SOME_FAILED and tries == []
+    assert sweep() == process.SOME_FAILED and tries == [2, 1, 1]  # once: it does not loop
     assert "retry    failed models of earlier runs: 2" in capsys.readouterr().out
     kept = jsuper.load(run)
     assert kept.status.sel(activation="tanh").values.tolist() == [[OK, FAILED]]
     seeds.clear()
-    assert sweep() == main.DONE and tries == [1]
+    assert sweep() == process.DONE and tries == [1]
     ds = jsuper.load(run)
     assert (ds.status == OK).all() and "errors" not in ds.attrs
     assert (ds.W.sel(seed=0) == kept.W.sel(seed=0)).all()
-    assert sweep() == main.DONE and tries == []
+    assert sweep() == process.DONE and tries == []
     tried(
         "Models that cannot be trained",
         "runs again on their folder: once more trained, they alone; the exit code is 4 until none "

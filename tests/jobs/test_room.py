@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 import jsuper
-from jsuper.cli import main
+from jsuper.cli import main, process
 from jsuper.core.errors import SpecError
 from jsuper.engine import programs
 from jsuper.engine.devices import make_plan
@@ -66,10 +66,10 @@ def test_in_memory_the_results_count_too(monkeypatch):
 def test_the_command_and_run_refuse_and_can_be_forced(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(room, "free_bytes", lambda: 10**6)
     out = ["--out", str(tmp_path / "run")]
-    assert main.main([*FLAGS, *out]) == main.BAD_INPUT
+    assert main.main([*FLAGS, *out]) == process.BAD_INPUT
     assert "--force trains it anyway" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
-    assert main.main([*FLAGS, *out, "--dry-run"]) == main.DONE
+    assert main.main([*FLAGS, *out, "--dry-run"]) == process.DONE
     with pytest.raises(SpecError, match="force=True trains it anyway"):
         jsuper.run(SWEEP, progress=False)
     with pytest.raises(AssertionError, match="it is compiled"):
@@ -79,10 +79,10 @@ def test_the_command_and_run_refuse_and_can_be_forced(tmp_path, monkeypatch, cap
 def test_a_very_large_run_needs_a_yes(tmp_path, capsys):
     out = ["--out", str(tmp_path / "run"), "--no-report"]
     large = [*FLAGS[:6], "2000000", *FLAGS[7:]]
-    assert main.main([*large, *out]) == main.BAD_INPUT
+    assert main.main([*large, *out]) == process.BAD_INPUT
     assert "a run of 2,000,000 models; add --yes" in capsys.readouterr().err
     long = [*FLAGS[:6], "400", "--steps", "1000000000"]
-    assert main.main([*long, *out]) == main.BAD_INPUT
+    assert main.main([*long, *out]) == process.BAD_INPUT
     assert "days; add --yes to train it" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 import jsuper
-from jsuper.cli import main
+from jsuper.cli import main, process
 from jsuper.core.files import LONGEST_NAME, shortened
 from jsuper.engine import programs
 from jsuper.jobs import runner
@@ -65,7 +65,7 @@ def test_a_folder_that_is_deleted_meanwhile_is_an_error(tmp_path, monkeypatch, t
 def test_the_command_ends_with_an_error_too(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "run"
     deleted_after_a_chunk(monkeypatch, folder, False)
-    assert main.main(["sweep", *FLAGS, "--out", str(folder)]) == main.ERROR
+    assert main.main(["sweep", *FLAGS, "--out", str(folder)]) == process.ERROR
     assert "was deleted during the run" in capsys.readouterr().err
 
 

@@ -241,9 +241,9 @@ def test_twenty_kills_at_random_times_cost_no_chunk(tmp_path, tried, start, unin
 ASK = """
 import sys
 from pathlib import Path
-from jsuper.cli import main
+from jsuper.cli import main, process
 for _ in range(int(sys.argv[2])):
-    main.check_writable(Path(sys.argv[1]))
+    process.check_writable(Path(sys.argv[1]))
 """
 
 
@@ -434,7 +434,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 READ = """
 import sys
 import jsuper
-from jsuper.cli import main
+from jsuper.cli import main, process
 ds = jsuper.load(sys.argv[1])
 print((ds.status == 1).sum().item(), "loaded")
 sys.exit(main.main(["status", sys.argv[1]]) or main.main(["verify", sys.argv[1]]))
