@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import jsuper
 from jsuper.claims.sweeps import SWEEPS
-from jsuper.cli import main, process
+from jsuper.cli import process, sweeping
 from jsuper.cli.options import RunOptions, check_platform
 from jsuper.cli.values import INT, read
 from jsuper.core.checks import integer
@@ -54,7 +54,7 @@ def _claims(options: ClaimsOptions) -> int:
     run = RunOptions(platform=options.platform, no_report=True)
     for name, sweep in SWEEPS.items():
         print(f"sweep    {name}", flush=True)
-        code = main.run_sweep(sweep(options.seeds), run, out / name)
+        code = sweeping.run_sweep(sweep(options.seeds), run, out / name)
         if code not in (process.DONE, process.SOME_FAILED):
             return code
     done = process.concluded(lambda: _decide(options, out, docs))

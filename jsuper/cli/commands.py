@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 import jsuper
-from jsuper.cli import main, process
+from jsuper.cli import main, process, sweeping
 from jsuper.cli.options import RunOptions, check_platform
 from jsuper.cli.values import FLOAT, INT, read
 from jsuper.core.checks import integer, real
@@ -33,7 +33,7 @@ def report(argv: list[str] | None = None) -> int:
     def write() -> int:
         options = read(ReportOptions, argv, "jsuper report")
         manifest_of(options.run)
-        done = process.concluded(lambda: main.write_report(Path(options.run), RunOptions()))
+        done = process.concluded(lambda: sweeping.write_report(Path(options.run), RunOptions()))
         return process.DONE if done else process.STOPPED
 
     return process.reported(write)
@@ -78,7 +78,7 @@ def _scrub(options: ScrubOptions) -> None:
     scrub.show(ds)
     print(f"scrubbed {printable(folder / 'scrubbing.npz')}")
     if not options.no_report:
-        main.write_report(folder, RunOptions())
+        sweeping.write_report(folder, RunOptions())
 
 
 @dataclasses.dataclass(frozen=True)

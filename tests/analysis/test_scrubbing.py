@@ -18,7 +18,7 @@ from jsuper.analysis import hypotheses, samplers, scrubbed
 from jsuper.analysis.metrics import toy_scrubbing as of_sweeps
 from jsuper.analysis.samplers import Samples
 from jsuper.analysis.scrubbing import scrub
-from jsuper.cli import commands, main
+from jsuper.cli import commands, main, sweeping
 from jsuper.core.family import family_of
 from jsuper.plots.scrubbing import missed
 from jsuper.store import chunk_files, derived
@@ -611,7 +611,7 @@ def test_the_page_shows_it(ds):
 
 def test_the_script_keeps_its_numbers_and_remakes_them_when_stale(run, capsys, monkeypatch):
     reports = []
-    monkeypatch.setattr(main, "write_report", lambda *folder: reports.append(folder[0]))
+    monkeypatch.setattr(sweeping, "write_report", lambda *folder: reports.append(folder[0]))
     monkeypatch.setattr(sys, "argv", ["scrub.py", str(run)])
     script = REPO / "scripts" / "scrub.py"
     with pytest.raises(SystemExit, match="0"):

@@ -6,7 +6,7 @@ import pytest
 from one_chunk import ARRAYS, CHUNK
 
 import jsuper
-from jsuper.cli import main, process
+from jsuper.cli import main, process, sweeping
 from jsuper.core.status import ERROR, FAILED, NON_FINITE, OK
 from jsuper.engine import workers
 from jsuper.jobs.retry import failed_parts, write_improved
@@ -98,7 +98,7 @@ def test_a_resume_trains_failed_models_once_and_the_exit_code_tells(
     tmp_path, monkeypatch, faulty, tried, capsys
 ):
     (seeds, tries), run = faulty, tmp_path / "run"
-    monkeypatch.setattr(main, "conclude", lambda *_: None)  # no figures
+    monkeypatch.setattr(sweeping, "conclude", lambda *_: None)  # no figures
 
     def sweep(*more):
         tries.clear()
