@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-RECENT_SECONDS = 20.0  # of training, that the present speed is an average of
+RECENT_SECONDS = 10.0  # of training, over which the present speed is an average
 
 
 @dataclass
@@ -16,7 +16,8 @@ class Progress:
 
     model_steps: int = 0
     work: float = 0.0  # core-seconds of these steps on the reference machine, see estimates.py
-    slowness: float = 0.0  # seconds of the latest steps by those
+    recent_s: float = 0.0  # seconds and work of the latest steps, older ones count less
+    recent_work: float = 0.0
     models: int = 0
     non_finite: int = 0
     compiling: int = 0  # programs, now
@@ -29,6 +30,11 @@ class Progress:
     began: float = field(default_factory=time.perf_counter)
     evaluating: dict[int, float] = field(default_factory=dict)  # seconds so far, by worker
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def slowness(self) -> float:
+        """Seconds of the latest steps, divided by those of the reference machine."""
+        return self.recent_s / self.recent_work
 
     def elapsed(self) -> float:
         """Return the seconds since the start."""
@@ -44,8 +50,9 @@ class Progress:
         """Count some steps of a worker."""
         self.add(model_steps=model_steps, work=work, train_s=seconds)
         with self.lock:
-            latest, rest = seconds / work, math.exp(-seconds / RECENT_SECONDS)
-            self.slowness = rest * self.slowness + (1 - rest) * latest if self.slowness else latest
+            rest = math.exp(-seconds / RECENT_SECONDS)
+            self.recent_s = rest * self.recent_s + seconds
+            self.recent_work = rest * self.recent_work + work
             own = self.evaluating.get(threading.get_ident(), 0.0)
             self.trained_s = max(self.trained_s, self.elapsed() - own)
 
