@@ -48,7 +48,7 @@ class Options:
     """folder of the results"""
 
 
-SWEEP = "import sys; from jsuper.cli import main; assert main.sweep(sys.argv[1:]) == 0"
+SWEEP = "import sys; from jsuper.cli import sweeping; assert sweeping.sweep(sys.argv[1:]) == 0"
 
 
 def measured(code: str, *arguments: object) -> dict[str, float]:

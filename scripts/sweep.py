@@ -2,7 +2,7 @@
 
 import sys
 
-from jsuper.cli.main import sweep
+from jsuper.cli.sweeping import sweep
 
 if __name__ == "__main__":
     sys.exit(sweep())

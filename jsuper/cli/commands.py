@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 import jsuper
-from jsuper.cli import main, process, sweeping
+from jsuper.cli import process, sweeping
 from jsuper.cli.options import RunOptions, check_platform
 from jsuper.cli.values import FLOAT, INT, read
 from jsuper.core.checks import integer, real
@@ -114,7 +114,7 @@ def study(argv: list[str] | None = None) -> int:
         for preset, folder in folders.items():
             seeds = [] if options.seeds is None else ["--seeds", str(options.seeds)]
             flags = ["--preset", preset, "--out", str(folder), "--platform", options.platform]
-            code = main.sweep([*flags, *seeds, "--no-report"])
+            code = sweeping.sweep([*flags, *seeds, "--no-report"])
             if code not in (process.DONE, process.SOME_FAILED):
                 return code
         done = process.concluded(lambda: _write_study(options, folders))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsuper
 from jsuper.cli import summary
-from jsuper.cli.options import RunOptions
+from jsuper.cli.options import RunOptions, default_folder, parse
 from jsuper.cli.process import (
     DONE,
     SOME_FAILED,
@@ -20,6 +20,7 @@ from jsuper.cli.process import (
     check_writable,
     concluded,
     on_signal,
+    reported,
     start_analysis,
 )
 from jsuper.core import files
@@ -39,6 +40,17 @@ if TYPE_CHECKING:
     from jsuper.engine.estimates import Estimate
 
 RETRY = "run again to try them once more, or add --keep-failed to keep them as they are"
+
+
+def sweep(argv: list[str] | None = None) -> int:
+    """Train a sweep: `jsuper sweep`, also `python scripts/sweep.py`."""
+
+    def train() -> int:
+        asked, options, name = parse(sys.argv[1:] if argv is None else argv)
+        folder = default_folder(asked, name) if options.out is None else Path(options.out)
+        return run_sweep(asked, options, folder)
+
+    return reported(train)
 
 
 def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:

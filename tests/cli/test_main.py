@@ -17,7 +17,7 @@ import pytest
 from running import REPO, assert_same_content, chunk_files, state
 
 import jsuper
-from jsuper.cli import main, process
+from jsuper.cli import main, options, process, sweeping
 from jsuper.store import chunk_files as store
 from jsuper.store import sharing
 from jsuper.store.manifest import manifest_of, read_manifest
@@ -40,7 +40,7 @@ def sweep(capsys):
 
     def call(*arguments):
         try:
-            code = main.sweep([str(a) for a in arguments])
+            code = sweeping.sweep([str(a) for a in arguments])
         except SystemExit as stop:
             code = stop.code
         return code, *capsys.readouterr()
@@ -52,7 +52,7 @@ def sweep(capsys):
 def whole(tmp_path_factory):
     """A finished run of `TINY`: look at it, or copy it."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    assert main.sweep([*TINY, "--out", str(folder)]) == 0
+    assert sweeping.sweep([*TINY, "--out", str(folder)]) == 0
     return folder
 
 
@@ -293,7 +293,7 @@ def test_the_folder_is_named_after_the_preset_or_file(sweep, tmp_path, flags, fo
 )
 def test_flags_go_on_top_of_a_file(tmp_path, config, flags, fields):
     (tmp_path / "c.toml").write_text(config)
-    asked, _, _ = main.parse(["--config", "c.toml", *flags.split()])
+    asked, _, _ = options.parse(["--config", "c.toml", *flags.split()])
     if "dropout" in flags:
         fields = fields | dict(dropout=(0, 0.1))
     if "n_features" in config:
@@ -381,7 +381,7 @@ def test_a_signal_after_the_training_says_how_to_go_on(
     assert code == process.STOPPED and "run again for the report" in error
     assert (jsuper.load(run).status == 1).all() and not (run / "report.html").exists()
     monkeypatch.undo()
-    assert main.sweep([*map(str, WITH_REPORT), "--out", str(run)]) == 0
+    assert sweeping.sweep([*map(str, WITH_REPORT), "--out", str(run)]) == 0
     assert (run / "report.html").exists()
     tried(
         "A signal",

@@ -7,7 +7,7 @@ import second_family
 from second_family.spec import Sweep
 
 import jsuper
-from jsuper.cli import main
+from jsuper.cli import sweeping
 from jsuper.core.family import FAMILIES
 from jsuper.engine.devices import Plan
 
@@ -35,9 +35,9 @@ def test_the_command_line_takes_another_family(tmp_path, capsys):
     config = tmp_path / "decay.toml"
     config.write_text('model = "decay"\nrate = [0.1, 0.9]\nseeds = 2\n')
     out = str(tmp_path / "run")
-    assert main.sweep(["--config", str(config), "--steps", "5", "--out", out]) == 0
+    assert sweeping.sweep(["--config", str(config), "--steps", "5", "--out", out]) == 0
     assert "size, median over 2 seeds" in capsys.readouterr().out
-    assert main.sweep(["--model", "decay", "--activation", "relu", "--dry-run"]) == 2
+    assert sweeping.sweep(["--model", "decay", "--activation", "relu", "--dry-run"]) == 2
     assert "--activation is a field of the model 'toy'" in capsys.readouterr().err
-    assert main.sweep(["--model", "decai"]) == 2
+    assert sweeping.sweep(["--model", "decai"]) == 2
     assert "did you mean 'decay'?" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import pytest
 
 import jsuper
 from jsuper import Sweep, factorization
-from jsuper.cli import main, process
+from jsuper.cli import main, process, sweeping
 from jsuper.core.errors import SpecError
 from jsuper.core.grid import Chunk, expand
 from jsuper.core.json_data import digest
@@ -211,7 +211,7 @@ def test_a_folder_with_what_is_refused_today_is_read(before):
 
 def test_what_is_refused_is_refused_before_anything_is_written(tmp_path, capsys):
     out = tmp_path / "run"
-    assert main.sweep(["--sparsity", "0.99999999", "--out", str(out)]) == process.BAD_INPUT
+    assert sweeping.sweep(["--sparsity", "0.99999999", "--out", str(out)]) == process.BAD_INPUT
     assert "is too close to 1" in capsys.readouterr().err and not out.exists()
 
 
@@ -222,5 +222,5 @@ def test_notes_are_warnings_in_python_and_lines_on_the_command_line(tmp_path, ca
     assert [str(w.message) for w in caught] == Sweep(**fields, batch_size=8).notes()
     assert caught[0].filename == __file__
     flags = "--activation relu --sparsity 0.999999 --dry-run --platform cpu --out"
-    assert main.sweep([*flags.split(), str(tmp_path / "run")]) == 0
+    assert sweeping.sweep([*flags.split(), str(tmp_path / "run")]) == 0
     assert "note     sparsity=0.999999: draws are" in capsys.readouterr().out

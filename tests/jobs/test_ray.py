@@ -15,7 +15,7 @@ import ray
 from running import REPO
 
 import jsuper
-from jsuper.cli import main
+from jsuper.cli import sweeping
 from jsuper.cli.options import parse
 from jsuper.core.errors import SpecError
 from jsuper.engine.counters import Progress
@@ -122,7 +122,7 @@ def local(tmp_path_factory):
     """The run with the partition of four workers, trained here."""
     folder = tmp_path_factory.mktemp("local") / "run"
     flags = ["--workers", "4", "--platform", "cpu", "--no-cache", "--out", str(folder)]
-    assert main.sweep([*GRID, *flags]) == 0
+    assert sweeping.sweep([*GRID, *flags]) == 0
     return folder
 
 
@@ -171,7 +171,7 @@ def test_tasks_need_no_jax_before_they_begin():
     ],
 )
 def test_what_does_not_go_together_is_refused(tmp_path, capsys, flags, said):
-    assert main.sweep([*GRID, *flags, "--out", str(tmp_path / "run")]) == 2
+    assert sweeping.sweep([*GRID, *flags, "--out", str(tmp_path / "run")]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 

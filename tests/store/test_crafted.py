@@ -18,7 +18,7 @@ from running import REPO, slow, state
 import jsuper
 from jsuper import RunError, SpecError, Sweep
 from jsuper.analysis.export import _escaped
-from jsuper.cli import main
+from jsuper.cli import main, sweeping
 from jsuper.core import grid
 from jsuper.core.json_data import digest
 from jsuper.core.reading import DEEPEST, check_depth, parse_json
@@ -154,7 +154,7 @@ def test_a_manifest_with_any_value_replaced_is_correct_data_or_a_clear_error(
             assert "manifest.json" in str(error) and printable(error) == str(error)
         if number % 25 == 0:
             flags = ["--config", str(whole / "sweep.toml"), "--out", str(run), "--dry-run"]
-            assert main.sweep(flags) in (0, 1, 2)
+            assert sweeping.sweep(flags) in (0, 1, 2)
         if number % 10 == 0:
             assert main.main(["status", str(run)]) in (0, 1)
             assert main.main(["verify", str(run)]) in (0, 1)
@@ -329,7 +329,7 @@ def test_a_config_that_would_take_more_than_its_size_is_refused(tmp_path, tried,
     path = tmp_path / "a.toml"
     path.write_text(LARGE[kind])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert main.sweep(["--config", str(path), "--dry-run"]) == 2
+    assert sweeping.sweep(["--config", str(path), "--dry-run"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: ") and len(said) < 3000 and len(said.splitlines()) == 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
@@ -370,7 +370,7 @@ TOO_LARGE = {
 def test_a_sweep_larger_than_any_machine_is_refused_first(tmp_path, tried, capsys, flags):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     out = ["--out", str(tmp_path / "run"), "--platform", "cpu", "--dry-run"]
-    assert main.sweep([*flags.split(), *out]) == 2
+    assert sweeping.sweep([*flags.split(), *out]) == 2
     assert TOO_LARGE[flags] in capsys.readouterr().err
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
     tried("A sweep too large", "refused with its count or its memory, before lists are made")
@@ -391,7 +391,7 @@ def test_a_folder_whose_sweep_is_lost_and_huge_is_not_expanded(tmp_path, tried, 
     assert status_of(run).models == 4_000_000_000
     before = state(run)
     flags = ["--config", str(whole / "sweep.toml"), "--out", str(run), "--dry-run"]
-    assert main.sweep(flags) == 2
+    assert sweeping.sweep(flags) == 2
     assert "its seeds is 2000000000, asked is 3" in capsys.readouterr().err
     assert state(run) == before
     tried("A sweep too large", "2,000,000,000 seeds in the sweep.toml of a lost manifest")
@@ -400,7 +400,7 @@ def test_a_folder_whose_sweep_is_lost_and_huge_is_not_expanded(tmp_path, tried, 
 LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (2 * 10**9, 2 * 10**9))
-from jsuper.cli import main
+from jsuper.cli import main, sweeping
 sys.exit(main.main(sys.argv[1:]))
 """
 

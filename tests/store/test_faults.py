@@ -25,7 +25,7 @@ from killed import AFTER, BEFORE, CHUNK, OTHER
 from running import REPO, assert_same_content, chunk_files, ended, slow, started, state
 
 import jsuper
-from jsuper.cli import main
+from jsuper.cli import main, sweeping
 from jsuper.engine.stopping import Stop
 from jsuper.jobs import job, session
 from jsuper.store import chunk_files as store
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("signals_are_as_before")
 def whole(tmp_path_factory):
     """A finished run of `GRID`, of two chunks."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    assert main.sweep([*GRID, "--out", str(folder)]) == 0
+    assert sweeping.sweep([*GRID, "--out", str(folder)]) == 0
     assert len(chunk_files(folder)) == 2
     return folder
 
@@ -52,7 +52,7 @@ def assert_nothing_is_left(run, capsys):
     """The same command again changes nothing."""
     capsys.readouterr()
     before = state(run)
-    assert main.sweep([*GRID, "--out", str(run)]) == 0
+    assert sweeping.sweep([*GRID, "--out", str(run)]) == 0
     assert "All 16 models are done" in capsys.readouterr().out and state(run) == before
 
 
@@ -241,7 +241,7 @@ def test_twenty_kills_at_random_times_cost_no_chunk(tmp_path, tried, start, unin
 ASK = """
 import sys
 from pathlib import Path
-from jsuper.cli import main, process
+from jsuper.cli import main, process, sweeping
 for _ in range(int(sys.argv[2])):
     process.check_writable(Path(sys.argv[1]))
 """
@@ -273,7 +273,7 @@ def test_a_run_that_another_process_makes_meanwhile_is_taken(tmp_path, tried, mo
         return found
 
     monkeypatch.setattr(job, "read_manifest", read_and_wait)
-    assert main.sweep([*GRID, "--out", str(run)]) == 0
+    assert sweeping.sweep([*GRID, "--out", str(run)]) == 0
     monkeypatch.undo()
     assert {p.name: p.stat().st_mtime_ns for p in chunk_files(run)} == {
         p.name: p.stat().st_mtime_ns for p in chunk_files(whole)
@@ -365,7 +365,7 @@ def test_a_clock_that_is_set_back_in_a_run_changes_nothing(
             clock.ahead = -back
 
     clock.on_file = look
-    assert main.sweep([*GRID, "--out", str(run)]) == 0
+    assert sweeping.sweep([*GRID, "--out", str(run)]) == 0
     assert len(seen) == 2
     assert_sensible(run)
     assert_same_content(run, whole)
@@ -398,7 +398,7 @@ def test_a_run_from_the_future_goes_on(tmp_path, tried, capsys, whole, what, ahe
         what != "session"
     )
     times = kept.stat().st_mtime_ns
-    assert main.sweep([*GRID, "--out", str(run)]) == 0
+    assert sweeping.sweep([*GRID, "--out", str(run)]) == 0
     assert kept.stat().st_mtime_ns == times
     assert_same_content(run, whole)
     assert_nothing_is_left(run, capsys)
@@ -434,7 +434,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 READ = """
 import sys
 import jsuper
-from jsuper.cli import main, process
+from jsuper.cli import main, process, sweeping
 ds = jsuper.load(sys.argv[1])
 print((ds.status == 1).sum().item(), "loaded")
 sys.exit(main.main(["status", sys.argv[1]]) or main.main(["verify", sys.argv[1]]))
@@ -527,7 +527,7 @@ def test_a_disk_that_is_full_at_any_moment_stops_a_run_that_then_goes_on(
     while True:
         ballast = fill(place, full)
         capsys.readouterr()
-        code = main.sweep([*GRID, "--force", "--out", str(run)])
+        code = sweeping.sweep([*GRID, "--force", "--out", str(run)])
         lines = capsys.readouterr().err.splitlines()
         if code == 0:
             break
@@ -537,7 +537,7 @@ def test_a_disk_that_is_full_at_any_moment_stops_a_run_that_then_goes_on(
         assert_no_half_file(run)
         kept = state(run / "chunks")
         ballast.unlink()
-        assert main.sweep([*GRID, "--out", str(run)]) == 0
+        assert sweeping.sweep([*GRID, "--out", str(run)]) == 0
         assert kept.items() <= state(run / "chunks").items()
         assert_same_content(run, whole)
         shutil.rmtree(run)

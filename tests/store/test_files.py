@@ -10,7 +10,7 @@ from running import assert_same_content, chunk_files, slow
 
 import jsuper
 from jsuper import RunError
-from jsuper.cli import main
+from jsuper.cli import main, sweeping
 from jsuper.core import files
 from jsuper.store import sharing
 
@@ -26,8 +26,8 @@ SECONDS = 60  # far more than any of these commands takes
 def whole(tmp_path_factory):
     """A finished run of two chunks, with every file that a run can have."""
     run = tmp_path_factory.mktemp("whole") / "run"
-    assert main.sweep([*BASE, "--seeds", "0", "1", "--out", str(run)]) == 0
-    assert main.sweep([*BASE, *ALL, "--out", str(run)]) == 0
+    assert sweeping.sweep([*BASE, "--seeds", "0", "1", "--out", str(run)]) == 0
+    assert sweeping.sweep([*BASE, *ALL, "--out", str(run)]) == 0
     assert main.main(["scrub", str(run), "--no-report"]) == 0
     (run / "report.html").write_text("a page")
     (run / "results.csv").write_text("a table")
@@ -203,11 +203,11 @@ def test_a_run_whose_files_are_links_is_read_and_goes_on(tried, whole, linked):
     assert main.main(["verify", str(run)]) == 0
     gone = chunk_files(run)[0]
     gone.unlink()
-    assert main.sweep([*BASE, *ALL, "--out", str(run)]) == 0
+    assert sweeping.sweep([*BASE, *ALL, "--out", str(run)]) == 0
     assert_same_content(run, whole)
     assert not gone.is_symlink() and chunk_files(run)[1].is_symlink()
     (run / "scrubbing.npz").unlink()  # of fewer chunks than there will be
-    assert main.sweep([*BASE, *MORE, "--out", str(run)]) == 0
+    assert sweeping.sweep([*BASE, *MORE, "--out", str(run)]) == 0
     assert jsuper.export(run, "csv", force=True).is_file()
     assert not any((run / n).is_symlink() for n in ("manifest.json", "sweep.toml", "results.csv"))
     assert (jsuper.load(run).status == 1).all() and everything(cache) == before
@@ -226,7 +226,7 @@ def test_a_damaged_chunk_that_is_a_link_is_set_aside_as_a_link(tried, linked):
     target.chmod(0o644)
     target.write_bytes(b"damaged")
     before = everything(cache)
-    assert main.sweep([*BASE, *ALL, "--out", str(run)]) == 0
+    assert sweeping.sweep([*BASE, *ALL, "--out", str(run)]) == 0
     assert path.with_suffix(".npz.corrupt").resolve() == target and not path.is_symlink()
     assert everything(cache) == before
     tried(

@@ -16,7 +16,7 @@ from running import mutated, slow
 import jsuper
 from jsuper import RunError, Sweep
 from jsuper.analysis.metrics.toy_fits import failed_fits
-from jsuper.cli import main
+from jsuper.cli import main, sweeping
 from jsuper.core.errors import SpecError
 from jsuper.core.grid import Chunk, expand
 from jsuper.core.json_data import digest
@@ -181,7 +181,7 @@ def _without(data):
 def whole(tmp_path_factory):
     """A run of two chunks."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    assert main.sweep([*GRID, "--out", str(folder)]) == 0
+    assert sweeping.sweep([*GRID, "--out", str(folder)]) == 0
     return folder
 
 
@@ -389,7 +389,7 @@ def test_a_lost_manifest_is_put_together_from_the_chunks(tmp_path, tried, whole,
     assert main.main(["verify", str(run)]) == 1
     assert "manifest.json is lost: put together from the chunks" in capsys.readouterr().out
     assert not (run / "manifest.json").exists()
-    assert main.sweep([*GRID, "--out", str(run)]) == 0
+    assert sweeping.sweep([*GRID, "--out", str(run)]) == 0
     said = capsys.readouterr()
     assert "manifest.json is lost: put together from 2 chunks" in said.err
     assert "All 8 models are done" in said.out
@@ -417,7 +417,7 @@ def test_a_lost_manifest_of_half_a_run_goes_on(tmp_path, tried, whole, toml):
     held = jsuper.load(run)
     assert int((held.status == 1).sum()) == 4 and held.status.size == (8 if toml else 4)
     assert status_of(run).missing == (4 if toml else 0)
-    assert main.sweep([*GRID, "--out", str(run)]) == 0
+    assert sweeping.sweep([*GRID, "--out", str(run)]) == 0
     assert kept.stat().st_mtime_ns == before
     found, expected = jsuper.load(run), jsuper.load(whole)
     assert (found.status == 1).all() and found.status.size == 8
@@ -432,7 +432,7 @@ def test_a_lost_manifest_of_half_a_run_goes_on(tmp_path, tried, whole, toml):
 def test_a_lost_manifest_of_another_sweep_is_refused(tmp_path, tried, whole, capsys):
     run = shutil.copytree(whole, tmp_path / "run")
     (run / "manifest.json").unlink()
-    assert main.sweep([*GRID, "--steps", "6", "--out", str(run)]) == 2
+    assert sweeping.sweep([*GRID, "--steps", "6", "--out", str(run)]) == 2
     assert "holds another sweep: its steps is [5], asked is [6]" in capsys.readouterr().err
     assert not (run / "manifest.json").exists()
 

@@ -14,7 +14,7 @@ import pytest
 from running import REPO, ended, same_models, started
 
 import jsuper
-from jsuper.cli import main
+from jsuper.cli import main, sweeping
 from jsuper.core.errors import SpecError
 from jsuper.store import sharing
 from jsuper.store import status as states
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("signals_are_as_before")
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
-    assert main.sweep([*GRID, "--workers", "2", "--out", str(folder)]) == 0  # of two chunks
+    assert sweeping.sweep([*GRID, "--workers", "2", "--out", str(folder)]) == 0  # of two chunks
     return folder
 
 
@@ -50,7 +50,7 @@ def test_shares_are_all_of_it_and_disjoint():
 def test_other_shares_are_refused(text, capsys):
     with pytest.raises(SpecError, match="number a job array from 1"):
         sharing.shard_of(text)
-    assert main.sweep([*GRID, f"--shard={text}", "--out", "never"]) == 2
+    assert sweeping.sweep([*GRID, f"--shard={text}", "--out", "never"]) == 2
     assert "is not i/N" in capsys.readouterr().err
 
 
@@ -58,13 +58,13 @@ def test_shares_make_the_run_that_one_process_makes(tmp_path, whole, capsys):
     run = tmp_path / "run"
     for i in (2, 3, 1):
         before = {p: p.stat().st_mtime_ns for p in run.glob("chunks/*.npz")}
-        assert main.sweep([*GRID, "--out", str(run), "--shard", f"{i}/3"]) == 0
+        assert sweeping.sweep([*GRID, "--out", str(run), "--shard", f"{i}/3"]) == 0
         out = capsys.readouterr().out
         assert ("chunks of others are left" in out) == (i != 1)
         now = {p: p.stat().st_mtime_ns for p in run.glob("chunks/*.npz")}
         assert before.items() < now.items()
         # the same share again has nothing to do
-        assert main.sweep([*GRID, "--out", str(run), "--shard", f"{i}/3"]) == 0
+        assert sweeping.sweep([*GRID, "--out", str(run), "--shard", f"{i}/3"]) == 0
         assert now == {p: p.stat().st_mtime_ns for p in run.glob("chunks/*.npz")}
         capsys.readouterr()
     same_models(run, whole)
@@ -199,7 +199,7 @@ def test_a_run_that_goes_on_removes_what_kills_have_left(tmp_path, whole):
     run = shutil.copytree(whole, tmp_path / "run")
     min(run.glob("chunks/*.npz")).unlink()
     old = left_by_kills(run, 4000.0)
-    assert main.sweep([*GRID, "--out", str(run)]) == 0
+    assert sweeping.sweep([*GRID, "--out", str(run)]) == 0
     assert not any(p.exists() for p in old)
     same_models(run, whole)
 
@@ -218,7 +218,7 @@ def test_a_folder_that_cannot_be_swept_is_left_alone(tmp_path):
 
 def test_status_counts_what_is_there(tmp_path, whole, capsys):
     run = tmp_path / "run"
-    main.sweep([*GRID, "--out", str(run), "--shard", "1/3"])
+    sweeping.sweep([*GRID, "--out", str(run), "--shard", "1/3"])
     capsys.readouterr()
     found = states.status_of(run)
     assert 0 < found.ok < found.models == 12 and found.missing == 12 - found.ok
@@ -269,7 +269,7 @@ def test_verify_finds_what_a_resume_mends(tmp_path, tried, whole, capsys, damage
     assert main.main(["verify", str(run)]) == 1
     out = capsys.readouterr().out
     assert path.name in out and "1 problem\n" in out
-    assert main.sweep([*GRID, "--out", str(run)]) == 0
+    assert sweeping.sweep([*GRID, "--out", str(run)]) == 0
     assert main.main(["verify", str(run)]) == 0
     same_models(run, whole)
     tried(

@@ -12,7 +12,7 @@ from running import REPO
 
 import jsuper
 from jsuper.analysis import kurtosis, superposition
-from jsuper.cli import main, process
+from jsuper.cli import process, sweeping
 from jsuper.core.errors import SpecError
 from jsuper.engine.devices import make_plan
 from jsuper.models.toy.config import couples_batch
@@ -277,7 +277,7 @@ def test_what_cannot_be_shielded_is_refused_by_name(option, tmp_path, capsys):
     try:
         with pytest.raises(SpecError, match=f"{option}={not wanted}.*{option.upper()}"):
             make_plan("cpu")
-        assert main.sweep(["--seeds", "1", "--out", str(tmp_path / "run")]) == process.BAD_INPUT
+        assert sweeping.sweep(["--seeds", "1", "--out", str(tmp_path / "run")]) == process.BAD_INPUT
         assert not (tmp_path / "run").exists()
         error = capsys.readouterr().err.splitlines()
         assert error[-1].startswith(f"error: jax.config.{option}=") and len(error) <= 2
@@ -302,9 +302,9 @@ ABSENT = {
 }
 NO_DEVICE = """
 import sys
-from jsuper.cli import main, process
+from jsuper.cli import sweeping, process
 flags = ["--seeds", "1", "--out", sys.argv[1], "--no-report"]
-codes = [main.sweep(flags), main.sweep([*flags, "--platform", "gpu"])]
+codes = [sweeping.sweep(flags), sweeping.sweep([*flags, "--platform", "gpu"])]
 sys.exit(codes != [2] * len(codes))
 """
 
