@@ -25,7 +25,7 @@ from killed import AFTER, BEFORE, CHUNK, OTHER
 from running import REPO, assert_same_content, chunk_files, ended, slow, started, state
 
 import jsuper
-from jsuper.cli import main, sweeping
+from jsuper.cli import main, options, sweeping
 from jsuper.engine.stopping import Stop
 from jsuper.jobs import job, session
 from jsuper.store import chunk_files as store
@@ -512,7 +512,7 @@ def assert_no_half_file(run):
     for path in run.rglob("*.json"):
         json.loads(path.read_text())
     for path in run.glob("sweep.toml"):
-        main.parse(["--config", str(path)])
+        options.parse(["--config", str(path)])
     for path in run.rglob("*.png"):
         assert path.read_bytes().endswith(b"IEND\xaeB`\x82"), path
     assert not (run / "manifest.json").exists() or list(states.problems(run)) == []
