@@ -14,7 +14,7 @@ from jsuper.core.errors import SpecError
 from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk, Covered, missing, partition
 from jsuper.core.json_data import same
-from jsuper.core.status import FAILED, NON_FINITE, OK
+from jsuper.core.status import ERROR, ERROR_BYTES, FAILED, NON_FINITE, OK
 from jsuper.core.sweep import BaseSweep
 from jsuper.core.text import shown
 from jsuper.store import chunk_files, sharing
@@ -172,7 +172,7 @@ def _slice(source: Source, piece: Chunk) -> Arrays:
     rows = [source.chunk.settings.index(s) for s in piece.settings]
     columns = [source.chunk.seeds.index(s) for s in piece.seeds]
     layout = family_of(piece.model).spec.layout(piece.static, piece.settings)
-    names = (*layout, *chunk_files.FOR_ALL)
+    names = (*layout, *chunk_files.FOR_ALL, ERROR)
     return {k: v[np.ix_(rows, columns)] for k, v in source.read().items() if k in names}
 
 
@@ -182,8 +182,10 @@ def _keep_better(covered: Covered, piece: Chunk, arrays: Arrays, other: Source) 
     if not places:
         return
     theirs = other.read()
-    if not arrays.keys() <= theirs.keys():
+    if not arrays.keys() - {ERROR} <= theirs.keys():
         return
+    if ERROR in arrays:
+        theirs = {ERROR: np.zeros(theirs["status"].shape, f"S{ERROR_BYTES}")} | theirs
     for place, source in places:
         if RANK[int(theirs["status"][source])] < RANK[int(arrays["status"][place])]:
             for name, values in arrays.items():

@@ -96,6 +96,21 @@ def test_of_two_results_the_finite_one_is_kept(whole, tmp_path, order):
     assert np.array_equal(ds.W, expected.W) and np.array_equal(ds.loss, expected.loss)
 
 
+def test_messages_of_failed_models_are_kept_until_a_result_replaces_them(whole, tmp_path):
+    a, b = some(whole, tmp_path / "a", [0, 1]), some(whole, tmp_path / "b", [1, 2])
+    chunk = manifest_of(a).chunks[0]
+    arrays = store.read_chunk(a, chunk)
+    arrays["error"] = np.zeros(arrays["status"].shape, "S300")
+    for place, message in (((0, 0), b"no memory"), ((0, 1), b"no compiler")):  # seeds 0 and 1
+        arrays["status"][place], arrays["loss"][place] = 3, np.nan
+        arrays["error"][place] = message
+    store.write_chunk(a, chunk, arrays)
+    merge([a, b], tmp_path / "c")
+    ds = jsuper.load(tmp_path / "c")
+    assert json.loads(ds.attrs["errors"]) == {"no memory": 1}
+    assert (ds.status == 3).sum() == 1 and (ds.status.sel(seed=[1, 2]) == 1).all()
+
+
 def test_a_damaged_chunk_counts_as_missing(whole, tmp_path):
     a, b = some(whole, tmp_path / "a", [0, 1]), some(whole, tmp_path / "b", [2, 3])
     chunk_files(b)[0].write_bytes(b"damaged")
