@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsuper.core.errors import RunError
 from jsuper.core.family import Family
+from jsuper.core.json_data import JSONObject
 from jsuper.core.version import __version__
 from jsuper.store import derived
 
@@ -58,5 +59,5 @@ def is_whole(ds: xarray.Dataset) -> bool:
     return sizes is not None and all(ds.sizes.get(k) == size for k, size in sizes.items())
 
 
-def _about(family: Family) -> dict[str, Any]:
+def _about(family: Family) -> JSONObject:
     return {"jsuper": __version__, "family": family.name}

@@ -7,13 +7,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jinja2
 
 from jsuper.claims.claim import Claim, Judged, Runs
 from jsuper.claims.judging import judge
 from jsuper.core.files import write_atomically, write_text
+from jsuper.core.json_data import JSON, JSONObject
 from jsuper.core.sources import SOURCES
 from jsuper.core.text import format_number
 from jsuper.studies.page import about, cell
@@ -26,7 +27,7 @@ COLUMNS = 3  # of a source's figure
 NAME = "claims"
 
 
-def decided(claims: Sequence[Claim], runs: Runs) -> list[dict[str, Any]]:
+def decided(claims: Sequence[Claim], runs: Runs) -> list[JSONObject]:
     """Every claim with its verdict as JSON data, also the verdict under the other protocol.
 
     Parameters
@@ -46,7 +47,7 @@ def decided(claims: Sequence[Claim], runs: Runs) -> list[dict[str, Any]]:
     return [as_data(j, others.get(j.claim.name)) for j in found]
 
 
-def as_data(judged: Judged, other: Judged | None = None) -> dict[str, Any]:
+def as_data(judged: Judged, other: Judged | None = None) -> JSONObject:
     """Return a verdict as JSON data; NaN becomes None."""
     claim = judged.claim
     data = {
@@ -83,14 +84,14 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def write_json(path: Path, table: Sequence[Mapping[str, Any]], runs: Runs) -> None:
+def write_json(path: Path, table: Sequence[Mapping[str, JSON]], runs: Runs) -> None:
     """Write the verdicts with the sweeps that they come from."""
     data = {"sweeps": [about(name, ds) for name, ds in runs.items()], "claims": list(table)}
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     write_text(path, text)
 
 
-def write(table: Sequence[Mapping[str, Any]], runs: Runs, folder: Path) -> Path:
+def write(table: Sequence[Mapping[str, JSON]], runs: Runs, folder: Path) -> Path:
     """Write FOLDER/claims.md, claims.json and claims-SOURCE.png; the page's path.
 
     Raises
@@ -115,20 +116,20 @@ def write(table: Sequence[Mapping[str, Any]], runs: Runs, folder: Path) -> Path:
     return folder / f"{NAME}.md"
 
 
-def by_source(table: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+def by_source(table: Iterable[Mapping[str, JSON]]) -> dict[str, list[Mapping[str, JSON]]]:
     """Return the claims of each source, in order."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    found: dict[str, list[Mapping[str, JSON]]] = {}
     for claim in table:
         found.setdefault(claim["source"], []).append(claim)
     return dict(sorted(found.items()))
 
 
-def trained(claim: Mapping[str, Any]) -> bool:
+def trained(claim: Mapping[str, JSON]) -> bool:
     """Return whether a claim has values over seeds, which a figure can show."""
     return bool(claim["sweeps"]) and any(p["values"] for p in claim["parts"])
 
 
-def figure_of(claims: Sequence[Mapping[str, Any]]) -> Figure | None:
+def figure_of(claims: Sequence[Mapping[str, JSON]]) -> Figure | None:
     """Return a panel for every claim that took a sweep; None where none did."""
     import matplotlib.pyplot as plt
 
@@ -154,7 +155,9 @@ def figure_of(claims: Sequence[Mapping[str, Any]]) -> Figure | None:
     return figure
 
 
-def render(table: Sequence[Mapping[str, Any]], drawn: Sequence[str], sweeps: Sequence[Any]) -> str:
+def render(
+    table: Sequence[Mapping[str, JSON]], drawn: Sequence[str], sweeps: Sequence[JSON]
+) -> str:
     """Return the page's Markdown."""
     environment = jinja2.Environment(
         autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -185,6 +188,6 @@ def heading(source: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _changed(claim: Mapping[str, Any]) -> bool:
+def _changed(claim: Mapping[str, JSON]) -> bool:
     """Return whether the other protocol has another verdict."""
     return "protocol" in claim and claim["protocol"]["verdict"] != claim["verdict"]

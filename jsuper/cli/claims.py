@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import jsuper
 from jsuper.claims.sweeps import SWEEPS
@@ -13,6 +13,7 @@ from jsuper.cli import process, sweeping
 from jsuper.cli.options import RunOptions, check_platform
 from jsuper.cli.values import INT, read
 from jsuper.core.checks import integer
+from jsuper.core.json_data import JSONObject
 from jsuper.core.reading import CLAIMS_JSON, parse_json, read_text
 from jsuper.core.sources import citation
 
@@ -96,7 +97,7 @@ def _decide(options: ClaimsOptions, out: Path, docs: Path) -> None:
             print(f"report   {write(out / name)}")
 
 
-def show(table: list[dict[str, Any]]) -> None:
+def show(table: list[JSONObject]) -> None:
     """Print the verdicts, a line each, and their counts."""
     from rich.console import Console
     from rich.table import Table

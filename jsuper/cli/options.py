@@ -14,6 +14,7 @@ from jsuper.core.checks import choice, flag, integer, real
 from jsuper.core.errors import SpecError
 from jsuper.core.family import known_families, model_with, sweep_from_dict
 from jsuper.core.fields import Omitted
+from jsuper.core.json_data import JSONObject
 from jsuper.core.suggestions import did_you_mean, not_one_of
 from jsuper.core.sweep import BaseSweep
 from jsuper.core.toml import read_toml
@@ -149,7 +150,7 @@ def _refuse(message: str) -> None:
     raise SpecError(message)
 
 
-def _start(preset: str | None, config: str | None, model: str | None) -> tuple[dict[str, Any], str]:
+def _start(preset: str | None, config: str | None, model: str | None) -> tuple[JSONObject, str]:
     """Return the fields of a preset, a file or a family's defaults, and its name."""
     if model is not None:
         return {"model": model}, model
@@ -232,7 +233,7 @@ def _presets() -> list[str]:
     return sorted(p.stem for p in PRESETS.glob("*.toml"))
 
 
-def preset_of(stored: dict[str, Any]) -> str | None:
+def preset_of(stored: JSONObject) -> str | None:
     """Return the preset that a stored sweep is, with any seeds; None: none of them."""
     for name in _presets():
         preset = sweep_from_dict(read_toml(PRESETS / f"{name}.toml"))

@@ -11,7 +11,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from jsuper.core.errors import SpecError
 from jsuper.core.files import RunError
@@ -40,7 +39,7 @@ def reported(command: Callable[[], int]) -> int:
 def plain_warnings() -> Iterator[None]:
     """Print warnings as one line, without the line of code that gave them."""
 
-    def show(message: Warning | str, *where: Any, **more: Any) -> None:
+    def show(message: Warning | str, *where: object, **more: object) -> None:
         del where, more
         print(f"warning: {printable(message)}", file=sys.stderr)
 
@@ -57,7 +56,7 @@ def on_signal(act: Callable[[], None]) -> None:
     """
     first: list[float] = []
 
-    def handle(number: int, frame: Any) -> None:
+    def handle(number: int, frame: object) -> None:
         del number, frame
         now = time.monotonic()
         if not first:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jsuper
 from jsuper.cli import summary
@@ -37,6 +37,7 @@ from jsuper.store.manifest import manifest_of
 from jsuper.store.status import status_of
 
 if TYPE_CHECKING:
+    from jsuper.engine.devices import Plan
     from jsuper.engine.estimates import Estimate
 
 RETRY = "run again to try them once more, or add --keep-failed to keep them as they are"
@@ -103,7 +104,7 @@ def _finished(job: Job, options: RunOptions) -> int:
     return STOPPED
 
 
-def _check_limits(job: Job, plan: Any, expected: Estimate, options: RunOptions) -> None:
+def _check_limits(job: Job, plan: Plan, expected: Estimate, options: RunOptions) -> None:
     """Raise SpecError for a run that is too large, has no room, or whose folder is not shared."""
     assert job.folder is not None
     if not options.yes:
@@ -122,7 +123,7 @@ def _check_size(job: Job, seconds: float) -> None:
         raise SpecError(f"{large}; add --yes to train it, or --dry-run to see its plan")
 
 
-def _check_room(job: Job, plan: Any) -> None:
+def _check_room(job: Job, plan: Plan) -> None:
     """Raise SpecError for a run that has no room here."""
     try:
         room.check_room(job, plan)
@@ -130,7 +131,7 @@ def _check_room(job: Job, plan: Any) -> None:
         raise SpecError(f"{error}; --force trains it anyway") from error
 
 
-def _machine(options: RunOptions) -> tuple[Any, runner.Train]:
+def _machine(options: RunOptions) -> tuple[Plan, runner.Train]:
     """Return the plan of this machine's devices, and what trains on them."""
     if options.address is not None:
         raise SpecError(f"address={options.address!r} is of a Ray cluster: add --engine ray")
@@ -145,7 +146,7 @@ def _machine(options: RunOptions) -> tuple[Any, runner.Train]:
     return make_plan(options.platform, options.workers, options.plan), runner.run_locally
 
 
-def _cluster(options: RunOptions) -> tuple[Any, runner.Train]:
+def _cluster(options: RunOptions) -> tuple[Plan, runner.Train]:
     """Return the plan of a Ray cluster, and what trains on it."""
     if options.shard is not None:
         raise SpecError(f"shard={options.shard!r} is not for --engine ray, which takes all chunks")
@@ -159,7 +160,7 @@ def _cluster(options: RunOptions) -> tuple[Any, runner.Train]:
     return plan, ray_driver.train
 
 
-def _expected(job: Job, plan: Any, options: RunOptions) -> Estimate:
+def _expected(job: Job, plan: Plan, options: RunOptions) -> Estimate:
     """Return the time that the rest of the command is expected to take."""
     from jsuper.engine.estimates import estimate, probed_slowness
 
@@ -169,7 +170,7 @@ def _expected(job: Job, plan: Any, options: RunOptions) -> Estimate:
 
 
 def _execute(
-    job: Job, plan: Any, train: runner.Train, expected: Estimate, options: RunOptions
+    job: Job, plan: Plan, train: runner.Train, expected: Estimate, options: RunOptions
 ) -> bool:
     """Train what a job lacks; return False if a signal stopped it."""
     from jsuper.engine.counters import Progress

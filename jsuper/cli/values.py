@@ -10,7 +10,7 @@ import shlex
 import sys
 from collections.abc import Iterable
 from dataclasses import MISSING
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
@@ -124,7 +124,7 @@ def _unknown(word: str, prog: str, known: list[str]) -> str:
     return f"{word.split('=')[0]} is not a flag of {prog}{hint}{more}"
 
 
-def refuse_commas(name: str, words: Iterable[Any]) -> None:
+def refuse_commas(name: str, words: Iterable[object]) -> None:
     """Raise SpecError where commas separate the values of a flag, with the flag as it should be."""
     given = [str(w) for w in words]
     if parts := split_at_commas(given):

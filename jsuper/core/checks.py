@@ -32,7 +32,7 @@ class Check(Generic[T]):
     takes_functions: bool = False
     """whether Python functions pass, so that run folders may contain their labels"""
 
-    def __call__(self, name: str, value: Any) -> T:
+    def __call__(self, name: str, value: object) -> T:
         """Return the checked value."""
         return self.function(name, value)
 
@@ -53,7 +53,7 @@ def real(
     """
     left, right = closed in ("both", "left"), closed in ("both", "right")
 
-    def check(name: str, value: Any) -> float:
+    def check(name: str, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise SpecError(f"{name}={value!r} is not a number")
         try:
@@ -88,7 +88,7 @@ def _interval(low: float, high: float, left: bool, right: bool) -> str:
 def integer(low: int, high: int = MAX_INTEGER, *, hint: str = "") -> Check[int]:
     """Return the check of a whole number in [low, high]; 1e4 passes as 10000."""
 
-    def check(name: str, value: Any) -> int:
+    def check(name: str, value: object) -> int:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, numbers.Integral):
@@ -107,8 +107,8 @@ def integer(low: int, high: int = MAX_INTEGER, *, hint: str = "") -> Check[int]:
 def choice(*options: str) -> Check[str]:
     """Return the check of one of a few names."""
 
-    def check(name: str, value: Any) -> str:
-        if value not in options:
+    def check(name: str, value: object) -> str:
+        if not isinstance(value, str) or value not in options:
             subject = f"{name}={value!r} is not known"
             raise SpecError(not_one_of(subject, value, options, "it is one of"))
         return value
@@ -116,7 +116,7 @@ def choice(*options: str) -> Check[str]:
     return Check(check, "{" + ",".join(options) + "}")
 
 
-def _check_flag(name: str, value: Any) -> bool:
+def _check_flag(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise SpecError(f"{name}={value!r} is not true or false")
     return value
@@ -129,7 +129,7 @@ flag = Check(_check_flag, "{true,false}")
 def several(check: Check[T], *, optional: bool = False) -> Check[tuple[T, ...] | None]:
     """Return the check of a list whose members pass `check`; None passes too if `optional`."""
 
-    def check_all(name: str, value: Any) -> tuple[T, ...] | None:
+    def check_all(name: str, value: object) -> tuple[T, ...] | None:
         if value is None and optional:
             return None
         if isinstance(value, str) or not isinstance(value, Iterable):
@@ -139,7 +139,7 @@ def several(check: Check[T], *, optional: bool = False) -> Check[tuple[T, ...] |
     return Check(check_all, f"{check.metavar} ...")
 
 
-def _check_seeds(name: str, value: Any) -> int | tuple[int, ...]:
+def _check_seeds(name: str, value: object) -> int | tuple[int, ...]:
     if isinstance(value, numbers.Real):
         return integer(1, hint="a sweep needs at least one seed")(name, value)
     listed = several(integer(0, MAX_SEED))(name, value) or ()

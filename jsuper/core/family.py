@@ -162,7 +162,7 @@ class Family:
         return stated(setting, at_once) if stated else None
 
     def step_work(
-        self, static: dict[str, Any], settings: Sequence[Setting], batching: str
+        self, static: Static, settings: Sequence[Setting], batching: str
     ) -> tuple[list[float], float]:
         """Share of `Spec.work` that a step of each setting takes, and numbers drawn for all."""
         stated = getattr(self.train, "step_work", None)

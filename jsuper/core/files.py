@@ -21,7 +21,7 @@ import stat
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from jsuper.core.errors import RunError
 
@@ -87,9 +87,9 @@ def check_file(path: Path, root: Path | None = None) -> None:
 
 def write_atomically(
     path: Path,
-    write: Callable[[Any], Any],
+    write: Callable[[IO[bytes]], object],
     root: Path | None = None,
-    check: Callable[[Path], Any] | None = None,
+    check: Callable[[Path], object] | None = None,
 ) -> None:
     """Write a file under a temporary name in its folder, flush it to disk, and rename it.
 

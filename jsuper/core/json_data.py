@@ -10,6 +10,8 @@ from typing import Any
 
 JSON = Any
 """What `json` reads and writes: a dict, a list, a string, a number, true, false or None."""
+JSONObject = dict[str, JSON]
+"""A parsed JSON or TOML table."""
 
 
 def plain(value: Any) -> JSON:

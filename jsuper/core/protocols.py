@@ -6,7 +6,7 @@ Names in upper case are constants of the module.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,10 +22,21 @@ Dimensions = tuple[str, ...]
 Shape = tuple[int, ...]
 Described = Mapping[str, tuple[Dimensions, str]]
 """Variable -> (dimensions in addition to the sweep's, description)."""
+PyTree = Any
+"""Nested containers of arrays; JAX has no type for them."""
 Arrays = dict[str, Any]
 """Variable -> array, of NumPy or JAX."""
 Measured = dict[str, tuple[Dimensions, Any]]
 """Variable -> (dimensions, values)."""
+
+
+class ProgramStatic(Hashable, Protocol):
+    """What a program is compiled for: shapes, dtype, optimizer and so on."""
+
+    @property
+    def dtype(self) -> str:
+        """The floating type, "float32" or "float64"."""
+        ...
 
 
 class Spec(Protocol):
@@ -70,14 +81,14 @@ class Training(Protocol):
 
     def make_static(
         self, values: Static, parts: Sequence[Sequence[Setting]], batching: str, /
-    ) -> Any:
+    ) -> ProgramStatic:
         """Return the shapes and the program of blocks of settings: hashable, with a `dtype`.
 
         `batching` is one of `jsuper.engine.devices.BATCHINGS`.
         """
         ...
 
-    def make_setting(self, static: Any, point: Setting, /) -> Any:
+    def make_setting(self, static: Any, point: Setting, /) -> PyTree:
         """Return the traced numbers of one model; fields that `point` lacks have defaults."""
         ...
 

@@ -11,9 +11,9 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 from jsuper.core.files import opened
+from jsuper.core.json_data import JSON
 
 SMALL_JSON = 10**6  # bytes of a file about one session
 CLAIMS_JSON = 10**8
@@ -60,7 +60,7 @@ def check_size(size: int, most: int) -> None:
         raise ValueError(f"it is larger than {most:,} bytes, the limit for such a file")
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str) -> JSON:
     """Return the data in a JSON text; a lone surrogate, which is not text, becomes U+FFFD.
 
     Raises
@@ -83,7 +83,7 @@ def parser_message(error: ValueError) -> str:
     return "it has an integer with too many digits" if "int_max_str" in str(error) else str(error)
 
 
-def check_depth(data: Any) -> None:
+def check_depth(data: JSON) -> None:
     """Raise ValueError if lists and tables are nested more deeply than jsuper writes them."""
     level = [data]
     for _ in range(DEEPEST):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
 
 LONGEST = 100  # characters of a name that are compared
 
@@ -91,7 +90,7 @@ _CONVERSIONS |= dict.fromkeys(
 _CONVERSIONS |= {"untied": "untied is tied=false."}
 
 
-def _key(name: Any) -> str:
+def _key(name: object) -> str:
     return "".join(c for c in str(name)[:LONGEST].lower() if c.isalnum())
 
 
@@ -102,7 +101,7 @@ for _name, _words in _ELSEWHERE.items():
 _HOW = {_key(word): how for word, how in _CONVERSIONS.items()}
 
 
-def suggestion(value: Any, options: Iterable[str]) -> str | None:
+def suggestion(value: object, options: Iterable[str]) -> str | None:
     """Return the option that an unknown name most likely means, or None.
 
     Parameters
@@ -120,19 +119,19 @@ def suggestion(value: Any, options: Iterable[str]) -> str | None:
     return candidates[0] if candidates else None
 
 
-def conversion(value: Any) -> str:
+def conversion(value: object) -> str:
     """Return ' ' and a sentence on how values of a name in other code become jsuper's, or ''."""
     how = _HOW.get(_key(value))
     return f" {how}" if how else ""
 
 
-def did_you_mean(value: Any, options: Iterable[str]) -> str:
+def did_you_mean(value: object, options: Iterable[str]) -> str:
     """Return '; did you mean X?' and how to convert the value, or '' if no option is close."""
     found = suggestion(value, options)
     return f"; did you mean {found!r}?{conversion(value)}" if found else ""
 
 
-def not_one_of(subject: str, value: Any, options: Iterable[str], listed: str) -> str:
+def not_one_of(subject: str, value: object, options: Iterable[str], listed: str) -> str:
     """Return the message for an unknown name: subject, suggestion, and what is allowed.
 
     Parameters

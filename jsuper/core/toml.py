@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
 
 from jsuper.core.errors import SpecError
+from jsuper.core.json_data import JSONObject
 from jsuper.core.reading import check_size, parser_message
 
 LARGEST_TOML = 10**7  # bytes: a list of a million seeds
@@ -30,7 +30,7 @@ _TOML_TOKEN = re.compile(
 _TOML_TABLE = re.compile(r"^[ \t]*+\[|\{|^[^=.\n]*+\.[^=\n]*+=", re.MULTILINE)
 
 
-def read_toml(path: str | Path) -> dict[str, Any]:
+def read_toml(path: str | Path) -> JSONObject:
     """Return the fields in a TOML file.
 
     Raises
@@ -47,7 +47,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise SpecError(f"config {str(path)!r} is not valid TOML: {error}") from error
 
 
-def parse_toml(text: str) -> dict[str, Any]:
+def parse_toml(text: str) -> JSONObject:
     """Return the fields in a TOML text without tables: a sweep is flat.
 
     Dotted keys are refused because `tomllib` keeps every prefix of one, so that the memory of a

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ import numpy as np
 from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk, Setting
 from jsuper.core.json_data import digest, plain
+from jsuper.core.protocols import ProgramStatic, PyTree
 from jsuper.core.status import ERROR, ERROR_BYTES, FAILED
 from jsuper.engine.devices import Plan
 from jsuper.training import jax_config
@@ -26,7 +27,7 @@ class Block:
     """Settings x seeds that one call trains, and the rows of the chunk that they fill."""
 
     chunk: Chunk
-    static: Any
+    static: ProgramStatic
     settings: tuple[Setting, ...]
     seeds: tuple[int, ...]
     shape: tuple[int, int]  # (settings, seeds) of the compiled program: the rest is padding
@@ -44,10 +45,10 @@ def split(plan: Plan, chunks: list[Chunk], all_chunks: list[Chunk]) -> list[Bloc
     The program of a block is made for the settings of all chunks of its group, and for one shape,
     to which smaller blocks are padded. A block of less than half that size gets a separate shape.
     """
-    groups: dict[Any, list[Chunk]] = {}
+    groups: dict[Hashable, list[Chunk]] = {}
     for chunk in all_chunks:
         groups.setdefault(_group(plan, chunk), []).append(chunk)
-    made: dict[Any, Any] = {}
+    made: dict[Hashable, tuple[ProgramStatic, tuple[int, int]]] = {}
     blocks = []
     for chunk in chunks:
         name = _group(plan, chunk)
@@ -64,7 +65,7 @@ def split(plan: Plan, chunks: list[Chunk], all_chunks: list[Chunk]) -> list[Bloc
     return blocks
 
 
-def _group(plan: Plan, chunk: Chunk) -> Any:
+def _group(plan: Plan, chunk: Chunk) -> Hashable:
     """Return what chunks have in common if one program can train them: static values, branches."""
     name = family_of(chunk.model).spec.Sweep.branch
     branches = None
@@ -73,10 +74,10 @@ def _group(plan: Plan, chunk: Chunk) -> Any:
     return digest({k: plain(v) for k, v in chunk.static.items()}), branches
 
 
-def _branches(plan: Plan, chunk: Chunk) -> dict[Any, tuple[Setting, ...]]:
+def _branches(plan: Plan, chunk: Chunk) -> dict[Hashable, tuple[Setting, ...]]:
     """Return the settings of a chunk by the branch of the program that they need."""
     branch_of = family_of(chunk.model).branch_of
-    branches: dict[Any, list[Setting]] = {}
+    branches: dict[Hashable, list[Setting]] = {}
     for setting in chunk.settings:
         branches.setdefault(branch_of(setting, not plan.sequential), []).append(setting)
     return {branch: tuple(settings) for branch, settings in branches.items()}
@@ -84,7 +85,7 @@ def _branches(plan: Plan, chunk: Chunk) -> dict[Any, tuple[Setting, ...]]:
 
 def _program_of(
     plan: Plan, group: list[Chunk], parts: list[tuple[Setting, ...]]
-) -> tuple[Any, tuple[int, int]]:
+) -> tuple[ProgramStatic, tuple[int, int]]:
     """Return what to compile for a branch of a group: its static values and the shape of a block.
 
     `parts` are the settings of that branch, chunk by chunk.
@@ -137,7 +138,7 @@ def places(block: Block) -> tuple[int, ...]:
     return in_order + (~in_order[-1],) * (block.shape[0] - len(in_order))
 
 
-def inputs(block: Block) -> tuple[Any, Any]:
+def inputs(block: Block) -> tuple[PyTree, PyTree]:
     """Return (settings, keys) of a block; its last seed is repeated as padding."""
     family = family_of(block.chunk.model).train
     columns = block.shape[1]
@@ -173,7 +174,7 @@ def suspects(plan: Plan, block: Block) -> list[Block]:
     """
     branch = family_of(block.chunk.model).spec.Sweep.branch
     settings, seeds = block.settings, block.seeds
-    by_branch: dict[Any, list[Setting]] = {}
+    by_branch: dict[Hashable, list[Setting]] = {}
     for setting in settings:
         by_branch.setdefault(branch and setting[branch], []).append(setting)
     if len(by_branch) > 1:

@@ -12,7 +12,7 @@ import jax
 from jsuper.core.checks import integer
 from jsuper.core.errors import SpecError
 from jsuper.core.family import family_of
-from jsuper.core.grid import Chunk, Group, partition
+from jsuper.core.grid import Chunk, Group, Static, partition
 from jsuper.core.reading import free_bytes
 from jsuper.core.suggestions import did_you_mean
 from jsuper.core.sweep import BaseSweep
@@ -133,7 +133,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def seconds_per_model(model: str, static: dict[str, Any]) -> float:
+def seconds_per_model(model: str, static: Static) -> float:
     """Rough seconds that one CPU core needs for one model: for the plan, not a promise."""
     multiply_adds, elements = family_of(model).spec.work(static)
     per_operation, per_multiply_add, per_element = CPU_COST

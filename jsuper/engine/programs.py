@@ -19,11 +19,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsuper.core.family import family_of
+from jsuper.core.protocols import ProgramStatic, PyTree, Training
 from jsuper.engine import checked_cache
 from jsuper.engine.blocks import Block
 from jsuper.engine.devices import Device, Plan
 from jsuper.training import jax_config
 from jsuper.training.keys import seed_key
+from jsuper.training.loop import Train
 
 if TYPE_CHECKING:
     from jax.stages import Traced
@@ -67,7 +69,7 @@ class Key:
     """All that a compiled program depends on."""
 
     model: str
-    static: Any
+    static: ProgramStatic
     sequential: bool
     paired: bool
     shape: tuple[int, int]  # settings, seeds
@@ -87,7 +89,7 @@ _compilers = ThreadPoolExecutor(max_workers=3, thread_name_prefix="jsuper-compil
 
 
 @contextlib.contextmanager
-def context(static: Any, device: Device) -> Iterator[None]:
+def context(static: ProgramStatic, device: Device) -> Iterator[None]:
     """JAX as every program here expects it, in this thread only, whatever the user configured."""
     with (
         jax_config.shielded(),
@@ -159,10 +161,10 @@ class Batched:
     init: Callable
     advance: Callable
     finish: Callable
-    train: Any
+    train: Train
 
 
-def batched(train: Any, paired: bool) -> Batched:
+def batched(train: Train, paired: bool) -> Batched:
     """Add the axes over models: seeds outermost, settings within, a seed's key shared by them."""
     key = None if paired else 0
 
@@ -195,7 +197,7 @@ def compile_program(functions: Batched, arguments: tuple, key: Key) -> Program:
 
         return _compilers.submit(compile_traced)
 
-    def finish(*arguments: Any) -> Any:
+    def finish(*arguments: PyTree) -> PyTree:
         try:
             call = finishing.result()
         except ProgramError as error:  # before other blocks are trained in vain
@@ -236,7 +238,7 @@ def compile_for(device: Device, lowered: Any) -> Any:
 
 
 def trace_advance(
-    functions: Batched, state: Any, settings: Any, keys: Any, fixed: int | None
+    functions: Batched, state: PyTree, settings: PyTree, keys: PyTree, fixed: int | None
 ) -> Traced:
     """Return `advance`, traced with a number of steps as argument, or with `fixed` of them."""
     step = jax.ShapeDtypeStruct((), np.int32)
@@ -249,7 +251,7 @@ def trace_advance(
     return fixed_advance.trace(state, settings, keys, step)
 
 
-def fixed_steps(train: Any, sequential: bool) -> int | None:
+def fixed_steps(train: Train, sequential: bool) -> int | None:
     """Return the number of steps of every call on an accelerator, or None.
 
     A loop of known length needs no host. None on a CPU, where calls follow the clock, and if the
@@ -263,8 +265,8 @@ def fixed_steps(train: Any, sequential: bool) -> int | None:
 
 
 def example_arguments(
-    family: Any, static: Any, shape: tuple[int, int], paired: bool
-) -> tuple[Any, Any]:
+    family: Training, static: ProgramStatic, shape: tuple[int, int], paired: bool
+) -> tuple[PyTree, PyTree]:
     """Shapes and dtypes of (settings, keys) of a block."""
     n_settings, n_seeds = shape
     one = family.make_setting(static, {})

@@ -14,12 +14,12 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import jax
 import numpy as np
 
 from jsuper.core.grid import Chunk
+from jsuper.core.protocols import PyTree
 from jsuper.core.status import OK
 from jsuper.engine import programs
 from jsuper.engine.blocks import (
@@ -216,7 +216,7 @@ def _train(
 
 
 def _measure(
-    program: programs.Program, block: Block, progress: Progress, *arguments: Any
+    program: programs.Program, block: Block, progress: Progress, *arguments: PyTree
 ) -> Arrays:
     """Return the results of a trained block, settings and seeds in the block's order."""
     began = time.perf_counter()

@@ -15,10 +15,11 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from jsuper.core.errors import SpecError
 from jsuper.core.grid import Chunk
+from jsuper.core.json_data import JSONObject
 from jsuper.core.version import __version__
 from jsuper.engine.devices import Plan
 from jsuper.engine.estimates import chunk_seconds
@@ -101,7 +102,7 @@ def connect(address: str | None, workers: int | None = None) -> None:
         raise SpecError("engine='ray' needs Ray: pip install 'jsuper[cluster]'") from error
     if ray.is_initialized():
         return
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    quiet: JSONObject = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address is None:
             ray.init(address="local", include_dashboard=False, num_cpus=workers, **quiet)
@@ -163,7 +164,7 @@ def _slots(platform: str) -> int:
     return sum(int(n["Resources"].get(RESOURCES[platform], 0)) for n in _nodes(platform))
 
 
-def _nodes(platform: str) -> list[dict[str, Any]]:
+def _nodes(platform: str) -> list[JSONObject]:
     """Return the nodes that are alive and can run a task."""
     import ray
 
@@ -171,7 +172,7 @@ def _nodes(platform: str) -> list[dict[str, Any]]:
     return [n for n in nodes if n["Resources"].get(RESOURCES[platform], 0) >= 1]
 
 
-def task_options(platform: str) -> dict[str, Any]:
+def task_options(platform: str) -> JSONObject:
     """Return what a task asks of Ray: a core, a GPU where it needs one, and a process that stays.
 
     Ray's own retries are off, since they do not tell a chunk that kills its workers from a node

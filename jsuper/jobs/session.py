@@ -8,7 +8,9 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jsuper.core.json_data import JSONObject
 
 if TYPE_CHECKING:
     from jsuper.engine.devices import Plan
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 PACKAGES = ("jsuper", "jax", "jaxlib", "optax", "flax", "numpy")
 
 
-def session_metadata(plan: Plan) -> dict[str, Any]:
+def session_metadata(plan: Plan) -> JSONObject:
     """Return versions, devices, plan, commit, host, command and start of a session, for JSON."""
     return {
         "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},

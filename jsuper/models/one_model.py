@@ -103,7 +103,7 @@ def make_setting(sweep: BaseSweep, **point: Any) -> Any:
     return family_of(sweep.model).train.make_setting(static, chosen)
 
 
-def _choice(name: str, values: tuple[Any, ...], point: dict[str, Any]) -> Any:
+def _choice(name: str, values: tuple[Any, ...], point: grid.Setting) -> Any:
     """Return the value of a field: what was chosen among the sweep's, or its only one."""
     known = ", ".join(str(label(v)) for v in values)
     if name not in point:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jsuper.core.json_data import JSON, JSONObject
 from jsuper.plots.style import COLORS, GUIDE_STYLE, SMALL_FONT, TITLE_FONT, get_axes, verbatim
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ MAX_LINES = 5  # lines of a label
 LINE_LENGTH = 46  # characters on a line of a label
 
 
-def parts(found: Sequence[Any], unit: str, *, title: str = "", ax: Axes | None = None) -> Axes:
+def parts(found: Sequence[JSON], unit: str, *, title: str = "", ax: Axes | None = None) -> Axes:
     """Draw the parts of a judged claim, one below the other.
 
     Dots are seeds, and diamonds are their means with 95 % intervals, in the colour of the part's
@@ -69,7 +70,7 @@ def parts(found: Sequence[Any], unit: str, *, title: str = "", ax: Axes | None =
     return ax
 
 
-def _limits(found: Sequence[Any]) -> tuple[float, float]:
+def _limits(found: Sequence[JSON]) -> tuple[float, float]:
     """Return the limits of the x axis: the range of the content, and some space around it."""
     numbers = [m for p in found for m in p["margins"] if math.isfinite(m)]
     numbers += [v for p in found for v in (*p["values"], p["low"], p["high"]) if v is not None]
@@ -88,7 +89,7 @@ def _broken(label: str) -> str:
     return "\n".join(verbatim(line[: 2 * LINE_LENGTH]) for line in lines[:MAX_LINES])
 
 
-def drawable(claim: Mapping[str, Any]) -> list[dict[str, Any]]:
+def drawable(claim: Mapping[str, JSON]) -> list[JSONObject]:
     """Return the parts of a claim from claims.json, for `parts`."""
     infinite = (-math.inf, math.inf)
     found = []

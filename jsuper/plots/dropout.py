@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
@@ -15,6 +15,7 @@ from jsuper.plots.style import (
     MARKERS,
     SMALL_FONT,
     TITLE_FONT,
+    Style,
     add_legend,
     draw_null,
     get_axes,
@@ -149,7 +150,7 @@ def untouched(
     for i, (name, values) in enumerate(predicted.items()):
         x, y = np.asarray(values, float).ravel(), measured.ravel()
         finite = np.isfinite(x) & np.isfinite(y)
-        dots: dict[str, Any] = {
+        dots: Style = {
             "color": COLORS[i % len(COLORS)],
             "marker": MARKERS[i % len(MARKERS)],
         }

@@ -15,6 +15,7 @@ from jsuper.plots.style import (
     LOG_RANGE,
     OTHER_LINE_STYLES,
     TITLE_FONT,
+    Style,
     add_legend,
     get_axes,
     ramp_styles,
@@ -246,7 +247,7 @@ def _pairs(ax: Axes, time: np.ndarray, shares: np.ndarray) -> int:
     for r, color in enumerate(component_colors(len(shares))):
         ax.plot([], [], color=color, linewidth=2.5, label=f"component {r}")
         for k, line in enumerate(shares[r]):
-            clear: dict[str, Any] = {"linestyle": style.get(k, "-"), "color": color}
+            clear: Style = {"linestyle": style.get(k, "-"), "color": color}
             ax.plot(time, line, **clear, linewidth=1.3 if k in style else 0.5)
             peaks = find_peaks(line, prominence=PROMINENCE)[0]
             ax.plot(time[peaks], line[peaks], "o", color=color, markersize=7, fillstyle="none")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from jsuper.plots.selection import (
 from jsuper.plots.style import (
     GUIDE_STYLE,
     TITLE_FONT,
+    Style,
     activation_style,
     add_legend,
     draw_null,
@@ -216,9 +217,6 @@ def loss_curves(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("step")
     _finish(ax, selection, "loss of the training batch", scale=False)
     return ax
-
-
-Style = dict[str, Any]
 
 
 def _activations(selection: Selection) -> list[tuple[str, Style]]:

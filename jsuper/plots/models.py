@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jsuper.core.expecting import expect_array
-from jsuper.plots.style import GUIDE_STYLE, SMALL_FONT, TITLE_FONT, get_axes
+from jsuper.plots.style import GUIDE_STYLE, SMALL_FONT, TITLE_FONT, Style, get_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,7 +92,7 @@ def _frame(ax: Axes, n: int, side: int) -> None:
     from matplotlib.patches import Rectangle
 
     for x, width in [(-0.5, n), (n + side - 0.5, side)][: 1 + bool(side)]:
-        style: dict[str, Any] = {"fill": False, "linewidth": 0.8, "clip_on": False}
+        style: Style = {"fill": False, "linewidth": 0.8, "clip_on": False}
         ax.add_patch(Rectangle((x, -0.5), width, n, **style))
     ax.spines[:].set_visible(False)
     shown = list(range(0, n, -(-n // 10)))

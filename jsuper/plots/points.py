@@ -12,6 +12,7 @@ from jsuper.plots.selection import check_variables, left_out_text, padded_with_z
 from jsuper.plots.style import (
     LOG_RANGE,
     TITLE_FONT,
+    Style,
     activation_order,
     activation_style,
     add_legend,
@@ -80,7 +81,7 @@ def loss_against_superposition(
         style = activation_style(kinds[i])
         kept = mine & valid
         label = kinds[i] if kept.any() else f"{kinds[i]} (all left out)"
-        dots: dict[str, Any] = {"s": 18, "linewidths": 0, "alpha": 0.75, "label": label}
+        dots: Style = {"s": 18, "linewidths": 0, "alpha": 0.75, "label": label}
         ax.scatter(x[kept], y[kept], c=style["color"], marker=style["marker"], **dots)
     if valid.any() and x[valid].min() >= 0 and x[valid].max() > LOG_RANGE * np.median(x[valid]):
         ax.set_xscale("symlog", linthresh=0.01)
@@ -154,7 +155,7 @@ def dimensionality(
     y = shares[valid].ravel()
     existing = np.isfinite(y)  # smaller models have fewer features
     x, y = x[existing], y[existing]
-    dots: dict[str, Any] = {"s": 5, "linewidths": 0, "alpha": 0.5, "c": "#0072B2"}
+    dots: Style = {"s": 5, "linewidths": 0, "alpha": 0.5, "c": "#0072B2"}
     ax.scatter(_jittered(x), y, rasterized=y.size > 10_000, **dots)
     ax.set_ylim(-0.04, 1.04)
     draw_guides(ax, GEOMETRY)

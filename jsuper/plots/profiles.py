@@ -12,6 +12,7 @@ from jsuper.plots.style import (
     GUIDE_STYLE,
     SMALL_FONT,
     TITLE_FONT,
+    Style,
     activation_order,
     get_axes,
 )
@@ -26,7 +27,7 @@ VALUE, SLOPE, REVERSED = COLORS[0], COLORS[4], COLORS[5]
 REACH = 4.0  # range of inputs on either side of 0
 Y_LIMITS = (-2.2, 3.2)
 COLUMNS = 7
-SHADE: dict[str, Any] = {"color": REVERSED, "alpha": 0.22, "linewidth": 0}
+SHADE: Style = {"color": REVERSED, "alpha": 0.22, "linewidth": 0}
 
 Activations = Iterable[str | Callable[[Any], Any]]
 

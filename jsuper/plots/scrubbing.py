@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from jsuper.plots.style import (
     GUIDE_STYLE,
     SMALL_FONT,
     TITLE_FONT,
+    Style,
     activation_order,
     add_legend,
     get_axes,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 LEAST = 1e-3  # missed variance below which there is no interference to explain
 FLOOR = 1e-6  # smaller values are drawn here
 COLUMNS = 5
-STYLES: dict[str, dict[str, Any]] = {
+STYLES: dict[str, Style] = {
     "self": {"color": COLORS[0], "linestyle": "-", "marker": "o", "markersize": 3},
     "random": {"color": "0.55", "linestyle": ":", "marker": "x", "markersize": 4},
     "cluster": {"color": COLORS[4], "linestyle": "-", "marker": "s", "markersize": 3},

@@ -44,7 +44,11 @@ LOG_RANGE = 30.0  # ratio of largest to smallest above which a scale is logarith
 LEGEND_ROWS = 16
 
 
-def activation_style(name: str) -> dict[str, Any]:
+Style = dict[str, Any]
+"""Keyword arguments of a matplotlib artist."""
+
+
+def activation_style(name: str) -> Style:
     """Return the colour, line style and marker of an activation, the same in every figure.
 
     There are more activations than distinguishable colours, so line and marker differ as well. A
@@ -59,7 +63,7 @@ def activation_style(name: str) -> dict[str, Any]:
 
     Returns
     -------
-    dict[str, Any]
+    Style
         Keywords of `Axes.plot`: color, linestyle, marker.
 
     Raises
@@ -81,7 +85,7 @@ def activation_style(name: str) -> dict[str, Any]:
     )
 
 
-def _style(color: int, line: Any, marker: int) -> dict[str, Any]:
+def _style(color: int, line: Any, marker: int) -> Style:
     return {
         "color": COLORS[color % len(COLORS)],
         "linestyle": line,
@@ -108,7 +112,7 @@ def activation_order(names: Iterable[str]) -> list[int]:
     return sorted(range(len(names)), key=place)
 
 
-def ramp_styles(count: int) -> list[dict[str, Any]]:
+def ramp_styles(count: int) -> list[Style]:
     """Return line styles for increasing values of a quantity, from dark to light."""
     import matplotlib as mpl
 
@@ -176,7 +180,7 @@ def draw_guides(ax: Axes, labels: dict[float, str]) -> None:
 
 def draw_null(ax: Axes, null: float) -> None:
     """Draw a dashed horizontal line at a statistic's null value, with an entry in the legend."""
-    style: dict[str, Any] = {"color": "0.4", "linestyle": (0, (4, 3)), "linewidth": 1}
+    style: Style = {"color": "0.4", "linestyle": (0, (4, 3)), "linewidth": 1}
     ax.axhline(null, **style, label=f"null {null:.3g}")
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from jsuper.core.json_data import JSON, JSONObject
 from jsuper.core.text import shown
 
 VERDICTS = ("supported", "contradicted", "undecided", "not testable")
@@ -14,7 +13,7 @@ TEXTS = ("name", "source", "claim", "verdict", "why", "unit", "note")
 NUMBERS = ("value", "low", "high")
 
 
-def validate_claims(data: Any) -> list[dict[str, Any]]:
+def validate_claims(data: JSON) -> list[JSONObject]:
     """Return the claims of parsed JSON.
 
     Raises
@@ -30,7 +29,7 @@ def validate_claims(data: Any) -> list[dict[str, Any]]:
     return claims
 
 
-def _check_claim(where: str, claim: Any) -> None:
+def _check_claim(where: str, claim: JSON) -> None:
     _check_texts(where, claim, TEXTS)
     _check_number(f"{where}.p", claim.get("p"))
     if "protocol" in claim:
@@ -41,7 +40,7 @@ def _check_claim(where: str, claim: Any) -> None:
         _check_part(f"{where}.parts[{j}]", part)
 
 
-def _check_part(where: str, part: Any) -> None:
+def _check_part(where: str, part: JSON) -> None:
     _check_texts(where, part, ("label", "verdict"))
     if part["verdict"] not in VERDICTS:
         _refuse(f"{where}.verdict", part["verdict"], f"one of {', '.join(VERDICTS)}")
@@ -62,7 +61,7 @@ def _check_part(where: str, part: Any) -> None:
             _check_number(f"{where}.{name}[{k}]", number)
 
 
-def _check_texts(where: str, data: Any, names: tuple[str, ...]) -> None:
+def _check_texts(where: str, data: JSON, names: tuple[str, ...]) -> None:
     if not isinstance(data, dict):
         _refuse(where, data, "a table")
     for name in names:
@@ -71,7 +70,7 @@ def _check_texts(where: str, data: Any, names: tuple[str, ...]) -> None:
             _refuse(f"{where}.{name}", text, f"a text of at most {MAX_CHARACTERS:,} characters")
 
 
-def _check_number(where: str, value: Any) -> None:
+def _check_number(where: str, value: JSON) -> None:
     """Raise ValueError unless a value is None or a number that a figure can show."""
     if value is None:
         return
@@ -79,11 +78,11 @@ def _check_number(where: str, value: Any) -> None:
         _refuse(where, value, f"a number with an absolute value below {LARGEST:g}")
 
 
-def _list(where: str, value: Any, most: int) -> list[Any]:
+def _list(where: str, value: JSON, most: int) -> list[JSON]:
     if not isinstance(value, list) or len(value) > most:
         _refuse(where, value, f"a list of at most {most:,}")
     return value
 
 
-def _refuse(where: str, value: Any, allowed: str) -> None:
+def _refuse(where: str, value: JSON, allowed: str) -> None:
     raise ValueError(f"{where}={shown(value)} is not {allowed}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jsuper.core.json_data import JSONObject
 from jsuper.core.protocols import Fits, Measures
 from jsuper.core.status import Status
 
@@ -22,7 +23,7 @@ def page_data(
     family: Measures,
     main_axes: tuple[str, ...],
     fits: Fits | None = None,
-) -> dict[str, Any]:
+) -> JSONObject:
     """Return the data of the page: axes, headline variables, and three models of every cell.
 
     Arrays have the dimensions (other axes ..., the two main axes, seed). Values of unfinished
@@ -61,7 +62,7 @@ def page_data(
     } | model_arrays(ds, values[family.RANK].transpose(*order).values, family.PICTURES)
 
 
-def model_arrays(ds: xarray.Dataset, rank: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+def model_arrays(ds: xarray.Dataset, rank: np.ndarray, names: Sequence[str]) -> JSONObject:
     """Return arrays of the best, median and worst seed of every cell, unless they are too large.
 
     Parameters
@@ -76,7 +77,7 @@ def model_arrays(ds: xarray.Dataset, rank: np.ndarray, names: Sequence[str]) -> 
     chosen = best_median_worst(rank)
     names = tuple(k for k in names if k in ds)
     size = 4 * chosen.size * sum(ds[k].size // ds["status"].size for k in names)
-    found: dict[str, Any] = {"chosen": encode_base64(chosen, "<i4"), "pictures": {}}
+    found: JSONObject = {"chosen": encode_base64(chosen, "<i4"), "pictures": {}}
     if size > PICTURE_BYTES:
         return found | {"without_pictures": f"the weights would take {size / 1e6:,.0f} MB"}
     for name in names:

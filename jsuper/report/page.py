@@ -17,6 +17,7 @@ from jsuper.core.errors import RunError
 from jsuper.core.expecting import expect_folder
 from jsuper.core.family import family_of
 from jsuper.core.files import check_file, write_text
+from jsuper.core.json_data import JSONObject
 from jsuper.core.reading import CLAIMS_JSON, json_limit, parse_json, read_text
 from jsuper.core.sources import citation
 from jsuper.core.status import Status
@@ -76,7 +77,7 @@ def write(run: str | Path) -> Path:
     return path
 
 
-def claims_in(folder: Path) -> list[dict[str, Any]]:
+def claims_in(folder: Path) -> list[JSONObject]:
     """Return the claims of a run folder's claims.json; empty without such a file.
 
     Raises
@@ -100,7 +101,7 @@ def _bad_claims(folder: Path, error: Exception) -> RunError:
     )
 
 
-def render(ds: xarray.Dataset, title: str, claims: Sequence[dict[str, Any]] = ()) -> str:
+def render(ds: xarray.Dataset, title: str, claims: Sequence[JSONObject] = ()) -> str:
     """Return the HTML of an analysed Dataset.
 
     Parameters
@@ -141,7 +142,7 @@ def render(ds: xarray.Dataset, title: str, claims: Sequence[dict[str, Any]] = ()
     )
 
 
-def claim_figure(claim: dict[str, Any]) -> Figure:
+def claim_figure(claim: JSONObject) -> Figure:
     """Draw the evidence of a claim."""
     from jsuper.plots.claims import drawable, parts
 
@@ -189,7 +190,7 @@ def count_by_cell(
     return found
 
 
-def field_rows(sweep: dict[str, Any], defaults: dict[str, Any]) -> list[tuple[str, str, bool]]:
+def field_rows(sweep: JSONObject, defaults: JSONObject) -> list[tuple[str, str, bool]]:
     """Return the sweep's fields, their values, and whether these differ from the defaults."""
 
     def text(value: Any) -> str:
@@ -198,7 +199,7 @@ def field_rows(sweep: dict[str, Any], defaults: dict[str, Any]) -> list[tuple[st
     return [(k, text(v), k in defaults and v != defaults[k]) for k, v in sweep.items()]
 
 
-def session_summary(metadata: dict[str, Any]) -> dict[str, str]:
+def session_summary(metadata: JSONObject) -> dict[str, str]:
     """Return the times, devices and versions of a session, for any content of its file."""
     versions, devices = metadata.get("versions"), metadata.get("devices")
     versions = versions if isinstance(versions, dict) else {}

@@ -7,7 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
@@ -15,6 +15,7 @@ import psutil
 from jsuper.core.errors import DamagedWarning, RunError
 from jsuper.core.expecting import expect, expect_folder
 from jsuper.core.grid import Chunk
+from jsuper.core.json_data import JSONObject
 from jsuper.core.status import Status
 from jsuper.store import chunk_files, derived, sharing
 from jsuper.store.manifest import Manifest, manifest_of
@@ -141,7 +142,7 @@ def size_of(manifest: Manifest, only: Collection[str] | None = None) -> int:
 
 
 def to_dataset(
-    sweep: dict[str, Any],
+    sweep: JSONObject,
     chunks: list[Chunk],
     read: Callable[[Chunk], chunk_files.Arrays | None],
     only: Collection[str] | None = None,
@@ -193,7 +194,7 @@ def _with_room(target: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtyp
 
 
 def _labelled(
-    shape: Shape, variables: dict[str, Any], sweep: dict[str, Any], errors: Counter[str]
+    shape: Shape, variables: JSONObject, sweep: JSONObject, errors: Counter[str]
 ) -> xarray.Dataset:
     """Return the Dataset of variables, with coordinates and descriptions."""
     import xarray as xr

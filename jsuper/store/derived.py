@@ -20,6 +20,7 @@ import numpy as np
 
 from jsuper.core import files
 from jsuper.core.family import family_of
+from jsuper.core.json_data import JSONObject
 from jsuper.core.reading import parse_json, read_text
 from jsuper.store import chunk_files, npz
 from jsuper.store.manifest import Manifest
@@ -82,7 +83,7 @@ def record(folder: Path, name: str, made_from: str) -> None:
     files.write_text(folder / RECORD, text)
 
 
-def _made_from(folder: Path) -> dict[str, Any]:
+def _made_from(folder: Path) -> JSONObject:
     try:
         found = parse_json(read_text(folder / RECORD, META_BYTES))
     except (OSError, ValueError):
@@ -91,7 +92,7 @@ def _made_from(folder: Path) -> dict[str, Any]:
 
 
 def write(
-    folder: Path, name: str, variables: xarray.Dataset, made_from: str, about: dict[str, Any]
+    folder: Path, name: str, variables: xarray.Dataset, made_from: str, about: JSONObject
 ) -> None:
     """Write variables to the run folder; the file is complete or absent.
 
@@ -137,7 +138,7 @@ def read(
     name: str,
     made_from: str,
     ds: xarray.Dataset,
-    about: dict[str, Any] | None = None,
+    about: JSONObject | None = None,
     coordinates: Mapping[str, Any] | None = None,
 ) -> xarray.Dataset | None:
     """Return the variables of that name; None where they are missing, damaged or stale.
@@ -188,7 +189,7 @@ def _kept_coordinates(name: str, ds: xarray.Dataset) -> Mapping[str, Any]:
 
 
 def _shapes(
-    meta: dict[str, Any], ds: xarray.Dataset, own: Mapping[str, Any]
+    meta: JSONObject, ds: xarray.Dataset, own: Mapping[str, Any]
 ) -> dict[str, tuple[int, ...]]:
     """Variable -> its shape in a run, according to the description in a file.
 

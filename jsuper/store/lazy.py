@@ -13,6 +13,7 @@ from xarray.core import indexing
 
 from jsuper.core.errors import RunError
 from jsuper.core.grid import Chunk
+from jsuper.core.json_data import JSONObject
 from jsuper.store import chunk_files, npz
 from jsuper.store.shape import Shape
 
@@ -101,7 +102,7 @@ def lazy_variables(
     shape: Shape,
     chunks: list[Chunk],
     read: Callable[[Chunk], Mapping[str, np.ndarray] | None],
-) -> dict[str, Any]:
+) -> JSONObject:
     """Verify every chunk, and return the variables: codes in memory, all others lazily.
 
     Parameters
@@ -127,7 +128,7 @@ def lazy_variables(
         for name, target in codes.items():
             target[shape.places(chunk, name, arrays[name].shape)] = arrays[name]
         verified.append((chunk, sums))
-    variables: dict[str, Any] = {
+    variables: JSONObject = {
         name: xr.Variable(
             dims, indexing.LazilyIndexedArray(ChunkArray(folder, shape, name, verified))
         )

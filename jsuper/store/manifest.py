@@ -20,7 +20,7 @@ from jsuper.core import files
 from jsuper.core.errors import RunError, SpecError
 from jsuper.core.family import family_of, known_families
 from jsuper.core.grid import Chunk, Setting
-from jsuper.core.json_data import digest, plain
+from jsuper.core.json_data import JSON, JSONObject, digest, plain
 from jsuper.core.protocols import Existing
 from jsuper.core.reading import check_depth, json_limit, parse_json, read_text
 from jsuper.core.sweep import BaseSweep
@@ -48,11 +48,11 @@ SCHEMAS = (1, 2)  # 2: with fields that version 0.1 does not know
 class Manifest:
     """What a run folder is a run of."""
 
-    sweep: dict[str, Any]  # `BaseSweep.to_dict()`
+    sweep: JSONObject  # `BaseSweep.to_dict()`
     chunks: list[Chunk]
-    sessions: list[dict[str, Any]]  # of older folders; newer ones have a file for each
+    sessions: list[JSONObject]  # of older folders; newer ones have a file for each
     lost: bool = False  # manifest.json is missing; this one comes from the chunks
-    functions: dict[str, Any] = field(default_factory=dict)  # label of a function -> what it is
+    functions: JSONObject = field(default_factory=dict)  # label of a function -> what it is
 
     @functools.cached_property
     def hash(self) -> str:
@@ -69,8 +69,8 @@ def write_manifest(
     folder: Path,
     sweep: BaseSweep,
     chunks: list[Chunk],
-    sessions: list[dict[str, Any]],
-    functions: dict[str, Any] | None = None,
+    sessions: list[JSONObject],
+    functions: JSONObject | None = None,
 ) -> None:
     """Write manifest.json and sweep.toml; `sessions` have the versions, devices and times.
 
@@ -121,11 +121,11 @@ class _Table:
     """Different rows of plain data, and the number of each; chunks share most of theirs."""
 
     def __init__(self) -> None:
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[JSONObject] = []
         self._numbers: dict[str, int] = {}
         self._seen: dict[int, tuple[int, Any]] = {}  # by identity, which the second member keeps
 
-    def row(self, given: dict[str, Any]) -> int:
+    def row(self, given: JSONObject) -> int:
         if id(given) not in self._seen:
             row = {k: plain(v) for k, v in given.items()}
             number = self._numbers.setdefault(json.dumps(row), len(self.rows))
@@ -176,7 +176,7 @@ def read_manifest(folder: str | Path) -> Manifest | None:
         raise _unusable(path, "it is too deep") from error
 
 
-def _check_family(path: Path, data: dict[str, Any]) -> None:
+def _check_family(path: Path, data: JSONObject) -> None:
     """Raise RunError for a run of a family that is not installed, and name its package."""
     model = data["sweep"].get("model") if isinstance(data["sweep"], dict) else None
     if not isinstance(model, str) or model in known_families():
@@ -204,7 +204,7 @@ def _unusable(path: Path, why: str) -> RunError:
     )
 
 
-def _checked(data: dict[str, Any]) -> Manifest:
+def _checked(data: JSONObject) -> Manifest:
     """Return the manifest that JSON states, where its parts fit together.
 
     Raises
@@ -245,7 +245,7 @@ def _checked(data: dict[str, Any]) -> Manifest:
     return Manifest(sweep, chunks, list(sessions), functions=known)
 
 
-def _item(rows: list[Any], index: Any) -> Any:
+def _item(rows: list[JSON], index: JSON) -> JSON:
     if type(index) is not int or not 0 <= index < len(rows):
         raise ValueError(f"it has no row {index!r}")
     return rows[index]
@@ -311,7 +311,7 @@ def _has_seeds(asked: Any, held: Any) -> bool:
     return all(seed in known for seed in held)
 
 
-def seeds_of(value: Any) -> list[int]:
+def seeds_of(value: JSON) -> list[int]:
     """Return the seeds that a count or a list in a manifest stands for."""
     return list(range(value)) if isinstance(value, int) else list(value)
 
@@ -319,7 +319,7 @@ def seeds_of(value: Any) -> list[int]:
 def existing(manifest: Manifest, folder: Path) -> Existing:
     """Return the folder as a family compares it with a sweep."""
 
-    def read(chunk: Chunk) -> dict[str, Any] | None:
+    def read(chunk: Chunk) -> JSONObject | None:
         try:
             return chunk_files.read_chunk(folder, chunk)
         except RunError:

@@ -6,14 +6,13 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from jsuper.core.errors import SpecError
 from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk, Covered, missing, partition
-from jsuper.core.json_data import same
+from jsuper.core.json_data import JSON, JSONObject, same
 from jsuper.core.status import ERROR, ERROR_BYTES, FAILED, NON_FINITE, OK
 from jsuper.core.sweep import BaseSweep
 from jsuper.core.text import shown
@@ -92,7 +91,7 @@ def merge(folders: list[Path], out: Path) -> None:
         chunk_files.write_chunk(out, piece, arrays)
 
 
-def as_sweep(data: dict[str, Any]) -> BaseSweep:
+def as_sweep(data: JSONObject) -> BaseSweep:
     """Return a stored sweep, in which functions remain the labels that stand for them."""
     cls = family_of(data["model"]).spec.Sweep
     sweep = object.__new__(cls)
@@ -116,8 +115,8 @@ def _union(one: Stored, other: Stored) -> Stored:
     older = cls.single_defaults()  # of fields that an older folder does not have
     mine, theirs = older | a.sweep, older | b.sweep
     for f in dataclasses.fields(cls):
-        old: Any = mine.get(f.name)
-        new: Any = theirs.get(f.name)
+        old: JSON = mine.get(f.name)
+        new: JSON = theirs.get(f.name)
         if f.name == "seeds":
             mine["seeds"] = _all_seeds(old, new)
         elif f.metadata["role"] == "setting":
@@ -127,7 +126,7 @@ def _union(one: Stored, other: Stored) -> Stored:
     return a_name, dataclasses.replace(a, sweep=mine)
 
 
-def _refusal(name: str, a_name: Path, old: Any, b_name: Path, new: Any) -> str:
+def _refusal(name: str, a_name: Path, old: JSON, b_name: Path, new: JSON) -> str:
     return (
         f"{name} is {shown(old)} in {a_name} and {shown(new)} in {b_name}; folders of one sweep "
         "can be merged, which differ in settings and seeds alone"

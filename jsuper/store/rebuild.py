@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 from jsuper.core.errors import RunError
 from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk
-from jsuper.core.json_data import same
+from jsuper.core.json_data import JSONObject, same
 from jsuper.core.reading import parse_json, read_text
 from jsuper.core.toml import LARGEST_TOML, parse_toml
 from jsuper.store import chunk_files
@@ -27,7 +26,7 @@ NO_SWEEP = (
 )  # raised by data that is no sweep
 
 
-def sweep_and_chunks(folder: Path) -> tuple[dict[str, Any], list[Chunk]] | None:
+def sweep_and_chunks(folder: Path) -> tuple[JSONObject, list[Chunk]] | None:
     """Return what chunk files alone say of a run whose manifest is lost; None where there are none.
 
     The sweep is that of sweep.toml where it holds all of them, else the least that does.
@@ -71,11 +70,11 @@ def _stated(path: Path) -> Chunk | None:
         return None
 
 
-def _least(chunks: list[Chunk]) -> dict[str, Any]:
+def _least(chunks: list[Chunk]) -> JSONObject:
     """Return the least sweep, as plain data, that holds all points of chunks."""
     cls = family_of(chunks[0].model).spec.Sweep
     axes = {f.name: f.metadata["axis"] for f in dataclasses.fields(cls)}
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, JSONObject] = {}
     for chunk in chunks:
         data = chunk.to_dict()
         for row in (data["static"], *data["settings"]):

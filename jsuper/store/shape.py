@@ -12,7 +12,7 @@ import numpy as np
 from jsuper.core.errors import SpecError
 from jsuper.core.family import Family, family_of
 from jsuper.core.grid import Chunk, Setting
-from jsuper.core.json_data import plain
+from jsuper.core.json_data import JSONObject, plain
 from jsuper.core.protocols import Spec
 from jsuper.core.suggestions import not_one_of
 from jsuper.store import chunk_files
@@ -47,7 +47,7 @@ class Shape:
     """
 
     def __init__(
-        self, sweep: dict[str, Any], chunks: list[Chunk], only: Collection[str] | None = None
+        self, sweep: JSONObject, chunks: list[Chunk], only: Collection[str] | None = None
     ) -> None:
         self.family = family_of(sweep["model"])
         spec = self.family.spec
@@ -69,7 +69,7 @@ class Shape:
         """Return the shape of a variable."""
         return tuple(self.sizes[d] for d in self.dims[name])
 
-    def coordinates(self) -> dict[str, Any]:
+    def coordinates(self) -> JSONObject:
         """Return the coordinates, and the sweep's single values as scalar ones."""
         coords = {k: [_label(v) for v in values] for k, values in self.axes.items()}
         coords["seed"] = self.seeds
@@ -123,7 +123,7 @@ def bytes_per_model(model: str, chunks: list[Chunk], only: Collection[str] | Non
     return 5 + (8 if doubles else 4) * numbers
 
 
-def axes_of(cls: Any, sweep: dict[str, Any]) -> tuple[dict[str, list], dict[str, Any]]:
+def axes_of(cls: Any, sweep: JSONObject) -> tuple[dict[str, list], JSONObject]:
     """Return a stored sweep's axes, name -> values, and the single values of its other axes."""
     sweep = cls.single_defaults() | sweep
     values = {f.name: sweep[f.name] for f in dataclasses.fields(cls) if f.metadata["axis"]}

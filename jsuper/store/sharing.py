@@ -17,11 +17,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from jsuper.core import files
 from jsuper.core.errors import SpecError
 from jsuper.core.grid import Chunk
+from jsuper.core.json_data import JSONObject
 from jsuper.core.reading import SMALL_JSON, check_depth, json_limit, parse_json, read_text
 from jsuper.core.text import printable
 from jsuper.store.manifest import Manifest
@@ -158,19 +158,19 @@ def sweep_stale(folder: Path) -> None:
                     path.unlink()
 
 
-def begin_session(session: dict[str, Any]) -> dict[str, Any]:
+def begin_session(session: JSONObject) -> JSONObject:
     """Return a session with a name that no other process has."""
     return session | {"id": uuid.uuid4().hex[:12]}
 
 
-def write_session(folder: Path, session: dict[str, Any]) -> None:
+def write_session(folder: Path, session: JSONObject) -> None:
     """Write sessions/<id>.json: what a process did, and with what; its own file, so no races."""
     text = json.dumps(session, indent=1)
     path = folder / "sessions" / f"{session['id']}.json"
     files.write_text(path, text, root=folder)
 
 
-def sessions_of(folder: Path, manifest: Manifest) -> list[dict[str, Any]]:
+def sessions_of(folder: Path, manifest: Manifest) -> list[JSONObject]:
     """All sessions of a run in the order of their starts; what cannot be read is left out."""
     found, left = [], json_limit(MOST_SESSIONS * SMALL_JSON)
     for path in sorted((folder / "sessions").glob("*.json")):

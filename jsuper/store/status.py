@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from jsuper.core import files
 from jsuper.core.errors import RunError
 from jsuper.core.grid import Chunk
+from jsuper.core.json_data import JSONObject
 from jsuper.core.status import ERROR, FAILED, NON_FINITE, OK
 from jsuper.core.text import format_duration, printable
 from jsuper.store import chunk_files, sharing
@@ -121,7 +121,7 @@ def _statuses(folder: Path, chunk: Chunk) -> tuple[chunk_files.Arrays, float]:
     return arrays, when
 
 
-def _rate(sessions: list[dict[str, Any]], written: list[tuple[float, int]]) -> float | None:
+def _rate(sessions: list[JSONObject], written: list[tuple[float, int]]) -> float | None:
     """Models per second from the start of the latest session to the last chunk since.
 
     Chunks from the future were written by another clock, or before this one was set back. A session

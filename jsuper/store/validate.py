@@ -9,16 +9,15 @@ import dataclasses
 import json
 import math
 import re
-from typing import Any
 
 from jsuper.core.errors import SpecError
 from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk
-from jsuper.core.json_data import plain, same, without_negative_zero
+from jsuper.core.json_data import JSON, JSONObject, plain, same, without_negative_zero
 from jsuper.core.text import shown
 
 
-def values_of(sweep: dict[str, Any]) -> dict[str, list[Any]]:
+def values_of(sweep: JSONObject) -> dict[str, list[JSON]]:
     """Field -> the values that models of a stored sweep may have; the sweep's fields are checked.
 
     Raises
@@ -28,7 +27,7 @@ def values_of(sweep: dict[str, Any]) -> dict[str, list[Any]]:
     """
     cls = family_of(sweep["model"]).spec.Sweep
     own = {f.name: f for f in dataclasses.fields(cls)}
-    values: dict[str, list[Any]] = {}
+    values: dict[str, list[JSON]] = {}
     for name, value in (cls.single_defaults() | sweep).items():
         if name == "model":
             continue
@@ -49,21 +48,21 @@ def values_of(sweep: dict[str, Any]) -> dict[str, list[Any]]:
     return values
 
 
-def texts_of(values: dict[str, list[Any]]) -> dict[str, frozenset[str]]:
+def texts_of(values: dict[str, list[JSON]]) -> dict[str, frozenset[str]]:
     """Field -> its values as text, to look one up; Python takes 0 for false and 8.0 for 8."""
     return {name: frozenset(map(_text, several)) for name, several in values.items()}
 
 
-def _text(value: Any) -> str:
+def _text(value: JSON) -> str:
     return json.dumps(without_negative_zero(value))
 
 
-def _names_function(value: Any) -> bool:
+def _names_function(value: JSON) -> bool:
     """Return whether a value is the stored name of a callable, which no check of a name knows."""
     return isinstance(value, str) and bool(re.fullmatch(r"\w{1,100}@[0-9a-f]{12}", value))
 
 
-def check_row(row: dict[str, Any], allowed: dict[str, frozenset[str]]) -> None:
+def check_row(row: JSONObject, allowed: dict[str, frozenset[str]]) -> None:
     """Raise ValueError unless a chunk's static values, or a setting, are some of the sweep's.
 
     Parameters
@@ -96,7 +95,7 @@ def check_complete(chunks: list[Chunk]) -> None:
                 raise KeyError(f"a setting lacks {', '.join(sorted(lacking))}")
 
 
-def seeds_among(given: Any, known: range | frozenset[int]) -> tuple[int, ...]:
+def seeds_among(given: JSON, known: range | frozenset[int]) -> tuple[int, ...]:
     """Return a chunk's seeds, which are different ones of the sweep's."""
     found = tuple(given)
     if len(set(found)) < len(found) or not all(type(s) is int and s in known for s in found):
@@ -104,12 +103,12 @@ def seeds_among(given: Any, known: range | frozenset[int]) -> tuple[int, ...]:
     return found
 
 
-def known_seeds(seeds: Any) -> range | frozenset[int]:
+def known_seeds(seeds: JSON) -> range | frozenset[int]:
     """Return the seeds of a stored sweep, to look one up; a count is not made into a list."""
     return range(seeds) if isinstance(seeds, int) else frozenset(seeds)
 
 
-def count(sweep: dict[str, Any], values: dict[str, list[Any]]) -> int:
+def count(sweep: JSONObject, values: dict[str, list[JSON]]) -> int:
     """Return the number of models of a stored sweep, before any list of them is made."""
     axes = math.prod(len(v) for k, v in values.items() if k != "seeds")
     return axes * number_of_seeds(sweep["seeds"])
@@ -120,12 +119,12 @@ def number_of_seeds(seeds: int | list[int]) -> int:
     return seeds if isinstance(seeds, int) else len(seeds)
 
 
-def tuples(static: dict[str, Any]) -> dict[str, Any]:
+def tuples(static: JSONObject) -> JSONObject:
     """JSON's lists as the tuples that the sweep had."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in static.items()}
 
 
-def check_chunks(sweep: dict[str, Any], chunks: list[Chunk]) -> None:
+def check_chunks(sweep: JSONObject, chunks: list[Chunk]) -> None:
     """Raise ValueError, or what Python finds, unless a sweep holds all points of chunks."""
     allowed, seeds = texts_of(values_of(sweep)), known_seeds(sweep["seeds"])
     for chunk in chunks:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jsuper.core.json_data import JSONObject
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -99,7 +101,7 @@ class Drawing:
     figure: Figure = field(repr=False)
 
 
-def as_data(answers: list[Answer]) -> list[dict[str, Any]]:
+def as_data(answers: list[Answer]) -> list[JSONObject]:
     """Answers as JSON data; NaN becomes None."""
     return [
         {

@@ -15,6 +15,7 @@ import jinja2
 
 from jsuper.core.errors import SpecError
 from jsuper.core.files import write_atomically, write_text
+from jsuper.core.json_data import JSONObject
 from jsuper.core.status import OK
 from jsuper.core.suggestions import not_one_of
 from jsuper.core.text import format_number
@@ -104,7 +105,7 @@ def render(name: str, study: Any, answers: list, tables: list, figures: list, sw
     )
 
 
-def about(preset: str, ds: xarray.Dataset) -> dict[str, Any]:
+def about(preset: str, ds: xarray.Dataset) -> JSONObject:
     """Return what a sweep's numbers come from: models, seeds, versions, devices."""
     session = json.loads(ds.attrs.get("sessions", "[]") or "[]")
     last = session[-1] if session else {}

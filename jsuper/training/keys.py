@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +16,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jsuper.core.checks import MAX_SEED, integer
+from jsuper.core.json_data import JSONObject
 from jsuper.training.jax_config import shielded
 
 INIT, DATA, DROPOUT, EVALUATION, EVALUATION_BATCH, GATE, TARGET, SUPPORT, SCRUBBING = range(9)
@@ -135,7 +135,7 @@ def _threefry(
 
 
 @shielded()
-def unpaired_key(seed: int, identity: dict[str, Any]) -> jax.Array:
+def unpaired_key(seed: int, identity: JSONObject) -> jax.Array:
     """Return a seed's key folded with a hash of a model's identity, so that no draws are shared."""
     text = json.dumps(identity, sort_keys=True).encode()
     halves = hashlib.blake2b(text, digest_size=8).digest()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +11,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from jsuper.core.protocols import PyTree
 from jsuper.training.jax_config import shielded
 
 
@@ -34,21 +34,21 @@ class Train:
         Steps at which a segment must start because something is recorded there.
     """
 
-    init: Callable[[Any, Array], Any]
-    advance: Callable[..., Any]
-    finish: Callable[[Any, Any, Array], dict[str, Array]]
+    init: Callable[[PyTree, Array], PyTree]
+    advance: Callable[..., PyTree]
+    finish: Callable[[PyTree, PyTree, Array], dict[str, Array]]
     steps: int
     stops: tuple[int, ...] = (0,)
 
     @shielded()
-    def __call__(self, setting: Any, key: Array) -> dict[str, Array]:
+    def __call__(self, setting: PyTree, key: Array) -> dict[str, Array]:
         """Return the result arrays of one model, trained from its setting and its seed's key."""
         state = self.init(setting, key)
         stops = np.array(self.stops, np.int32)
         longest = int(np.diff(stops, append=self.steps).max())
         ends = np.append(stops[1:], self.steps).astype(np.int32)
 
-        def segment(state: Any, bounds: tuple[Array, Array]) -> tuple[Any, None]:
+        def segment(state: PyTree, bounds: tuple[Array, Array]) -> tuple[PyTree, None]:
             start, end = bounds
             return self.advance(state, setting, key, start, longest, end), None
 
@@ -57,13 +57,17 @@ class Train:
 
 
 def descend(
-    optimizer: optax.GradientTransformation, params: Any, opt_state: Any, grads: Any, active: Array
-) -> tuple[Any, Any, Array]:
+    optimizer: optax.GradientTransformation,
+    params: PyTree,
+    opt_state: PyTree,
+    grads: PyTree,
+    active: Array,
+) -> tuple[PyTree, PyTree, Array]:
     """Take one optimizer step, unless the model is inactive or would not stay finite.
 
     Returns
     -------
-    tuple[Any, Any, Array]
+    tuple[PyTree, PyTree, Array]
         Parameters, the optimizer's state, and whether this step made the model not finite.
     """
     updates, new_state = optimizer.update(grads, opt_state, params)
@@ -73,7 +77,7 @@ def descend(
     return *kept, active & ~finite
 
 
-def all_finite(tree: Any) -> Array:
+def all_finite(tree: PyTree) -> Array:
     """Return whether all numbers in the floating-point arrays of a tree are finite.
 
     0 times a number is 0, or NaN if the number is not finite. A dot product adds these up, because

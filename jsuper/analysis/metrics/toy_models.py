@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
+from jsuper.core.json_data import JSONObject
 from jsuper.core.status import OK
 from jsuper.engine.devices import cores
 from jsuper.models.toy.activations.names import canonical_activation
@@ -118,7 +119,7 @@ def read_by(models: Models) -> np.ndarray:
     return np.where(np.isnan(models.W_dec), models.W, models.W_dec)
 
 
-def activation_labels(sweep: dict[str, Any]) -> dict[str, str]:
+def activation_labels(sweep: JSONObject) -> dict[str, str]:
     """Return name of a user's function -> its label name@digest.
 
     A function may have the name of a registered activation and compute something else.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from jsuper.core.checks import MAX_RECORDS, choice, integer, real
 from jsuper.core.errors import SpecError
 from jsuper.core.fields import Axis, setting, static
+from jsuper.core.grid import Setting, Static
 from jsuper.core.limits import check_representable, rounding_notes, settings_of_numbers
 from jsuper.core.sweep import BaseSweep
 from jsuper.training.limits import check_training, training_notes
@@ -167,7 +168,7 @@ class Sweep(BaseSweep):
         return notes + training_notes(self)
 
 
-def recorded_steps(static: dict[str, Any]) -> list[int]:
+def recorded_steps(static: Static) -> list[int]:
     """Return the steps after which curves are recorded, including 0 and the last."""
     steps, records = static["steps"], static["records"]
     if static["spacing"] == "even":
@@ -177,7 +178,7 @@ def recorded_steps(static: dict[str, Any]) -> list[int]:
 
 
 def layout(
-    static: dict[str, Any], settings: Iterable[dict[str, Any]]
+    static: Static, settings: Iterable[Setting]
 ) -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
     """Return variable -> (dimensions, shape) for one model of a chunk."""
     del settings
@@ -199,7 +200,7 @@ def layout(
     }
 
 
-def coordinates(static: dict[str, Any]) -> dict[str, list]:
+def coordinates(static: Static) -> dict[str, list]:
     """Return the coordinates of dimensions that are not 0, 1, 2, ..."""
     return {"step": recorded_steps(static), "side": ["A", "B"]}
 
@@ -228,7 +229,7 @@ OPERATIONS = 250_000.0  # elements that take as long as the overhead of some twe
 SOFTMAX = 150.0  # the same for the softmax of a logit, its gradient, and the target's
 
 
-def work(static: dict[str, Any]) -> tuple[float, float]:
+def work(static: Static) -> tuple[float, float]:
     """Return a step's multiply-adds and elementwise work."""
     d, R, K = static["size"], static["rank"], static["pairs"]
     own = OPERATIONS + 12.0 * d * K

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +17,9 @@ from flax import struct
 from jax import Array
 from jax.custom_batching import sequential_vmap
 
+from jsuper.core import grid
 from jsuper.core.expecting import expect
+from jsuper.core.protocols import PyTree
 from jsuper.core.status import NON_FINITE, OK
 from jsuper.models.factorization import model
 from jsuper.models.factorization.model import Params, Target
@@ -58,10 +59,10 @@ class Static:
 class Setting:
     """The numbers of one model, traced."""
 
-    learning_rate: Any
-    weight_decay: Any
-    init_scale: Any
-    strengths: Any  # (rank,)
+    learning_rate: Array
+    weight_decay: Array
+    init_scale: Array
+    strengths: Array  # (rank,)
 
 
 @struct.dataclass
@@ -69,14 +70,14 @@ class State:
     """The carry of the training loop: what the next step needs, and what has been recorded."""
 
     params: Params
-    opt_state: Any
+    opt_state: PyTree
     target: Target
     first_bad_step: Array  # -1 while every number is finite
     curves: dict[str, Array]  # (..., recorded), NaN for steps that are not reached
 
 
 def make_static(
-    values: dict[str, Any], parts: Iterable[Sequence[dict[str, Any]]], batching: str = "vmapped"
+    values: grid.Static, parts: Iterable[Sequence[grid.Setting]], batching: str = "vmapped"
 ) -> Static:
     """Return the shapes and the program of a group; batching does not change them."""
     del parts, batching
@@ -84,17 +85,17 @@ def make_static(
     return Static(**{k: v for k, v in values.items() if k in own})
 
 
-def arrange(static: Static, settings: Sequence[dict[str, Any]]) -> tuple[int, ...]:
+def arrange(static: Static, settings: Sequence[grid.Setting]) -> tuple[int, ...]:
     """Return the order in which a block trains settings: unchanged."""
     del static
     return tuple(range(len(settings)))
 
 
-def branch_of(setting: dict[str, Any], at_once: bool) -> None:
+def branch_of(setting: grid.Setting, at_once: bool) -> None:
     """Return None: one program trains all settings."""
 
 
-def make_setting(static: Static, point: dict[str, Any]) -> Setting:
+def make_setting(static: Static, point: grid.Setting) -> Setting:
     """Return a point's numbers as NumPy arrays; fields that it lacks have `Sweep`'s defaults."""
     default = Sweep()
     point = {name: default.values(name)[0] for name in default.names("setting")} | point
@@ -145,7 +146,12 @@ def make_train(static: Static, sequential: bool = False) -> Train:
     run = sequential_vmap(steps) if sequential else steps
 
     def advance(
-        state: State, setting: Setting, key: Array, start: Array, n: int | Array, end: Any = None
+        state: State,
+        setting: Setting,
+        key: Array,
+        start: Array,
+        n: int | Array,
+        end: int | Array | None = None,
     ) -> State:
         del key  # the start and the target are all that is drawn
         return run(state, setting, start, n, jnp.int32(static.steps if end is None else end))

@@ -7,11 +7,12 @@ import functools
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from flax import struct
+from jax import Array
 
+from jsuper.core import grid
 from jsuper.core.errors import SpecError
 from jsuper.models.toy.activations.names import BATCH_COUPLED
 from jsuper.models.toy.activations.registry import is_gated, is_stochastic
@@ -69,17 +70,17 @@ class Static:
 class Setting:
     """The numbers of one model, traced."""
 
-    activation: Any  # index into Static.activations
-    density: Any  # P(x_i != 0), () or (n_features,)
-    dropout: Any
-    learning_rate: Any
-    weight_decay: Any
-    push: Any
-    importance: Any  # (n_features,)
+    activation: Array  # index into Static.activations
+    density: Array  # P(x_i != 0), () or (n_features,)
+    dropout: Array
+    learning_rate: Array
+    weight_decay: Array
+    push: Array
+    importance: Array  # (n_features,)
 
 
 def make_static(
-    values: dict[str, Any], parts: Iterable[Sequence[dict[str, Any]]], batching: str = "vmapped"
+    values: grid.Static, parts: Iterable[Sequence[grid.Setting]], batching: str = "vmapped"
 ) -> Static:
     """Return the shapes and the program of blocks of settings that share their static values.
 
@@ -133,7 +134,7 @@ def make_static(
     )
 
 
-def branch_of(setting: dict[str, Any], at_once: bool) -> Hashable:
+def branch_of(setting: grid.Setting, at_once: bool) -> Hashable:
     """Return a value that is equal for settings that one program may train.
 
     If models run all at once, this is the activation. Otherwise activations that need whole
@@ -145,14 +146,14 @@ def branch_of(setting: dict[str, Any], at_once: bool) -> Hashable:
     return is_gated(activation), needs_whole_batch(activation)
 
 
-def arrange(static: Static, settings: Sequence[dict[str, Any]]) -> tuple[int, ...]:
+def arrange(static: Static, settings: Sequence[grid.Setting]) -> tuple[int, ...]:
     """Return the order in which a block trains settings; ~i repeats setting i as padding."""
     if not static.slots:
         return tuple(range(len(settings)))
     return fill(static.rows, static.slots, static.activations, settings)
 
 
-def make_setting(static: Static, point: dict[str, Any]) -> Setting:
+def make_setting(static: Static, point: grid.Setting) -> Setting:
     """Return the traced numbers of a point, as NumPy arrays.
 
     Fields that `point` lacks have the first default of `Sweep`, which for the weight decay depends
@@ -163,7 +164,7 @@ def make_setting(static: Static, point: dict[str, Any]) -> Setting:
     weights = static.importance or importance(point["importance_decay"], static.n_features)
     sparsity = static.feature_sparsity or point["sparsity"]
     as_dtype = np.dtype(static.dtype).type
-    return Setting(
+    numbers: grid.Setting = dict(  # of NumPy: nothing is sent to a device here
         activation=np.int32(static.activations.index(point["activation"])),
         density=np.asarray(1 - np.asarray(sparsity, np.float64), static.dtype),
         dropout=as_dtype(point["dropout"]),
@@ -172,16 +173,17 @@ def make_setting(static: Static, point: dict[str, Any]) -> Setting:
         push=as_dtype(point["push"]),
         importance=np.asarray(weights, static.dtype),
     )
+    return Setting(**numbers)
 
 
 @functools.cache
-def _defaults(optimizer: str) -> dict[str, Any]:
+def _defaults(optimizer: str) -> grid.Setting:
     """Return the first default of every setting, for a sweep with this optimizer."""
     default = Sweep(optimizer=optimizer)
     return {name: default.values(name)[0] for name in default.names("setting")}
 
 
-def width_of(values: dict[str, Any], setting: dict[str, Any]) -> int:
+def width_of(values: grid.Static, setting: grid.Setting) -> int:
     """Return the width, out of 32, 64, 128, ..., that fits the active columns of a batch.
 
     Of B columns, A ~ Binomial(B, 1 - Π S_i) have an active feature. The width is above A's mean
@@ -198,7 +200,7 @@ def width_of(values: dict[str, Any], setting: dict[str, Any]) -> int:
     return min(batch, NARROWEST * 2 ** max(math.ceil(math.log2(need / NARROWEST)), 0))
 
 
-def narrow_widths(values: dict[str, Any], settings: Sequence[dict[str, Any]]) -> tuple[int, ...]:
+def narrow_widths(values: grid.Static, settings: Sequence[grid.Setting]) -> tuple[int, ...]:
     """Return the widths below the batch size that some setting needs, ascending.
 
     There are none for 2**24 columns or more, which `draws.order` cannot count in float32.
@@ -209,7 +211,7 @@ def narrow_widths(values: dict[str, Any], settings: Sequence[dict[str, Any]]) ->
     return tuple(sorted(w for w in widths if w < values["batch_size"]))
 
 
-def ordering_pays(values: dict[str, Any], settings: Sequence[dict[str, Any]]) -> bool:
+def ordering_pays(values: grid.Static, settings: Sequence[grid.Setting]) -> bool:
     """Return whether narrow batches save more time than ordering a seed's columns costs.
 
     Both are in multiply-adds. A column that is left out saves 5 n m of them in the products, and
@@ -227,7 +229,7 @@ def ordering_pays(values: dict[str, Any], settings: Sequence[dict[str, Any]]) ->
 
 
 def step_work(
-    values: dict[str, Any], settings: Sequence[dict[str, Any]], batching: str
+    values: grid.Static, settings: Sequence[grid.Setting], batching: str
 ) -> tuple[list[float], float]:
     """Return the share of a batch's columns that each setting computes, and the numbers drawn.
 

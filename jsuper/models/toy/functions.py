@@ -22,7 +22,7 @@ from jax import Array
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jsuper.core.errors import SpecError
-from jsuper.core.json_data import digest, name_of
+from jsuper.core.json_data import JSONObject, digest, name_of
 from jsuper.models.toy.layout import COLUMNS, NARROWEST
 from jsuper.training.jax_config import shielded
 from jsuper.training.jaxprs import UntraceableError, digest_of
@@ -157,7 +157,7 @@ class Traced:
             for of in self.probes.values()
         )
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> JSONObject:
         """Return what a manifest stores, for later processes to recognize the function."""
         return {"jax": jax.__version__, "identities": self.identities, "probes": self.probes}
 

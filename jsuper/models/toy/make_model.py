@@ -11,7 +11,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jsuper.core.expecting import described
-from jsuper.core.json_data import label
+from jsuper.core.json_data import JSONObject, label
 from jsuper.core.status import OK, Status
 from jsuper.models.toy.activations.names import canonical_activation
 from jsuper.models.toy.activations.registry import is_gated, resolve
@@ -128,7 +128,7 @@ def _from_dataset(ds: xarray.Dataset, activation: str | Callable | None) -> Mode
             "ds.status == 1 selects models that were trained to the end"
         )
     sizes = {"feature": int(ds["n_features"]), "hidden": int(ds["n_hidden"])}
-    arrays: dict[str, Any] = {k: _unpadded(ds, k, sizes) for k in DIMENSIONS if k in ds}
+    arrays: JSONObject = {k: _unpadded(ds, k, sizes) for k in DIMENSIONS if k in ds}
     activation = _activation_of(sweep, ds["activation"].item(), activation)
     if not is_gated(activation):  # of a sweep with gates too
         arrays = {k: a for k, a in arrays.items() if k not in ("V", "c")}
@@ -140,7 +140,7 @@ def _from_dataset(ds: xarray.Dataset, activation: str | Callable | None) -> Mode
     return Model(Params(**arrays), activation, tuple(weights))
 
 
-def _sweep_of(ds: xarray.Dataset) -> dict[str, Any]:
+def _sweep_of(ds: xarray.Dataset) -> JSONObject:
     """Return the sweep of toy models that a Dataset belongs to."""
     try:
         sweep = json.loads(ds.attrs["sweep"])
@@ -171,9 +171,7 @@ def _unpadded(ds: xarray.Dataset, name: str, sizes: dict[str, int]) -> np.ndarra
     return array.isel({d: slice(n) for d, n in own.items()}).transpose(*dims).values
 
 
-def _activation_of(
-    sweep: dict[str, Any], name: str, given: str | Callable | None
-) -> str | Callable:
+def _activation_of(sweep: JSONObject, name: str, given: str | Callable | None) -> str | Callable:
     """Return the activation of a stored model: its name, or the user's function that was given."""
     is_function = any(str(stored).startswith(f"{name}@") for stored in sweep["activation"])
     if not is_function:

@@ -12,14 +12,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jsuper.core.errors import SpecError
-from jsuper.core.grid import Chunk
+from jsuper.core.grid import Chunk, Setting
 from jsuper.core.protocols import Existing
 from jsuper.core.status import OK
 from jsuper.models.toy.config import make_setting, make_static
@@ -80,7 +79,7 @@ def is_same(function: Traced, existing: Existing) -> bool:
 
 def _trained(
     function: Traced, existing: Existing
-) -> Iterator[tuple[Chunk, dict[str, Any], int, dict[str, np.ndarray]]]:
+) -> Iterator[tuple[Chunk, Setting, int, dict[str, np.ndarray]]]:
     """Yield a finished model of the function for each number of features, with its results."""
     seen = set()
     for chunk in existing.chunks:
@@ -102,7 +101,7 @@ def _trained(
 
 
 def _reproduces(
-    function: Traced, chunk: Chunk, setting: dict[str, Any], seed: int, found: dict[str, np.ndarray]
+    function: Traced, chunk: Chunk, setting: Setting, seed: int, found: dict[str, np.ndarray]
 ) -> bool:
     """Return whether training with the function starts and ends with a stored model's losses."""
     identity = Sweep.identity(chunk.static | setting)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +19,7 @@ from jax import Array
 from jax.custom_batching import sequential_vmap
 
 from jsuper.core.expecting import expect
+from jsuper.core.protocols import PyTree
 from jsuper.core.status import NON_FINITE, OK
 from jsuper.models.toy import model
 from jsuper.models.toy.config import (
@@ -63,7 +63,7 @@ class State:
     """The carry of the training loop: what the next step needs, and what has been recorded."""
 
     params: Params
-    opt_state: Any
+    opt_state: PyTree
     first_bad_step: Array  # -1 while every number is finite
     loss_curve: Array  # (records,), NaN for steps that are not reached
     watched: Array  # (len(WATCHED), records), or (0, records) without `watch`
@@ -100,7 +100,12 @@ def make_train(static: Static, sequential: bool = False) -> Train:
     record = make_record(static, per_model)
 
     def advance(
-        state: State, setting: Setting, key: Array, start: Array, n: int | Array, end: Any = None
+        state: State,
+        setting: Setting,
+        key: Array,
+        start: Array,
+        n: int | Array,
+        end: int | Array | None = None,
     ) -> State:
         end = static.steps if end is None else end
         state = dataclasses.replace(
