@@ -174,8 +174,7 @@ def chunk_seconds(plan: Plan, chunk: Chunk) -> float:
 @functools.cache
 def probed_slowness(workers: int) -> float:
     """Return how many times longer than on the reference machine a step takes, all workers busy."""
-    device = jax.devices("cpu")[0]
-    x = jnp.asarray(np.random.default_rng(0).uniform(size=(20, 1024)), jnp.float32, device=device)
+    uniform = np.random.default_rng(0).uniform(size=(20, 1024)).astype(np.float32)
 
     def step(_: int, W: jax.Array) -> jax.Array:
         h = W @ x
@@ -183,14 +182,16 @@ def probed_slowness(workers: int) -> float:
         dz = (z - x) * (1 - z * z)
         return W - 1e-4 * (h @ dz.T + (W @ dz) @ x.T)
 
-    with jax_config.shielded(), jax.default_device(device):
+    with jax_config.shielded(), jax.default_device(jax.devices("cpu")[0]):
+        x = jnp.asarray(uniform)
         W = jnp.full((5, 20), 0.1, jnp.float32)
         steps = jax.jit(lambda W: jax.lax.fori_loop(0, PROBE_STEPS, step, W)).lower(W).compile()
 
     def seconds_per_step(_: int) -> float:
         calls, began = 0, time.perf_counter()
         while time.perf_counter() - began < PROBED_SECONDS:
-            jax.block_until_ready(steps(W))
+            with jax_config.shielded():
+                jax.block_until_ready(steps(W))
             calls += 1
         return (time.perf_counter() - began) / (calls * PROBE_STEPS)
 
