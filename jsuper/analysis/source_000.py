@@ -71,7 +71,7 @@ def _correction(on: Subject) -> Statement:
         "share of z < 0 with output 0, GELU": float((own == 0).mean()),
         "share of z < 0 with slope 0, GELU": float((on.f(z, 1) == 0).mean()),
     }
-    text = "Clipping is true of ReLU and not of GELU, whose negative inputs keep output and slope."
+    text = "ReLU clips negative inputs; GELU does not: they keep some output and slope."
     return Statement("000", text, computed, verdict(list(computed.values()) == [1, 0, 0]))
 
 

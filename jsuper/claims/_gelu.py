@@ -39,7 +39,7 @@ ROWS = (
         "Only for z <= -3, where output and slope are below .012 in size: .3 % of the negative "
         "N(0, 1) inputs. Over all of these the slope's mean size is .169."),
     Row("correction-of-clipping", "000",
-        "Clipping is true of ReLU and not of GELU, whose negative inputs keep output and slope.",
+        "ReLU clips negative inputs; GELU does not: they keep some output and slope.",
         "All negative inputs give 0 with ReLU, none with GELU."),
     Row("gelu-still-flows", "000",
         "GELU is smooth, so gradient can still flow for negative inputs.",

@@ -35,8 +35,8 @@ def decided(claims: Sequence[Claim], runs: Runs) -> list[JSONObject]:
     claims
         The table.
     runs
-        Sweep -> its Dataset of `jsuper.analyze`; "protocol" stands in for "study" where a
-        claim is asked of both.
+        Sweep -> its analysed Dataset. Claims that concern both protocols are also decided on
+        "protocol" in place of "study".
     """
     found = judge(claims, runs)
     others: dict[str, Judged] = {}

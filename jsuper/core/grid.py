@@ -224,7 +224,7 @@ def _balanced(count: int, n_seeds: int, n_settings: int, workers: int) -> int:
 def _slices(
     sweep: BaseSweep, settings: tuple[Setting, ...], count: int
 ) -> list[tuple[Setting, ...]]:
-    """Return the settings in `count` slices with strides, which mixes cheap and costly settings.
+    """Return the settings in `count` slices, every count-th setting, to mix cheap and costly ones.
 
     If possible, the values of one further axis are divided, or else those of the setting that
     selects a branch of the program. Then the slices are alike, and models that differ in other

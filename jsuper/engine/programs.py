@@ -81,7 +81,7 @@ class ProgramError(RuntimeError):
 
 
 _programs: dict[Key, Program] = {}
-_failures: dict[Key, str] = {}  # programs that could not be compiled in this session -> why
+_failures: dict[Key, str] = {}  # programs that the compiler refused, since `forget_failures` -> why
 _compiled_in: int | None = None  # the process that has compiled, and has JAX's threads
 _locks: dict[Key, threading.Lock] = {}
 _guard = threading.Lock()

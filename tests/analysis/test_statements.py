@@ -15,7 +15,7 @@ EXPECTED = {
     "An inactive ReLU unit passes no gradient": "right",
     "GELU sets negative pre-activations to zero": "wrong",
     "GELU very nearly": "right, with a limit",
-    "true of ReLU and not of GELU": "right",
+    "GELU does not: they keep": "right",
     "gradient can still flow": "right, with a limit",
     "mean of the input times a Bernoulli gate": "right",
     "97.7 %": "right",
@@ -116,7 +116,7 @@ def test_another_activation_in_its_place_flips_the_verdicts():
     flipped = {
         "GELU sets negative pre-activations to zero": "right",
         "GELU very nearly": "right",
-        "true of ReLU and not of GELU": "wrong",
+        "GELU does not: they keep": "wrong",
         "gradient can still flow": "wrong",
         "exactly zero, like ReLU": "right",
         "unlike ReLU": "wrong",
