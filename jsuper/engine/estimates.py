@@ -29,7 +29,8 @@ from jsuper.engine.counters import Progress
 from jsuper.engine.devices import CPU_COST, Plan
 from jsuper.training import jax_config
 
-# Measured in seconds of the reference machine (two cores of an AMD EPYC, jax 0.10.2).
+# Rough seconds of the reference machine (two cores of an AMD EPYC, jax 0.10.2). They were fitted by
+# hand to a few runs beside other work, and no benchmark reproduces them yet.
 DRAW_SECONDS = 0.7e-9  # a random number of a batch
 EVALUATION_SECONDS = 2e-3  # the final loss of a model, the mean of the preset `activations`
 COMPILE_SECONDS = (1.5, 0.13)  # a program, and each branch of it
