@@ -60,7 +60,7 @@ def analyze(
         `source` is of another type.
     ValueError
         A metric is not known, or depends on a sweep and weights are given. The Dataset does not
-        come from a sweep or lacks variables. The layout of W is ambiguous.
+        come from a sweep or lacks variables. The layout of W is ambiguous, or W is not finite.
 
     Warns
     -----

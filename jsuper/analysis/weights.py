@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
@@ -35,13 +34,8 @@ def analyze_weights(
         params = params_of(source, b, None, None, None, features_last)
     W = np.asarray(params.W)
     read = W if params.W_dec is None else np.asarray(params.W_dec)
-    n_hidden, n_features = W.shape
-    if n_hidden > n_features:
-        warnings.warn(
-            f"W has n_hidden={n_hidden} > n_features={n_features}: no features need to share a "
-            "dimension. If W is (n_features, n_hidden), give features_last=False",
-            stacklevel=3,
-        )
+    if not (np.isfinite(W).all() and np.isfinite(read).all()):
+        raise ValueError("W is not finite: it contains NaN or inf, so it has no measures")
     found = toy.of_matrices(W[None], read[None])
     for name in metrics or ():
         if name in toy.MEASURES and name not in found:

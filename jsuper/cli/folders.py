@@ -17,9 +17,9 @@ from jsuper.cli.options import preset_of
 from jsuper.cli.values import FLOAT, read
 from jsuper.core.checks import real
 from jsuper.core.errors import RunError, SpecError
-from jsuper.core.text import printable
+from jsuper.core.text import counted, format_size, printable
 from jsuper.store.manifest import NAME, manifest_of
-from jsuper.store.status import status_of, words
+from jsuper.store.status import problems, status_of, words
 from jsuper.store.validate import number_of_seeds
 
 if TYPE_CHECKING:
@@ -93,15 +93,15 @@ def _cells(run: Path) -> list[str]:
         f"{found.diverged:,}",
         f"{found.failed:,}",
         "-" if last is None else f"{datetime.fromtimestamp(last):%Y-%m-%d %H:%M}",
-        f"{max(sum(p.stat().st_size for p in paths) / 1e6, 0.1):,.1f} MB",
+        format_size(sum(p.stat().st_size for p in paths)),
     ]
 
 
 def swept(sweep: dict) -> str:
-    """Return the axes of a stored sweep: 'toy: 27 activation x 7 sparsity x 3 seeds'."""
+    """Return the axes of a stored sweep: 'toy: 27 activations x 7 sparsities x 3 seeds'."""
     lists = {k: len(v) for k, v in sweep.items() if isinstance(v, list) and k != "seeds"}
-    axes = [f"{n} {k}" for k, n in lists.items() if n > 1]
-    axes.append(f"{number_of_seeds(sweep['seeds'])} seeds")
+    axes = [counted(n, k.replace("_", " ")) for k, n in lists.items() if n > 1]
+    axes.append(counted(number_of_seeds(sweep["seeds"]), "seed"))
     return f"{sweep['model']}: {' x '.join(axes)}"
 
 
@@ -132,7 +132,10 @@ def _compare(options: CompareOptions) -> int:
     from jsuper.store.comparing import compare
 
     tolerance = real(0, hint="try 1e-5")("tolerance", options.tolerance)
-    found = compare(options.a, options.b, tolerance)
+    try:
+        found = compare(options.a, options.b, tolerance)
+    except (RunError, OSError) as error:  # 1 says that models differ
+        raise SpecError(str(error)) from error
     table = Table("variable", "largest difference", f"models above {tolerance:g}", "largest at")
     table.box = None
     for name, difference in found.variables.items():
@@ -171,7 +174,12 @@ def _merge(options: MergeOptions) -> int:
 
     if len(options.runs) < 2:
         raise SpecError(f"merge needs at least two run folders, not {len(options.runs)}")
-    merge([Path(run) for run in options.runs], Path(options.out))
+    out = Path(options.out)
+    process.check_writable(out)
+    for run in options.runs:
+        for problem in problems(run):
+            print(f"warning: {printable(problem)}", file=sys.stderr)
+    merge([Path(run) for run in options.runs], out)
     found = status_of(options.out)
     print(words(found))
     if found.missing:

@@ -47,9 +47,9 @@ class RunOptions:
     engine: Annotated[str, _names(ENGINES)] = "local"
     """where chunks are trained: here, or by the tasks of a Ray cluster (needs jsuper[cluster])"""
     address: str | None = None
-    """of the Ray cluster, or auto; a new one of this machine alone by default"""
+    """address of the Ray cluster, or auto; by default a new cluster on this machine"""
     shard: str | None = None
-    """i/N: train the i-th (from 1) of N shares of the chunks, and leave the others to others"""
+    """i/N: train the i-th (from 1) of N shares of the chunks"""
     grace: Annotated[float, FLOAT] = 30.0
     """seconds in which blocks that are nearly done are finished after SIGTERM, SIGINT or SIGUSR1"""
     dry_run: bool = False

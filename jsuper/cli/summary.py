@@ -12,7 +12,7 @@ from jsuper.core.family import family_of
 from jsuper.core.files import shortened, write_atomically
 from jsuper.core.grid import Chunk
 from jsuper.core.status import OK
-from jsuper.core.text import format_duration, format_number, printable
+from jsuper.core.text import counted, format_duration, format_number, format_size, printable
 from jsuper.jobs.room import memory_bytes, result_bytes
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ def plan_text(job: Job, plan: Plan, expected: Estimate) -> str:
     Memory, time and chunks are those of this process's share; the results are those of all.
     """
     sweep, todo = job.sweep, job.pending
-    axes = " x ".join(f"{len(v)} {k}" for k, v in sweep.axes.items())
+    axes = " x ".join(counted(len(v), k.replace("_", " ")) for k, v in sweep.axes.items())
     steps = sorted({c.static["steps"] for c in job.chunks})
-    memory = f"about {memory_bytes(todo, plan) / 2**30:.1f} GiB{plan.memory_of}"
+    memory = f"about {format_size(memory_bytes(todo, plan))}{plan.memory_of}"
     again = [part for parts in job.retry.values() for part in parts]
     lines = [
-        f"model    {sweep.model}: {axes} x {sweep.seed_count} seeds = "
-        f"{_models(job.chunks):,} models, {' and '.join(f'{s:,}' for s in steps)} steps each"
-        + _done_text(job, job.chunks, "already"),
+        f"model    {sweep.model}: {axes} x {counted(sweep.seed_count, 'seed')} = "
+        f"{counted(_models(job.chunks), 'model')}, {' and '.join(f'{s:,}' for s in steps)} steps "
+        "each" + _done_text(job, job.chunks, "already"),
         *([share_text(job)] if job.shard else []),
         f"device   {plan.describe()}",
         f"chunks   {chunks_text(job)}",
@@ -59,8 +59,8 @@ def share_text(job: Job) -> str:
     others = [c for c in job.chunks if c.name not in mine]
     number, count = job.shard
     return (
-        f"share    {number}/{count}: {_models(job.share):,} models"
-        f"{_done_text(job, job.share)}; the other shares: {_models(others):,} models"
+        f"share    {number}/{count}: {counted(_models(job.share), 'model')}"
+        f"{_done_text(job, job.share)}; the other shares: {counted(_models(others), 'model')}"
         f"{_done_text(job, others)}"
     )
 
@@ -73,7 +73,7 @@ def chunks_text(job: Job) -> str:
     damaged = len({c.name for c in job.damaged} & {c.name for c in todo})
     return (
         f"{len(todo)} to do{f' ({damaged} of them damaged)' if damaged else ''}, of up to "
-        f"{max(c.n_models for c in todo)} models; a finished one is never run again"
+        f"{counted(max(c.n_models for c in todo), 'model')}; a finished one is never run again"
     )
 
 
@@ -89,7 +89,7 @@ def _done_text(job: Job, chunks: list[Chunk], when: str = "") -> str:
 
 def size_text(chunks: list[Chunk]) -> str:
     """Return the results' size in words."""
-    return f"{max(result_bytes(chunks) / 1e6, 0.1):,.1f} MB"
+    return format_size(result_bytes(chunks))
 
 
 def time_text(expected: Estimate) -> str:

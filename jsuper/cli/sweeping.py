@@ -25,7 +25,7 @@ from jsuper.cli.process import (
 )
 from jsuper.core import files
 from jsuper.core.errors import SpecError
-from jsuper.core.grid import n_models
+from jsuper.core.grid import check_size, n_models
 from jsuper.core.sweep import BaseSweep
 from jsuper.core.text import printable
 from jsuper.engine.stopping import Stop
@@ -119,6 +119,7 @@ def _check_limits(job: Job, plan: Plan, expected: Estimate, options: RunOptions)
 
 def _check_size(job: Job, seconds: float) -> None:
     """Raise SpecError for a run so large that it may be a mistake."""
+    check_size(job.sweep)  # what --yes does not override
     if large := room.unusually_large(job, seconds):
         raise SpecError(f"{large}; add --yes to train it, or --dry-run to see its plan")
 
@@ -134,7 +135,7 @@ def _check_room(job: Job, plan: Plan) -> None:
 def _machine(options: RunOptions) -> tuple[Plan, runner.Train]:
     """Return the plan of this machine's devices, and what trains on them."""
     if options.address is not None:
-        raise SpecError(f"address={options.address!r} is of a Ray cluster: add --engine ray")
+        raise SpecError(f"address={options.address!r} names a Ray cluster; add --engine ray")
     if options.platform == "cpu":
         os.environ["JAX_PLATFORMS"] = "cpu"  # leaves an accelerator and its memory alone
     print(f"jsuper {jsuper.__version__}: starting JAX ...", file=sys.stderr, flush=True)
@@ -232,4 +233,7 @@ def _exit_code(options: RunOptions, job: Job) -> int:
         models = f"{job.n_failed:,} of {n_models(job.sweep):,} models"
         print(f"failed: {models} could not be trained: {reasons}; {RETRY}", file=sys.stderr)
         return SOME_FAILED
-    return SOME_NON_FINITE if options.fail_on_nonfinite and job.n_non_finite else DONE
+    if options.fail_on_nonfinite and job.n_non_finite:
+        print(f"diverged: {job.n_non_finite:,} of {n_models(job.sweep):,} models", file=sys.stderr)
+        return SOME_NON_FINITE
+    return DONE

@@ -141,7 +141,9 @@ def several(check: Check[T], *, optional: bool = False) -> Check[tuple[T, ...] |
 
 def _check_seeds(name: str, value: object) -> int | tuple[int, ...]:
     if isinstance(value, numbers.Real):
-        return integer(1, hint="a sweep needs at least one seed")(name, value)
+        return integer(1, hint="give a number of seeds, at least one seed, or a list of them")(
+            name, value
+        )
     listed = several(integer(0, MAX_SEED))(name, value) or ()
     if not listed:
         raise SpecError(f"{name}=[] is empty: a sweep needs at least one seed")

@@ -10,7 +10,7 @@ then finds the family. `register_family` adds one to this process alone.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property
 from importlib import import_module
@@ -98,6 +98,10 @@ class Family:
         self._spec, self._train, self._measures, self._fits = spec, train, measures, fits
         self._figures, self._scrubbing, self._functions = figures, scrubbing, functions
         self._page = page
+
+    def __reduce__(self) -> tuple[Callable[[str], Family], tuple[str]]:
+        """Pickle by name: modules cannot be pickled, and another process has the family too."""
+        return family_of, (self.name,)
 
     @cached_property
     def spec(self) -> Spec:

@@ -57,6 +57,19 @@ def format_number(value: float, digits: int = 3, missing: str = "-") -> str:
     return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number and a noun: '1 model', '2,000 models', '2 sparsities', '3 steps'."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}{'s' * (noun[-1] != 's')}"
+    return f"{count:,} {noun if count == 1 else plural}"
+
+
+def format_size(n_bytes: float) -> str:
+    """Return a size in decimal units, at least 0.1 MB: '0.1 MB', '80.0 GB'."""
+    if n_bytes < 1e9:
+        return f"{max(n_bytes / 1e6, 0.1):,.1f} MB"
+    return f"{n_bytes / 1e9:,.1f} GB"
+
+
 def format_duration(seconds: float) -> str:
     """Return a duration in its two largest units: '12 s', '3 min 20 s', '2 h 5 min', '1 d 4 h'."""
     whole = max(round(seconds), 1)

@@ -16,6 +16,7 @@ from jsuper.core.grid import Chunk, Group, Static, partition
 from jsuper.core.reading import free_bytes
 from jsuper.core.suggestions import did_you_mean
 from jsuper.core.sweep import BaseSweep
+from jsuper.core.text import format_size
 from jsuper.training import jax_config
 
 Device = Any  # jax.Device, which type checkers take for a variable
@@ -170,7 +171,7 @@ def _check_fits(plan: Plan, sweep: BaseSweep, group: Group) -> None:
         largest = sorted(own.keys() - {"steps", "records"}, key=lambda k: (-own[k], k))[:3]
         raise SpecError(
             f"{', '.join(f'{k}={own[k]}' for k in largest)}: one model and its batch take at least "
-            f"{needed / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free; give smaller "
+            f"{format_size(needed)} of memory, and {format_size(free)} are free; give smaller "
             "numbers"
         )
 

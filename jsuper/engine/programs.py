@@ -82,7 +82,6 @@ class ProgramError(RuntimeError):
 
 _programs: dict[Key, Program] = {}
 _failures: dict[Key, str] = {}  # programs that the compiler refused, since `forget_failures` -> why
-_compiled_in: int | None = None  # the process that has compiled, and has JAX's threads
 _locks: dict[Key, threading.Lock] = {}
 _guard = threading.Lock()
 _compilers = ThreadPoolExecutor(max_workers=3, thread_name_prefix="jsuper-compiler")
@@ -99,18 +98,6 @@ def context(static: ProgramStatic, device: Device) -> Iterator[None]:
         yield
 
 
-def check_not_forked() -> None:
-    """Raise RuntimeError in a process forked from one that has trained.
-
-    A fork has none of JAX's threads, and would wait for them for ever.
-    """
-    if _compiled_in not in (None, os.getpid()):
-        raise RuntimeError(
-            "this process was forked from one that has trained, and JAX does not work in it; start "
-            "processes with multiprocessing.get_context('spawn')"
-        )
-
-
 def key_of(block: Block, plan: Plan, device: Device) -> Key:
     """Return what the compiled program of a block depends on."""
     paired = not block.chunk.static["unpaired"]
@@ -125,9 +112,7 @@ def compiled(key: Key, progress: Progress) -> Program:
     ProgramError
         The compiler refuses it, or has refused it since `forget_failures`.
     """
-    global _compiled_in
     with _guard:
-        _compiled_in = os.getpid()
         lock = _locks.setdefault(key, threading.Lock())
     with lock, context(key.static, key.device):
         if key in _failures:

@@ -10,6 +10,7 @@ from jsuper.core.errors import SpecError
 from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk, n_models
 from jsuper.core.reading import free_bytes
+from jsuper.core.text import format_size
 from jsuper.store.sharing import nearest
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def _check_memory(job: Job, plan: Plan) -> None:
         else "not even one worker would fit: give fewer seeds or records, or a smaller batch_size"
     )
     raise SpecError(
-        f"the run takes about {needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are "
-        f"free; {fitting}"
+        f"the run needs about {format_size(needed)} of memory, and {format_size(free)} are free; "
+        f"{fitting}"
     )
 
 
@@ -77,7 +78,7 @@ def _check_disk(job: Job) -> None:
         return
     models = sum(c.n_models for c in job.todo)
     raise SpecError(
-        f"the results take about {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free in "
+        f"the results need about {format_size(needed)}, and {format_size(free)} are free in "
         f"{nearest(job.folder)}: enough for {int(models * free / needed):,} of {models:,} models; "
         "give another folder, fewer seeds or fewer records"
     )

@@ -18,7 +18,7 @@ from jsuper.engine.stopping import Stop
 from jsuper.jobs.diverged import describe
 from jsuper.jobs.job import Job, fix_partition, prepare
 from jsuper.jobs.retry import write_improved
-from jsuper.jobs.room import check_room
+from jsuper.jobs.room import check_room, unusually_large
 from jsuper.jobs.session import session_metadata, timestamp
 from jsuper.store import chunk_files, sharing
 
@@ -67,7 +67,8 @@ def run(
         How models run, one of `jsuper.engine.devices.BATCHINGS` ("reference" trains whole
         batches one model after another); or a Plan, which replaces `platform` and `workers`.
     force
-        Train even if the estimated memory or disk space is not free.
+        Train even if the estimated memory or disk space is not free, or if the run has more than
+        a million models or takes more than ten days.
     keep_failed
         Do not train the folder's failed models (status 3) once more.
 
@@ -75,7 +76,8 @@ def run(
     -------
     xarray.Dataset
         The Dataset that `jsuper.load(out)` returns; `attrs["timing"]` contains where the time
-        went. In memory, an interrupted run returns its finished chunks with a SweepWarning.
+        went. In memory, an interrupted run returns its finished chunks with a SweepWarning, and
+        raises KeyboardInterrupt if none is finished.
 
     Warns
     -----
@@ -105,9 +107,10 @@ def run(
     from jsuper.engine.counters import Progress
     from jsuper.engine.devices import Plan, make_plan
     from jsuper.engine.estimates import estimate
-    from jsuper.engine.programs import check_not_forked, use_compilation_cache
+    from jsuper.engine.programs import use_compilation_cache
     from jsuper.jobs.progress_bar import reporter
     from jsuper.store.dataset import load
+    from jsuper.training.jax_config import check_not_forked
 
     check_not_forked()
     expect("plan", plan, (str, Plan, type(None)), "a name", "jsuper.run(sweep, plan='reference')")
@@ -116,12 +119,13 @@ def run(
     if plan is None or isinstance(plan, str):
         plan = make_plan(platform, workers, plan or "auto")
     job = prepare(sweep, Path(out) if out is not None else None, plan, None, keep_failed)
+    expected = estimate(plan, job.pending)
     if not force:
-        _check_room(job, plan)
+        _check_room(job, plan, expected.seconds)
     for note in (*job.notes, *job.sweep.notes()):
         warnings.warn(note, SweepWarning, stacklevel=2)
     counters, stop = Progress(), Stop()
-    with reporter(estimate(plan, job.pending), counters, quiet=not progress) as tick:
+    with reporter(expected, counters, quiet=not progress) as tick:
         if job.folder is None:
             ds = _run_in_memory(job, plan, counters, stop, tick)
         else:
@@ -133,8 +137,10 @@ def run(
     return ds
 
 
-def _check_room(job: Job, plan: Plan) -> None:
+def _check_room(job: Job, plan: Plan, seconds: float) -> None:
     try:
+        if large := unusually_large(job, seconds):
+            raise SpecError(large)
         check_room(job, plan)
     except SpecError as error:
         raise SpecError(f"{error}; force=True trains it anyway") from error

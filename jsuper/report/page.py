@@ -21,7 +21,7 @@ from jsuper.core.json_data import JSONObject
 from jsuper.core.reading import CLAIMS_JSON, json_limit, parse_json, read_text
 from jsuper.core.sources import citation
 from jsuper.core.status import Status
-from jsuper.core.text import printable
+from jsuper.core.text import counted, printable
 from jsuper.report.claims import validate_claims
 from jsuper.report.data import page_data
 from jsuper.store import derived
@@ -159,12 +159,6 @@ def encode_png(figure: Figure) -> str:
     figure.savefig(buffer, format="png", dpi=100)
     plt.close(figure)
     return base64.b64encode(buffer.getvalue()).decode()
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a number and a noun, in the plural unless the number is 1."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}{'s' * (noun[-1] != 's')}"
-    return f"{count:,} {noun if count == 1 else plural}"
 
 
 def left_out_cells(ds: xarray.Dataset) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ from jsuper.core.expecting import expect, expect_folder
 from jsuper.core.grid import Chunk
 from jsuper.core.json_data import JSONObject
 from jsuper.core.status import Status
+from jsuper.core.text import format_size
 from jsuper.store import chunk_files, derived, sharing
 from jsuper.store.manifest import Manifest, manifest_of
 from jsuper.store.shape import Shape, bytes_per_model
@@ -124,7 +125,7 @@ def _check_room(manifest: Manifest, free: int, folder: Path) -> None:
     needed = size_of(manifest, ())
     if needed > free:
         raise RunError(
-            f"{folder} takes {needed / 1e9:,.1f} GB of memory and {free / 1e9:,.1f} GB are free, "
+            f"{folder} needs {format_size(needed)} of memory and {format_size(free)} are free, "
             "for the status of every model alone: free memory, or split the sweep"
         )
 

@@ -287,8 +287,8 @@ def check_extends(sweep: BaseSweep, manifest: Manifest, folder: Path) -> None:
     held, asked = sweep.single_defaults() | manifest.sweep, sweep.to_dict()
     if held["model"] != asked["model"]:
         raise SpecError(
-            f"out={str(folder)!r} holds models of another family: model is {held['model']}, asked "
-            f"is {asked['model']}; give another --out"
+            f"out={str(folder)!r} contains models of the family {held['model']!r}, and this sweep "
+            f"is of {asked['model']!r}; give another --out"
         )
     for name in sorted(held.keys() | asked.keys()):
         old, new = held.get(name), asked.get(name)
@@ -297,8 +297,9 @@ def check_extends(sweep: BaseSweep, manifest: Manifest, folder: Path) -> None:
             contained = contained or set(old) <= set(new)
         if not contained:
             raise SpecError(
-                f"out={str(folder)!r} holds another sweep: its {name} is {held.get(name)}, "
-                f"asked is {asked.get(name)}; ask for all that it holds, or give another --out"
+                f"out={str(folder)!r} contains another sweep: {name} is {held.get(name)} there and "
+                f"{asked.get(name)} here; include all of its values to extend it, or give another "
+                "--out"
             )
 
 

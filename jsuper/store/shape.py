@@ -65,6 +65,10 @@ class Shape:
         older = spec.Sweep.single_defaults()  # of fields that older chunks lack
         self._defaults = {k: older[k][0] for k in self.axes if k in older}
 
+    def __getstate__(self) -> dict:
+        """Return the state for pickling; `_cells` is by identity, which another process lacks."""
+        return self.__dict__ | {"_cells": {}}
+
     def of(self, name: str) -> tuple[int, ...]:
         """Return the shape of a variable."""
         return tuple(self.sizes[d] for d in self.dims[name])

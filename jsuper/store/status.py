@@ -14,7 +14,7 @@ from jsuper.core.errors import RunError
 from jsuper.core.grid import Chunk
 from jsuper.core.json_data import JSONObject
 from jsuper.core.status import ERROR, FAILED, NON_FINITE, OK
-from jsuper.core.text import format_duration, printable
+from jsuper.core.text import counted, format_duration, format_size, printable
 from jsuper.store import chunk_files, sharing
 from jsuper.store.dataset import size_of
 from jsuper.store.manifest import manifest_of
@@ -48,6 +48,8 @@ class Status:
     """why models failed -> how many"""
     lost_manifest: bool
     """whether manifest.json is missing, and all of this comes from the chunks"""
+    unfinished: str | None
+    """the latest session without an end, which runs or was killed: its start and its host"""
 
     @property
     def missing(self) -> int:
@@ -90,6 +92,7 @@ def status_of(run: str | Path) -> Status:
             counts[value] += int((arrays["status"] == value).sum())
         errors.update(chunk_files.error_messages(arrays))
     last = max((when for when, _ in written), default=None)
+    sessions = sharing.sessions_of(folder, manifest)
     return Status(
         str(run),
         len(chunks),
@@ -100,10 +103,11 @@ def status_of(run: str | Path) -> Status:
         counts[NON_FINITE],
         counts[FAILED],
         None if last is None else max(time.time() - last, 0.0),
-        _rate(sharing.sessions_of(folder, manifest), written),
+        _rate(sessions, written),
         size_of(manifest),
         dict(errors.most_common(MOST_ERRORS)),
         manifest.lost,
+        _unfinished(sessions),
     )
 
 
@@ -115,10 +119,18 @@ def _statuses(folder: Path, chunk: Chunk) -> tuple[chunk_files.Arrays, float]:
     if status.shape != (len(chunk.settings), len(chunk.seeds)):
         raise ValueError(f"its statuses have the shape {status.shape}")
     if not chunk_files.is_status(status):
-        raise ValueError("its statuses are none")
+        raise ValueError("its status is not an array of status codes")
     if not chunk_files.is_text(arrays.get(ERROR), status.shape):
         raise ValueError("its error messages are not a text for each model")
     return arrays, when
+
+
+def _unfinished(sessions: list[JSONObject]) -> str | None:
+    """Return start and host of the latest session that has not recorded its end, or None."""
+    for session in reversed(sessions):
+        if "ended" not in session:
+            return printable(f"{session.get('started')} on {session.get('host')}", 200)
+    return None
 
 
 def _rate(sessions: list[JSONObject], written: list[tuple[float, int]]) -> float | None:
@@ -152,11 +164,13 @@ def words(status: Status) -> str:
         f"models   {status.ok:,} ok, {status.diverged:,} diverged, {status.failed:,} failed, "
         f"{status.missing:,} missing",
     ]
-    lines.append(f"memory   jsuper.load takes {max(status.bytes_loaded / 1e6, 0.1):,.1f} MB")
+    lines.append(f"memory   jsuper.load needs {format_size(status.bytes_loaded)}")
+    if status.unfinished and status.missing:
+        lines.append(f"session  began {status.unfinished}, has not ended: it runs or was killed")
     if status.lost_manifest:
         lines.append(f"lost     manifest.json: {AGAIN}")
     if status.chunks_damaged:
-        lines.append(f"damaged  {status.chunks_damaged:,} chunks: jsuper verify {run}")
+        lines.append(f"damaged  {counted(status.chunks_damaged, 'chunk')}: jsuper verify {run}")
     lines += [f"failed   {n:,}: {message}" for message, n in status.errors.items()]
     if status.seconds_since_last is not None:
         lines.append(f"last     a chunk {format_duration(status.seconds_since_last)} ago")

@@ -206,14 +206,39 @@ HARMLESS: dict[str, tuple[str, ...]] = {
 }
 
 
+_process: int | None = None  # which has used JAX first; forks of it lack JAX's threads
+
+
 @contextlib.contextmanager
 def shielded() -> Iterator[None]:
-    """Set the options of `SHIELDED` in this thread; also a decorator, `@shielded()`."""
+    """Set the options of `SHIELDED` in this thread; also a decorator, `@shielded()`.
+
+    Raises
+    ------
+    RuntimeError
+        This process was forked from one that has used JAX.
+    """
+    check_not_forked()
     with contextlib.ExitStack() as stack:
         for option, value in _differing():
             if (context := _context(option)) is not None:
                 stack.enter_context(context(value))
         yield
+
+
+def check_not_forked() -> None:
+    """Raise RuntimeError in a process forked from one that has used JAX.
+
+    A fork has none of JAX's threads, and would wait for them for ever.
+    """
+    global _process
+    if _process is None:
+        _process = os.getpid()
+    elif _process != os.getpid():
+        raise RuntimeError(
+            "this process was forked from one that has used JAX, and JAX does not work in it; "
+            "start processes with multiprocessing.get_context('spawn')"
+        )
 
 
 def _differing() -> list[tuple[str, Any]]:

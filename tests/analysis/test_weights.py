@@ -36,6 +36,14 @@ def test_weights_and_models_have_the_measures_of_w_alone():
     np.testing.assert_allclose(untied.own_weight, (W * W_dec).sum(axis=0), rtol=1e-6)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(bad):
+    broken = W.copy()
+    broken[1, 2] = bad
+    with pytest.raises(ValueError, match="W is not finite"):
+        jsuper.analyze(broken)
+
+
 def test_some_metrics_by_name():
     found = jsuper.analyze(W, metrics=["excess", "feature_norm"])
     assert set(found.variables) == {"excess", "feature_norm"}

@@ -34,7 +34,7 @@ def test_list_shows_every_run_below_a_folder(runs, capsys):
     out, error = capsys.readouterr()
     lines = {line.split()[0]: line for line in out.splitlines()}
     assert lines.keys() == {"run", "one", "more/two", "broken"}
-    assert "toy: 2 sparsity x 2 seeds" in lines["one"] and " 4/4 " in lines["one"]
+    assert "toy: 2 sparsities x 2 seeds" in lines["one"] and " 4/4 " in lines["one"]
     assert " 2/4 " in lines["more/two"] and "unreadable" in lines["broken"]
     assert error.startswith(f"warning: {runs / 'broken'}") and "update jsuper" in error
     assert state(runs) == before
@@ -76,6 +76,20 @@ def test_merge_makes_a_folder_that_can_be_resumed(runs, tmp_path, capsys):
     assert main.main(["merge", two, two, "--out", str(tmp_path / "b")]) == 0
     assert "to train what is missing" in capsys.readouterr().out
     assert state(runs) == before
+
+
+def test_runs_that_cannot_be_compared_or_are_damaged_are_told_apart(runs, tmp_path, capsys):
+    one, two = runs / "one", runs / "more" / "two"
+    path = chunk_files(two)[0]
+    path.write_bytes(path.read_bytes()[:-100])
+    assert main.main(["merge", str(one), str(two), "--out", str(tmp_path / "three")]) == 0
+    out, error = capsys.readouterr()
+    assert "4 ok" in out and f"warning: chunk {path.name} cannot be read" in error
+    (two / "manifest.json").write_text('{"a":')
+    assert main.main(["compare", str(one), str(two)]) == 2
+    inside_a_file = str(one / "manifest.json" / "x")
+    assert main.main(["merge", str(one), str(one), "--out", inside_a_file]) == 2
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_none_of_them_imports_jax(runs):

@@ -206,10 +206,10 @@ def test_a_folder_of_something_else_is_refused(sweep, tmp_path):
 @pytest.mark.parametrize(
     "flags, said",
     [
-        ("--steps 40", r"its steps is \[30\], asked is \[40\]"),
-        ("--sparsity 0", r"its sparsity is \[0\.0, 0\.9\], asked is \[0\.0\]"),
-        ("--seeds 1", r"its seeds is 2, asked is 1"),
-        ("--schedule linear", r"its schedule is constant, asked is linear"),
+        ("--steps 40", r"steps is \[30\] there and \[40\] here"),
+        ("--sparsity 0", r"sparsity is \[0\.0, 0\.9\] there and \[0\.0\] here"),
+        ("--seeds 1", r"seeds is 2 there and 1 here"),
+        ("--schedule linear", r"schedule is constant there and linear here"),
     ],
 )
 def test_another_sweep_is_refused_in_a_folder_that_holds_one(sweep, finished, flags, said):
@@ -242,7 +242,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(sweep, tmp_path):
     code, out, _ = sweep(*TINY, "--n-hidden", 7, "--out", "run", "--dry-run")
     assert code == 0
     assert list(tmp_path.iterdir()) == []
-    for said in ("8 models", "30 steps", "2 worker threads", "GiB", "time", "folder   run"):
+    for said in ("8 models", "30 steps", "2 worker threads", "memory ", "time", "folder   run"):
         assert said in out, out
     assert re.search(r"note .*n_hidden=7 > n_features=6", out)
 

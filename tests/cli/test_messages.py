@@ -584,7 +584,7 @@ def test_memory_and_time_are_those_of_the_share(tmp_path):
     assert room.memory_bytes(job.todo, ray) == room.memory_bytes(job.todo, one)
     found, _ = planned(tmp_path / "run", kind=ray)
     assert_says(found["device"], r"Ray, 2 nodes, 8 tasks")
-    assert_says(found["memory"], r"^about 0\.\d GiB a task, results")
+    assert_says(found["memory"], r"^about [0-9.]+ [GM]B a task, results")
     assert whole["memory"] == half["memory"]
 
 

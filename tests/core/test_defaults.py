@@ -130,7 +130,7 @@ def test_an_omitted_decay_is_that_of_the_folder(tmp_path, optimizer, stored, not
 def test_a_stated_decay_is_not_that_of_the_folder(tmp_path):
     sweep = Sweep(**TINY | dict(optimizer="adam"))
     folder = folder_of(tmp_path / "run", dataclasses.replace(sweep, weight_decay=0.01))
-    with pytest.raises(SpecError, match=r"its weight_decay is \[0\.01\], asked is \[0\.0\]"):
+    with pytest.raises(SpecError, match=r"weight_decay is \[0\.01\] there and \[0\.0\] here"):
         existing_job(dataclasses.replace(sweep, weight_decay=0.0), folder)
 
 

@@ -15,7 +15,7 @@ from jsuper.jobs.job import prepare
 
 SWEEP = jsuper.Sweep(activation="relu", sparsity=0.9, seeds=20, steps=10, n_features=5, n_hidden=2)
 FLAGS = ["sweep", "--activation", "relu", "--sparsity", "0.9", "--seeds", "20", "--steps", "10"]
-GIB = 2**30
+GB = 1e9
 
 
 @pytest.fixture(autouse=True)
@@ -36,8 +36,8 @@ def test_workers_that_fit_are_named(tmp_path, monkeypatch):
     job, plan = job_of(sweep, tmp_path / "run", workers=8)
     each = (room.memory_bytes(job.todo, plan) - room.PROCESS_BYTES) / 8
     monkeypatch.setattr(room, "free_bytes", lambda: int(room.PROCESS_BYTES + 3.5 * each))
-    needed = room.memory_bytes(job.todo, plan) / GIB
-    with pytest.raises(SpecError, match=rf"about {needed:.1f} GiB of memory.* workers=3 would fit"):
+    needed = room.memory_bytes(job.todo, plan) / GB
+    with pytest.raises(SpecError, match=rf"about {needed:.1f} GB of memory.* workers=3 would fit"):
         room.check_room(job, plan)
     room.check_room(*job_of(sweep, tmp_path / "run", workers=3))
     monkeypatch.setattr(room, "free_bytes", lambda: int(room.PROCESS_BYTES + 0.5 * each))
@@ -59,7 +59,7 @@ def test_in_memory_the_results_count_too(monkeypatch):
     monkeypatch.setattr(room, "free_bytes", lambda: int(enough) + 1)
     room.check_room(job, plan)
     monkeypatch.setattr(room, "free_bytes", lambda: int(enough) - 1)
-    with pytest.raises(SpecError, match="GiB of memory"):
+    with pytest.raises(SpecError, match="MB of memory"):
         room.check_room(job, plan)
 
 
@@ -93,3 +93,16 @@ def test_what_is_done_does_not_count_as_large(tmp_path, monkeypatch):
     assert "20 models" in room.unusually_large(job, float("nan"))
     finished = dataclasses.replace(job, done=dict.fromkeys((c.name for c in job.chunks), 0))
     assert room.unusually_large(finished, float("nan")) is None
+
+
+def test_python_refuses_a_run_of_more_than_a_million_models(monkeypatch):
+    monkeypatch.setattr(room, "MANY_MODELS", 10)
+    with pytest.raises(SpecError, match="this is a run of 20 models; force=True trains it anyway"):
+        jsuper.run(SWEEP, progress=False)
+
+
+def test_what_no_flag_allows_is_refused_first(tmp_path, capsys):
+    words = ["--activation", "relu", "--sparsity", "0.9", "--seeds", "1e9", "--out"]
+    assert main.main(["sweep", *words, str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert "at most 20,000,000" in error and "--yes" not in error

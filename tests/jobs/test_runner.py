@@ -7,14 +7,15 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 
 import jsuper
 from jsuper.cli import main, process
 from jsuper.core.files import LONGEST_NAME, shortened
-from jsuper.engine import programs
 from jsuper.jobs import runner
 from jsuper.store import sharing
+from jsuper.training import jax_config
 
 SWEEP = jsuper.Sweep(
     activation="relu",
@@ -132,9 +133,18 @@ def test_an_interrupted_run_in_memory_returns_what_is_finished(monkeypatch):
 
 
 def test_a_process_that_was_forked_is_told_to_spawn(monkeypatch):
-    monkeypatch.setattr(programs, "_compiled_in", os.getpid() + 1)
-    with pytest.raises(RuntimeError, match="forked from one that has trained.*'spawn'"):
+    monkeypatch.setattr(jax_config, "_process", os.getpid() + 1)
+    with pytest.raises(RuntimeError, match="forked from one that has used JAX.*'spawn'"):
         jsuper.run(SWEEP, progress=False)
+
+
+def test_measures_and_models_are_refused_in_a_fork_too(monkeypatch):
+    monkeypatch.setattr(jax_config, "_process", os.getpid() + 1)
+    W = np.eye(2, 3, dtype=np.float32)
+    with pytest.raises(RuntimeError, match="'spawn'"):
+        jsuper.analyze(W)
+    with pytest.raises(RuntimeError, match="'spawn'"):
+        jsuper.model(W, activation="relu")(np.ones(3))
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Runs too large for memory: verified at once, read where a selection reaches."""
 
+import copy
+import pickle
 import warnings
 from types import SimpleNamespace
 
@@ -121,6 +123,14 @@ def test_a_chunk_that_changes_meanwhile_is_an_error(tmp_path, always_lazy):
     chunk_files.chunk_path(tmp_path, chunks[1].name).unlink()
     with pytest.raises(RunError, match="changed after the run was loaded"):
         ds.loss.load()
+
+
+def test_a_lazy_dataset_is_copied_and_pickled(tmp_path, always_lazy):
+    write_run(tmp_path, Sweep(**BASE))
+    ds = jsuper.load(tmp_path)
+    for other in (pickle.loads(pickle.dumps(ds)), copy.deepcopy(ds)):
+        assert other.W.isel(seed=[1]).equals(ds.W.isel(seed=[1]))
+        assert other.identical(ds)
 
 
 def test_damage_is_found_when_the_run_is_loaded(tmp_path, always_lazy):

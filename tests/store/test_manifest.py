@@ -104,18 +104,18 @@ def test_a_sweep_that_contains_the_held_one_extends_it(tmp_path, manifest, more)
 @pytest.mark.parametrize(
     "other, said",
     [
-        (dict(seeds=2), "its seeds is 3, asked is 2"),
-        (dict(seeds=[0, 1, 3]), r"its seeds is 3, asked is \[0, 1, 3\]"),
-        (dict(activation="relu"), r"its activation is \['relu', 'gelu'\], asked is \['relu'\]"),
-        (dict(sparsity=0.9), r"its sparsity is \[0\.5\], asked is \[0\.9\]"),
+        (dict(seeds=2), "seeds is 3 there and 2 here"),
+        (dict(seeds=[0, 1, 3]), r"seeds is 3 there and \[0, 1, 3\] here"),
+        (dict(activation="relu"), r"activation is \['relu', 'gelu'\] there and \['relu'\] here"),
+        (dict(sparsity=0.9), r"sparsity is \[0\.5\] there and \[0\.9\] here"),
         (dict(sparsity=(0.1, 0.9)), "its sparsity is"),
-        (dict(steps=8), r"its steps is \[4\], asked is \[8\]"),
-        (dict(n_hidden=3), r"its n_hidden is \[2\], asked is \[3\]"),
-        (dict(schedule="linear"), "its schedule is constant, asked is linear"),
-        (dict(unpaired=True), "its unpaired is False, asked is True"),
-        (dict(importance=(1, 2, 3)), r"its importance is None, asked is \[1\.0, 2\.0, 3\.0\]"),
-        (dict(snapshots=(0, 2, 4)), r"its snapshots is \[0, 4\], asked is \[0, 2, 4\]"),
-        (dict(records=3), "its records is 100, asked is 3"),
+        (dict(steps=8), r"steps is \[4\] there and \[8\] here"),
+        (dict(n_hidden=3), r"n_hidden is \[2\] there and \[3\] here"),
+        (dict(schedule="linear"), "schedule is constant there and linear here"),
+        (dict(unpaired=True), "unpaired is False there and True here"),
+        (dict(importance=(1, 2, 3)), r"importance is None there and \[1\.0, 2\.0, 3\.0\] here"),
+        (dict(snapshots=(0, 2, 4)), r"snapshots is \[0, 4\] there and \[0, 2, 4\] here"),
+        (dict(records=3), "records is 100 there and 3 here"),
     ],
     ids=str,
 )
@@ -433,7 +433,7 @@ def test_a_lost_manifest_of_another_sweep_is_refused(tmp_path, tried, whole, cap
     run = shutil.copytree(whole, tmp_path / "run")
     (run / "manifest.json").unlink()
     assert sweeping.sweep([*GRID, "--steps", "6", "--out", str(run)]) == 2
-    assert "holds another sweep: its steps is [5], asked is [6]" in capsys.readouterr().err
+    assert "contains another sweep: steps is [5] there and [6] here" in capsys.readouterr().err
     assert not (run / "manifest.json").exists()
 
 

@@ -58,8 +58,8 @@ def check_whole(ds: xarray.Dataset) -> None:
             )
     if ds["status"].dtype.kind not in "iu":
         raise ValueError(
-            "ds.status holds no integers, as after a mean over seeds: that is no model that was "
-            "trained; analyse the models, and take the mean of their measures"
+            "ds.status is not of integers, as after a mean over seeds: a mean of models is not a "
+            "trained model; analyse the models, and take the mean of their measures"
         )
 
 

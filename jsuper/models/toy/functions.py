@@ -99,7 +99,7 @@ class Traced:
         Raises
         ------
         SpecError
-            The function cannot be traced or differentiated for one of the sizes.
+            The function cannot be traced, differentiated or executed for one of the sizes.
         """
         self.__name__ = name_of(function)
         self.forms: dict[Shape, Form] = {}
@@ -110,13 +110,15 @@ class Traced:
             with in_dtype(dtype), jax.ensure_compile_time_eval():  # also inside another trace
                 for width in whole:
                     self.forms[n, width, dtype] = form_of(function, n, width, dtype)
-                    self.probes[key_of(n, width, dtype)] = self._probe(n, width, dtype)
+                    with executing(self.__name__, n, width, dtype):
+                        self.probes[key_of(n, width, dtype)] = self._probe(n, width, dtype)
                 for width in sorted({1, NARROWEST, *narrow}.difference(whole)):
                     try:
                         self.forms[n, width, dtype] = form_of(function, n, width, dtype)
                     except SpecError:
                         self.coupled = True
-                self.coupled |= self._couples(n, dtype)
+                with executing(self.__name__, n, max(whole), dtype):
+                    self.coupled |= self._couples(n, dtype)
         self.identities = {key_of(*k): digest(f.digest, 32) for k, f in self.forms.items()}
         self.label = f"{self.__name__}@{digest(self.identities, 12)}"
 
@@ -182,6 +184,22 @@ def in_dtype(dtype: str) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def executing(name: str, n: int, width: int, dtype: str) -> Iterator[None]:
+    """Raise SpecError where a traced function fails when it is executed."""
+    try:
+        yield
+    except Exception as error:
+        raise SpecError(
+            f"{_problem(name, n, width, dtype)}: it fails when it is executed: "
+            f"{_first_line(error)}; call it with an array of this shape to see the error"
+        ) from error
+
+
+def _problem(name: str, n: int, width: int, dtype: str) -> str:
+    return f"activation {name!r} cannot be used for z of shape ({n}, {width}), {dtype}"
+
+
 def form_of(function: Callable, n: int, width: int, dtype: str) -> Form:
     """Trace a function and its derivative for z (n, width).
 
@@ -192,9 +210,7 @@ def form_of(function: Callable, n: int, width: int, dtype: str) -> Form:
         of z, or calls Python while it runs.
     """
     z = jax.ShapeDtypeStruct((n, width), dtype)
-    problem = (
-        f"activation {name_of(function)!r} cannot be used for z of shape ({n}, {width}), {dtype}"
-    )
+    problem = _problem(name_of(function), n, width, dtype)
     try:  # a new lambda, because JAX caches the trace of a function although its globals may change
         value = jax.make_jaxpr(lambda z: function(z))(z)
     except Exception as error:

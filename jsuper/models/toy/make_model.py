@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,6 +100,11 @@ def model(
         if given := [k for k, v in beside.items() if v is not None]:
             raise ValueError(f"{', '.join(given)} cannot be combined with a Dataset; leave it out")
         return _from_dataset(source, activation)
+    if source is None or isinstance(source, (str, Path)):
+        raise TypeError(
+            f"source is {described(source)}, not a Dataset or the matrix W; for a run folder give "
+            "jsuper.model(jsuper.load(folder).sel(...))"
+        )
     if activation is None:
         raise ValueError("activation is missing: a name such as 'relu', or a function of z")
     resolve(activation)  # an unknown name is refused here

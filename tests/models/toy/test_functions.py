@@ -252,7 +252,18 @@ def numpy_only(z):
     return np.maximum(z, 0)
 
 
+@jax.custom_jvp
+def fails(z):
+    """Identity, by a call that no library provides: it can be traced, but not executed."""
+    return jax.ffi.ffi_call("no_such_function", jax.ShapeDtypeStruct(z.shape, z.dtype))(z)
+
+
+fails.defjvp(lambda primals, tangents: (fails(primals[0]), tangents[0]))
+fails.__name__ = "fails"
+
+
 REFUSED = {
+    fails: "it fails when it is executed: .*no_such_function",
     calls_python: "calls Python while it runs",
     prints: "side effects .DebugEffect., such as jax.debug.print",
     loops: "has no derivative",

@@ -334,7 +334,7 @@ def test_a_run_folder_keeps_them_and_is_extended(tmp_path, ds):
     xr.testing.assert_identical(jsuper.load(tmp_path / "run").W_dec, again.W_dec)
     held = jsuper.Sweep.from_dict(tomllib.loads((tmp_path / "run" / "sweep.toml").read_text()))
     assert held == SWEEP
-    with pytest.raises(jsuper.SpecError, match="its reduction is sum, asked is mean"):
+    with pytest.raises(jsuper.SpecError, match="reduction is sum there and mean here"):
         jsuper.run(dataclasses.replace(SWEEP, reduction="mean"), tmp_path / "run", progress=False)
 
 
