@@ -11,7 +11,7 @@ import jsuper
 from jsuper.claims.sweeps import SWEEPS
 from jsuper.cli import process, sweeping
 from jsuper.cli.options import RunOptions, check_platform
-from jsuper.cli.values import INT, read
+from jsuper.cli.values import INT, no_default, read
 from jsuper.core.checks import integer
 from jsuper.core.json_data import JSONObject
 from jsuper.core.reading import CLAIMS_JSON, parse_json, read_text
@@ -28,14 +28,14 @@ class ClaimsOptions:
 
     seeds: Annotated[int, INT] = 10
     """number of seeds; claims on low-rank learning always have 100"""
-    out: str | None = None
+    out: Annotated[str | None, no_default("FOLDER")] = None
     """folder of the run folders and of claims.json; runs/claims, or runs/claims-N-seeds"""
-    docs: str | None = None
+    docs: Annotated[str | None, no_default("FOLDER")] = None
     """folder of claims.md, its figures and its copy of claims.json; docs, or OUT where docs has a
     page from more seeds"""
     platform: str = "auto"
     """auto, cpu, gpu or tpu"""
-    no_report: bool = False
+    no_report: Annotated[bool, no_default()] = False
     """do not write the run folders' report.html"""
 
 

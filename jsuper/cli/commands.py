@@ -12,7 +12,7 @@ import tyro
 import jsuper
 from jsuper.cli import process, sweeping
 from jsuper.cli.options import RunOptions, check_platform
-from jsuper.cli.values import FLOAT, INT, read
+from jsuper.cli.values import FLOAT, INT, no_default, read
 from jsuper.core.checks import integer, real
 from jsuper.core.family import family_of
 from jsuper.core.text import printable
@@ -52,7 +52,7 @@ class ScrubOptions:
     """run folder"""
     overlap: Annotated[float, FLOAT] = 0.1
     """least |cosine| that joins two features in a cluster, in (0, 1]"""
-    no_report: bool = False
+    no_report: Annotated[bool, no_default()] = False
     """do not update the run folder's report.html"""
 
 
@@ -91,7 +91,7 @@ class StudyOptions:
     """folder of the run folders, one per preset"""
     out: str = "docs"
     """folder of the page NAME.md, NAME.json and NAME-*.png"""
-    seeds: Annotated[int | None, INT] = None
+    seeds: Annotated[int | None, INT, no_default()] = None
     """number of seeds; the presets' numbers by default; other numbers get separate run folders"""
     platform: str = "auto"
     """auto, cpu, gpu or tpu"""
@@ -138,9 +138,9 @@ class ExportOptions:
 
     run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """run folder"""
-    format: str = "csv"
-    """csv, netcdf or parquet"""
-    force: bool = False
+    format: Annotated[str, tyro.conf.arg(metavar="{csv,netcdf,parquet}")] = "csv"
+    """netcdf and parquet need jsuper[io]"""
+    force: Annotated[bool, no_default()] = False
     """replace the results file if it exists"""
 
 

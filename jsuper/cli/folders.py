@@ -14,7 +14,7 @@ import tyro
 
 from jsuper.cli import process
 from jsuper.cli.options import preset_of
-from jsuper.cli.values import FLOAT, read
+from jsuper.cli.values import FLOAT, no_default, read
 from jsuper.core.checks import real
 from jsuper.core.errors import RunError, SpecError
 from jsuper.core.text import counted, format_size, printable
@@ -158,9 +158,12 @@ class MergeOptions:
     Of a model that several folders hold, the finite one is kept. The folders stay as they are.
     """
 
-    runs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN ...")]
+    runs: Annotated[
+        tyro.conf.Positional[tuple[str, ...]],
+        tyro.conf.arg(metavar="RUN ...", help_behavior_hint=""),
+    ]
     """run folders, at least two"""
-    out: str
+    out: Annotated[str, tyro.conf.arg(metavar="FOLDER")]
     """the new run folder; it must not exist"""
 
 

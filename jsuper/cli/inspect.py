@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from jsuper.cli import process
-from jsuper.cli.values import read
+from jsuper.cli.values import no_default, read
 from jsuper.core.text import printable
 from jsuper.store.status import problems, status_of, words
 
@@ -24,7 +24,7 @@ class StatusOptions:
 
     run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """run folder"""
-    json: bool = False
+    json: Annotated[bool, no_default()] = False
     """as JSON"""
 
 

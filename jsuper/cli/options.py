@@ -9,7 +9,17 @@ from typing import Annotated, Any
 
 import tyro
 
-from jsuper.cli.values import FLOAT, INT, as_flag, flag_name, number, read, refuse_commas, truth
+from jsuper.cli.values import (
+    FLOAT,
+    INT,
+    as_flag,
+    flag_name,
+    no_default,
+    number,
+    read,
+    refuse_commas,
+    truth,
+)
 from jsuper.core.checks import choice, flag, integer, real
 from jsuper.core.errors import SpecError
 from jsuper.core.family import known_families, model_with, sweep_from_dict
@@ -35,36 +45,36 @@ def _names(options: tuple[str, ...]) -> Any:
 class RunOptions:
     """How and where to run; none of it changes a result."""
 
-    out: str | None = None
-    """run folder; runs/<preset>, with a hash where flags change the preset, by default"""
-    platform: str = "auto"
-    """auto, cpu, gpu or tpu; fails where it is not there"""
-    workers: Annotated[int | None, INT] = None
+    out: Annotated[str | None, no_default("FOLDER")] = None
+    """run folder; by default runs/<preset>, with a hash if flags change the preset"""
+    platform: Annotated[str, _names(PLATFORMS)] = "auto"
+    """device to train on; an error if this machine has no such device"""
+    workers: Annotated[int | None, INT, no_default()] = None
     """threads on a CPU; one per core by default"""
     plan: Annotated[str, _names(BATCHINGS)] = "auto"
-    """how models are batched; reference: whole batches, one model after another; vmapped and fused
-    are for accelerators, slow and large on a CPU"""
+    """how models are batched; reference trains whole batches, one model after another; vmapped and
+    fused are for accelerators, and slow on a CPU"""
     engine: Annotated[str, _names(ENGINES)] = "local"
     """where chunks are trained: here, or by the tasks of a Ray cluster (needs jsuper[cluster])"""
-    address: str | None = None
+    address: Annotated[str | None, no_default("HOST:PORT")] = None
     """address of the Ray cluster, or auto; by default a new cluster on this machine"""
-    shard: str | None = None
-    """i/N: train the i-th (from 1) of N shares of the chunks"""
+    shard: Annotated[str | None, no_default("i/N")] = None
+    """train the i-th (from 1) of N shares of the chunks"""
     grace: Annotated[float, FLOAT] = 30.0
     """seconds in which blocks that are nearly done are finished after SIGTERM, SIGINT or SIGUSR1"""
-    dry_run: bool = False
+    dry_run: Annotated[bool, no_default()] = False
     """print the plan and end"""
-    fail_on_nonfinite: bool = False
-    """exit with 3 where a model has diverged"""
-    no_report: bool = False
+    fail_on_nonfinite: Annotated[bool, no_default()] = False
+    """exit with 3 if a model has diverged"""
+    no_report: Annotated[bool, no_default()] = False
     """do not write the run folder's report.html at the end"""
-    no_cache: bool = False
+    no_cache: Annotated[bool, no_default()] = False
     """do not keep compiled programs in a per-user folder"""
-    force: bool = False
-    """train also where the estimated memory or disk space is not free"""
-    keep_failed: bool = False
+    force: Annotated[bool, no_default()] = False
+    """train even if the estimated memory or disk space is not free"""
+    keep_failed: Annotated[bool, no_default()] = False
     """do not train the models of the folder that have failed (status 3) once more"""
-    yes: bool = False
+    yes: Annotated[bool, no_default()] = False
     """train more than a million models, or for more than ten days"""
 
     def checked(self) -> RunOptions:
@@ -216,7 +226,8 @@ def _value(f: dataclasses.Field, given: Any) -> Any:
 
 
 def _annotated(kind: Any, f: dataclasses.Field, shown: str | None) -> Any:
-    return Annotated[kind, tyro.conf.arg(help=f.metadata["help"], metavar=shown)]
+    default = {} if f.default and not isinstance(f.default, Omitted) else {"help_behavior_hint": ""}
+    return Annotated[kind, tyro.conf.arg(help=f.metadata["help"], metavar=shown, **default)]
 
 
 def _description(cls: type[BaseSweep]) -> str:

@@ -10,7 +10,7 @@ import shlex
 import sys
 from collections.abc import Iterable
 from dataclasses import MISSING
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
@@ -48,6 +48,11 @@ def _numeric(metavar: str) -> PrimitiveConstructorSpec:
 
 # For `Annotated[int, INT]`: a field whose value may still be text, until it has been checked.
 INT, FLOAT = _numeric("INT"), _numeric("FLOAT")
+
+
+def no_default(metavar: str | None = None) -> Any:
+    """Return tyro's display of a flag whose default, None or False, is not worth showing."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint="")
 
 
 def truth(word: str) -> bool | str:
