@@ -158,10 +158,7 @@ class MergeOptions:
     Of a model that several folders hold, the finite one is kept. The folders stay as they are.
     """
 
-    runs: Annotated[
-        tyro.conf.Positional[tuple[str, ...]],
-        tyro.conf.arg(metavar="RUN ...", help_behavior_hint=""),
-    ]
+    runs: Annotated[tyro.conf.Positional[tuple[str, ...]], no_default("RUN ...")]
     """run folders, at least two"""
     out: Annotated[str, tyro.conf.arg(metavar="FOLDER")]
     """the new run folder; it must not exist"""
