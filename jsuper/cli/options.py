@@ -226,8 +226,11 @@ def _value(f: dataclasses.Field, given: Any) -> Any:
 
 
 def _annotated(kind: Any, f: dataclasses.Field, shown: str | None) -> Any:
-    default = {} if f.default and not isinstance(f.default, Omitted) else {"help_behavior_hint": ""}
-    return Annotated[kind, tyro.conf.arg(help=f.metadata["help"], metavar=shown, **default)]
+    shows_default = f.default and not isinstance(f.default, Omitted)
+    hint = None if shows_default else ""
+    return Annotated[
+        kind, tyro.conf.arg(help=f.metadata["help"], metavar=shown, help_behavior_hint=hint)
+    ]
 
 
 def _description(cls: type[BaseSweep]) -> str:

@@ -91,7 +91,7 @@ def test_a_single_model_is_analysed_and_a_part_of_one_is_not(ds):
     for part in (ds.isel(hidden=slice(0, 2)), ds.isel(feature=0)):
         with pytest.raises(ValueError, match="analyse whole models"):
             jsuper.analyze(part)
-    with pytest.raises(ValueError, match="no integers"):
+    with pytest.raises(ValueError, match="not of integers"):
         jsuper.analyze(ds.assign(status=ds.status.astype(float)))
     with pytest.raises(ValueError, match="no variable activation"):
         jsuper.analyze(ds.isel(activation=0, drop=True))

@@ -108,7 +108,7 @@ def test_a_sweep_that_contains_the_held_one_extends_it(tmp_path, manifest, more)
         (dict(seeds=[0, 1, 3]), r"seeds is 3 there and \[0, 1, 3\] here"),
         (dict(activation="relu"), r"activation is \['relu', 'gelu'\] there and \['relu'\] here"),
         (dict(sparsity=0.9), r"sparsity is \[0\.5\] there and \[0\.9\] here"),
-        (dict(sparsity=(0.1, 0.9)), "its sparsity is"),
+        (dict(sparsity=(0.1, 0.9)), r"sparsity is \[0.5\] there and \[0.1, 0.9\] here"),
         (dict(steps=8), r"steps is \[4\] there and \[8\] here"),
         (dict(n_hidden=3), r"n_hidden is \[2\] there and \[3\] here"),
         (dict(schedule="linear"), "schedule is constant there and linear here"),
@@ -301,7 +301,7 @@ def test_a_sweep_larger_than_the_memory_is_refused_before_it_is_taken(tmp_path, 
     (run / "manifest.json").unlink()
     text = (run / "sweep.toml").read_text()
     (run / "sweep.toml").write_text(text.replace("seeds = 2\n", "seeds = 2000000000\n"))
-    with pytest.raises(RunError, match=r"takes [\d,]+\.\d GB of memory and"):
+    with pytest.raises(RunError, match=r"needs [\d,]+\.\d GB of memory and"):
         jsuper.load(run)
     assert status_of(run).models == 8_000_000_000
     (run / "sweep.toml").write_text("a = " + "[" * 50_000)

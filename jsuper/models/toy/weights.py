@@ -77,15 +77,15 @@ def params_of(
                 f"features_last={features_last}; {name} must be (n_features,) = ({n_features},)"
             )
     n_hidden = W.size // n_features
+    for name in ("W", "V", "W_dec"):
+        if name in arrays:
+            arrays[name] = _oriented(name, arrays[name], (n_hidden, n_features), features_last)
     if n_hidden > n_features:
         warnings.warn(
             f"W has n_hidden={n_hidden} > n_features={n_features}: no features need to share a "
             "dimension. If W is (n_features, n_hidden), give features_last=False",
             stacklevel=3,
         )
-    for name in ("W", "V", "W_dec"):
-        if name in arrays:
-            arrays[name] = _oriented(name, arrays[name], (n_hidden, n_features), features_last)
     return Params(**arrays)
 
 

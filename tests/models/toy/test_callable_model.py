@@ -189,7 +189,8 @@ def test_a_layout_that_shapes_do_not_tell_is_refused():
     for last, expected in ((True, x @ square.T), (False, x @ square)):
         model = jsuper.model(square, bias, activation="relu", features_last=last)
         np.testing.assert_allclose(model.encode(x), expected)
-    wide = jsuper.model(np.ones((5, 3)), bias, activation="relu")  # b tells that 3 are features
+    with pytest.warns(UserWarning, match="n_hidden=5 > n_features=3.*features_last=False"):
+        wide = jsuper.model(np.ones((5, 3)), bias, activation="relu")  # b: 3 are features
     assert (wide.n_hidden, wide.n_features) == (5, 3)
 
 
@@ -206,7 +207,7 @@ def test_what_does_not_fit_is_refused_by_name():
     refused("it must be a matrix of one model", W[None], b)
     refused("'geglu' is a gate, which needs V and c", W, b, activation="geglu")
     refused("importance has 2 values", W, b, importance=(1, 2))
-    refused("W is 'relu', not an array", "relu", error=TypeError)
+    refused("source is 'relu', not a Dataset or the matrix W", "relu", error=TypeError)
     refused("array of complex64, not of real numbers", W * 1j, b, error=TypeError)
     model = jsuper.model(W, b, activation="relu")
     with pytest.raises(ValueError, match=r"x has the shape \(5, 4\).*give x.T"):
