@@ -76,6 +76,7 @@ def test_nothing_else_is_changed(copy):
     assert changed_files(copy) == stated
 
 
+@pytest.mark.slow
 def test_additions_work(copy):
     python(copy, "-c", USE)
 

@@ -55,6 +55,7 @@ def run(installed, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_another_process_loads_verifies_and_extends_its_run(installed, run):
     code, said = python(
         "import sys, jsuper; print(dict(jsuper.analyze(jsuper.load(sys.argv[1])).sizes))",

@@ -48,6 +48,7 @@ def test_what_is_shaded_is_where_the_slope_is_negative():
     assert all(not c.get_paths() for c in panels["relu"].collections)
 
 
+@pytest.mark.slow
 def test_panels_that_are_left_over_are_off():
     figure = profiles(["relu"] + [f"elu(0.{i})" for i in range(1, 9)])
     shown = [ax for ax in figure.axes if ax.axison]

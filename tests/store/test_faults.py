@@ -518,6 +518,7 @@ def assert_no_half_file(run):
     assert not (run / "manifest.json").exists() or list(states.problems(run)) == []
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_at_any_moment_stops_a_run_that_then_goes_on(
     tried, mounted, capsys, whole
 ):

@@ -89,6 +89,7 @@ def asked(runs, question, *more):
     return question(*(given[n] for n in names), *more)
 
 
+@pytest.mark.slow
 def test_answers_have_rows_seeds_and_adjusted_p(runs):
     answers = study.answers(runs)
     assert len({a.question for a in answers}) == len(answers) == 24
@@ -239,6 +240,7 @@ def test_linear_models_at_their_best_are_said_to_be(runs):
 # ---- the rest ----
 
 
+@pytest.mark.slow
 def test_figures_are_drawn(runs):
     drawings = study.figures(runs)
     assert len({d.name for d in drawings}) == len(drawings) == 5

@@ -396,6 +396,7 @@ def test_every_plan_gives_the_same_models():
 
 @pytest.mark.filterwarnings("ignore:learning rate times strength is 50:UserWarning")
 @pytest.mark.filterwarnings("ignore:.* models are not finite:RuntimeWarning")
+@pytest.mark.slow
 def test_a_sweep_is_stored_extended_and_a_diverged_model_spoils_no_other(tmp_path):
     sweep = Sweep(pairs=2, learning_rate=(0.01, 50.0), **TINY)
     ds = jsuper.run(sweep, out=tmp_path / "run", progress=False)
