@@ -43,6 +43,7 @@ def test_a_second_analysis_computes_nothing(run, computed):
     np.testing.assert_array_equal(some.excess, first.excess)
 
 
+@pytest.mark.slow
 def test_other_models_are_analysed_again(run, computed, monkeypatch):
     jsuper.analyze(jsuper.load(run))
     kept = (run / "analysis.npz").read_bytes()

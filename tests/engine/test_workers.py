@@ -493,6 +493,7 @@ def test_the_earliest_end_that_was_asked_for_holds():
     assert stop.allows(0.5) and not stop.allows(2)
 
 
+@pytest.mark.slow
 def test_a_jax_that_is_configured_otherwise_does_not_change_a_result(reference):
     sweep = dataclasses.replace(SWEEP, activation="relu")
     with jax.enable_x64(True), jax.threefry_partitionable(False):

@@ -363,6 +363,7 @@ def read(page, plot, log=False):
     return lines
 
 
+@pytest.mark.slow
 def test_a_factorization_is_drawn_as_it_was_trained(its_page, factorized):
     ds = jsuper.load(factorized)
     click(its_page, "#heatmaps figure:first-child .heatmap button", 1)

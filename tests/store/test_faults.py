@@ -142,6 +142,7 @@ def test_a_chunk_is_whole_or_absent_wherever_its_writer_is_killed(
 @pytest.mark.parametrize("older", [False, slow(True)], ids=["no older run", "an older run"])
 @pytest.mark.parametrize("point", [*BEFORE, *AFTER])
 @pytest.mark.parametrize("file", ["manifest.json", "sweep.toml"])
+@pytest.mark.slow
 def test_a_manifest_is_old_or_new_wherever_its_writer_is_killed(
     tmp_path, tried, file, point, older
 ):

@@ -54,6 +54,7 @@ def test_other_shares_are_refused(text, capsys):
     assert "is not i/N" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_shares_make_the_run_that_one_process_makes(tmp_path, whole, capsys):
     run = tmp_path / "run"
     for i in (2, 3, 1):

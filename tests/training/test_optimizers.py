@@ -80,6 +80,7 @@ def test_a_wrong_optimizer_is_refused(value, message):
         check_optimizer("optimizer", value)
 
 
+@pytest.mark.slow
 def test_an_optimizer_is_one_entry_of_the_table(monkeypatch):
     """Names, defaults and training follow from the entry; SIGN has no other place in jsuper."""
 

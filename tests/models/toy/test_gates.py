@@ -55,6 +55,7 @@ def drawn(activation, z, draws=200_000):
 
 
 @pytest.mark.parametrize("activation", RANDOM)
+@pytest.mark.slow
 def test_draws_have_the_mean_and_the_variance_of_their_gate(activation):
     values, _ = drawn(activation, Z)
     if activation.startswith("relu"):

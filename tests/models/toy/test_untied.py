@@ -251,6 +251,7 @@ def ds():
     return jsuper.run(SWEEP, progress=False)
 
 
+@pytest.mark.slow
 def test_tied_and_untied_models_stand_beside_each_other(ds):
     assert ds.tied.values.tolist() == [True, False] and ds.W_dec.dims == ds.W.dims
     assert ds.W_dec.sel(tied=True).isnull().all() and ds.W_dec.sel(tied=False).notnull().all()
