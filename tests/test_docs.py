@@ -121,5 +121,17 @@ def test_the_throughput_is_the_measured_one(page):
             assert [round(number) for number in ends][: len(stated)] == stated, way
 
 
+def test_the_speed_on_a_gpu_is_the_measured_one():
+    found = json.loads((RESULTS / "throughput-gpu.json").read_text())
+    best, shares = found["grid"]["best"], found["ceilings"]["shares"]["jsuper"]
+    times = f"{found['grid']['ratios']['jsuper/torch']['median']:.1f} x PyTorch"
+    speeds = [f"{rounded(best[way]['median'], 3):,.0f}" for way in ("jsuper", "torch", "fused")]
+    peaks = [f"{shares['hbm']:.0%}".replace("%", " %"), f"{shares['fp32']:.0%}".replace("%", " %")]
+    section = TEXT["docs/benchmarks.md"].partition("## On a GPU")[2].partition("\n## ")[0]
+    for number in (times, *speeds, *peaks, found["device_kind"]):
+        assert number in " ".join(section.split()), number
+    assert times in " ".join(TEXT["README.md"].split())
+
+
 def rounded(number, digits):
     return float(f"{number:.{digits}g}")
