@@ -26,10 +26,16 @@ def reported(command: Callable[[], int]) -> int:
     """Return a command's exit code; bad input becomes one line on standard error."""
     try:
         with plain_warnings():
-            return command()
+            try:
+                return command()
+            finally:
+                sys.stdout.flush()
     except (SpecError, FileNotFoundError) as error:
         print(f"error: {printable(error)}", file=sys.stderr)
         return BAD_INPUT
+    except BrokenPipeError:  # what reads the output has ended, as in `jsuper list runs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the exit fails too
+        return ERROR
     except (RunError, OSError) as error:
         print(f"error: {printable(error)}", file=sys.stderr)
         return ERROR

@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jsuper.core.json_data import JSONObject
+from jsuper.core.version import __version__
 
 if TYPE_CHECKING:
     from jsuper.engine.devices import Plan
 
-PACKAGES = ("jsuper", "jax", "jaxlib", "optax", "flax", "numpy")
+PACKAGES = ("jax", "jaxlib", "optax", "flax", "numpy")
 
 
 def session_metadata(plan: Plan) -> JSONObject:
     """Return versions, devices, plan, commit, host, command and start of a session, for JSON."""
     return {
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
+        "versions": {"python": platform.python_version(), "jsuper": __version__}
+        | {p: version(p) for p in PACKAGES},
         "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in plan.worker_devices],
         "plan": plan.describe(),
         "git": _git_commit(),

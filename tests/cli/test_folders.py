@@ -105,3 +105,15 @@ def test_none_of_them_imports_jax(runs):
             check=True,
             env={"PYTHONPATH": str(REPO)},
         )
+
+
+@pytest.mark.parametrize("arguments", [["sweep", "--help"], ["list", "."]])
+def test_a_reader_that_ends_early_is_not_an_error_message(arguments):
+    command = [sys.executable, "-m", "jsuper", *arguments]
+    with subprocess.Popen(
+        command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.close()  # as `jsuper list . | true`
+        error = process.stderr.read()
+        assert process.wait(60) == 1
+    assert "Broken" not in error and "Traceback" not in error
