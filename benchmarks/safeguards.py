@@ -74,7 +74,7 @@ def finishing(check_fit: bool) -> Callable[[], float]:
     plan = make_plan("cpu", 1)
     static = family.make_static(group.static, [group.settings], plan.batching)
     order = family_of(sweep.model).arrange(static, group.settings)
-    points = [group.settings[max(i, ~i)] for i in order]
+    points = [group.settings[max(i, ~i)] for i in order if i is not None]
     settings = jax.tree.map(
         lambda *leaves: np.stack(leaves), *[family.make_setting(static, p) for p in points]
     )

@@ -66,7 +66,7 @@ def parts(steps: int) -> tuple[dict[str, Callable[[], Any]], dict[str, int]]:
     group = expand(Sweep(seeds=1))[0]
     static = make_static(group.static, [group.settings], "auto")
     places = arrange(static, group.settings)
-    made = [make_setting(static, group.settings[max(i, ~i)]) for i in places]
+    made = [make_setting(static, group.settings[max(i, ~i)]) for i in places if i is not None]
     settings = jax.tree.map(lambda *leaves: jnp.stack(leaves), *made)
     key, train = seed_key(0), make_train(static, sequential=True)
     state = jax.jit(jax.vmap(train.init, (0, None)))(settings, key)

@@ -29,6 +29,7 @@ from jsuper.core.protocols import (
     Functions,
     Measured,
     Measures,
+    PyTree,
     Scrubbing,
     Spec,
     Training,
@@ -155,15 +156,33 @@ class Family:
         stated = getattr(self.spec, "coordinates", None)
         return stated(static) if stated else {}
 
-    def arrange(self, static: Any, settings: Sequence[Setting]) -> tuple[int, ...]:
-        """Return the order in which a block trains settings; ~i repeats setting i as padding."""
+    def arrange(self, static: Any, settings: Sequence[Setting]) -> tuple[int | None, ...]:
+        """Return the order in which a block trains settings.
+
+        ~i repeats setting i as padding. None is an empty place, which costs next to nothing and has
+        the numbers of `empty_setting`.
+        """
         stated = getattr(self.train, "arrange", None)
         return stated(static, settings) if stated else tuple(range(len(settings)))
+
+    def empty_setting(self, static: Any) -> PyTree:
+        """Return the traced numbers of a place of `arrange` that stays empty."""
+        return cast(Any, self.train).empty_setting(static)
 
     def branch_of(self, setting: Setting, at_once: bool) -> Hashable:
         """Return a value that is equal for settings that one program may train."""
         stated = getattr(self.train, "branch_of", None)
         return stated(setting, at_once) if stated else None
+
+    def divide(
+        self, values: Static, settings: Sequence[Setting], parts: int, batching: str
+    ) -> list[tuple[Setting, ...]] | None:
+        """Return parts of the settings that take about as long as each other, or None.
+
+        One program trains each of them, with as little effort for a model as for all settings.
+        """
+        stated = getattr(self.train, "divide", None)
+        return stated(values, settings, parts, batching) if stated else None
 
     def step_work(
         self, static: Static, settings: Sequence[Setting], batching: str

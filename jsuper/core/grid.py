@@ -12,7 +12,7 @@ import functools
 import itertools
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -192,13 +192,34 @@ def _identity(static: Static, setting: Setting) -> str:
     return digest(values)
 
 
-def partition(sweep: BaseSweep, group: Group, max_models: int, workers: int) -> list[Chunk]:
-    """Return a group as chunks of nearly equal shape with at most `max_models` models each.
+Divide = Callable[[int], "list[tuple[Setting, ...]] | None"]
+"""Number of parts -> parts of a group's settings that take about as long as each other, or None."""
 
-    The settings of a seed share its random draws, so a group is split by seeds first. The number of
-    slices of the settings is chosen so that few chunks still divide evenly among the workers.
+
+def partition(
+    sweep: BaseSweep,
+    group: Group,
+    max_models: int,
+    workers: int,
+    divide: Divide = lambda parts: None,
+) -> list[Chunk]:
+    """Return a group as chunks with at most `max_models` models each.
+
+    The settings of a seed share its random draws, so a group is split by seeds first. If the seeds
+    do not divide evenly among the workers, those that are left over are split by `divide`, so that
+    every worker gets as much. Where it returns None, the settings of all seeds are cut into slices,
+    of which there are as few as divide evenly.
     """
     count = math.ceil(len(group.settings) / max_models)
+    left = len(group.seeds) % workers
+    if count == 1 and left and (parts := divide(workers // math.gcd(left, workers))):
+        n_whole, most = len(group.seeds) - left, max_models // len(group.settings)
+        whole, rest = group.seeds[:n_whole], group.seeds[n_whole:]
+        together = max(1, min(most, n_whole // workers))
+        few = min(most, left // math.gcd(left, workers))
+        return _chunks(sweep, group, [group.settings], whole, together) + _chunks(
+            sweep, group, parts, rest, few
+        )
     while max(map(len, _slices(sweep, group.settings, count))) > max_models:
         count += 1
     if count > 1 or len(group.seeds) % workers:
@@ -206,9 +227,20 @@ def partition(sweep: BaseSweep, group: Group, max_models: int, workers: int) -> 
     slices = _slices(sweep, group.settings, count)
     largest = max(map(len, slices))
     n_seeds = max(1, min(max_models // largest, math.ceil(len(group.seeds) * count / workers)))
+    return _chunks(sweep, group, slices, group.seeds, n_seeds)
+
+
+def _chunks(
+    sweep: BaseSweep,
+    group: Group,
+    slices: list[tuple[Setting, ...]],
+    seeds: tuple[int, ...],
+    together: int,
+) -> list[Chunk]:
+    """Return chunks of every slice of the settings, with `together` seeds each."""
     return [
-        Chunk(sweep.model, group.static, settings, group.seeds[i : i + n_seeds])
-        for i in range(0, len(group.seeds), n_seeds)
+        Chunk(sweep.model, group.static, settings, seeds[i : i + together])
+        for i in range(0, len(seeds), together)
         for settings in slices
     ]
 

@@ -43,7 +43,8 @@ def split(plan: Plan, chunks: list[Chunk], all_chunks: list[Chunk]) -> list[Bloc
     """Return the blocks of chunks: one per chunk on a CPU, one per branch on an accelerator.
 
     The program of a block is made for the settings of all chunks of its group, and for one shape,
-    to which smaller blocks are padded. A block of less than half that size gets a separate shape.
+    to which smaller blocks are padded. A block of less than half that size gets a separate shape,
+    unless the places that it lacks cost next to nothing.
     """
     groups: dict[Hashable, list[Chunk]] = {}
     for chunk in all_chunks:
@@ -57,12 +58,17 @@ def split(plan: Plan, chunks: list[Chunk], all_chunks: list[Chunk]) -> list[Bloc
                 parts = [_branches(plan, c).get(branch, ()) for c in groups[name]]
                 made[name, branch] = _program_of(plan, groups[name], [p for p in parts if p])
             static, shape = made[name, branch]
-            if 2 * len(mine) < shape[0]:
+            if 2 * len(mine) < shape[0] - _n_empty(static, chunk.model, mine):
                 shape = (len(mine), shape[1])
             if 2 * len(chunk.seeds) < shape[1]:
                 shape = (shape[0], len(chunk.seeds))
             blocks.append(Block(chunk, static, mine, chunk.seeds, shape))
     return blocks
+
+
+def _n_empty(static: ProgramStatic, model: str, settings: tuple[Setting, ...]) -> int:
+    """Return how many places of a program stay empty, and cost next to nothing."""
+    return sum(place is None for place in family_of(model).arrange(static, settings))
 
 
 def _group(plan: Plan, chunk: Chunk) -> Hashable:
@@ -125,10 +131,11 @@ def fill(arrays: Arrays, block: Block, result: Arrays) -> None:
         whole[np.ix_(rows, columns)] = value
 
 
-def places(block: Block) -> tuple[int, ...]:
+def places(block: Block) -> tuple[int | None, ...]:
     """Return the setting that each row of a block's program trains, as the family arranges them.
 
-    In a block that was cut smaller they are in order. ~i repeats setting i as padding.
+    In a block that was cut smaller they are in order. ~i repeats setting i as padding, and None
+    stays empty.
     """
     family = family_of(block.chunk.model)
     arranged = family.arrange(block.static, block.settings)
@@ -140,18 +147,25 @@ def places(block: Block) -> tuple[int, ...]:
 
 def inputs(block: Block) -> tuple[PyTree, PyTree]:
     """Return (settings, keys) of a block; its last seed is repeated as padding."""
-    family = family_of(block.chunk.model).train
     columns = block.shape[1]
-    points = [block.settings[max(i, ~i)] for i in places(block)]
+    points = [None if i is None else block.settings[max(i, ~i)] for i in places(block)]
     seeds = [*block.seeds, *[block.seeds[-1]] * (columns - len(block.seeds))]
-    made = [family.make_setting(block.static, p) for p in points]
+    made = [_numbers(block, p) for p in points]
     settings = jax.tree.map(lambda *leaves: np.stack(leaves), *made)
     if not block.chunk.static["unpaired"]:
         return settings, jax.vmap(seed_key)(np.array(seeds, np.uint32))
     identity = family_of(block.chunk.model).spec.Sweep.identity
-    identities = [identity(block.chunk.static | p) for p in points]
+    identities = [identity(block.chunk.static | (p or block.settings[0])) for p in points]
     keys = [jnp.stack([unpaired_key(seed, i) for i in identities]) for seed in seeds]
     return settings, jnp.stack(keys)
+
+
+def _numbers(block: Block, point: Setting | None) -> PyTree:
+    """Return the traced numbers of a setting, or of an empty place."""
+    family = family_of(block.chunk.model)
+    if point is None:
+        return family.empty_setting(block.static)
+    return family.train.make_setting(block.static, point)
 
 
 def halve(block: Block) -> list[Block]:

@@ -12,7 +12,7 @@ import jax
 from jsuper.core.checks import integer
 from jsuper.core.errors import SpecError
 from jsuper.core.family import family_of
-from jsuper.core.grid import Chunk, Group, Static, partition
+from jsuper.core.grid import Chunk, Group, Setting, Static, partition
 from jsuper.core.reading import free_bytes
 from jsuper.core.suggestions import did_you_mean
 from jsuper.core.sweep import BaseSweep
@@ -179,7 +179,15 @@ def _check_fits(plan: Plan, sweep: BaseSweep, group: Group) -> None:
 def chunks_of(plan: Plan, sweep: BaseSweep, groups: list[Group], processes: int = 1) -> list[Chunk]:
     """Return the chunks of groups for a run that a number of processes of this plan create."""
     chunks = []
+    family = family_of(sweep.model)
     for group in groups:
         _check_fits(plan, sweep, group)
-        chunks += partition(sweep, group, max_models(plan, sweep, group), processes * plan.workers)
+
+        def divide(parts: int, group: Group = group) -> list[tuple[Setting, ...]] | None:
+            if sweep.unpaired or not plan.sequential:
+                return None
+            return family.divide(group.static, group.settings, parts, plan.batching)
+
+        most = max_models(plan, sweep, group)
+        chunks += partition(sweep, group, most, processes * plan.workers, divide)
     return chunks

@@ -25,6 +25,7 @@ import numpy as np
 from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk
 from jsuper.core.json_data import digest, plain
+from jsuper.engine.blocks import split
 from jsuper.engine.counters import Progress
 from jsuper.engine.devices import CPU_COST, Plan
 from jsuper.training import jax_config
@@ -116,7 +117,7 @@ def estimate(
     """
     training = [chunk_seconds(plan, c) for c in todo]
     evaluation = [c.n_models * EVALUATION_SECONDS for c in todo]
-    programs = {_program_of(c): len(_branches(c)) for c in todo}
+    programs = _programs(plan, todo)
     fixed, each = COMPILE_SECONDS
     known = math.nan if plan.platform != "cpu" else slowness
     other = known**OTHER_SLOWNESS
@@ -209,10 +210,16 @@ def _branches(chunk: Chunk) -> set[str]:
     return {str(s[name]) for s in chunk.settings} if name else {""}
 
 
-def _program_of(chunk: Chunk) -> str:
-    """Return what chunks share that are trained by one program."""
-    static = {k: plain(v) for k, v in chunk.static.items()}
-    return digest([static, sorted(_branches(chunk)), len(chunk.settings), len(chunk.seeds)])
+def _programs(plan: Plan, chunks: list[Chunk]) -> dict[str, int]:
+    """Return an identity of every program that chunks need -> its number of branches."""
+    # the chunks of a run share their settings
+    alike = list({(id(c.static), id(c.settings), len(c.seeds)): c for c in chunks}.values())
+    programs = {}
+    for block in split(plan, alike, alike):
+        static = {k: plain(v) for k, v in block.chunk.static.items()}
+        branches = sorted(_branches(block.chunk))
+        programs[digest([static, branches, block.shape])] = len(branches)
+    return programs
 
 
 def _cache_folder() -> str | None:
@@ -224,7 +231,7 @@ def _marker(plan: Plan, chunks: list[Chunk]) -> Path | None:
     folder = _cache_folder()
     if not folder:
         return None
-    programs = sorted({_program_of(c) for c in chunks})
+    programs = sorted(_programs(plan, chunks))
     return Path(folder) / f"jsuper-{digest([version('jax'), plan.describe(), programs])}"
 
 

@@ -80,6 +80,38 @@ def test_the_default_grid_divides_evenly_among_workers(n_seeds, workers, max_mod
     assert max(sizes) - min(sizes) <= 7  # the sparsities of one activation
 
 
+@pytest.mark.parametrize(
+    "n_seeds, workers, expected",
+    [  # seeds of chunks with all settings, and of chunks with each part of the settings
+        (2, 2, ([(0,), (1,)], {})),
+        (3, 2, ([(0,), (1,)], {"ab": [(2,)], "c": [(2,)]})),
+        (1, 3, ([], {"a": [(0,)], "b": [(0,)], "c": [(0,)]})),
+        (6, 4, ([(0,), (1,), (2,), (3,)], {"ab": [(4,), (5,)], "c": [(4,), (5,)]})),
+        (5, 1, ([(0, 1, 2), (3, 4)], {})),
+    ],
+)
+def test_seeds_that_are_left_over_are_divided(n_seeds, workers, expected):
+    sweep = Sweep(activation="relu", sparsity=(0.0, 0.5, 0.9), seeds=n_seeds)
+    (group,) = expand(sweep)
+    a, b, c = group.settings
+    parts = {2: [(a, b), (c,)], 3: [(a,), (b,), (c,)]}
+    chunks = partition(sweep, group, 9, workers, parts.get)
+    whole = [chunk.seeds for chunk in chunks if len(chunk.settings) == 3]
+    divided = {}
+    for chunk in chunks[len(whole) :]:
+        name = "".join("abc"[group.settings.index(s)] for s in chunk.settings)
+        divided.setdefault(name, []).append(chunk.seeds)
+    assert (whole, divided) == expected
+
+
+def test_seeds_are_sliced_if_their_settings_cannot_be_divided():
+    sweep = Sweep(activation="relu", sparsity=(0.0, 0.5, 0.9), seeds=3)
+    (group,) = expand(sweep)
+    undivided = partition(sweep, group, 9, 2)
+    assert partition(sweep, group, 9, 2, lambda parts: None) == undivided
+    assert partition(sweep, group, 2, 2, lambda parts: 1 / 0) == partition(sweep, group, 2, 2)
+
+
 def test_a_chunk_lists_its_points_settings_outermost():
     (chunk,) = chunks_of(Sweep(**SMALL), max_models=100, workers=1)
     order = [(s["activation"], s["sparsity"], seed) for s, seed in chunk.points]

@@ -146,8 +146,11 @@ def branch_of(setting: grid.Setting, at_once: bool) -> Hashable:
     return is_gated(activation), needs_whole_batch(activation)
 
 
-def arrange(static: Static, settings: Sequence[grid.Setting]) -> tuple[int, ...]:
-    """Return the order in which a block trains settings; ~i repeats setting i as padding."""
+def arrange(static: Static, settings: Sequence[grid.Setting]) -> tuple[int | None, ...]:
+    """Return the order in which a block trains settings; ~i repeats setting i as padding.
+
+    None is a place of an empty row, which is not trained.
+    """
     if not static.slots:
         return tuple(range(len(settings)))
     return fill(static.rows, static.slots, static.activations, settings)
@@ -174,6 +177,39 @@ def make_setting(static: Static, point: grid.Setting) -> Setting:
         importance=np.asarray(weights, static.dtype),
     )
     return Setting(**numbers)
+
+
+def empty_setting(static: Static) -> Setting:
+    """Return the numbers of a model that is not trained: its density is 0."""
+    setting = make_setting(static, {})
+    return dataclasses.replace(setting, density=np.zeros_like(setting.density))
+
+
+def divide(
+    values: grid.Static, settings: Sequence[grid.Setting], parts: int, batching: str
+) -> list[tuple[grid.Setting, ...]] | None:
+    """Return parts of the settings that take about as long as each other in one program.
+
+    A part consists of whole rows: a seed's models of some densities. The costliest row first, each
+    goes to the part that takes least time until then.
+
+    Returns
+    -------
+    list of tuple, or None
+        None if there are fewer rows than parts, or if models do not run in rows.
+    """
+    rows = rows_of(settings)
+    if len(rows) < parts or len({branch_of(s, at_once=False) for s in settings}) > 1:
+        return None
+    if not make_static(values, [settings], batching).slots:
+        return None
+    shares, _ = step_work(values, settings, batching)
+    taken, chosen = [0.0] * parts, [[] for _ in range(parts)]
+    for row in sorted(rows, key=lambda row: -sum(shares[i] for i in row)):
+        part = taken.index(min(taken))
+        taken[part] += sum(shares[i] for i in row)
+        chosen[part] += row
+    return [tuple(settings[i] for i in sorted(indices)) for indices in chosen]
 
 
 @functools.cache

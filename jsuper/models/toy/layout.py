@@ -56,19 +56,18 @@ def fill(
     slots: tuple[int, ...],
     activations: tuple[str | Callable, ...],
     settings: Sequence[Setting],
-) -> tuple[int, ...]:
+) -> tuple[int | None, ...]:
     """Return the index of the setting in every slot, row by row.
 
-    An empty slot has ~i (below 0): setting i of its row is trained again there, and dropped. An
-    empty row repeats the first.
+    An empty slot has ~i (below 0): setting i of its row is trained again there, and dropped. The
+    slots of an empty row, which come last, have None.
     """
-    places = []
+    places: list[Sequence[int | None]] = []
     for row in rows_of(settings):
         waiting: dict[int, list[int]] = {}
         for index in row:
             of = activations.index(settings[index]["activation"])
             waiting.setdefault(of, []).append(index)
         places.append([waiting[a].pop(0) if waiting.get(a) else ~row[0] for a in slots])
-    empty = [min(i, ~i) for i in places[0]]
-    places += [empty] * (rows - len(places))
+    places += [(None,) * len(slots)] * (rows - len(places))
     return tuple(index for row in places for index in row)

@@ -27,6 +27,8 @@ from jsuper.models.toy.config import (
     Static,
     arrange,
     branch_of,
+    divide,
+    empty_setting,
     make_setting,
     make_static,
     step_work,
@@ -51,6 +53,8 @@ __all__ = [
     "Train",
     "arrange",
     "branch_of",
+    "divide",
+    "empty_setting",
     "make_setting",
     "make_static",
     "make_train",
@@ -206,7 +210,8 @@ def make_finish(static: Static, per_model: Callable) -> Callable[..., dict[str, 
     def finish(state: State, setting: Setting, key: Array) -> dict[str, Array]:
         state = keep_snapshot(static, state, jnp.int32(static.steps))
         is_finite = state.first_bad_step < 0
-        found = evaluate(state.params, state.earlier, setting, key, is_finite)
+        is_trained = is_finite & jnp.any(setting.density > 0)  # not in an empty row of a block
+        found = evaluate(state.params, state.earlier, setting, key, is_trained)
         first_bad = jnp.where(
             is_finite & ~jnp.isfinite(found.loss), static.steps, state.first_bad_step
         )
