@@ -77,7 +77,10 @@ def test_every_claim_has_sweeps_made_for_it():
     assert {*MADE, "celu-gelu"} == set(CLAIMS)
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n == "distances-unrelated" else n for n in MADE],
+)
 def test_verdicts_are_those_of_the_construction(name):
     true, false = MADE[name]()
     wanted = {SUPPORTED: true, "contradicted": false, "undecided": made_up.unclear(true, false)}

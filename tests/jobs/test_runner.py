@@ -9,6 +9,7 @@ import threading
 
 import numpy as np
 import pytest
+from running import slow
 
 import jsuper
 from jsuper.cli import main, process
@@ -47,7 +48,9 @@ def deleted_after_a_chunk(monkeypatch, folder, again):
     monkeypatch.setattr(runner, "write", write_and_delete)
 
 
-@pytest.mark.parametrize("again, words", [(False, "was deleted"), (True, "1 of 2 finished chunks")])
+@pytest.mark.parametrize(
+    "again, words", [(False, "was deleted"), slow(True, "1 of 2 finished chunks")]
+)
 def test_a_folder_that_is_deleted_meanwhile_is_an_error(tmp_path, monkeypatch, tried, again, words):
     folder = tmp_path / "run"
     with monkeypatch.context() as patched:

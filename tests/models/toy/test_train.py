@@ -29,9 +29,14 @@ def numpy_training(static, point, seed):
     theta = [W, np.zeros(n)]
     first, second = [np.zeros_like(t) for t in theta], [np.zeros_like(t) for t in theta]
     weights = importance(0.7, n)[:, None]
-    for step in range(static.steps):
+
+    @jax.jit  # compiled once, not traced in every step
+    def batch(step):
         u = draw(keys.stream(key, keys.DATA, step), n, static.batch_size)
-        x = np.asarray(features(u, jnp.float32(p)), np.float64)
+        return features(u, jnp.float32(p))
+
+    for step in range(static.steps):
+        x = np.asarray(batch(step), np.float64)
         W, b = theta
         h = W @ x
         z = W.T @ h + b[:, None]

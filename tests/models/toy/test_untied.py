@@ -146,7 +146,8 @@ def test_forward_reads_with_the_decoders_own_matrix():
             function(W, b, "relu", x, W_dec=W_dec.T)
 
 
-@pytest.mark.parametrize("gated", [slow(False), True], ids=["", "gated"])
+@pytest.mark.slow
+@pytest.mark.parametrize("gated", [False, True], ids=["", "gated"])
 def test_gradients_of_untied_models_are_those_of_the_plain_loss(gated):
     """Single models and rows, whole and narrow batches, with dropout and without."""
     names = ("geglu",) if gated else ("relu", "softmin")
