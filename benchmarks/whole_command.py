@@ -3,7 +3,7 @@
 Writes results/whole_command.json and prints the table.
 
     python benchmarks/whole_command.py             # about 6 minutes on two cores
-    python benchmarks/whole_command.py --rounds 1 --steps 2000 --out /tmp/whole.json
+    python benchmarks/whole_command.py --rounds 1 --steps 2000 --out whole.json
 
 Each round runs `jsuper sweep` with an empty cache of compiled programs, then with the cache that
 this has filled, then trains two seeds of the same grid for the best speed. The wall time of a

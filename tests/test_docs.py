@@ -60,7 +60,8 @@ def test_paths_exist(page):
 STEPS = re.findall(r"`(jsuper/[\w/]+\.py):(\w+)`", TEXT["docs/design.md"])
 
 
-# In a process of its own: threads and programs of earlier tests would hide some of the calls.
+# Runs in a new process: in this one, programs may be compiled already, or be compiled by threads
+# that started before the profiler.
 NOTE_CALLS = """
 import sys, threading
 import jsuper
