@@ -21,7 +21,7 @@ from jsuper.analysis.arrays import (
 )
 from jsuper.models.toy.activations.registry import resolve
 from jsuper.models.toy.config import couples_batch
-from jsuper.models.toy.evaluation import evaluation_draws, make_round_errors
+from jsuper.models.toy.evaluation import evaluation_draws, make_errors, samples_of
 from jsuper.models.toy.functions import traced
 from jsuper.models.toy.layout import COLUMNS
 from jsuper.models.toy.model import Params, check_decoder, check_gate, preactivation
@@ -218,14 +218,17 @@ def sparse_errors(
     rounds, batch_size, seed
         As in `evaluate_sparse`.
     """
-    round_errors = make_round_errors(activations, params.W.shape[-1], params.W.dtype.name)
+    errors_of = make_errors(activations, params.W.shape[-1])
     coupled = any(couples_batch(a, params.W.shape[-1]) for a in activations)
     key = keys.seed_key(seed)
 
     def one_round(total: Array, i: Array) -> tuple[Array, Array]:
         draws = evaluation_draws(key, i, params.W.shape[-1], batch_size * coupled)
-        models = (params, activation, density)
-        errors = jax.lax.map(lambda model: round_errors(*model, draws), models)
+
+        def errors_on_draws(one: tuple[Params, Array, Array]) -> Array:
+            return errors_of(*one, samples_of(draws, one[-1], params.W.dtype.name))
+
+        errors = jax.lax.map(errors_on_draws, (params, activation, density))
         return total + errors, (importance * errors).mean(axis=-1)
 
     total, losses = jax.lax.scan(one_round, jnp.zeros_like(params.b), jnp.arange(rounds))

@@ -1,10 +1,14 @@
-"""A decision that all models under `vmap` make together."""
+"""What the models of a block do together under `vmap`: they decide, and share draws."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
-from jax.custom_batching import custom_vmap
+from jax.custom_batching import custom_vmap, sequential_vmap
+
+from jsuper.core.protocols import PyTree
 
 
 @custom_vmap
@@ -21,3 +25,31 @@ def anywhere(flag: jax.Array) -> jax.Array:
 def _anywhere_batched(axis_size, in_batched, flag):  # noqa: ANN001, ANN202 - jax's signature
     del axis_size, in_batched
     return anywhere(jnp.any(flag)), False
+
+
+def seed_by_seed(
+    one: Callable[..., PyTree], block: Callable[..., PyTree], alone: Callable[..., PyTree]
+) -> Callable[..., PyTree]:
+    """Return `one`, which under vmap over settings and then seeds is `block` of one seed at a time.
+
+    All take (models, key, i); `block` has an axis over models. What a seed's models share, such as
+    draws from the key, is then computed once, and is still in cache when the models use it. Models
+    with a key each are computed by `alone`, one after another. `one` computes the same, but is
+    traced even where only `block` runs, so that it should be quick to trace.
+    """
+    one_by_one, seeds = sequential_vmap(alone), sequential_vmap(block)
+    of_one = custom_vmap(one)
+
+    @of_one.def_vmap
+    def of_models(axis_size, in_batched, models, key, i):  # noqa: ANN001, ANN202 - jax's signature
+        def whole(value: jax.Array, batched: bool) -> jax.Array:
+            return value if batched else jnp.broadcast_to(value, (axis_size, *value.shape))
+
+        models = jax.tree.map(whole, models, in_batched[0])
+        if in_batched[1]:
+            found = jax.vmap(one_by_one, (0, 0, None))(models, key, i)
+        else:
+            found = seeds(models, key, i)
+        return found, jax.tree.map(lambda _: True, found)
+
+    return of_one

@@ -15,17 +15,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import struct
 from jax import Array
 
 from jsuper.models.toy import model
 from jsuper.models.toy.activations.registry import resolve
-from jsuper.models.toy.batching import anywhere
+from jsuper.models.toy.batching import anywhere, seed_by_seed
 from jsuper.models.toy.config import Setting, Static, couples_batch
 from jsuper.models.toy.inputs.features import draw, features, nonzero_draws, nonzero_features
 from jsuper.models.toy.layout import COLUMNS
 from jsuper.training import keys
 
-MIN_ROUNDS, MAX_ROUNDS = 64, 2**15
+MIN_ROUNDS, MAX_ROUNDS = 16, 2**15
 COMPARED_ROUNDS = 16  # that measure the earlier loss; at most MIN_ROUNDS
 RELATIVE_ERROR = 0.005
 
@@ -39,18 +40,36 @@ class Measured(NamedTuple):
     improvement_stderr: Array
 
 
-def make_evaluate(static: Static, per_model: Callable) -> Callable[..., Measured]:
+@struct.dataclass
+class Sampled:
+    """A model, or models of a block with a leading axis, and whether a round is wanted."""
+
+    params: model.Params
+    setting: Setting
+    wanted: Array
+
+
+class Samples(NamedTuple):
+    """Samples that models of one density share."""
+
+    x: Array  # non-zero columns, (n_features, COLUMNS)
+    chance: Array  # P(a column is not zero)
+    whole: Any  # draws of a whole batch, (n_features, batch); None if no activation needs it
+
+
+def make_evaluate(static: Static, sequential: bool) -> Callable[..., Measured]:
     """Return evaluate(params, earlier, setting, key, wanted) -> the final loss of one model.
 
     Rounds are independent samples; their mean is the loss and their spread its standard error. A
-    model stops taking rounds when its own error is small enough, whatever its neighbours need.
+    model stops taking rounds when its own error is small enough, whatever its neighbours need. The
+    spread of few rounds is itself uncertain: the error of k rounds counts as larger by the factor
+    1 + 1/sqrt(2 (k - 1)), its own relative standard error.
 
     With `static.check_fit`, `earlier` are the weights at an earlier step. The loop first runs
     COMPARED_ROUNDS rounds with them, and then the same and further rounds with the final weights. A
     single loop compiles the round only once.
     """
-    coupled = any(couples_batch(a, static.n_features) for a in static.activations)
-    round_loss = per_model(make_round_loss(static))
+    round_loss = make_round_loss(static, sequential)
     compared = COMPARED_ROUNDS * static.check_fit
 
     def evaluate(
@@ -60,7 +79,8 @@ def make_evaluate(static: Static, per_model: Callable) -> Callable[..., Measured
 
         def unfinished(count: Array, mean: Array, squares: Array) -> Array:
             stderr = jnp.sqrt(squares / jnp.maximum(count * (count - 1), 1))
-            enough = (count >= MIN_ROUNDS) & ~(stderr > RELATIVE_ERROR * jnp.abs(mean))
+            at_most = stderr * (1 + jax.lax.rsqrt(2.0 * jnp.maximum(count - 1, 1)))
+            enough = (count >= MIN_ROUNDS) & ~(at_most > RELATIVE_ERROR * jnp.abs(mean))
             return wanted & ~enough
 
         def condition(carry: tuple) -> Array:
@@ -71,12 +91,11 @@ def make_evaluate(static: Static, per_model: Callable) -> Callable[..., Measured
             i, (count, mean, squares), rounds = carry
             final = i >= compared
             number = jnp.where(final, i - compared, i)
-            draws = evaluation_draws(key, number, static.n_features, static.batch_size * coupled)
             more = unfinished(count, mean, squares)
             weights = params
             if compared:
                 weights = jax.tree.map(lambda a, b: jnp.where(final, a, b), params, earlier)
-            loss = round_loss(weights, setting, draws, more)
+            loss = round_loss(Sampled(weights, setting, more), key, number)
             delta = loss - mean  # Welford's update: no difference of large sums
             new_mean = mean + delta / (count + 1)
             new = (count + 1, new_mean, squares + delta * (loss - new_mean))
@@ -124,27 +143,56 @@ def evaluation_draws(key: Array, i: Array, n_features: int, batch_size: int) -> 
     return columns, draw(keys.stream(key, keys.EVALUATION_BATCH, i), n_features, batch_size)
 
 
-def make_round_loss(static: Static) -> Callable[..., Array]:
-    """Return round_loss(params, setting, draws, wanted): one round's estimate of a model's loss."""
-    round_errors = make_round_errors(static.activations, static.n_features, static.dtype)
+def make_round_loss(static: Static, sequential: bool) -> Callable[[Sampled, Array, Array], Array]:
+    """Return round_loss(models, key, i): a model's loss on the samples of round i.
 
-    def measured(params: model.Params, setting: Setting, draws: tuple) -> Array:
-        errors = round_errors(params, setting.activation, setting.density, draws)
-        return jnp.mean(setting.importance * errors)
+    It is 0 where no round is wanted. With `sequential`, models of a block go through it one after
+    another, on samples that are made once for all models of a seed and density.
+    """
+    n, dtype = static.n_features, static.dtype
+    batch = static.batch_size * any(couples_batch(a, n) for a in static.activations)
+    errors = make_errors(static.activations, n)
 
-    def round_loss(params: model.Params, setting: Setting, draws: tuple, wanted: Array) -> Array:
-        skipped = jnp.zeros((), static.dtype)
-        return jax.lax.cond(wanted, lambda: measured(params, setting, draws), lambda: skipped)
+    def loss(one: Sampled, samples: Samples) -> Array:
+        setting = one.setting
+        found = errors(one.params, setting.activation, setting.density, samples)
+        return jnp.mean(setting.importance * found)
 
-    return round_loss
+    def if_wanted(found: Callable[[], Array], wanted: Array) -> Array:
+        shape = jax.eval_shape(found)
+        return jax.lax.cond(wanted, found, lambda: jnp.zeros(shape.shape, shape.dtype))
+
+    def of_row(row: Sampled, draws: tuple) -> Array:
+        def measured() -> Array:
+            samples = samples_of(draws, row.setting.density[0], dtype)
+            return jax.lax.map(lambda one: if_wanted(lambda: loss(one, samples), one.wanted), row)
+
+        return if_wanted(measured, jnp.any(row.wanted))
+
+    def of_block(models: Sampled, key: Array, i: Array) -> Array:
+        draws = evaluation_draws(key, i, n, batch)
+        count = len(models.wanted)
+        fills = static.slots and count == static.rows * len(static.slots)
+        size = len(static.slots) if fills else 1
+        rows = jax.tree.map(lambda a: a.reshape(count // size, size, *a.shape[1:]), models)
+        return jax.lax.map(lambda row: of_row(row, draws), rows).ravel()
+
+    def of_one(one: Sampled, key: Array, i: Array) -> Array:
+        samples = samples_of(evaluation_draws(key, i, n, batch), one.setting.density, dtype)
+        return if_wanted(lambda: loss(one, samples), one.wanted)
+
+    return seed_by_seed(of_one, of_block, of_one) if sequential else of_one
 
 
-def make_round_errors(
-    activations: tuple[str | Callable, ...], n_features: int, dtype: str
-) -> Callable[..., Array]:
-    """Return round_errors(params, activation, density, draws): E (x_i - x̂_i)² of every feature.
+def samples_of(draws: tuple[Any, Any], density: Array, dtype: str) -> Samples:
+    """Return the samples at a density from `evaluation_draws`."""
+    return Samples(*nonzero_features(draws[0], density, dtype), draws[1])
 
-    `activation` is an index into `activations`, `draws` are those of `evaluation_draws`.
+
+def make_errors(activations: tuple[str | Callable, ...], n_features: int) -> Callable[..., Array]:
+    """Return errors(params, activation, density, samples): E (x_i - x̂_i)² of every feature.
+
+    `activation` is an index into `activations`, `samples` are those of `samples_of`.
     """
     coupled = [couples_batch(a, n_features) for a in activations]
     branches = [resolve(a) for a in activations]
@@ -153,22 +201,19 @@ def make_round_errors(
         x_hat = jax.lax.switch(activation, branches, model.preactivation(params, x))
         return jnp.mean((x_hat - x) ** 2, axis=1)
 
-    def of_columns(params: model.Params, activation: Array, density: Array, draws: tuple) -> Array:
-        x, chance = nonzero_features(draws[0], density, dtype)
-        at_zero = error(params, activation, jnp.zeros_like(x[:, :1]))
-        return (1 - chance) * at_zero + chance * error(params, activation, x)
+    def of_columns(params: model.Params, activation: Array, density: Array, s: Samples) -> Array:
+        at_zero = error(params, activation, jnp.zeros_like(s.x[:, :1]))
+        return (1 - s.chance) * at_zero + s.chance * error(params, activation, s.x)
 
-    def of_batch(params: model.Params, activation: Array, density: Array, draws: tuple) -> Array:
-        return error(params, activation, features(draws[1], density, dtype))
+    def of_batch(params: model.Params, activation: Array, density: Array, s: Samples) -> Array:
+        return error(params, activation, features(s.whole, density, s.x.dtype))
 
-    def round_errors(
-        params: model.Params, activation: Array, density: Array, draws: tuple
-    ) -> Array:
+    def errors(params: model.Params, activation: Array, density: Array, samples: Samples) -> Array:
         if all(coupled):
-            return of_batch(params, activation, density, draws)
+            return of_batch(params, activation, density, samples)
         if not any(coupled):
-            return of_columns(params, activation, density, draws)
+            return of_columns(params, activation, density, samples)
         whole = jnp.asarray(np.array(coupled))[activation]
-        return jax.lax.cond(whole, of_batch, of_columns, params, activation, density, draws)
+        return jax.lax.cond(whole, of_batch, of_columns, params, activation, density, samples)
 
-    return round_errors
+    return errors

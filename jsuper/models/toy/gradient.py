@@ -52,14 +52,20 @@ def batch_of(static: Static, setting: Setting, columns: Columns) -> tuple[Array,
 
 
 def make_batch_loss(static: Static) -> Callable[[Params, Setting, Draws], Array]:
-    """Return loss(params, setting, draws) of one model on one whole batch, the plain definition."""
-    branches = [error_of(a) for a in static.activations]
+    """Return loss(params, setting, draws) of one model on one whole batch, the plain definition.
+
+    The mean is a product with a constant vector: XLA's sums over a whole array are scalar on a CPU.
+    """
+    branches = [in_training(a) for a in static.activations]
+    share = 1 / (static.n_features * static.batch_size)
 
     def batch_loss(params: Params, setting: Setting, draws: Draws) -> Array:
         x, mask = batch_of(static, setting, draws.whole)
         z = model.preactivation(params, x, mask)
-        gate = draws.whole.gate
-        return jax.lax.switch(setting.activation, branches, z, x, setting.importance, gate)
+        x_hat = jax.lax.switch(setting.activation, branches, z, draws.whole.gate)
+        errors = setting.importance[:, None] * (x_hat - x) ** 2
+        shares = jnp.full(static.batch_size, share, static.dtype)
+        return jnp.sum(jnp.matmul(errors, shares, precision="highest"))
 
     return batch_loss
 

@@ -16,9 +16,10 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.custom_batching import custom_vmap, sequential_vmap
+from jax.custom_batching import sequential_vmap
 
 from jsuper.models.toy import model
+from jsuper.models.toy.batching import seed_by_seed
 from jsuper.models.toy.config import Setting, Static
 from jsuper.models.toy.draws import Draws, make_draws
 from jsuper.models.toy.gradient import columns_of, error_of, make_gradient, narrowest
@@ -44,36 +45,33 @@ def step_gradient(static: Static, sequential: bool) -> StepGradient:
         or one after another. A model with its own key is trained separately.
     """
 
-    def of_model(gradient: Gradient) -> StepGradient:
-        def of_step(params: Params, setting: Setting, key: Array, step: Array) -> Params:
-            return gradient(params, setting, make_draws(static, key, step, setting.density))
+    def of_draws(gradient: Gradient) -> Callable[..., Params]:
+        def of_step(models: tuple[Params, Setting], key: Array, step: Array) -> Params:
+            return gradient(*models, make_draws(static, key, step, models[1].density))
 
         return of_step
 
-    if not sequential:
-        return of_model(make_gradient(static))
-    of_settings = jax.vmap(make_gradient(static, sequential_vmap), (0, 0, None))
-    of_rows = gradient_of_rows(static) if static.slots else of_settings
-    one_by_one, row_by_row = (sequential_vmap(of_model(g)) for g in (of_settings, of_rows))
-    by_itself = sequential_vmap(of_model(make_gradient(static)))
-    whole_batches = dataclasses.replace(static, widths=())  # faster to trace, and rarely run
-    of_one = custom_vmap(of_model(make_gradient(whole_batches)))
+    of_models = of_draws(make_gradient(static))
+    if sequential:
+        whole_batches = dataclasses.replace(static, widths=())
+        of_one = of_draws(make_gradient(whole_batches))
+        of_models = seed_by_seed(of_one, of_draws(block_gradient(static)), of_models)
+    return lambda params, setting, key, step: of_models((params, setting), key, step)
 
-    @of_one.def_vmap
-    def of_block(axis_size, in_batched, params, setting, key, step):  # noqa: ANN001, ANN202 - jax's
-        def whole(value: Array, batched: bool) -> Array:
-            return value if batched else jnp.broadcast_to(value, (axis_size, *value.shape))
 
-        params, setting = jax.tree.map(whole, (params, setting), tuple(in_batched[:2]))
-        if in_batched[2]:
-            gradients = jax.vmap(by_itself, (0, 0, 0, None))(params, setting, key, step)
-        elif axis_size == static.rows * len(static.slots):
-            gradients = row_by_row(params, setting, key, step)
-        else:
-            gradients = one_by_one(params, setting, key, step)
-        return gradients, jax.tree.map(lambda _: True, gradients)
+def block_gradient(static: Static) -> Gradient:
+    """Return gradient(params, setting, draws) of some models of a seed, in rows if they fill them.
 
-    return of_one
+    Otherwise one after another.
+    """
+    one_by_one = jax.vmap(make_gradient(static, sequential_vmap), (0, 0, None))
+    in_rows = gradient_of_rows(static)
+
+    def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
+        fills = static.slots and len(params.W) == static.rows * len(static.slots)
+        return (in_rows if fills else one_by_one)(params, setting, draws)
+
+    return gradient
 
 
 def gradient_of_rows(static: Static) -> Gradient:

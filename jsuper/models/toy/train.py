@@ -131,7 +131,8 @@ def make_train(static: Static, sequential: bool = False) -> Train:
     compared = (earlier_step(static.steps),) if static.check_fit else ()
     curve_steps = recorded_steps(static.steps, static.records)
     stops = tuple(sorted({0, *curve_steps, *snapshots, *pushes, *compared}))
-    return Train(make_init(static), advance, make_finish(static, per_model), static.steps, stops)
+    finish = make_finish(static, sequential)
+    return Train(make_init(static), advance, finish, static.steps, stops)
 
 
 def make_init(static: Static) -> Callable[[Setting, Array], State]:
@@ -195,17 +196,9 @@ def make_record(static: Static, per_model: Callable) -> Callable[..., State]:
     return record
 
 
-def make_finish(static: Static, per_model: Callable) -> Callable[..., dict[str, Array]]:
-    """Return finish(state, setting, key) -> the result arrays, with the final loss.
-
-    Parameters
-    ----------
-    static
-        Shapes and program.
-    per_model
-        Wrapper of the expensive parts, e.g. `sequential_vmap`.
-    """
-    evaluate = make_evaluate(static, per_model)
+def make_finish(static: Static, sequential: bool) -> Callable[..., dict[str, Array]]:
+    """Return finish(state, setting, key) -> the result arrays, with the final loss."""
+    evaluate = make_evaluate(static, sequential)
 
     def finish(state: State, setting: Setting, key: Array) -> dict[str, Array]:
         state = keep_snapshot(static, state, jnp.int32(static.steps))
