@@ -26,6 +26,9 @@ STANDARD_DEVIATIONS = 2.0  # such that a width fits the active columns of nearly
 # number of the widest narrow batch (benchmarks/ordering.py, one core).
 ORDERING_COST = 3e5
 GATHERING_COST = 80
+# Of the time of a whole batch, what a model's step takes however narrow its batch is
+# (benchmarks/step_parts.py).
+FIXED_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -203,7 +206,7 @@ def divide(
         return None
     if not make_static(values, [settings], batching).slots:
         return None
-    shares, _ = step_work(values, settings, batching)
+    shares = [FIXED_SHARE + share for share in step_work(values, settings, batching)[0]]
     taken, chosen = [0.0] * parts, [[] for _ in range(parts)]
     for row in sorted(rows, key=lambda row: -sum(shares[i] for i in row)):
         part = taken.index(min(taken))
