@@ -22,7 +22,7 @@ from jsuper.core.family import family_of
 from jsuper.core.protocols import ProgramStatic, PyTree, Training
 from jsuper.engine import checked_cache
 from jsuper.engine.blocks import Block
-from jsuper.engine.devices import Device, Plan
+from jsuper.engine.devices import Device, Plan, cores
 from jsuper.training import jax_config
 from jsuper.training.keys import seed_key
 from jsuper.training.loop import Train
@@ -84,7 +84,7 @@ _programs: dict[Key, Program] = {}
 _failures: dict[Key, str] = {}  # programs that the compiler refused, since `forget_failures` -> why
 _locks: dict[Key, threading.Lock] = {}
 _guard = threading.Lock()
-_compilers = ThreadPoolExecutor(max_workers=3, thread_name_prefix="jsuper-compiler")
+_compilers = ThreadPoolExecutor(max(3, cores() // 2), thread_name_prefix="jsuper-compiler")
 
 
 @contextlib.contextmanager
@@ -124,7 +124,7 @@ def compiled(key: Key, progress: Progress) -> Program:
                 family = family_of(key.model).train
                 functions = batched(family.make_train(key.static, key.sequential), key.paired)
                 arguments = example_arguments(family, key.static, key.shape, key.paired)
-                _programs[key] = compile_program(functions, arguments, key)
+                _programs[key] = compile_program(functions, arguments, key, progress)
             except ProgramError as error:
                 _failures[key] = str(error)
                 raise
@@ -164,17 +164,28 @@ def batched(train: Train, paired: bool) -> Batched:
     )
 
 
-def compile_program(functions: Batched, arguments: tuple, key: Key) -> Program:
-    """Compile a block's functions; `finish` while the training runs, waited for when called."""
+def compile_program(functions: Batched, arguments: tuple, key: Key, progress: Progress) -> Program:
+    """Compile a block's functions; `finish` beside `advance` and the training, until it is called.
+
+    Tracing holds Python's lock, compiling does not: `advance`, which the training waits for, is
+    traced before the others, and these while it is compiled.
+    """
     settings, keys = arguments
     train = functions.train
     state = jax.eval_shape(functions.init, settings, keys)
     fixed = fixed_steps(train, key.sequential)
+    first_is_traced = threading.Event()
 
-    def background(trace: Callable[[], Traced]) -> Future:
+    def background(trace: Callable[[], Traced], first: bool = False) -> Future:
         def compile_traced() -> Any:
+            if not first:
+                first_is_traced.wait()
             with context(key.static, key.device):
-                traced = trace()
+                try:
+                    traced = trace()
+                finally:
+                    first_is_traced.set()
+                    progress.add(traced=first)
                 try:
                     return compile_for(key.device, traced.lower())
                 except Exception as error:  # Python's too: a primitive without a lowering
@@ -190,10 +201,10 @@ def compile_program(functions: Batched, arguments: tuple, key: Key) -> Program:
             raise
         return call(*arguments)
 
-    advancing = background(lambda: trace_advance(functions, state, settings, keys, fixed))
+    advancing = background(lambda: trace_advance(functions, state, settings, keys, fixed), True)
     starting = background(lambda: jax.jit(functions.init).trace(settings, keys))
-    init, advance = starting.result(), advancing.result()
     finishing = background(lambda: jax.jit(functions.finish).trace(state, settings, keys))
+    init, advance = starting.result(), advancing.result()
     usage = advance.memory_analysis()
     memory = 0
     if usage is not None:

@@ -22,6 +22,7 @@ from jsuper.core.grid import Chunk
 from jsuper.core.protocols import PyTree
 from jsuper.core.status import OK
 from jsuper.engine import programs
+from jsuper.engine.ahead import Todo, compiling
 from jsuper.engine.blocks import (
     Arrays,
     Block,
@@ -84,53 +85,62 @@ def train_chunks(
     """
     programs.forget_failures()
     blocks = split(plan, chunks, all_chunks)
-    todo, done = queue.SimpleQueue(), queue.SimpleQueue()
-    for block in blocks:
-        todo.put(block)
+    todo, done = Todo(blocks, plan), queue.SimpleQueue()
     threads = [
         threading.Thread(
             target=_work, args=(plan, d, todo, done, progress, stop, is_done), daemon=True
         )
         for d in plan.worker_devices[: len(blocks)]
     ]
-    for thread in threads:
-        thread.start()
+    with compiling(todo, plan, progress):
+        for thread in threads:
+            thread.start()
+        try:
+            yield from _finished(threads, done, tick, chunks, blocks)
+        except BaseException:  # a worker's, or the caller wants no more
+            stop.set()
+            raise
+        finally:
+            for thread in threads:
+                thread.join()
+
+
+def _finished(
+    threads: list[threading.Thread],
+    done: queue.SimpleQueue,
+    tick: Callable[[], None],
+    chunks: list[Chunk],
+    blocks: list[Block],
+) -> Iterator[tuple[Chunk, Arrays]]:
+    """Yield the chunks whose blocks are all done, and raise what a worker has raised."""
     filled: dict[str, Arrays] = {}
     waiting = {c.name: sum(b.n_models for b in blocks if b.chunk is c) for c in chunks}
-    try:
-        while any(t.is_alive() for t in threads) or not done.empty():
-            tick()
-            with contextlib.suppress(queue.Empty):
-                block, result = done.get(timeout=0.1)
-                if isinstance(result, BaseException):
-                    raise result
-                name = block.chunk.name
-                fill(filled.setdefault(name, {}), block, result)
-                waiting[name] -= block.n_models
-                if waiting[name] == 0:
-                    yield block.chunk, filled.pop(name)
-    except BaseException:  # a worker's, or the caller wants no more
-        stop.set()
-        raise
-    finally:
-        for thread in threads:
-            thread.join()
+    while any(t.is_alive() for t in threads) or not done.empty():
+        tick()
+        with contextlib.suppress(queue.Empty):
+            block, result = done.get(timeout=0.1)
+            if isinstance(result, BaseException):
+                raise result
+            name = block.chunk.name
+            fill(filled.setdefault(name, {}), block, result)
+            waiting[name] -= block.n_models
+            if waiting[name] == 0:
+                yield block.chunk, filled.pop(name)
 
 
 def _work(
     plan: Plan,
     device: Device,
-    todo: queue.SimpleQueue,
+    todo: Todo,
     done: queue.SimpleQueue,
     progress: Progress,
     stop: Stop,
     is_done: Callable[[Chunk], bool],
 ) -> None:
-    """Train blocks from the queue until it is empty or a stop is requested."""
+    """Train blocks until none is left or a stop is requested."""
     while not stop.is_set():
-        try:
-            block = todo.get_nowait()
-        except queue.Empty:
+        block = todo.take(device)
+        if block is None:
             return
         try:
             if is_done(block.chunk):
