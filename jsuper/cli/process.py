@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -24,6 +26,8 @@ SAME_REQUEST_SECONDS = 0.5
 
 def reported(command: Callable[[], int]) -> int:
     """Return a command's exit code; bad input becomes one line on standard error."""
+    atexit.unregister(gc.freeze)  # a process may run several commands
+    atexit.register(gc.freeze)  # Python's last collection would search all that JAX has traced
     try:
         with plain_warnings():
             try:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
+import threading
+import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,9 +41,11 @@ from jsuper.store.manifest import manifest_of
 from jsuper.store.status import status_of
 
 if TYPE_CHECKING:
+    from jsuper.engine.counters import Progress
     from jsuper.engine.devices import Plan
     from jsuper.engine.estimates import Estimate
 
+MOST_PREPARED = 5000  # models of a run whose page is prepared while it is trained
 RETRY = "run again to try them once more, or add --keep-failed to keep them as they are"
 
 
@@ -187,12 +193,43 @@ def _execute(
         by = "run again" if chunk.name in mine else "left to another share"
         print(f"chunk {chunk.name} is damaged: set aside and {by}", file=sys.stderr)
     try:
-        with reporter(expected, progress) as tick:
+        with _page_prepared(job, plan, progress, options), reporter(expected, progress) as tick:
             runner.execute(job, plan, progress, stop, tick, train)
     except runner.StoppedError:
         return False
     mark_cached(plan, pending)
     return not stop.is_set()
+
+
+@contextlib.contextmanager
+def _page_prepared(job: Job, plan: Plan, progress: Progress, options: RunOptions) -> Iterator[None]:
+    """Compile what the page needs beside the training's own compilation, which leaves cores idle.
+
+    Not for large runs, whose page takes far longer than compilation, nor beside an accelerator,
+    where the measures would be compiled for another device.
+    """
+    few = n_models(job.sweep) <= MOST_PREPARED and job.shard is None
+    if options.no_report or not few or plan.platform != "cpu" or not plan.trains_here:
+        yield
+        return
+    over = threading.Event()
+
+    def prepare() -> None:
+        while not progress.traced and not over.is_set():  # tracing needs Python's lock
+            time.sleep(0.05)
+        if not over.is_set():
+            from jsuper.report.ahead import prepare_page
+
+            with contextlib.suppress(Exception):  # the page itself reports what fails
+                prepare_page(job.sweep, job.chunks)
+
+    thread = threading.Thread(target=prepare, name="jsuper-page", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _ask_to_stop(stop: Stop, grace: float) -> None:
