@@ -35,8 +35,8 @@ class Options:
     workers: tuple[int, ...] = (1, 2)
     planned: tuple[int, ...] = (1, 2, 3, 4)
     """numbers of workers whose schedules are computed"""
-    steps: int = 1000
-    rounds: int = 3
+    steps: int = 300
+    rounds: int = 7
     out: Path = RESULTS / "seeds.json"
 
 
