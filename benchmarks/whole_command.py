@@ -4,6 +4,7 @@ Writes results/whole_command.json and prints the table.
 
     python benchmarks/whole_command.py             # about 8 minutes on two cores
     python benchmarks/whole_command.py --rounds 1 --steps 2000 --out whole.json
+    python benchmarks/whole_command.py --platform gpu --seeds 100 --rounds 1 --no-best
 
 Each round runs `jsuper sweep` with an empty cache of compiled programs, then with the cache that
 this has filled. Before and after each, two seeds of the same grid are trained for the best speed.
@@ -88,6 +89,11 @@ class Options:
     rounds: int = 3
     steps: int = 10_000
     """of each model; 10,000 is the default command"""
+    seeds: int = 3
+    """likewise 3"""
+    platform: str = "cpu"
+    best: bool = True
+    """measure the best speed, which is that of two seeds on a CPU"""
     source: Path = ROOT
     """checkout whose jsuper is measured"""
     out: Path = RESULTS / "whole_command.json"
@@ -96,11 +102,13 @@ class Options:
 def run_command(options: Options, folder: Path, cache: Path) -> dict[str, Any]:
     """Run the command into a folder; return its seconds and those of its parts."""
     report = folder.with_suffix(".json")
-    arguments = ["--out", folder, "--steps", options.steps]
+    arguments = ["--out", folder, "--steps", options.steps, "--seeds", options.seeds]
+    arguments += ["--platform", options.platform, "--yes"]
+    paths = [str(options.source), *filter(None, [os.environ.get("PYTHONPATH")])]
     began = time.time()
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, *map(str, (began, report, *arguments))],
-        env=os.environ | {"JSUPER_CACHE": str(cache), "PYTHONPATH": str(options.source)},
+        env=os.environ | {"JSUPER_CACHE": str(cache), "PYTHONPATH": os.pathsep.join(paths)},
         cwd=options.source,
         capture_output=True,
         text=True,
@@ -122,13 +130,15 @@ def round_of(options: Options) -> dict[str, Any]:
     """Return what one round measures."""
     with tempfile.TemporaryDirectory() as place:
         cache = Path(place) / "cache"
-        best = [best_speed(options, Path(place) / "best")]
-        commands = {}
-        for name in ("cold", "warm"):
-            command = run_command(options, Path(place) / name, cache)
+        best, commands = [], {}
+        if options.best:
             best.append(best_speed(options, Path(place) / "best"))
-            at_best = command["beside_training"]["model_steps"] / mean(best[-2:])
-            commands[name] = command | {"times_training": command["seconds"] / at_best}
+        for name in ("cold", "warm"):
+            command = commands[name] = run_command(options, Path(place) / name, cache)
+            if options.best:
+                best.append(best_speed(options, Path(place) / "best"))
+                at_best = command["beside_training"]["model_steps"] / mean(best[-2:])
+                command["times_training"] = command["seconds"] / at_best
     return commands | {"best_model_steps_per_s": best}
 
 
@@ -149,11 +159,14 @@ def print_table(rounds: list[dict[str, Any]]) -> None:
                 row += f"{median(values):{width}.2f}"
         print(row)
     for command in ("cold", "warm"):
-        seconds = median(r[command]["seconds"] for r in rounds)
-        times = median(r[command]["times_training"] for r in rounds)
-        print(f"{command}: {seconds:.1f} s, {times:.2f} times the training at the best speed")
+        print(f"{command}: {median(r[command]['seconds'] for r in rounds):.1f} s")
     best = [speed for r in rounds for speed in r["best_model_steps_per_s"]]
-    print(f"best speed: {median(best):,.0f} model-steps/s ({min(best):,.0f} to {max(best):,.0f})")
+    if best:
+        for command in ("cold", "warm"):
+            times = median(r[command]["times_training"] for r in rounds)
+            print(f"{command}: {times:.2f} times the training at the best speed")
+        low, high = min(best), max(best)
+        print(f"best speed: {median(best):,.0f} model-steps/s ({low:,.0f} to {high:,.0f})")
 
 
 def main(options: Options) -> None:
@@ -163,7 +176,8 @@ def main(options: Options) -> None:
         print(f"round {number + 1} of {options.rounds}", flush=True)
         rounds.append(round_of(options))
     print_table(rounds)
-    report = describe_machine("cpu") | {"steps": options.steps, "rounds": rounds}
+    report = describe_machine(options.platform) | {"steps": options.steps, "seeds": options.seeds}
+    report["rounds"] = rounds
     write_json(options.out, report)
 
 
