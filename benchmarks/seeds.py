@@ -22,7 +22,7 @@ import tyro
 from helpers.timing import RESULTS, describe_machine, in_turns, write_json
 
 import jsuper
-from jsuper.core.grid import expand
+from jsuper.core.grid import expand, n_models
 from jsuper.engine.devices import chunks_of, cores, make_plan
 from jsuper.engine.estimates import step_seconds
 
@@ -35,13 +35,15 @@ class Options:
     workers: tuple[int, ...] = (1, 2)
     planned: tuple[int, ...] = (1, 2, 3, 4)
     """numbers of workers whose schedules are computed"""
-    steps: int = 300
-    rounds: int = 7
+    model_steps: int = 240_000
+    """per round, about; a run with more seeds takes fewer steps"""
+    rounds: int = 5
     out: Path = RESULTS / "seeds.json"
 
 
-def model_steps_per_s(seeds: int, workers: int, steps: int) -> float:
+def model_steps_per_s(seeds: int, workers: int, model_steps: int) -> float:
     """Train the default grid and return its speed."""
+    steps = max(model_steps // n_models(jsuper.Sweep(seeds=seeds)), 1)
     sweep = jsuper.Sweep(seeds=seeds, steps=steps, records=max(1, steps // 100))  # as by default
     ds = jsuper.run(sweep, progress=False, plan=make_plan("cpu", workers))
     timing = json.loads(ds.attrs["timing"])
@@ -66,9 +68,9 @@ def measured(options: Options) -> dict[str, Any]:
         for seeds in options.seeds
     }
     for workers, seeds in ways.values():
-        model_steps_per_s(seeds, workers, options.steps)  # compiles
+        model_steps_per_s(seeds, workers, options.model_steps)  # compiles
     runs = {
-        name: lambda w=workers, s=seeds: model_steps_per_s(s, w, options.steps)
+        name: lambda w=workers, s=seeds: model_steps_per_s(s, w, options.model_steps)
         for name, (workers, seeds) in ways.items()
     }
     speeds = in_turns(runs, options.rounds)
@@ -96,8 +98,9 @@ def main(options: Options) -> None:
     for workers, by_seeds in planned.items():
         shares = ", ".join(f"{s} seeds {share:.1%}" for s, share in by_seeds.items())
         print(f"{workers} workers, expected efficiency: {shares}")
-    report = describe_machine("cpu") | {"steps": options.steps, "model_steps_per_s": speeds}
-    write_json(options.out, report | {"expected_efficiency": planned})
+    report = describe_machine("cpu") | {"model_steps": options.model_steps}
+    report |= {"model_steps_per_s": speeds, "expected_efficiency": planned}
+    write_json(options.out, report)
 
 
 if __name__ == "__main__":

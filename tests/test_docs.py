@@ -4,6 +4,7 @@ import ast
 import importlib
 import json
 import re
+import statistics
 import subprocess
 import sys
 
@@ -22,6 +23,7 @@ CODE = [
     for i, code in enumerate(re.findall(r"```python\n(.*?)```", TEXT[page], re.DOTALL))
 ]
 RESULTS = REPO / "benchmarks" / "results"
+BENCHMARKS = "docs/benchmarks.md"
 
 
 @pytest.mark.parametrize("code", CODE)
@@ -132,6 +134,60 @@ def test_the_speed_on_a_gpu_is_the_measured_one():
     for number in (times, *speeds, *peaks, found["device_kind"]):
         assert number in " ".join(section.split()), number
     assert times in " ".join(TEXT["README.md"].split())
+
+
+def section(page, name):
+    """A section's text on one line."""
+    return " ".join(TEXT[page].partition(f"\n## {name}\n")[2].partition("\n## ")[0].split())
+
+
+def percent(share):
+    return f"{100 * share:.0f}"
+
+
+def test_the_speed_by_seeds_and_workers_is_the_measured_one():
+    found, text = json.loads((RESULTS / "seeds.json").read_text()), section(BENCHMARKS, "Seeds")
+    for workers, speeds in found["model_steps_per_s"].items():
+        medians = [statistics.median(speeds[seeds]) for seeds in map(str, range(1, 9))]
+        row = " | ".join(percent(m / max(medians)) for m in medians)
+        assert f"| {workers}, measured | {row} |" in text
+    for workers in ("3", "4"):
+        shares = found["expected_efficiency"][workers]
+        row = " | ".join(percent(shares[seeds]) for seeds in map(str, range(1, 9)))
+        assert f"| {workers}, expected | {row} |" in text
+
+
+def test_the_parts_of_the_whole_command_are_the_measured_ones():
+    cpu, gpu = (
+        json.loads((RESULTS / f"whole_command{end}.json").read_text())["rounds"]
+        for end in ("", "-gpu")
+    )
+    text = section(BENCHMARKS, "The whole command")
+    for part in cpu[0]["cold"]["parts"]:
+        cells = [
+            f"{statistics.median(r[command]['parts'][part][kind] for r in cpu):.1f}"
+            for command in ("cold", "warm")
+            for kind in ("wall_s", "cpu_s")
+        ]
+        assert f"| {part} | {' | '.join(cells)} |" in text, part
+    for command in ("cold", "warm"):
+        times = statistics.median(r[command]["times_training"] for r in cpu)
+        assert f"{times:.2f} times" in text, command
+        assert f"{gpu[0][command]['seconds']:.0f} s" in section(BENCHMARKS, "On a GPU"), command
+
+
+def test_the_share_of_a_core_s_limit_is_the_measured_one():
+    found = json.loads((RESULTS / "step_parts.json").read_text())
+    text = section(BENCHMARKS, "A step's parts")
+    parts, shares = found["us_per_model_step"], found["share_of_limit"]
+    assert f"{percent(shares.pop('all'))} % of the limit" in text
+    for width, share in shares.items():
+        whole, rest = (
+            parts[f"{name}, {width} columns"] for name in ("gradient", "gradient of the identity")
+        )
+        assert f"| {width} | {whole:.1f} | {whole - rest:.1f} | {percent(share)} |" in text, width
+    for name, us in re.findall(r"`(\w+)` (\d+\.\d)", text):
+        assert f"{found['us_of_derivative'][f'{name}, 1024 columns']:.1f}" == us, name
 
 
 def rounded(number, digits):
