@@ -16,6 +16,7 @@ training are in `beside_training`, in seconds summed over threads.
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -53,9 +54,9 @@ def begins(module, name, part, then=None):
     setattr(module, name, wrapped)
 
 def first_step(self, *args, done=Progress.segment_done):
-    if not self.train_s:
-        marks.append(("training", *spent()))
+    if not counters:
         counters.append(self)
+        marks.append(("training", *spent()))
     done(self, *args)
 
 counters = []
@@ -105,7 +106,7 @@ def run_command(options: Options, folder: Path, cache: Path) -> dict[str, Any]:
     arguments = ["--out", folder, "--steps", options.steps, "--seeds", options.seeds]
     arguments += ["--platform", options.platform, "--yes"]
     paths = [str(options.source), *filter(None, [os.environ.get("PYTHONPATH")])]
-    began = time.time()
+    began, before = time.time(), children_cpu()
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, *map(str, (began, report, *arguments))],
         env=os.environ | {"JSUPER_CACHE": str(cache), "PYTHONPATH": os.pathsep.join(paths)},
@@ -123,7 +124,14 @@ def run_command(options: Options, folder: Path, cache: Path) -> dict[str, Any]:
         for (name, at, cpu), then in zip(marks, marks[1:], strict=False)
     }
     parts["exit"]["wall_s"] = began + seconds - marks[-2][1]
+    parts["exit"]["cpu_s"] = children_cpu() - before - marks[-2][2]
     return {"seconds": seconds, "parts": parts, "beside_training": noted["beside_training"]}
+
+
+def children_cpu() -> float:
+    """Return the CPU seconds of the processes that have ended."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def round_of(options: Options) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import math
 import os
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
     from jsuper.engine.devices import Plan
     from jsuper.engine.estimates import Estimate
 
-MOST_PREPARED = 5000  # models of a run whose page is prepared while it is trained
 RETRY = "run again to try them once more, or add --keep-failed to keep them as they are"
 
 
@@ -205,23 +203,22 @@ def _execute(
 def _page_prepared(job: Job, plan: Plan, progress: Progress, options: RunOptions) -> Iterator[None]:
     """Compile what the page needs beside the training's own compilation, which leaves cores idle.
 
-    Not for large runs, whose page takes far longer than compilation, nor beside an accelerator,
-    where the measures would be compiled for another device.
+    Not beside an accelerator, where the measures would be compiled for another device.
     """
-    few = n_models(job.sweep) <= MOST_PREPARED and job.shard is None
-    if options.no_report or not few or plan.platform != "cpu" or not plan.trains_here:
+    elsewhere = plan.platform != "cpu" or not plan.trains_here or job.shard is not None
+    if options.no_report or elsewhere:
         yield
         return
     over = threading.Event()
 
     def prepare() -> None:
-        while not progress.traced and not over.is_set():  # tracing needs Python's lock
-            time.sleep(0.05)
+        while not progress.traced and not over.wait(0.05):  # tracing needs Python's lock
+            pass
         if not over.is_set():
             from jsuper.report.ahead import prepare_page
 
             with contextlib.suppress(Exception):  # the page itself reports what fails
-                prepare_page(job.sweep, job.chunks)
+                prepare_page(job.sweep, job.chunks, over.is_set)
 
     thread = threading.Thread(target=prepare, name="jsuper-page", daemon=True)
     thread.start()

@@ -17,7 +17,7 @@ from jsuper.engine.blocks import Block
 from jsuper.engine.counters import Progress
 from jsuper.engine.devices import Device, Plan
 
-COMPILERS = 3  # programs that are compiled at a time; tracing holds Python's lock
+COMPILERS = 3  # programs at a time, beside those that workers wait for; more hold up their tracing
 
 
 class Todo:
@@ -45,7 +45,7 @@ class Todo:
 def compiling(todo: Todo, plan: Plan, progress: Progress) -> Iterator[None]:
     """Compile the programs of the blocks that are left, in order; at the end, begin no more.
 
-    A block whose program fails reports it once it is trained.
+    A program that fails is reported when a worker reaches its block.
     """
     keys = [programs.key_of(block, plan, device) for block, device in todo.owners()]
     if plan.sequential:

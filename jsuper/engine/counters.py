@@ -21,7 +21,7 @@ class Progress:
     models: int = 0
     non_finite: int = 0
     compiling: int = 0  # programs, now
-    traced: int = 0  # programs that the compiler has
+    traced: int = 0  # programs whose training is traced, or could not be
     measuring: int = 0  # blocks whose final loss is being measured now
     compiles: int = 0
     compile_s: float = 0.0

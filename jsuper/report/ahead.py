@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 
 from jsuper.analysis import analyze
@@ -12,11 +15,16 @@ from jsuper.core.sweep import BaseSweep
 from jsuper.store.chunk_files import Arrays
 from jsuper.store.dataset import to_dataset
 
+MOST_NUMBERS = 500_000  # weights, curves and so on of all models of a run that is prepared
 
-def prepare_page(sweep: BaseSweep, chunks: list[Chunk]) -> None:
+
+def prepare_page(
+    sweep: BaseSweep, chunks: list[Chunk], stopped: Callable[[], bool] = lambda: False
+) -> None:
     """Measure made-up models of a run, so that its own are measured without compiling.
 
-    Modules that the figure and the page need are imported too.
+    Modules that the figure and the page need are imported too. Nothing is done for large runs,
+    whose measures take far longer than their compilation.
 
     Parameters
     ----------
@@ -24,11 +32,25 @@ def prepare_page(sweep: BaseSweep, chunks: list[Chunk]) -> None:
         The run's sweep.
     chunks
         Its whole partition; the shapes of programs depend on the number of models.
+    stopped
+        Whether to give up; asked before each measure.
     """
+    if sum(map(_numbers, chunks)) > MOST_NUMBERS:
+        return
     import jsuper.plots
     import jsuper.report.page  # noqa: F401
 
-    analyze(to_dataset(sweep.to_dict(), chunks, made_up))
+    ds = to_dataset(sweep.to_dict(), chunks, made_up)
+    for name in family_of(sweep.model).measures.MEASURES:
+        if stopped():
+            return
+        analyze(ds, metrics=name)
+
+
+def _numbers(chunk: Chunk) -> int:
+    """Return how many numbers the models of a chunk have."""
+    layout = family_of(chunk.model).spec.layout(chunk.static, chunk.settings)
+    return chunk.n_models * sum(math.prod(shape) for _, shape in layout.values())
 
 
 def made_up(chunk: Chunk) -> Arrays:
@@ -39,8 +61,9 @@ def made_up(chunk: Chunk) -> Arrays:
     random = np.random.default_rng(0)
     lead = (len(chunk.settings), len(chunk.seeds))
     layout = family_of(chunk.model).spec.layout(chunk.static, chunk.settings)
+    dtype = chunk.static.get("dtype", "float32")
     arrays = {
-        name: np.sort(random.uniform(0.1, 1, lead + shape)).astype(chunk.static["dtype"])
+        name: np.sort(random.uniform(0.1, 1, lead + shape)).astype(dtype)
         for name, (_, shape) in layout.items()
     }
     return arrays | {
