@@ -1,8 +1,8 @@
 """The blocks that are left to train, and their programs, compiled before a device reaches them.
 
-On an accelerator every activation has a program, whose compilation takes longer than its training.
-The host's cores are idle meanwhile, so they compile the programs of later blocks. A CPU's cores
-train, and mostly share one program.
+On an accelerator every activation has a separate program, and the host's cores are idle while the
+device trains, so they compile the programs of later blocks. A CPU's cores train, and mostly share
+one program.
 """
 
 from __future__ import annotations
