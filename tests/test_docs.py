@@ -124,6 +124,15 @@ def test_the_throughput_is_the_measured_one(page):
             assert [round(number) for number in ends][: len(stated)] == stated, way
 
 
+def test_the_throughput_of_a_slow_day_is_the_measured_one():
+    slow = json.loads((RESULTS / "throughput-cpu-slow.json").read_text())["grid"]
+    ratio = slow["ratios"]["jsuper/torch"]
+    ends = [ratio["median"], min(ratio["rounds"]), max(ratio["rounds"])]
+    middle, low, high = (round(number) for number in ends)
+    text = " ".join(section(BENCHMARKS, "Throughput").split())
+    assert f"{middle} x PyTorch (rounds {low} to {high}; `throughput-cpu-slow.json`)" in text
+
+
 def test_the_speed_on_a_gpu_is_the_measured_one():
     found = json.loads((RESULTS / "throughput-gpu.json").read_text())
     best, shares = found["grid"]["best"], found["ceilings"]["shares"]["jsuper"]
@@ -147,14 +156,12 @@ def percent(share):
 
 def test_the_speed_by_seeds_and_workers_is_the_measured_one():
     found, text = json.loads((RESULTS / "seeds.json").read_text()), section(BENCHMARKS, "Seeds")
-    for workers, speeds in found["model_steps_per_s"].items():
-        medians = [statistics.median(speeds[seeds]) for seeds in map(str, range(1, 9))]
-        row = " | ".join(percent(m / max(medians)) for m in medians)
-        assert f"| {workers}, measured | {row} |" in text
-    for workers in ("3", "4"):
-        shares = found["expected_efficiency"][workers]
+    for workers, shares in found["share"].items():
         row = " | ".join(percent(shares[seeds]) for seeds in map(str, range(1, 9)))
-        assert f"| {workers}, expected | {row} |" in text
+        assert f"| {workers} | {row} |" in text
+    assert set(found["share"]) == {"1", "2", "3", "4"}
+    for workers in ("1", "2"):
+        assert all(share > 0.95 for share in found["share"][workers].values())
 
 
 def test_the_parts_of_the_whole_command_are_the_measured_ones():
