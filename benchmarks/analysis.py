@@ -52,6 +52,8 @@ def random_models(count: int) -> toy.Models:
         importance=(0.7 ** np.arange(20) * ones).astype(np.float32),
         activation=np.full(count, "relu"),
         batch_size=np.full(count, 1024),
+        support=np.full(count, "independent"),
+        values=np.full(count, "uniform"),
     )
 
 

@@ -92,7 +92,7 @@ def parts(steps: int) -> tuple[dict[str, Callable[[], Any]], dict[str, int]]:
         "all": called(lambda s: advance(s, settings, key, 0, steps), state),
         "draws": looped(lambda i, c: c + touch(make_draws(static, key, i)), jnp.float32(0), steps),
         "draws and order": looped(
-            lambda i, c: c + touch(make_draws(static, key, i, settings.density)),
+            lambda i, c: c + touch(make_draws(static, key, i, settings)),
             jnp.float32(0),
             steps,
         ),
@@ -161,7 +161,7 @@ def optimizer(static: Static, settings: Setting) -> Callable:
 def row(static: Static, settings: Setting, width: int) -> Callable:
     """Return the gradient of a row, for the models of the lowest density."""
     count = len(static.slots)
-    draws = make_draws(static, seed_key(0), jnp.int32(0), settings.density)
+    draws = make_draws(static, seed_key(0), jnp.int32(0), settings)
     sparsest = int(np.argmin(settings.density)) // count * count
     mine = jax.tree.map(lambda a: a[sparsest : sparsest + count], settings)
     gradient = row_gradient_at(static, width)

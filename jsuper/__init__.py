@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from jsuper.jobs.runner import run as run
     from jsuper.models.one_model import make_setting as make_setting
     from jsuper.models.one_model import make_train as make_train
-    from jsuper.models.toy.inputs.features import sample as sample
     from jsuper.models.toy.make_model import model as model
     from jsuper.models.toy.model import forward as forward
+    from jsuper.models.toy.sample import sample as sample
     from jsuper.models.toy.spec import Sweep as Sweep
     from jsuper.store.dataset import load as load
     from jsuper.training.keys import seed_key as seed_key
@@ -51,7 +51,7 @@ _WHERE = {
     "table": "jsuper.analysis.table",
     "forward": "jsuper.models.toy.model",
     "model": "jsuper.models.toy.make_model",
-    "sample": "jsuper.models.toy.inputs.features",
+    "sample": "jsuper.models.toy.sample",
     "seed_key": "jsuper.training.keys",
     "make_train": "jsuper.models.one_model",
     "make_setting": "jsuper.models.one_model",

@@ -12,7 +12,14 @@ import pytest
 from contributing import apply, changed_files, changes, quotes
 from running import REPO
 
-FILES = {"An activation": 2, "An optimizer": 1, "A metric": 1, "A figure": 1, "A preset": 1}
+FILES = {
+    "An activation": 2,
+    "A data law": 2,
+    "An optimizer": 1,
+    "A metric": 1,
+    "A figure": 1,
+    "A preset": 1,
+}
 USE = """
 import numpy as np
 
@@ -32,6 +39,12 @@ W, b = one.W.values, one.b.values
 x = np.asarray(jsuper.sample(jsuper.seed_key(7), sparsity=0.5, n_features=3, batch=5))
 found = jsuper.forward(W, b, "arctan", x)
 np.testing.assert_allclose(found, np.arctan(W.T @ W @ x + b[:, None]), rtol=1e-5, atol=1e-6)
+
+x = jsuper.sample(jsuper.seed_key(7), 0.3, 5, 10_000, support="together") > 0
+assert 0.65 < x.all(0).mean() < 0.75 and (x.any(0) == x.all(0)).mean() > 0.999
+law = dict(activation="relu", n_features=3, n_hidden=2, batch_size=8, steps=2)
+laws = jsuper.run(jsuper.Sweep(support="together", values="signed", **law), progress=False)
+assert (laws.status == 1).all()
 
 step = ds.W.sel(learning_rate=0.01) - ds.W.sel(learning_rate=0.03)  # 0.02 times a sign
 np.testing.assert_allclose(abs(step), 0.02, rtol=1e-4)

@@ -34,7 +34,7 @@ from jsuper.analysis.superposition import directions
 from jsuper.models.toy.activations.registry import is_gated, resolve
 from jsuper.models.toy.config import couples_batch
 from jsuper.models.toy.functions import traced
-from jsuper.models.toy.inputs.features import nonzero_draws, nonzero_features
+from jsuper.models.toy.inputs.law import DEFAULT, Numbers
 from jsuper.models.toy.model import Params, check_decoder, dropout_mask, preactivation
 from jsuper.training import keys
 from jsuper.training.jax_config import shielded
@@ -335,12 +335,12 @@ def _sampled(
     """Return both losses and the standard error of models (M, ...), one after another."""
     act, key, (m, n) = resolve(activation), keys.seed_key(seed), models.W.shape[1:]
     dtype = models.W.dtype
-    draws = nonzero_draws(keys.stream(key, keys.EVALUATION), n, samples)
+    draws = DEFAULT.nonzero_draws(keys.stream(key, keys.EVALUATION), n, samples)
     u = keys.uniform(keys.stream(key, keys.DROPOUT), (m, samples))
 
     def one(model: tuple[Params, *tuple[jax.Array, ...]]) -> tuple[jax.Array, ...]:
         params, rate, density, importance = model
-        x, chance = nonzero_features(draws, density, dtype)
+        x, chance = DEFAULT.nonzero(draws, Numbers(density.astype(dtype)))
         mask = dropout_mask(u, rate).astype(dtype)
 
         def columns(x: jax.Array, mask: jax.Array | None) -> jax.Array:

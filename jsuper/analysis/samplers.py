@@ -6,14 +6,15 @@ distinguish hypotheses (see `scrubbing`); with `exactly` and `correlated_pairs` 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jsuper.analysis.arrays import Array, floating, in_range, whole_number
-from jsuper.models.toy.inputs.features import nonzero_draws, nonzero_features
+from jsuper.models.toy.inputs.law import DEFAULT, Inputs, Numbers
+from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, support_of, values_of
 from jsuper.training import keys
 from jsuper.training.jax_config import shielded
 
@@ -61,8 +62,16 @@ def shuffled(x: Array, seed: int = 0) -> Samples:
 
 
 @shielded()
-def sparse(sparsity: Array, n_features: int, samples: int = 16_384, seed: int = 0) -> Samples:
-    """Return pairs from the sweeps' distribution: x_i is 0 with probability S, else U(0, 1).
+def sparse(
+    sparsity: Array,
+    n_features: int,
+    samples: int = 16_384,
+    seed: int = 0,
+    *,
+    support: str = DEFAULT_SUPPORT,
+    values: str = DEFAULT_VALUES,
+) -> Samples:
+    """Return pairs from a sweep's law; by default x_i is 0 with probability S, else U(0, 1).
 
     Only pairs with an active feature are drawn, stratified in blocks of 512, so that any sparsity
     is possible; `chance` is the probability of such a pair.
@@ -77,46 +86,72 @@ def sparse(sparsity: Array, n_features: int, samples: int = 16_384, seed: int = 
         Number of samples, at least 2; rounded up to a multiple of 512.
     seed
         Seed of the draws, >= 0.
+    support, values
+        Which features are active together, and the values of active features, as in
+        `jsuper.Sweep`: for example "pairs(0.5)" and "signed".
 
     Raises
     ------
     ValueError
-        A value is out of its range.
+        A value is out of its range, or the law is not known or does not exist for it.
     """
     S = in_range("sparsity", sparsity, "[0, 1)")
     n = whole_number("n_features", n_features, 1)
     count = whole_number("samples", samples, 2)
-    density = np.broadcast_to(1 - np.asarray(S), (n,))
-    x, other, chance = _sparse(density, -(-count // BLOCK), np.uint32(seed))
+    inputs = Inputs(support_of(support), values_of(values))
+    inputs.support.check_densities(1 - np.asarray(S), n)
+    density = np.broadcast_to(inputs.support.densities(1 - np.asarray(S), n), (n,))
+    law = (inputs.support.numbers, inputs.values.numbers)
+    numbers = Numbers(*(np.asarray(a, np.float32) for a in (density, *law)))
+    x, other, chance = _sparse(inputs, -(-count // BLOCK), numbers, np.uint32(seed))
     return Samples(x, other, chance, BLOCK)
 
 
-@jax.jit(static_argnums=1)
-def _sparse(density: Array, blocks: int, seed: Array) -> tuple[Array, Array, Array]:
-    n = density.shape[0]
-    x, other, chance = jax.vmap(lambda d: active_pair(d, density, jnp.float32))(
-        pair_draws(n, blocks, seed)
-    )
+@jax.jit(static_argnums=(0, 1))
+def _sparse(
+    inputs: Inputs, blocks: int, numbers: Numbers, seed: Array
+) -> tuple[Array, Array, Array]:
+    n = numbers.density.shape[0]
+    draws = pair_draws(inputs, n, blocks, seed)
+    x, other, chance = jax.vmap(lambda d: active_pair(inputs, d, numbers))(draws)
     x, other = (jnp.moveaxis(a, 0, 1).reshape(n, -1) for a in (x, other))
     return x, other, chance[0]
 
 
-def pair_draws(n_features: int, blocks: int, seed: Array) -> tuple[Array, Array, Array]:
+def pair_draws(inputs: Inputs, n_features: int, blocks: int, seed: Array) -> Any:
     """Return the draws of `active_pair`, with a leading axis of blocks."""
     key = keys.seed_key(seed)
 
-    def block(i: Array) -> tuple[Array, Array, Array]:
-        return nonzero_draws(keys.stream(key, keys.SCRUBBING, i + 1), 2 * n_features, BLOCK)
+    def block(i: Array) -> Any:
+        own = keys.stream(key, keys.SCRUBBING, i + 1)
+        if inputs == DEFAULT:  # the pair is one sample of twice as many features
+            return inputs.nonzero_draws(own, 2 * n_features, BLOCK)
+        first, second = keys.stream(own, 1), keys.stream(own, 2)
+        return (
+            inputs.nonzero_draws(own, n_features, BLOCK),
+            inputs.independent_draws(first, n_features, BLOCK),
+            keys.uniform(second, (BLOCK,)),
+        )
 
     return jax.vmap(block)(jnp.arange(blocks))
 
 
-def active_pair(
-    draws: tuple[Array, Array, Array], density: Array, dtype
-) -> tuple[Array, Array, Array]:
-    """Return x and other, (n_features, BLOCK), given an active feature in one, and its chance."""
-    both, chance = nonzero_features(draws, jnp.concatenate([density, density]), dtype)
-    return both[: len(density)], both[len(density) :], chance
+def active_pair(inputs: Inputs, draws: Any, numbers: Numbers) -> tuple[Array, Array, Array]:
+    """Return x and other, (n_features, BLOCK), given an active feature in one, and its chance.
+
+    With P = P(a sample has an active feature), x has one with probability 1/(2 - P), and other is
+    any sample; otherwise x is 0 and other has one.
+    """
+    if inputs == DEFAULT:
+        density = numbers.density
+        both, chance = inputs.nonzero(draws, Numbers(jnp.concatenate([density, density])))
+        return both[: len(density)], both[len(density) :], chance
+    active, chance = inputs.nonzero(draws[0], numbers)
+    any_sample = inputs.sample(draws[1], numbers)
+    x_is_active = draws[2] * (2 - chance) < 1
+    x = jnp.where(x_is_active, active, 0)
+    other = jnp.where(x_is_active, any_sample, active)
+    return x, other, chance * (2 - chance)
 
 
 @shielded()

@@ -117,14 +117,14 @@ def expand(sweep: BaseSweep) -> list[Group]:
 def _product(sweep: BaseSweep, role: str) -> Iterator[dict[str, Any]]:
     is_axis = {f.name: f.metadata["axis"] for f in dataclasses.fields(sweep)}
     names = sweep.names(role)
-    values = [sweep.values(n) if is_axis[n] else (getattr(sweep, n),) for n in names]
+    values = [sweep.values_of(n) if is_axis[n] else (getattr(sweep, n),) for n in names]
     for combination in itertools.product(*values):
         yield dict(zip(names, combination, strict=True))
 
 
 def n_models(sweep: BaseSweep) -> int:
     """Return the number of models in a sweep, without a list of them."""
-    axes = [sweep.values(f.name) for f in dataclasses.fields(sweep) if f.metadata["axis"]]
+    axes = [sweep.values_of(f.name) for f in dataclasses.fields(sweep) if f.metadata["axis"]]
     return sweep.seed_count * math.prod(map(len, axes))
 
 

@@ -52,8 +52,8 @@ def rounding_notes(sweep: BaseSweep, name: str, stored: Callable[[float], float]
     stored
         Value -> the number that is rounded to the model's dtype, such as a density.
     """
-    values, notes = sweep.values(name), []
-    for dtype in sweep.values("dtype"):
+    values, notes = sweep.values_of(name), []
+    for dtype in sweep.values_of("dtype"):
         seen: dict[float, float] = {}
         for value in values:
             first = seen.setdefault(float(np.dtype(dtype).type(stored(value))), value)
@@ -80,4 +80,4 @@ def _short_in_float32(name: str, value: float) -> str:
 
 def settings_of_numbers(sweep: BaseSweep) -> list[str]:
     """Return the names of the fields that are a number per model."""
-    return [n for n in sweep.names("setting") if isinstance(sweep.values(n)[0], float)]
+    return [n for n in sweep.names("setting") if isinstance(sweep.values_of(n)[0], float)]

@@ -92,7 +92,10 @@ class Training(Protocol):
         ...
 
     def make_setting(self, static: Any, point: Setting, /) -> PyTree:
-        """Return the traced numbers of one model; fields that `point` lacks have defaults."""
+        """Return the traced numbers of one model.
+
+        `point` has a model's static values and its setting; fields that it lacks have defaults.
+        """
         ...
 
     def make_train(self, static: Any, sequential: bool, /) -> Any:

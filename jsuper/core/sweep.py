@@ -167,7 +167,7 @@ class BaseSweep:
         """Number of seeds, without a list of them."""
         return len(self.seeds) if isinstance(self.seeds, tuple) else self.seeds
 
-    def values(self, name: str) -> tuple:
+    def values_of(self, name: str) -> tuple:
         """Return the values of a field that can be an axis.
 
         Raises
@@ -183,7 +183,7 @@ class BaseSweep:
     @property
     def axes(self) -> dict[str, tuple]:
         """Axis name -> its values, in declared order, for every dimension but the seed."""
-        values = {f.name: self.values(f.name) for f in fields(self) if f.metadata["axis"]}
+        values = {f.name: self.values_of(f.name) for f in fields(self) if f.metadata["axis"]}
         return {k: v for k, v in values.items() if len(v) > 1 or k in self.main_axes}
 
     def names(self, role: str) -> list[str]:
@@ -218,13 +218,13 @@ class BaseSweep:
     def functions(self) -> dict[str, JSON]:
         """Return label -> what a manifest stores of each traced callable."""
         every: list[Any] = [
-            v for f in fields(self) if f.metadata["axis"] for v in self.values(f.name)
+            v for f in fields(self) if f.metadata["axis"] for v in self.values_of(f.name)
         ]
         return {v.label: v.record() for v in every if hasattr(v, "record")}
 
     def to_dict(self) -> dict[str, JSON]:
         """Return the sweep as plain data (JSON), with its model; callables by their label."""
-        data = {f.name: plain(self.values(f.name)) for f in fields(self)}
+        data = {f.name: plain(self.values_of(f.name)) for f in fields(self)}
         return {"model": self.model} | {k: v for k, v in data.items() if v is not None}
 
     def to_toml(self) -> str:

@@ -165,7 +165,7 @@ def _numbers(block: Block, point: Setting | None) -> PyTree:
     family = family_of(block.chunk.model)
     if point is None:
         return family.empty_setting(block.static)
-    return family.train.make_setting(block.static, point)
+    return family.train.make_setting(block.static, block.chunk.static | point)
 
 
 def halve(block: Block) -> list[Block]:

@@ -55,7 +55,7 @@ def describe(ds: xarray.Dataset, sweep: BaseSweep) -> str | None:
         text += f" {failed} of them could not be trained at all (status {FAILED}): "
         text += messages_text(Counter(json.loads(ds.attrs.get("errors", "{}")))) + "."
     at_zero = {names[i] for i in np.flatnonzero(_finite_at_first(ds, axis).any(axis=1))}
-    own = [label(v) for v in sweep.values(axis) if getattr(v, "has_bad_slope", False)]
+    own = [label(v) for v in sweep.values_of(axis) if getattr(v, "has_bad_slope", False)]
     if bad_slopes := [name for name in own if name in at_zero]:
         text += f" {WHERE.format(names=', '.join(bad_slopes[:MOST_NAMED]))}."
     return text

@@ -61,7 +61,7 @@ def make_train(sweep: BaseSweep, sequential: bool = False) -> Train:
             "make_train(static) is now make_train(sweep)", DeprecationWarning, stacklevel=2
         )
         return family_of("toy").train.make_train(sweep, sequential)
-    _, static = _traced(sweep)
+    _, static, _ = _traced(sweep)
     if static.dtype == "float64" and not jax.config.read("jax_enable_x64"):
         raise SpecError(
             "dtype='float64' needs double precision of JAX: call "
@@ -93,14 +93,14 @@ def make_setting(sweep: BaseSweep, **point: Any) -> Any:
     SpecError
         A field or value is not one of the sweep's, or one of several values is not chosen.
     """
-    sweep, static = _traced(sweep)
+    sweep, static, values = _traced(sweep)
     names = sweep.names("setting")
     for name in point:
         if name not in names:
             subject = f"{name!r} is not a number of a single model"
             raise SpecError(not_one_of(subject, name, names, "the numbers are"))
-    chosen = {name: _choice(name, sweep.values(name), point) for name in names}
-    return family_of(sweep.model).train.make_setting(static, chosen)
+    chosen = {name: _choice(name, sweep.values_of(name), point) for name in names}
+    return family_of(sweep.model).train.make_setting(static, values | chosen)
 
 
 def _choice(name: str, values: tuple[Any, ...], point: grid.Setting) -> Any:
@@ -116,8 +116,8 @@ def _choice(name: str, values: tuple[Any, ...], point: grid.Setting) -> Any:
     raise SpecError(f"{name}={label(point[name])!r} is not in the sweep; its values are {known}")
 
 
-def _traced(sweep: BaseSweep) -> tuple[BaseSweep, Any]:
-    """Return a sweep with its callables traced, and the static part that its models share."""
+def _traced(sweep: BaseSweep) -> tuple[BaseSweep, Any, grid.Static]:
+    """Return a sweep with its callables traced, its models' program, and their static values."""
     expect("sweep", sweep, BaseSweep, "a Sweep", EXAMPLE)
     sweep = sweep.traced()
     groups = grid.expand(sweep)
@@ -128,4 +128,5 @@ def _traced(sweep: BaseSweep) -> tuple[BaseSweep, Any]:
             "and call make_train for each"
         )
     (group,), family = groups, family_of(sweep.model)
-    return sweep, family.train.make_static(group.static, [group.settings], "vmapped")
+    static = family.train.make_static(group.static, [group.settings], "vmapped")
+    return sweep, static, group.static

@@ -35,7 +35,7 @@ def check_training(sweep: BaseSweep) -> None:
                 f"weight_decay={decay:g} is below 0: every step makes the weights larger, without "
                 "bound; give 0 or more"
             )
-    for dtype in sweep.values("dtype"):
+    for dtype in sweep.values_of("dtype"):
         check_representable("momentum", momentum, dtype)
         if np.dtype(dtype).type(momentum) >= 1:
             raise SpecError(
@@ -45,15 +45,15 @@ def check_training(sweep: BaseSweep) -> None:
         for decay in decays:
             check_representable("weight_decay", decay, dtype)
     for name, rate in learning_rates(sweep):
-        for dtype in sweep.values("dtype"):
+        for dtype in sweep.values_of("dtype"):
             check_representable(name, rate, dtype)
 
 
 def learning_rates(sweep: BaseSweep) -> Iterator[tuple[str, float]]:
     """Yield (where it is given, learning rate) for every learning rate of a sweep."""
-    for rate in sweep.values("learning_rate"):
+    for rate in sweep.values_of("learning_rate"):
         yield "learning_rate", rate
-    for text in sweep.values("optimizer"):
+    for text in sweep.values_of("optimizer"):
         rate = split_optimizer(text)[1]
         if rate is not None:
             yield f"optimizer={text!r}: its learning rate", float(rate)
@@ -61,7 +61,7 @@ def learning_rates(sweep: BaseSweep) -> Iterator[tuple[str, float]]:
 
 def training_notes(sweep: BaseSweep) -> list[str]:
     """Return notes on learning rates so small that the weights hardly move."""
-    steps, notes = max(sweep.values("steps")), []
+    steps, notes = max(sweep.values_of("steps")), []
     for name, rate in learning_rates(sweep):
         if rate * steps < LEAST_MOTION:
             notes.append(

@@ -14,9 +14,9 @@ SEEDS, UNITS, FEATURES = 10, 8, 20
 FORM = sweeps.dropout(SEEDS)
 AXES = {
     "activation": ["relu"],
-    "sparsity": list(FORM.values("sparsity")),
-    "dropout": list(FORM.values("dropout")),
-    "importance_decay": list(FORM.values("importance_decay")),
+    "sparsity": list(FORM.values_of("sparsity")),
+    "dropout": list(FORM.values_of("dropout")),
+    "importance_decay": list(FORM.values_of("importance_decay")),
     "seed": list(range(SEEDS)),
 }
 SAMPLES, ACROSS_UNITS = "neuron_kurtosis", "basis_kurtosis"
@@ -109,10 +109,10 @@ def basis(relu=0.0, identity=0.0):
     """A sweep like `basis` where dropout moves z by so much."""
     form = sweeps.basis(SEEDS)
     axes = {
-        "activation": list(form.values("activation")),
-        "optimizer": list(form.values("optimizer")),
-        "sparsity": list(form.values("sparsity")),
-        "dropout": list(form.values("dropout")),
+        "activation": list(form.values_of("activation")),
+        "optimizer": list(form.values_of("optimizer")),
+        "sparsity": list(form.values_of("sparsity")),
+        "dropout": list(form.values_of("dropout")),
         "seed": list(range(SEEDS)),
     }
     shape = tuple(len(v) for v in axes.values())

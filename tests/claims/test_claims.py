@@ -193,12 +193,12 @@ def test_sweeps_keep_within_the_budget():
     steps = {}
     for name, sweep in SWEEPS.items():
         made = sweep(10)
-        (per_model,) = made.values("steps")
+        (per_model,) = made.values_of("steps")
         steps[name] = n_models(made) * per_model
         used = any(name in c.sweeps for c in CLAIMS) or name == "protocol"
         assert used, f"{name} is trained for no claim"
     assert sum(steps.values()) <= BUDGET, steps
-    assert set(ALPHAS.values()) <= set(SWEEPS["study"](1).values("activation"))
+    assert set(ALPHAS.values()) <= set(SWEEPS["study"](1).values_of("activation"))
 
 
 @pytest.mark.slow

@@ -46,7 +46,7 @@ TINY = dict(activation="relu", sparsity=0.5, seeds=1, steps=3, n_features=3, n_h
 )
 def test_an_omitted_decay_is_that_of_the_optimizer(fields, decay):
     sweep = Sweep(**TINY | fields)
-    assert sweep.weight_decay == sweep.values("weight_decay") == decay
+    assert sweep.weight_decay == sweep.values_of("weight_decay") == decay
     assert sweep.to_dict()["weight_decay"] == list(decay)
     assert {s["weight_decay"] for g in expand(sweep) for s in g.settings} == set(decay)
     assert Sweep.from_dict(json.loads(json.dumps(sweep.to_dict()))) == sweep
@@ -165,7 +165,7 @@ def test_a_folder_that_an_older_version_named_goes_on(tmp_path, monkeypatch):
 
 # --------------------------------------------------------------------- what must not have changed
 
-ADDED = {"check_fit"}
+ADDED = {"check_fit", "support", "values", "density_power"}
 HASHES = {  # preset -> hash of the sweep, first chunk of at most 24 models for two workers
     "activations": ("1d35590232fbdfec", "77c06f3db2e4b9c6"),
     "dropout": ("2333cbcf91082744", "786851408855f061"),

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sparse_features import features
 
 import jsuper
 from jsuper import Sweep, factorization
@@ -17,7 +18,6 @@ from jsuper.core.json_data import digest
 from jsuper.jobs.job import existing_job
 from jsuper.models.toy import limits
 from jsuper.models.toy.config import narrow_widths
-from jsuper.models.toy.inputs.features import features
 from jsuper.models.toy.model import dropout_mask
 from jsuper.store.manifest import manifest_of, write_manifest
 from jsuper.store.status import status_of
@@ -177,8 +177,7 @@ def test_samples_are_as_they_were(sparsity):
 
 
 def test_a_batch_that_cannot_be_counted_is_whole():
-    values = Sweep(batch_size=2**24 - 1, n_features=1, n_hidden=1).to_dict()
-    values = values | dict(batch_size=2**24 - 1, n_features=1, feature_sparsity=None)
+    values = expand(Sweep(batch_size=2**24 - 1, n_features=1, n_hidden=1))[0].static
     setting = {"activation": "relu", "sparsity": 0.999}
     assert narrow_widths(values, [setting])
     assert not narrow_widths(values | {"batch_size": 2**24}, [setting])

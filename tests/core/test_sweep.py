@@ -137,6 +137,42 @@ BAD = [
         dict(feature_sparsity=(0.5,) * 20, sparsity=0.9),
         r"feature_sparsity and sparsity are both given",
     ),
+    # laws of the data
+    (dict(support="pair(0.5)"), r"support='pair\(0.5\)' is not known; did you mean 'pairs'"),
+    (dict(support="pairs"), r"support='pairs' has 0 numbers; write pairs\(c\)"),
+    (dict(support="sets(0.5)"), r"support='sets\(0.5\)' has 1 number; write sets\(k, c\)"),
+    (dict(support="independent(1)"), r"has 1 number; write independent$"),
+    (dict(support="pairs(x)"), r"support='pairs\(x\)': 'x' is not a number"),
+    (dict(support="pairs(0.5"), r"support='pairs\(0.5' is not the name of a law"),
+    (dict(support=0.5), r"support=0.5 is not the name of a law"),
+    (dict(support="pairs(1.5)"), r"support='pairs\(1.5\)': c=1.5 is not in \[0, 1\]"),
+    (dict(support="pairs(nan)"), r"c=nan is not in \[0, 1\]"),
+    (dict(support="sets(1, 0.5)"), r"k=1 is not >= 2"),
+    (dict(support="sets(2.5, 0.5)"), r"k=2.5 is not a whole number"),
+    (dict(support="sets(3, 1)"), r"sets\(3, 1\), n_features=20.*do not divide.*of 2, 4, 5, 10, 20"),
+    (dict(support="exclusive(3)"), r"do not divide 20 features; give a set size of 2, 4"),
+    (dict(support="exclusive(2)"), r"sparsity=0: .*sum to 2.*give sparsity in \[0.5, 1\)"),
+    (dict(support="exclusive(4)", sparsity=(0.8, 0.7)), r"sparsity=0.7: .*in \[0.75, 1\)"),
+    (dict(support="exactly(21)"), r"20 features cannot have 21 active ones"),
+    (dict(support="exactly(2)", sparsity=0.8), r"the only sparsity is 1 - 2/20 = 0.9"),
+    (dict(support=("exactly(1)", "exactly(2)")), r"exactly\(2\).*only sparsity is 1 - 2/20"),
+    (dict(support="hierarchy(2, 0)"), r"q=0 is not in \(0, 1\]"),
+    (
+        dict(support="hierarchy(2, 0.5)", feature_sparsity=(0.5,) * 20),
+        r"a tree sets the densities",
+    ),
+    (dict(support="pairs(1)", shared_mask=True), r"shared_mask and support=pairs\(1\) are both"),
+    (dict(values="sined"), r"values='sined' is not known; did you mean 'signed'"),
+    (dict(values="uniform(1)"), r"values='uniform\(1\)': a=1 is not below b=1"),
+    (dict(values="uniform(2, 1)"), r"a=2 is not below b=1; give the lower end first"),
+    (dict(values="uniform(inf, 1)"), r"a=inf is not a finite number"),
+    (dict(values="normal(2)"), r"values='normal\(2\)' has 1 number; write normal"),
+    (dict(density_power=-1), r"density_power=-1 is not a finite number >= 0"),
+    (dict(density_power=1), r"density of the first feature is 5.559, above 1; give sparsity in"),
+    (
+        dict(density_power=1, feature_sparsity=(0.5,) * 20),
+        r"feature_sparsity and density_power are both given",
+    ),
 ]
 
 
@@ -243,6 +279,8 @@ SWEEPS = {
         dropout=(0, 0.5), n_features=(5, 6), batch_size=(8, 16), dtype=("float32", "float64")
     ),
     "tied and untied": Sweep(tied=(True, False), reduction="sum", shared_mask=True),
+    "laws": Sweep(support=("independent", "sets(4, 0.25)"), values=("signed", "uniform(0, 2)")),
+    "power law": Sweep(density_power=(0, 0.5), sparsity=0.9),
     "the rest": Sweep(unpaired=True, snapshots=(0, 5), steps=(5, 9), schedule="cosine", records=3),
 }
 
@@ -280,6 +318,9 @@ CHANGED = dict(
     tied=False,
     reduction="sum",
     shared_mask=True,
+    support="pairs(0.5)",
+    values="signed",
+    density_power=0.01,
     importance=ONES,
     feature_sparsity=(0.5,) * 20,
     records=50,
@@ -290,7 +331,11 @@ CHANGED = dict(
 
 def test_every_field_is_part_of_the_identity():
     assert CHANGED.keys() == {f.name for f in dataclasses.fields(Sweep)}, "add the new field above"
-    digests = {name: digest(Sweep(**{name: value}).to_dict()) for name, value in CHANGED.items()}
+    needed = {"density_power": {"sparsity": 0.9}}  # at sparsity 0 every density is 1
+    digests = {
+        name: digest(Sweep(**{name: value}, **needed.get(name, {})).to_dict())
+        for name, value in CHANGED.items()
+    }
     assert len({digest(Sweep().to_dict()), *digests.values()}) == len(CHANGED) + 1, digests
 
 

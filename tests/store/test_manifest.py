@@ -170,7 +170,7 @@ def _without(data):
     if isinstance(data, tuple):
         return tuple(map(_without, data))
     later = ("push", "push_step", "watch", "init_bias_scale", "tied", "reduction", "shared_mask")
-    later += ("check_fit",)
+    later += ("check_fit", "support", "values", "density_power")
     return {k: v for k, v in data.items() if k not in later}
 
 

@@ -23,12 +23,15 @@ from jsuper.models.toy.activations.registry import resolve
 from jsuper.models.toy.config import couples_batch
 from jsuper.models.toy.evaluation import evaluation_draws, make_errors, samples_of
 from jsuper.models.toy.functions import traced
+from jsuper.models.toy.inputs.law import DEFAULT, Inputs, Numbers
+from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, support_of, values_of
 from jsuper.models.toy.layout import COLUMNS
 from jsuper.models.toy.model import Params, check_decoder, check_gate, preactivation
 from jsuper.training import keys
 from jsuper.training.jax_config import shielded
 
 Activation = str | Callable[[Any], Any]
+NO_NUMBERS = Numbers(None)  # of the default law, without a density
 
 
 class Evaluation(NamedTuple):
@@ -107,15 +110,17 @@ def evaluate_sparse(
     V: Array | None = None,
     c: Array | None = None,
     W_dec: Array | None = None,
+    support: str = DEFAULT_SUPPORT,
+    values: str = DEFAULT_VALUES,
     rounds: int = 64,
     batch_size: int = 1024,
     seed: int = 0,
 ) -> Evaluation:
-    """Return the loss and the error per feature on sparse features.
+    """Return the loss and the error per feature on a law of the data.
 
-    x_i is 0 with probability S, else U(0, 1). Each round draws 1,024 stratified samples that have
-    an active feature; the zero sample is weighted exactly: L = (1 - P) L(0) + P E[L | x != 0],
-    where P is the probability that a feature is active.
+    By default x_i is 0 with probability S, else U(0, 1). Each round draws 1,024 stratified samples
+    that have an active feature; the zero sample is weighted exactly: L = (1 - P) L(0) + P
+    E[L | x != 0], where P is the probability that a feature is active.
 
     Parameters
     ----------
@@ -133,6 +138,9 @@ def evaluate_sparse(
         Second matrix and bias of a gated decoder (`geglu`), shaped as W and b; None otherwise.
     W_dec
         Decoder of untied models, shaped as W.
+    support, values
+        Which features are active together, and the values of active features, as in
+        `jsuper.Sweep`: for example "pairs(0.5)" and "signed".
     rounds
         Number of rounds, at least 2; the standard error falls as 1/√rounds.
     batch_size
@@ -143,7 +151,8 @@ def evaluate_sparse(
     Raises
     ------
     ValueError
-        The shapes do not fit, sparsity is not in [0, 1), or the activation is unknown.
+        The shapes do not fit, sparsity is not in [0, 1), the activation or the law is unknown, or
+        the law does not exist for this sparsity.
     """
     check_gate(activation, W, b, V, c)
     xp, params = model_of(W, b, V, c, W_dec)
@@ -156,7 +165,13 @@ def evaluate_sparse(
         raise ValueError(f"sparsity={sparsity} is not in [0, 1): no feature is active at 1")
     lead, n = W.shape[:-2], W.shape[-1]
     models = merge_leading(params)
-    density = per_feature("sparsity", 1 - S, W)
+    density, inputs = (
+        per_feature("sparsity", 1 - S, W),
+        Inputs(support_of(support), values_of(values)),
+    )
+    if support != DEFAULT_SUPPORT:
+        density = _densities(inputs, S, n)
+    own = (np.asarray(a, W.dtype) for a in (inputs.support.numbers, inputs.values.numbers))
     importance = per_feature("importance", importance, W, "[0, inf)")
     density, importance = (
         xp.broadcast_to(a, (*lead, n)).reshape(-1, n) for a in (density, importance)
@@ -167,12 +182,22 @@ def evaluate_sparse(
             np.zeros(len(models.W), np.int32),
             density,
             importance,
+            inputs=inputs,
+            numbers=Numbers(None, *own),
             activations=(traced(activation, n, W.dtype, [batch_size], [COLUMNS]),),
             rounds=rounds,
             batch_size=batch_size,
             seed=np.uint32(seed),
         )
         return _shaped(xp, lead, n, *found)
+
+
+def _densities(inputs: Inputs, sparsity: Array, n: int) -> np.ndarray:
+    """Return the densities of features under a law that must exist for every sparsity, (..., n)."""
+    rows = np.broadcast_to(sparsity, (*np.shape(sparsity)[:-1], n)).reshape(-1, n)
+    for row in np.unique(rows, axis=0):
+        inputs.support.check_densities(1 - row, n)
+    return np.asarray(inputs.support.densities(1 - np.asarray(sparsity), n))
 
 
 @functools.partial(jax.jit, static_argnames="activation")
@@ -188,13 +213,15 @@ def _evaluate_each(params: Params, x: Array, importance: Array, activation: Acti
     return jax.lax.map(one, params)
 
 
-@functools.partial(jax.jit, static_argnames=("activations", "rounds", "batch_size"))
+@functools.partial(jax.jit, static_argnames=("inputs", "activations", "rounds", "batch_size"))
 def sparse_errors(
     params: Params,
     activation: Array,
     density: Array,
     importance: Array,
     *,
+    inputs: Inputs = DEFAULT,
+    numbers: Numbers = NO_NUMBERS,
     activations: tuple[Activation, ...],
     rounds: int,
     batch_size: int,
@@ -213,6 +240,8 @@ def sparse_errors(
         Index of each model's activation in `activations`, (M,).
     density, importance
         p and I, (M, n).
+    inputs, numbers
+        The law of the data, and its numbers without a density.
     activations
         Activations, either all gated or none.
     rounds, batch_size, seed
@@ -223,10 +252,12 @@ def sparse_errors(
     key = keys.seed_key(seed)
 
     def one_round(total: Array, i: Array) -> tuple[Array, Array]:
-        draws = evaluation_draws(key, i, params.W.shape[-1], batch_size * coupled)
+        draws = evaluation_draws(inputs, key, i, params.W.shape[-1], batch_size * coupled)
 
         def errors_on_draws(one: tuple[Params, Array, Array]) -> Array:
-            return errors_of(*one, samples_of(draws, one[-1], params.W.dtype.name))
+            params, activation, density = one
+            own = numbers._replace(density=density.astype(params.W.dtype))
+            return errors_of(params, activation, samples_of(inputs, draws, own))
 
         errors = jax.lax.map(errors_on_draws, (params, activation, density))
         return total + errors, (importance * errors).mean(axis=-1)

@@ -12,6 +12,7 @@ from jsuper.analysis.arrays import (
     per_feature,
 )
 from jsuper.analysis.theory import constant_loss, top_features_loss, zero_loss
+from jsuper.models.toy.inputs.names import DEFAULT_VALUES, values_of
 from jsuper.training.jax_config import shielded
 
 
@@ -25,7 +26,14 @@ class RelativeLoss(NamedTuple):
 
 
 @shielded()
-def relative_loss(loss: Array, density: Array, importance: Array, n_hidden: int) -> RelativeLoss:
+def relative_loss(
+    loss: Array,
+    density: Array,
+    importance: Array,
+    n_hidden: int,
+    *,
+    values: str = DEFAULT_VALUES,
+) -> RelativeLoss:
     """Return a loss over those of the best constant, zero, and the best without superposition.
 
     A ratio is NaN if the loss it is divided by is 0: if no feature is ever active, or all
@@ -42,6 +50,8 @@ def relative_loss(loss: Array, density: Array, importance: Array, n_hidden: int)
     n_hidden
         m, at least 1. If m >= n_features the best model without superposition has loss 0, so that
         `over_top` and `gain` are NaN.
+    values
+        Values of active features, as in `jsuper.Sweep`.
 
     Raises
     ------
@@ -55,9 +65,10 @@ def relative_loss(loss: Array, density: Array, importance: Array, n_hidden: int)
         reference = xp.asarray(reference, dtype=loss.dtype)
         return loss / xp.where(reference == 0, loss.dtype.type("nan"), reference)
 
-    over_top = over(top_features_loss(density, importance, n_hidden))
-    over_constant = over(constant_loss(density, importance))
-    return RelativeLoss(over_constant, over(zero_loss(density, importance)), over_top, 1 - over_top)
+    over_top = over(top_features_loss(density, importance, n_hidden, values=values))
+    over_constant = over(constant_loss(density, importance, values=values))
+    over_zero = over(zero_loss(density, importance, values=values))
+    return RelativeLoss(over_constant, over_zero, over_top, 1 - over_top)
 
 
 IMPROVEMENT, STANDARD_ERRORS = 0.1, 3.0  # of a loss that still falls
@@ -119,9 +130,11 @@ def failed_fit(
 
 
 @shielded()
-def r_squared(errors: Array, density: Array) -> Array:
-    """Return R²_i = 1 - E(x_i - x̂_i)² / (p_i/3 - p_i²/4): (..., n_features), at most 1.
+def r_squared(errors: Array, density: Array, *, values: str = DEFAULT_VALUES) -> Array:
+    """Return R²_i = 1 - E(x_i - x̂_i)² / Var(x_i): (..., n_features), at most 1.
 
+    Var(x_i) = p_i E[v²] - p_i² E[v]² for the values v of active features; p_i/3 - p_i²/4 by
+    default.
     It is 1 if feature i is reconstructed exactly, 0 if its mean would do as well, negative if its
     mean would do better, and NaN if p_i = 0.
 
@@ -131,6 +144,8 @@ def r_squared(errors: Array, density: Array) -> Array:
         E(x_i - x̂_i)², (..., n_features), of an `Evaluation`.
     density
         p_i, in [0, 1], a number or (..., n_features).
+    values
+        Values of active features, as in `jsuper.Sweep`.
 
     Raises
     ------
@@ -142,4 +157,5 @@ def r_squared(errors: Array, density: Array) -> Array:
         raise ValueError("errors is a single number; it is (..., n_features)")
     xp = namespace(errors)
     p = per_feature("density", density, errors, "[0, 1]")
-    return 1 - errors / xp.where(p == 0, errors.dtype.type("nan"), p / 3 - p**2 / 4)
+    variance = values_of(values).variance(p)
+    return 1 - errors / xp.where(variance == 0, errors.dtype.type("nan"), variance)

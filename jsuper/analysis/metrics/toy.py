@@ -15,7 +15,8 @@ from jsuper.analysis.arrays import matmul
 from jsuper.analysis.metrics.toy_fits import failed_fits
 from jsuper.core.status import OK
 from jsuper.models.toy.activations.registry import is_gated
-from jsuper.models.toy.inputs.features import nonzero_draws, nonzero_features
+from jsuper.models.toy.inputs.law import Inputs, Numbers
+from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES
 from jsuper.models.toy.model import Params
 from jsuper.training import keys
 from jsuper.training.jax_config import shielded
@@ -61,7 +62,11 @@ MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
     "feature_error": (FEATURE, "mean of (x_i - x_hat_i)^2"),
     "r_squared": (FEATURE, "1 - feature_error / (p/3 - p^2/4)"),
     "neuron_monosemanticity": (UNIT, "largest |W_ki| of unit k over their sum"),
-    "neuron_kurtosis": (UNIT, "Pearson's kurtosis of the unit over all samples, exact"),
+    "neuron_kurtosis": (
+        UNIT,
+        "Pearson's kurtosis of the unit over all samples, exact; NaN unless features are "
+        "independent with values uniform on [0, 1]",
+    ),
     "participation_ratio": (UNIT, "sum of W_ki^4 / (sum of W_ki^2)^2"),
     "figures": (("figure",), "overlap components of this form"),
     "features_represented": ((), "features with |W_i| > 1/2"),
@@ -188,11 +193,18 @@ def of_weights(models: Models) -> Found:
     return {
         **of_matrices(W, read_by(models)),
         "interference_by_density": superposition.interference(W, density=models.density),
-        "neuron_kurtosis": kurtosis.exact_neuron_kurtosis(W, models.density),
+        "neuron_kurtosis": neuron_kurtosis(models),
         "importance_rank_correlation": superposition.importance_rank_correlation(
             W, models.importance
         ),
     }
+
+
+def neuron_kurtosis(models: Models) -> np.ndarray:
+    """Return the exact kurtosis of every unit, NaN unless features are independent and uniform."""
+    if models.values[0] != DEFAULT_VALUES or models.support[0] not in (DEFAULT_SUPPORT, "shared"):
+        return np.full(models.W.shape[:2], np.nan, models.W.dtype)
+    return kurtosis.exact_neuron_kurtosis(models.W, models.density)
 
 
 def of_matrices(W: np.ndarray, read: np.ndarray) -> Found:
@@ -243,9 +255,8 @@ def _mean_kept(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
 
 def of_losses(models: Models) -> Found:
     """Return the stored loss over those of models without superposition."""
-    relative = evaluation.relative_loss(
-        models.loss, models.density, models.importance, models.W.shape[-2]
-    )
+    numbers = models.loss, models.density, models.importance, models.W.shape[-2]
+    relative = evaluation.relative_loss(*numbers, values=str(models.values[0]))
     return {
         "loss_over_zero": relative.over_zero,
         "loss_over_top": relative.over_top,
@@ -268,6 +279,8 @@ def of_samples(models: Models) -> Found:
         found = in_pieces(
             partial(
                 evaluation.sparse_errors,
+                inputs=models.inputs,
+                numbers=models.law_numbers(None),
                 activations=tuple(names.tolist()),
                 rounds=ROUNDS,
                 batch_size=int(size),
@@ -281,12 +294,14 @@ def of_samples(models: Models) -> Found:
             ),
         )
         errors[places] = found[2]
-    return {"feature_error": errors, "r_squared": evaluation.r_squared(errors, models.density)}
+    r_squared = evaluation.r_squared(errors, models.density, values=str(models.values[0]))
+    return {"feature_error": errors, "r_squared": r_squared}
 
 
 def of_rotations(models: Models) -> Found:
     """Return kurtosis and alignment, compared with random rotations of the same model."""
-    value, samples, mean, z = in_pieces(rotated, (models.W, models.density))
+    program = partial(rotated, models.inputs, models.law_numbers(None))
+    value, samples, mean, z = in_pieces(program, (models.W, models.density))
     found = {
         "basis_kurtosis_samples": samples,
         "basis_kurtosis_null": np.full(len(z), kurtosis.gaussian_null(models.W.shape[-2])),
@@ -297,20 +312,25 @@ def of_rotations(models: Models) -> Found:
     return found
 
 
-@jax.jit
-def rotated(W: jax.Array, density: jax.Array) -> tuple[jax.Array, ...]:
+@partial(jax.jit, static_argnums=0)
+def rotated(
+    inputs: Inputs, numbers: Numbers, W: jax.Array, density: jax.Array
+) -> tuple[jax.Array, ...]:
     """Return kurtosis, mean participation ratio and alignment of W (M, m, n) against rotations.
+
+    `numbers` are those of the law, without a density; p is `density`, (M, n).
 
     Returns
     -------
     tuple
         Value (M, 3), samples (M,), and the rotations' mean (M, 3) and z (M, 3).
     """
-    draws = nonzero_draws(keys.stream(keys.seed_key(0), keys.EVALUATION), W.shape[-1], COLUMNS)
+    key = keys.stream(keys.seed_key(0), keys.EVALUATION)
+    draws = inputs.nonzero_draws(key, W.shape[-1], COLUMNS)
 
     def one(model: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
         W, density = model
-        x, _ = nonzero_features(draws, density, W.dtype)
+        x, _ = inputs.nonzero(draws, numbers._replace(density=density))
 
         def statistic(W: jax.Array) -> jax.Array:
             basis = kurtosis.basis_kurtosis(matmul(W, x)).value

@@ -14,6 +14,9 @@ from jsuper.core.json_data import JSONObject
 from jsuper.core.status import OK
 from jsuper.engine.devices import cores
 from jsuper.models.toy.activations.names import canonical_activation
+from jsuper.models.toy.inputs.features import power_law
+from jsuper.models.toy.inputs.law import Inputs, Numbers, inputs_of
+from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, support_of
 from jsuper.training.jax_config import shielded
 
 if TYPE_CHECKING:
@@ -37,9 +40,21 @@ class Models(NamedTuple):
     importance: np.ndarray  # (M, n)
     activation: np.ndarray  # (M,) names; name@digest of a user's function
     batch_size: np.ndarray  # (M,)
+    support: np.ndarray  # (M,) name of the support, the same for all
+    values: np.ndarray  # (M,) name of the law of values, the same for all
     W_dec: np.ndarray | None = (
         None  # (M, m, n), NaN for models with tied weights; None: all have them
     )
+
+    @property
+    def inputs(self) -> Inputs:
+        """The law of the data."""
+        return inputs_of({"support": self.support[0], "values": self.values[0]})
+
+    def law_numbers(self, density: Any) -> Numbers:
+        """Return the numbers of the law, with a model's density."""
+        support, values = self.inputs.support.numbers, self.inputs.values.numbers
+        return Numbers(density, *(np.asarray(a, self.W.dtype) for a in (support, values)))
 
 
 def check_whole(ds: xarray.Dataset) -> None:
@@ -64,7 +79,7 @@ def check_whole(ds: xarray.Dataset) -> None:
 
 
 def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
-    """Yield the sweep's finished models by shape, with their positions among all models."""
+    """Yield the sweep's finished models by shape and law, with their positions among all models."""
     sweep, status = json.loads(ds.attrs["sweep"]), ds["status"]
     lead = status.dims
 
@@ -75,6 +90,8 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
     W, b, loss = flat("W", "hidden", "feature"), flat("b", "feature"), flat("loss")
     features, units, decays = flat("n_features"), flat("n_hidden"), flat("importance_decay")
     sparsity, batch_size = flat("sparsity"), flat("batch_size")
+    support, values = law_names(ds)
+    powers = flat("density_power") if "density_power" in ds.coords else np.zeros(status.size)
     labels = activation_labels(sweep)
     activation = np.array([labels.get(a, a) for a in map(str, flat("activation"))])
     V, c = None, None
@@ -82,12 +99,16 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
         V, c = flat("V", "hidden", "feature"), flat("c", "feature")
     W_dec = flat("W_dec", "hidden", "feature") if "W_dec" in ds else None
     fine = flat("status") == OK
-    for n, m in sorted({*zip(features.tolist(), units.tolist(), strict=True)}):
-        places = np.flatnonzero(fine & (features == n) & (units == m))
+    kinds = [a.tolist() for a in (features, units, support, values)]
+    for n, m, law, value in sorted({*zip(*kinds, strict=True)}):
+        same = (features == n) & (units == m) & (support == law) & (values == value)
+        places = np.flatnonzero(fine & same)
         if not places.size:
             continue
         given_S, given_I = sweep.get("feature_sparsity"), sweep.get("importance")
         S = sparsity[places, None] if given_S is None else np.array(given_S)
+        weight = [power_law(power, n) for power in powers[places]]
+        density = support_of(law).densities((1 - S) * weight, n)
         importance = decays[places, None] ** np.arange(n) if given_I is None else np.array(given_I)
         shape = (places.size, n)
         yield (
@@ -98,10 +119,12 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
                 V=None if V is None else V[places, :m, :n],
                 c=None if c is None else c[places, :n],
                 loss=loss[places],
-                density=np.broadcast_to(1 - S, shape).astype(W.dtype),
+                density=np.broadcast_to(density, shape).astype(W.dtype),
                 importance=np.broadcast_to(importance, shape).astype(W.dtype),
                 activation=activation[places],
                 batch_size=batch_size[places],
+                support=support[places],
+                values=values[places],
                 W_dec=None if W_dec is None else W_dec[places, :m, :n],
             ),
         )
@@ -117,6 +140,21 @@ def read_by(models: Models) -> np.ndarray:
     if models.W_dec is None:
         return models.W
     return np.where(np.isnan(models.W_dec), models.W, models.W_dec)
+
+
+def law_names(ds: xarray.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return the names of the support and of the law of values of every model, (models,)."""
+    sweep, status = json.loads(ds.attrs["sweep"]), ds["status"]
+    names = []
+    for field, default in (("support", DEFAULT_SUPPORT), ("values", DEFAULT_VALUES)):
+        if field in ds.coords:
+            name = ds[field].broadcast_like(status).transpose(*status.dims).values.ravel()
+        else:
+            name = np.full(status.size, sweep.get(field, [default])[0])
+        names.append(name.astype(str))
+    if sweep.get("shared_mask"):
+        names[0] = np.full(status.size, "shared")
+    return names[0], names[1]
 
 
 def activation_labels(sweep: JSONObject) -> dict[str, str]:

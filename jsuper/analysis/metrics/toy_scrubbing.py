@@ -20,6 +20,7 @@ from jsuper.analysis.samplers import active_pair, pair_draws
 from jsuper.analysis.scrubbed import Hypothesis, Moments, couples_features
 from jsuper.models.toy.activations.registry import is_gated, resolve
 from jsuper.models.toy.config import couples_batch
+from jsuper.models.toy.inputs.law import Inputs, Numbers
 from jsuper.models.toy.model import Params
 from jsuper.models.toy.results import HYPOTHESES
 from jsuper.training.jax_config import shielded
@@ -137,6 +138,8 @@ def _of_models(models: Models, gated: bool, coupled: bool, overlap: float, block
         of_models,
         scrubbed.resamples(blocks, RESAMPLES, 0, models.W.dtype),
         activations=tuple(names.tolist()),
+        inputs=models.inputs,
+        numbers=models.law_numbers(None),
         coupled=coupled,
         overlap=overlap,
     )
@@ -154,7 +157,7 @@ def _of_models(models: Models, gated: bool, coupled: bool, overlap: float, block
     return result
 
 
-@partial(jax.jit, static_argnames=("activations", "coupled", "overlap"))
+@partial(jax.jit, static_argnames=("activations", "inputs", "coupled", "overlap"))
 def of_models(
     resampled: jax.Array,
     params: Params,
@@ -163,6 +166,8 @@ def of_models(
     importance: jax.Array,
     *,
     activations: tuple[str, ...],
+    inputs: Inputs,
+    numbers: Numbers,
     coupled: bool,
     overlap: float,
 ) -> tuple[jax.Array, ...]:
@@ -170,19 +175,20 @@ def of_models(
 
     `activation` (M,) is an index into `activations`, of which all or none are gated, and all or
     none couple features. `resampled` (resamples, blocks) are the weights of the bootstrap.
+    `numbers` are those of the law `inputs`, without a density.
     """
-    draws = pair_draws(params.W.shape[-1], resampled.shape[1], np.uint32(0))
+    draws = pair_draws(inputs, params.W.shape[-1], resampled.shape[1], np.uint32(0))
     branches = [resolve(a) for a in activations]
 
     def one(model: tuple) -> tuple[jax.Array, ...]:
         params, index, density, importance = model
-        hypothesis = hypotheses_of(params.W, overlap)
+        hypothesis, own = hypotheses_of(params.W, overlap), numbers._replace(density=density)
 
         def act(z: jax.Array) -> jax.Array:
             return jax.lax.switch(index, branches, z)
 
         def block(chance: jax.Array, draw: tuple) -> tuple[jax.Array, Moments]:
-            x, other, chance = active_pair(draw, density, params.W.dtype)
+            x, other, chance = active_pair(inputs, draw, own)
             each = scrubbed.moments(params, act, coupled, hypothesis, x, other)
             return chance, jax.tree.map(lambda a: a.mean(axis=-1), each)
 

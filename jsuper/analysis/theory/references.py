@@ -8,7 +8,7 @@ from jsuper.analysis.arrays import (
     whole_number,
 )
 from jsuper.analysis.theory.checks import check_features
-from jsuper.models.toy.inputs import features
+from jsuper.models.toy.inputs.names import DEFAULT_VALUES, values_of
 from jsuper.training.jax_config import shielded
 
 
@@ -36,31 +36,10 @@ def welch_bound(n_features: int, n_hidden: int) -> float:
 
 
 @shielded()
-def constant_loss(density: Array, importance: Array) -> Array:
-    """Return the loss of the best constant prediction, b_i = p_i/2: (...,), >= 0.
+def constant_loss(density: Array, importance: Array, *, values: str = DEFAULT_VALUES) -> Array:
+    """Return the loss of the best constant prediction, b_i = E x_i: (...,), >= 0.
 
-    L = mean_i I_i (p_i/3 - p_i²/4), the importance-weighted variance of the features.
-
-    Parameters
-    ----------
-    density
-        p_i = P(x_i != 0), in [0, 1], a number or (..., n_features).
-    importance
-        I_i, (..., n_features), >= 0.
-
-    Raises
-    ------
-    ValueError
-        A value is out of its range, or the shapes do not fit.
-    """
-    return features.constant_loss(*check_features(density, importance))
-
-
-@shielded()
-def zero_loss(density: Array, importance: Array) -> Array:
-    """Return the loss of predicting 0: (...,), >= 0.
-
-    L = mean_i I_i p_i/3, the importance-weighted second moment of the features.
+    L = mean_i I_i Var(x_i), with Var(x_i) = p_i/3 - p_i²/4 for uniform values on [0, 1].
 
     Parameters
     ----------
@@ -68,6 +47,8 @@ def zero_loss(density: Array, importance: Array) -> Array:
         p_i = P(x_i != 0), in [0, 1], a number or (..., n_features).
     importance
         I_i, (..., n_features), >= 0.
+    values
+        Values of active features, as in `jsuper.Sweep`.
 
     Raises
     ------
@@ -75,16 +56,42 @@ def zero_loss(density: Array, importance: Array) -> Array:
         A value is out of its range, or the shapes do not fit.
     """
     p, importance = check_features(density, importance)
-    return (importance * p / 3).mean(axis=-1)
+    return (importance * values_of(values).variance(p)).mean(axis=-1)
 
 
 @shielded()
-def top_features_loss(density: Array, importance: Array, n_hidden: int) -> Array:
+def zero_loss(density: Array, importance: Array, *, values: str = DEFAULT_VALUES) -> Array:
+    """Return the loss of predicting 0: (...,), >= 0.
+
+    L = mean_i I_i E x_i², with E x_i² = p_i/3 for uniform values on [0, 1].
+
+    Parameters
+    ----------
+    density
+        p_i = P(x_i != 0), in [0, 1], a number or (..., n_features).
+    importance
+        I_i, (..., n_features), >= 0.
+    values
+        Values of active features, as in `jsuper.Sweep`.
+
+    Raises
+    ------
+    ValueError
+        A value is out of its range, or the shapes do not fit.
+    """
+    p, importance = check_features(density, importance)
+    return (importance * values_of(values).square_of(p)).mean(axis=-1)
+
+
+@shielded()
+def top_features_loss(
+    density: Array, importance: Array, n_hidden: int, *, values: str = DEFAULT_VALUES
+) -> Array:
     """Return the loss of the best model without superposition: (...,), >= 0.
 
-    The n_hidden features with the largest I_i (p_i/3 - p_i²/4) are reconstructed exactly, and the
-    others are predicted by p_i/2. L is the sum of that term over the others, divided by n_features;
-    it is 0 if n_hidden >= n_features.
+    The n_hidden features with the largest I_i Var(x_i) are reconstructed exactly, and the others
+    are predicted by their mean. L is the sum of that term over the others, divided by n_features;
+    it is 0 if n_hidden >= n_features. Var(x_i) = p_i/3 - p_i²/4 for uniform values on [0, 1].
 
     Parameters
     ----------
@@ -94,6 +101,8 @@ def top_features_loss(density: Array, importance: Array, n_hidden: int) -> Array
         I_i, (..., n_features), >= 0.
     n_hidden
         Number of hidden units, at least 1.
+    values
+        Values of active features, as in `jsuper.Sweep`.
 
     Raises
     ------
@@ -102,7 +111,7 @@ def top_features_loss(density: Array, importance: Array, n_hidden: int) -> Array
     """
     m = whole_number("n_hidden", n_hidden, 1)
     p, importance = check_features(density, importance)
-    each = importance * (p / 3 - p * p / 4)
+    each = importance * values_of(values).variance(p)
     each = namespace(each).sort(each, axis=-1)
     n = each.shape[-1]
     return each[..., : max(n - m, 0)].sum(axis=-1) / n

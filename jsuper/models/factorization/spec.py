@@ -97,7 +97,7 @@ class Sweep(BaseSweep):
 
     def check(self) -> None:
         """Raise SpecError if the rank exceeds the size, or the target is not a distribution."""
-        rank, size = max(self.values("rank")), min(self.values("size"))
+        rank, size = max(self.values_of("rank")), min(self.values_of("size"))
         if rank > size:
             raise SpecError(
                 f"rank={rank} is above size={size}: a matrix of {size} x {size} has rank {size} at "
@@ -109,14 +109,14 @@ class Sweep(BaseSweep):
     def check_new(self) -> None:
         """Raise SpecError for values that the dtype cannot represent."""
         check_training(self)
-        for dtype in self.values("dtype"):
+        for dtype in self.values_of("dtype"):
             for name in ("init_scale", "strength", "strength_ratio"):
-                for value in self.values(name):
+                for value in self.values_of(name):
                     check_representable(name, value, dtype)
-            for strength in self.values("strength"):
+            for strength in self.values_of("strength"):
                 check_representable(f"strength={strength:g}: its square", strength**2, dtype)
-                for ratio in self.values("strength_ratio"):
-                    last = strength * ratio ** (max(self.values("rank")) - 1)
+                for ratio in self.values_of("strength_ratio"):
+                    last = strength * ratio ** (max(self.values_of("rank")) - 1)
                     check_representable("strength x strength_ratio^(rank - 1)", last, dtype)
                     if last == 0:
                         raise SpecError(
@@ -125,7 +125,7 @@ class Sweep(BaseSweep):
                         )
 
     def _check_distribution(self) -> None:
-        if "cross_entropy" not in self.values("objective"):
+        if "cross_entropy" not in self.values_of("objective"):
             raise SpecError(
                 "probabilities='itself' needs objective=cross_entropy, which this sweep lacks; "
                 "leave it out, or add --objective cross_entropy"
@@ -136,10 +136,10 @@ class Sweep(BaseSweep):
                 f"{self.target!r} has entries below zero; use target=mixture, or "
                 "probabilities=softmax"
             )
-        if self.values("strength") != (1.0,):
+        if self.values_of("strength") != (1.0,):
             raise SpecError(
                 f"probabilities='itself' needs strength=1, at which a mixture's entries sum to 1, "
-                f"not {', '.join(f'{s:g}' for s in self.values('strength'))}; or use "
+                f"not {', '.join(f'{s:g}' for s in self.values_of('strength'))}; or use "
                 "probabilities=softmax"
             )
 
@@ -147,17 +147,17 @@ class Sweep(BaseSweep):
         """Return notes on fewer pairs than the rank, large learning rates, and more."""
         notes = [
             f"pairs={k} < rank={r}: the target is out of reach"
-            for r in self.values("rank")
-            for k in self.values("pairs")
+            for r in self.values_of("rank")
+            for k in self.values_of("pairs")
             if k < r
         ]
         rates = [
             learning_rate_of(optimizer, rate)
-            for optimizer in self.values("optimizer")
+            for optimizer in self.values_of("optimizer")
             if OPTIMIZERS[split_optimizer(optimizer)[0]].has_momentum
-            for rate in self.values("learning_rate")
+            for rate in self.values_of("learning_rate")
         ]
-        step = max(self.values("strength")) * max(rates, default=0)
+        step = max(self.values_of("strength")) * max(rates, default=0)
         if step > FASTEST:
             notes.append(
                 f"learning rate times strength is {step:g}: plain descent follows the gradient "

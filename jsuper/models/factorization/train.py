@@ -98,7 +98,7 @@ def branch_of(setting: grid.Setting, at_once: bool) -> None:
 def make_setting(static: Static, point: grid.Setting) -> Setting:
     """Return a point's numbers as NumPy arrays; fields that it lacks have `Sweep`'s defaults."""
     default = Sweep()
-    point = {name: default.values(name)[0] for name in default.names("setting")} | point
+    point = {name: default.values_of(name)[0] for name in default.names("setting")} | point
     ratios = point["strength_ratio"] ** np.arange(static.rank)
     if static.target == "mixture":  # whose strengths are the weights of its components
         ratios = ratios / ratios.sum()

@@ -17,7 +17,8 @@ from jsuper.core.errors import SpecError
 from jsuper.models.toy.activations.names import BATCH_COUPLED
 from jsuper.models.toy.activations.registry import is_gated, is_stochastic
 from jsuper.models.toy.functions import traced
-from jsuper.models.toy.inputs.features import importance
+from jsuper.models.toy.inputs.features import densities, importance
+from jsuper.models.toy.inputs.law import Inputs, Numbers, inputs_of
 from jsuper.models.toy.layout import NARROWEST, common_slots, fill, rows_of
 from jsuper.models.toy.spec import Sweep
 
@@ -50,9 +51,8 @@ class Static:
     init_bias_scale: float = 0.0
     tied: bool = True
     reduction: str = "mean"
-    shared_mask: bool = False
-    importance: tuple[float, ...] | None = None
-    feature_sparsity: tuple[float, ...] | None = None
+    inputs: Inputs = inputs_of({})  # the law of the data, equal for laws with other numbers
+    per_feature: bool = False  # whether features have different densities
     check_fit: bool = False  # as in chunks that are older than the field
     records: int = 100
     snapshots: tuple[int, ...] = ()
@@ -74,12 +74,19 @@ class Setting:
     """The numbers of one model, traced."""
 
     activation: Array  # index into Static.activations
-    density: Array  # P(x_i != 0), () or (n_features,)
+    density: Array  # P(x_i != 0), (), or (n_features,) if Static.per_feature
+    support: Array  # numbers of the support, (count,)
+    values: Array  # numbers of the law of values, (count,)
     dropout: Array
     learning_rate: Array
     weight_decay: Array
     push: Array
     importance: Array  # (n_features,)
+
+    @property
+    def law(self) -> Numbers:
+        """The numbers of the law of the data."""
+        return Numbers(self.density, self.support, self.values)
 
 
 def make_static(
@@ -133,6 +140,8 @@ def make_static(
         fused=batching == "fused",
         rows=rows,
         slots=slots,
+        inputs=inputs_of(values),
+        per_feature=np.ndim(density_of(values, settings[0])) > 0,
         **{k: v for k, v in values.items() if k in own},
     )
 
@@ -162,23 +171,34 @@ def arrange(static: Static, settings: Sequence[grid.Setting]) -> tuple[int | Non
 def make_setting(static: Static, point: grid.Setting) -> Setting:
     """Return the traced numbers of a point, as NumPy arrays.
 
-    Fields that `point` lacks have the first default of `Sweep`, which for the weight decay depends
-    on the optimizer; the default activation is the program's first. The density is 1 - sparsity in
-    float64, rounded to the model's dtype.
+    Parameters
+    ----------
+    static
+        Shapes and program.
+    point
+        The setting, and static values. Fields that it lacks have the first default of `Sweep`,
+        which for the weight decay depends on the optimizer; the default activation is the
+        program's first. The density is 1 - sparsity in float64, rounded to the model's dtype.
     """
+    n = static.n_features
+    inputs = inputs_of(point) if "support" in point else static.inputs
     point = _defaults(static.optimizer) | {"activation": static.activations[0]} | point
-    weights = static.importance or importance(point["importance_decay"], static.n_features)
-    sparsity = static.feature_sparsity or point["sparsity"]
+    weights = point.get("importance") or importance(point["importance_decay"], n)
+    density = density_of(point | {"n_features": n}, point)
     as_dtype = np.dtype(static.dtype).type
     numbers: grid.Setting = dict(  # of NumPy: nothing is sent to a device here
         activation=np.int32(static.activations.index(point["activation"])),
-        density=np.asarray(1 - np.asarray(sparsity, np.float64), static.dtype),
+        density=np.asarray(density, static.dtype),
+        support=np.asarray(inputs.support.numbers, static.dtype),
+        values=np.asarray(inputs.values.numbers, static.dtype),
         dropout=as_dtype(point["dropout"]),
         learning_rate=as_dtype(point["learning_rate"]),
         weight_decay=as_dtype(point["weight_decay"]),
         push=as_dtype(point["push"]),
         importance=np.asarray(weights, static.dtype),
     )
+    if static.per_feature:
+        numbers["density"] = np.broadcast_to(numbers["density"], n)
     return Setting(**numbers)
 
 
@@ -219,23 +239,30 @@ def divide(
 def _defaults(optimizer: str) -> grid.Setting:
     """Return the first default of every setting, for a sweep with this optimizer."""
     default = Sweep(optimizer=optimizer)
-    return {name: default.values(name)[0] for name in default.names("setting")}
+    return {name: default.values_of(name)[0] for name in default.names("setting")}
+
+
+def density_of(values: grid.Static, setting: grid.Setting) -> float | np.ndarray:
+    """Return P(x_i != 0) in float64: a number, or (n_features,) if features may differ."""
+    density = densities(values, setting["sparsity"])
+    return inputs_of(values).support.densities(density, values["n_features"])
 
 
 def width_of(values: grid.Static, setting: grid.Setting) -> int:
     """Return the width, out of 32, 64, 128, ..., that fits the active columns of a batch.
 
-    Of B columns, A ~ Binomial(B, 1 - Π S_i) have an active feature. The width is above A's mean
-    plus 2 standard deviations; a batch with more active columns uses the next width. It is B itself
-    if that is less, if the activation cannot use a narrow batch, or if all columns share their
-    active features.
+    Of B columns, A ~ Binomial(B, P) have an active feature, with P = 1 - Π S_i for independent
+    features. The width is above A's mean plus 2 standard deviations; a batch with more active
+    columns uses the next width. It is B itself if that is less, or if the activation or the law of
+    the data cannot use a narrow batch.
     """
     n, batch = values["n_features"], values["batch_size"]
-    if values.get("shared_mask") or needs_whole_batch(setting["activation"], n):
+    support = inputs_of(values).support
+    if not support.narrow or needs_whole_batch(setting["activation"], n):
         return batch
-    all_zero = math.prod(values["feature_sparsity"] or [setting["sparsity"]] * n)
-    mean = batch * (1 - all_zero)
-    need = mean + STANDARD_DEVIATIONS * math.sqrt(mean * all_zero) + 1
+    some = support.some(np.broadcast_to(density_of(values, setting), n))
+    mean = batch * some
+    need = mean + STANDARD_DEVIATIONS * math.sqrt(mean * (1 - some)) + 1
     return min(batch, NARROWEST * 2 ** max(math.ceil(math.log2(need / NARROWEST)), 0))
 
 

@@ -1,21 +1,20 @@
 """The uniform draws of a step, with the active columns first if batches may be narrow.
 
-A column whose draws all lie above the density p has no active feature. In a narrow batch the
-columns with an active feature come first; those that are active at a lower density come before the
-others, so that one order serves all settings of a seed.
+The law of the data gives every column a level: the density below which it has no active feature. In
+a narrow batch the columns with an active feature come first; those that are active at a lower
+density come before the others, so that one order serves all settings of a seed.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jsuper.models.toy.config import Static
-from jsuper.models.toy.inputs.features import draw
+from jsuper.models.toy.config import Setting, Static
 from jsuper.training import keys
 
 BLOCK = 32  # size of the triangular matrix for running counts
@@ -24,10 +23,9 @@ BLOCK = 32  # size of the triangular matrix for running counts
 class Columns(NamedTuple):
     """The draws behind columns of a batch."""
 
-    u: Array  # of features, (n_features, width)
+    data: Any  # of features: those of `Inputs.draw`, (..., width)
     dropout: Array | None  # of hidden units, (n_hidden, width); None if no model has dropout
     gate: Array | None  # of random activations, (n_features, width); None without them
-    support: Array | None = None  # shared by the batch, (n_features, 1), which is then whole
 
 
 class Draws(NamedTuple):
@@ -35,10 +33,11 @@ class Draws(NamedTuple):
 
     whole: Columns
     narrow: Columns | None  # the first columns in order, for the widest narrow batch; or None
-    smallest: Array | None  # of every column of `whole`, (batch,), comparable with `threshold`
+    level: Array | None  # of every column of `whole`, (batch,), comparable with `threshold`
+    scale: Array | None  # densities that `level` refers to, (n_features,), or 1
 
 
-def make_draws(static: Static, key: Array, step: Array, density: Array | None = None) -> Draws:
+def make_draws(static: Static, key: Array, step: Array, settings: Setting | None = None) -> Draws:
     """Return the draws of a seed's key at a step.
 
     Parameters
@@ -49,55 +48,52 @@ def make_draws(static: Static, key: Array, step: Array, density: Array | None = 
         Key of the seed.
     step
         Number of the step, from 0.
-    density
-        Densities of all models that share the draws, (models,) or (); (models, n_features) if it
-        differs between features; None if no model needs a narrow batch.
+    settings
+        Those of all models that share the draws, with a leading axis, or that of a single one; None
+        if no model needs a narrow batch. Their laws differ in density only.
     """
-    u = draw(keys.stream(key, keys.DATA, step), static.n_features, static.batch_size)
+    batch = static.batch_size
+    data = static.inputs.draw(key, step, static.n_features, batch)
     dropout = None
     if static.dropout:
-        drop_key = keys.stream(key, keys.DROPOUT, step)
-        dropout = draw(drop_key, static.n_hidden, static.batch_size)
+        shape = (static.n_hidden, batch)
+        dropout = keys.uniform(keys.stream(key, keys.DROPOUT, step), shape)
     gate = None
     if static.stochastic:
-        gate_key = keys.stream(key, keys.GATE, step)
-        gate = draw(gate_key, static.n_features, static.batch_size)
-    support = None
-    if static.shared_mask:
-        support = draw(keys.stream(key, keys.SUPPORT, step), static.n_features, 1)
-    whole = Columns(u, dropout, gate, support)
-    if density is None or not static.widths:
-        return Draws(whole, None, None)
-    smallest = jnp.min(relative(static, u), axis=0)
-    first = order(smallest, thresholds(static, density), static.widths[-1])
-    narrow = jax.tree.map(lambda a: a[:, first], whole)
-    return Draws(whole, narrow, smallest)
+        gate = keys.uniform(keys.stream(key, keys.GATE, step), (static.n_features, batch))
+    whole = Columns(data, dropout, gate)
+    if settings is None or not static.widths:
+        return Draws(whole, None, None, None)
+    first = settings
+    if settings.learning_rate.ndim:
+        first = jax.tree.map(lambda a: a[0], settings)
+    scale = first.density if static.per_feature else jnp.float32(1)
+    level = static.inputs.level(data, scale.astype(jnp.float32), first.law)
+    found = thresholds(static, threshold(settings.density, scale, static.per_feature))
+    narrow = jax.tree.map(lambda a: a[..., order(level, found, static.widths[-1])], whole)
+    return Draws(whole, narrow, level, scale)
 
 
-def relative(static: Static, u: Array) -> Array:
-    """Return the draws on a scale on which all features have the same threshold."""
-    if static.feature_sparsity is None:
-        return u
-    density = 1 - np.array(static.feature_sparsity, np.float64)
-    return u / density.astype(np.float32)[:, None]
+def threshold(density: Array, scale: Array, per_feature: bool) -> Array:
+    """Return the number below which the level of an active column is, (...,).
 
-
-def threshold(static: Static, density: Array) -> Array:
-    """Return the number below which the smallest draw of an active column is."""
-    if static.feature_sparsity is None:
+    With a density for every feature, (..., n_features), it is above density / scale by more than
+    the rounding of the division.
+    """
+    if not per_feature:
         return density.astype(jnp.float32)
-    return jnp.float32(1 + 1e-6)  # above 1 by more than the rounding of `relative`
+    return (density[..., 0] / scale[0] * (1 + 1e-6)).astype(jnp.float32)
 
 
-def thresholds(static: Static, density: Array) -> Array:
+def thresholds(static: Static, found: Array) -> Array:
     """Return the different thresholds of a seed's models, ascending: (static.densities,)."""
-    found = jnp.ravel(threshold(static, density))
+    found = jnp.ravel(found)
     if found.size == 1:
         return found
     return jnp.unique(found, size=static.densities, fill_value=jnp.inf)
 
 
-def order(smallest: Array, thresholds: Array, width: int) -> Array:
+def order(level: Array, thresholds: Array, width: int) -> Array:
     """Return the first `width` columns, ordered by the lowest threshold that they are below.
 
     This is a counting sort: a column's place is the number of columns with lower thresholds, plus
@@ -105,8 +101,8 @@ def order(smallest: Array, thresholds: Array, width: int) -> Array:
 
     Parameters
     ----------
-    smallest
-        Smallest draw of every column, (batch,).
+    level
+        Level of every column, (batch,).
     thresholds
         Ascending.
     width
@@ -115,13 +111,13 @@ def order(smallest: Array, thresholds: Array, width: int) -> Array:
     Returns
     -------
     Array
-        Indices into `smallest`, (width,), int32.
+        Indices into `level`, (width,), int32.
     """
-    level = jnp.sum(smallest >= thresholds[:, None], axis=0)
-    at_level = level == jnp.arange(thresholds.size + 1)[:, None]
+    rank = jnp.sum(level >= thresholds[:, None], axis=0)
+    at_level = rank == jnp.arange(thresholds.size + 1)[:, None]
     counts = running_count(at_level.ravel()).reshape(at_level.shape)
     place = jnp.sum(jnp.where(at_level, counts, 0), axis=0) - 1
-    columns = jnp.arange(smallest.size, dtype=jnp.int32)
+    columns = jnp.arange(level.size, dtype=jnp.int32)
     first = jnp.zeros(width, jnp.int32)
     return first.at[place].set(columns, mode="drop", unique_indices=True)
 

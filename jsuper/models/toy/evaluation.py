@@ -22,7 +22,7 @@ from jsuper.models.toy import model
 from jsuper.models.toy.activations.registry import resolve
 from jsuper.models.toy.batching import anywhere, seed_by_seed
 from jsuper.models.toy.config import Setting, Static, couples_batch
-from jsuper.models.toy.inputs.features import draw, features, nonzero_draws, nonzero_features
+from jsuper.models.toy.inputs.law import Inputs, Numbers
 from jsuper.models.toy.layout import COLUMNS
 from jsuper.training import keys
 
@@ -50,11 +50,11 @@ class Sampled:
 
 
 class Samples(NamedTuple):
-    """Samples that models of one density share."""
+    """Samples that models with one law of the data share."""
 
     x: Array  # non-zero columns, (n_features, COLUMNS)
     chance: Array  # P(a column is not zero)
-    whole: Any  # draws of a whole batch, (n_features, batch); None if no activation needs it
+    whole: Any  # a whole batch, (n_features, batch); None if no activation needs it
 
 
 def make_evaluate(static: Static, sequential: bool) -> Callable[..., Measured]:
@@ -135,12 +135,16 @@ def improvement(before: Array, after: Array) -> tuple[Array, Array]:
     return 1 - ratio, jnp.sqrt(squares / (count * (count - 1))) / reference
 
 
-def evaluation_draws(key: Array, i: Array, n_features: int, batch_size: int) -> tuple[Any, Any]:
+def evaluation_draws(
+    inputs: Inputs, key: Array, i: Array, n_features: int, batch_size: int
+) -> tuple[Any, Any]:
     """Return the draws of round i for non-zero columns, and for a whole batch (None if size 0)."""
-    columns = nonzero_draws(keys.stream(key, keys.EVALUATION, i), n_features, COLUMNS)
+    key_of_round = keys.stream(key, keys.EVALUATION, i)
+    columns = inputs.nonzero_draws(key_of_round, n_features, COLUMNS)
     if not batch_size:
         return columns, None
-    return columns, draw(keys.stream(key, keys.EVALUATION_BATCH, i), n_features, batch_size)
+    key_of_batch = keys.stream(key, keys.EVALUATION_BATCH, i)
+    return columns, inputs.independent_draws(key_of_batch, n_features, batch_size)
 
 
 def make_round_loss(static: Static, sequential: bool) -> Callable[[Sampled, Array, Array], Array]:
@@ -149,13 +153,13 @@ def make_round_loss(static: Static, sequential: bool) -> Callable[[Sampled, Arra
     It is 0 where no round is wanted. With `sequential`, models of a block go through it one after
     another, on samples that are made once for all models of a seed and density.
     """
-    n, dtype = static.n_features, static.dtype
+    n, inputs = static.n_features, static.inputs
     batch = static.batch_size * any(couples_batch(a, n) for a in static.activations)
     errors = make_errors(static.activations, n)
 
     def loss(one: Sampled, samples: Samples) -> Array:
         setting = one.setting
-        found = errors(one.params, setting.activation, setting.density, samples)
+        found = errors(one.params, setting.activation, samples)
         return jnp.mean(setting.importance * found)
 
     def if_wanted(found: Callable[[], Array], wanted: Array) -> Array:
@@ -164,13 +168,14 @@ def make_round_loss(static: Static, sequential: bool) -> Callable[[Sampled, Arra
 
     def of_row(row: Sampled, draws: tuple) -> Array:
         def measured() -> Array:
-            samples = samples_of(draws, row.setting.density[0], dtype)
+            first = jax.tree.map(lambda a: a[0], row.setting)
+            samples = samples_of(inputs, draws, first.law)
             return jax.lax.map(lambda one: if_wanted(lambda: loss(one, samples), one.wanted), row)
 
         return if_wanted(measured, jnp.any(row.wanted))
 
     def of_block(models: Sampled, key: Array, i: Array) -> Array:
-        draws = evaluation_draws(key, i, n, batch)
+        draws = evaluation_draws(inputs, key, i, n, batch)
         count = len(models.wanted)
         fills = static.slots and count == static.rows * len(static.slots)
         size = len(static.slots) if fills else 1
@@ -178,19 +183,22 @@ def make_round_loss(static: Static, sequential: bool) -> Callable[[Sampled, Arra
         return jax.lax.map(lambda row: of_row(row, draws), rows).ravel()
 
     def of_one(one: Sampled, key: Array, i: Array) -> Array:
-        samples = samples_of(evaluation_draws(key, i, n, batch), one.setting.density, dtype)
+        draws = evaluation_draws(inputs, key, i, n, batch)
+        samples = samples_of(inputs, draws, one.setting.law)
         return if_wanted(lambda: loss(one, samples), one.wanted)
 
     return seed_by_seed(of_one, of_block, of_one) if sequential else of_one
 
 
-def samples_of(draws: tuple[Any, Any], density: Array, dtype: str) -> Samples:
-    """Return the samples at a density from `evaluation_draws`."""
-    return Samples(*nonzero_features(draws[0], density, dtype), draws[1])
+def samples_of(inputs: Inputs, draws: tuple[Any, Any], numbers: Numbers) -> Samples:
+    """Return the samples of a law from `evaluation_draws`."""
+    columns, batch = draws
+    whole = None if batch is None else inputs.sample(batch, numbers)
+    return Samples(*inputs.nonzero(columns, numbers), whole)
 
 
 def make_errors(activations: tuple[str | Callable, ...], n_features: int) -> Callable[..., Array]:
-    """Return errors(params, activation, density, samples): E (x_i - x̂_i)² of every feature.
+    """Return errors(params, activation, samples): E (x_i - x̂_i)² of every feature.
 
     `activation` is an index into `activations`, `samples` are those of `samples_of`.
     """
@@ -201,19 +209,19 @@ def make_errors(activations: tuple[str | Callable, ...], n_features: int) -> Cal
         x_hat = jax.lax.switch(activation, branches, model.preactivation(params, x))
         return jnp.mean((x_hat - x) ** 2, axis=1)
 
-    def of_columns(params: model.Params, activation: Array, density: Array, s: Samples) -> Array:
+    def of_columns(params: model.Params, activation: Array, s: Samples) -> Array:
         at_zero = error(params, activation, jnp.zeros_like(s.x[:, :1]))
         return (1 - s.chance) * at_zero + s.chance * error(params, activation, s.x)
 
-    def of_batch(params: model.Params, activation: Array, density: Array, s: Samples) -> Array:
-        return error(params, activation, features(s.whole, density, s.x.dtype))
+    def of_batch(params: model.Params, activation: Array, s: Samples) -> Array:
+        return error(params, activation, s.whole)
 
-    def errors(params: model.Params, activation: Array, density: Array, samples: Samples) -> Array:
+    def errors(params: model.Params, activation: Array, samples: Samples) -> Array:
         if all(coupled):
-            return of_batch(params, activation, density, samples)
+            return of_batch(params, activation, samples)
         if not any(coupled):
-            return of_columns(params, activation, density, samples)
+            return of_columns(params, activation, samples)
         whole = jnp.asarray(np.array(coupled))[activation]
-        return jax.lax.cond(whole, of_batch, of_columns, params, activation, density, samples)
+        return jax.lax.cond(whole, of_batch, of_columns, params, activation, samples)
 
     return errors

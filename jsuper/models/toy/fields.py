@@ -13,6 +13,7 @@ from jsuper.core.fields import Axis, Omitted, setting, static
 from jsuper.core.json_data import name_of
 from jsuper.core.sweep import BaseSweep
 from jsuper.models.toy.activations.names import ACTIVATIONS, canonical_activation
+from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, VALUES, check_law
 from jsuper.training.optimizers import DECAY_HELP, DEFAULT_DECAYS, WITH_MOMENTUM, check_optimizer
 from jsuper.training.schedules import SCHEDULES
 
@@ -120,13 +121,32 @@ class Fields(BaseSweep):
         choice("mean", "sum"),
         later=True,
     )
-    shared_mask: bool = static(
-        False,
-        "let all samples of a batch share their active features; the final loss is measured on "
-        "independent samples",
-        flag,
+    support: Axis[str] = static(
+        DEFAULT_SUPPORT,
+        "which features are active together: independent, shared (by the whole batch), pairs(c), "
+        "sets(k, c), exclusive(k), exactly(k) or hierarchy(b, q)",
+        check_law,
+        axis=True,
         later=True,
+        since=2,
     )
+    values: Axis[str] = static(
+        DEFAULT_VALUES,
+        f"values of active features: {', '.join(VALUES)}; uniform(a, b) sets the interval",
+        check_law,
+        axis=True,
+        later=True,
+        since=2,
+    )
+    density_power: Axis[float] = static(
+        0.0,
+        "densities of features fall as (i+1)^-density_power, with the mean 1 - sparsity",
+        real(0),
+        axis=True,
+        later=True,
+        since=2,
+    )
+    shared_mask: bool = static(False, "the older name of support=shared", flag, later=True)
     importance: tuple[float, ...] | None = static(
         None, "importance of every feature, instead of a decay", several(real(0), optional=True)
     )

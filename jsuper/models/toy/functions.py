@@ -299,12 +299,12 @@ def traced(
 
 def trace_sweep(sweep: Any) -> Any:
     """Return a sweep with its functions traced for all of its sizes, dtypes and batch sizes."""
-    sizes = [(n, d) for n in sweep.values("n_features") for d in sweep.values("dtype")]
-    whole = sweep.values("batch_size")
+    sizes = [(n, d) for n in sweep.values_of("n_features") for d in sweep.values_of("dtype")]
+    whole = sweep.values_of("batch_size")
     narrow = widths_of(whole)
     activations = tuple(
         Traced(a, sizes, whole, narrow) if callable(a) and not isinstance(a, Traced) else a
-        for a in sweep.values("activation")
+        for a in sweep.values_of("activation")
     )
     return dataclasses.replace(sweep, activation=activations)
 

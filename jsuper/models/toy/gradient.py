@@ -19,7 +19,6 @@ from jsuper.models.toy import model
 from jsuper.models.toy.activations.registry import in_training
 from jsuper.models.toy.config import Setting, Static, needs_whole_batch
 from jsuper.models.toy.draws import Columns, Draws, threshold
-from jsuper.models.toy.inputs.features import features
 from jsuper.models.toy.model import Params
 
 
@@ -40,12 +39,12 @@ def columns_of(static: Static, draws: Draws, width: int) -> Columns:
     """Return the draws of the first `width` columns of a batch."""
     if draws.narrow is None or width == static.batch_size:
         return draws.whole
-    return jax.tree.map(lambda a: a[:, :width], draws.narrow)
+    return jax.tree.map(lambda a: a[..., :width], draws.narrow)
 
 
 def batch_of(static: Static, setting: Setting, columns: Columns) -> tuple[Array, Array | None]:
     """Return the batch and the dropout mask of one setting."""
-    x = features(columns.u, setting.density, static.dtype, columns.support)
+    x = static.inputs.batch(columns.data, setting.law)
     if columns.dropout is None:
         return x, None
     return x, model.dropout_mask(columns.dropout, setting.dropout)
@@ -89,8 +88,8 @@ def make_gradient(
 
     def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
         index = jnp.int32(len(static.widths))
-        if draws.smallest is not None:
-            narrow = narrowest(static, draws.smallest, setting.density)
+        if draws.level is not None:
+            narrow = narrowest(static, draws, setting.density)
             index = jnp.where(jnp.array(whole_only)[setting.activation], index, narrow)
         writes, decoder = model.written(params), model.decoder(params).T
         parts = heavy(index, params.W, writes, decoder, setting, draws)
@@ -99,9 +98,10 @@ def make_gradient(
     return gradient
 
 
-def narrowest(static: Static, smallest: Array, density: Array) -> Array:
+def narrowest(static: Static, draws: Draws, density: Array) -> Array:
     """Return the index in (*widths, batch_size) of the narrowest batch with all active columns."""
-    active = jnp.sum(smallest < threshold(static, density))
+    assert draws.level is not None and draws.scale is not None
+    active = jnp.sum(draws.level < threshold(density, draws.scale, static.per_feature))
     # a narrow batch ends with a zero column, so it is wider than its active ones
     return jnp.sum(active >= np.array(static.widths), dtype=jnp.int32)
 

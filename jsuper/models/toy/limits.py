@@ -14,6 +14,7 @@ import numpy as np
 from jsuper.core.errors import SpecError
 from jsuper.core.limits import check_representable, rounding_notes, settings_of_numbers
 from jsuper.models.toy.fields import Fields
+from jsuper.models.toy.inputs.features import power_law
 from jsuper.training.limits import check_training, training_notes
 
 DRAWS = 2**23  # different values of a draw
@@ -47,15 +48,15 @@ def check_new(sweep: Fields) -> None:
     check_training(sweep)
     for name, value in _sparsities(sweep):
         check_drawable(name, value)
-    for rate in sweep.values("dropout"):
+    for rate in sweep.values_of("dropout"):
         if values_kept(rate) == 0:
             raise SpecError(
                 f"dropout={rate!r} is too close to 1: {COARSE}, and every hidden unit would be "
                 f"dropped; give 1 - 2^-23 = {1 - 1 / DRAWS:.8f} or less"
             )
-    for dtype in sweep.values("dtype"):
+    for dtype in sweep.values_of("dtype"):
         for name in ("dropout", "push", "importance_decay"):
-            for value in sweep.values(name):
+            for value in sweep.values_of(name):
                 check_representable(name, value, dtype)
         for i, value in enumerate(sweep.importance or ()):
             check_representable(f"importance[{i}]", value, dtype)
@@ -69,8 +70,8 @@ def check_new(sweep: Fields) -> None:
 
 def _check_decay(sweep: Fields, dtype: str) -> None:
     """Raise SpecError if the importance of the last feature is infinite."""
-    for decay in sweep.values("importance_decay"):
-        for n in sweep.values("n_features"):
+    for decay in sweep.values_of("importance_decay"):
+        for n in sweep.values_of("n_features"):
             if (n - 1) * math.log(decay) > math.log(float(np.finfo(dtype).max)):
                 raise SpecError(
                     f"importance_decay={decay:g} with n_features={n}: the importance of the last "
@@ -81,9 +82,9 @@ def _check_decay(sweep: Fields, dtype: str) -> None:
 
 def _check_sizes(sweep: Fields) -> None:
     """Raise SpecError if a step needs more draws than can be counted."""
-    for batch in sweep.values("batch_size"):
+    for batch in sweep.values_of("batch_size"):
         for name in ("n_features", "n_hidden"):
-            for size in sweep.values(name):
+            for size in sweep.values_of(name):
                 if size * batch >= MOST_DRAWS:
                     raise SpecError(
                         f"{name}={size} times batch_size={batch} is 2^32 or more, but a step can "
@@ -93,7 +94,13 @@ def _check_sizes(sweep: Fields) -> None:
 
 def _sparsities(sweep: Fields) -> list[tuple[str, float]]:
     if sweep.feature_sparsity is None:
-        return [("sparsity", s) for s in sweep.values("sparsity")]
+        found = [("sparsity", s) for s in sweep.values_of("sparsity")]
+        n = max(sweep.values_of("n_features"))
+        for power in filter(None, sweep.values_of("density_power")):
+            name = f"density_power={power:g}: sparsity of feature {n - 1}"
+            least = power_law(power, n)[-1]
+            found += [(name, 1 - (1 - s) * least) for s in sweep.values_of("sparsity")]
+        return found
     return [(f"feature_sparsity[{i}]", s) for i, s in enumerate(sweep.feature_sparsity)]
 
 
@@ -111,13 +118,13 @@ def _coarse(sweep: Fields) -> list[str]:
     found = []
     for name, value in _sparsities(sweep):
         count = values_drawn(value)
-        effects = [] if sweep.shared_mask else [f"x takes only {count} values, including 0"]
+        effects = [] if _values_are_drawn(sweep) else [f"x takes only {count} values, including 0"]
         if count > (1 + 1 / FEW) * (1 - value) * DRAWS:
             probability = f"{count / DRAWS:.4g} instead of {1 - value:.4g}"
             effects.append(f"a feature is active with probability {probability}")
         if count < FEW and effects:
             found.append(f"{name}={value!r}: {COARSE}, so that {', and '.join(effects)}")
-    for rate in sweep.values("dropout"):
+    for rate in sweep.values_of("dropout"):
         if (kept := values_kept(rate)) < FEW:
             found.append(
                 f"dropout={rate!r}: {COARSE}, so that a hidden unit is kept with "
@@ -126,14 +133,21 @@ def _coarse(sweep: Fields) -> list[str]:
     return found
 
 
+def _values_are_drawn(sweep: Fields) -> bool:
+    """Return whether values have draws that do not decide which features are active."""
+    supports = {text.partition("(")[0] for text in sweep.values_of("support")}
+    return sweep.shared_mask or supports <= {"shared", "exactly"}
+
+
 def _seldom(sweep: Fields) -> list[str]:
     """Return notes on sparsities at which less than one feature is active in the training."""
-    batch = 1 if sweep.shared_mask else max(sweep.values("batch_size"))
-    samples, n = batch * max(sweep.values("steps")), max(sweep.values("n_features"))
+    shared = sweep.shared_mask or sweep.values_of("support") == ("shared",)
+    batch = 1 if shared else max(sweep.values_of("batch_size"))
+    samples, n = batch * max(sweep.values_of("steps")), max(sweep.values_of("n_features"))
     if sweep.feature_sparsity is not None:
         expected = {"feature_sparsity": samples * sum(1 - s for s in sweep.feature_sparsity)}
     else:
-        expected = {f"sparsity={s!r}": samples * n * (1 - s) for s in sweep.values("sparsity")}
+        expected = {f"sparsity={s!r}": samples * n * (1 - s) for s in sweep.values_of("sparsity")}
     return [
         f"{name}: in {samples:,} samples of training, {number:.2g} features are active on "
         "average, so that a model may see none"
@@ -147,11 +161,11 @@ def _unimportant(sweep: Fields) -> list[str]:
     if sweep.importance is not None:
         return []
     found = []
-    for dtype in sweep.values("dtype"):
+    for dtype in sweep.values_of("dtype"):
         least = math.log(float(np.finfo(dtype).tiny))
-        for decay in sweep.values("importance_decay"):
+        for decay in sweep.values_of("importance_decay"):
             first = math.floor(least / math.log(decay)) + 1 if decay < 1 else math.inf
-            for n in sweep.values("n_features"):
+            for n in sweep.values_of("n_features"):
                 if first < n:
                     found.append(
                         f"importance_decay={decay:g}: features {first} to {n - 1} have importance "

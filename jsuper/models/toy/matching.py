@@ -41,7 +41,8 @@ def matched(sweep: Sweep, existing: Existing) -> Sweep:
         The folder was trained with another function of the same name.
     """
     activations = tuple(
-        _labelled(a, existing) if isinstance(a, Traced) else a for a in sweep.values("activation")
+        _labelled(a, existing) if isinstance(a, Traced) else a
+        for a in sweep.values_of("activation")
     )
     return dataclasses.replace(sweep, activation=activations)
 
@@ -113,7 +114,7 @@ def _reproduces(
         key = keys.seed_key(seed)
         if chunk.static["unpaired"]:
             key = keys.unpaired_key(seed, identity)
-        numbers = make_setting(static, point)
+        numbers = make_setting(static, chunk.static | point)
         state = jax.jit(train.init)(numbers, key)
         advance = jax.jit(train.advance)
         for start, end in itertools.pairwise((*train.stops, static.steps)):

@@ -25,7 +25,7 @@ ATTRIBUTES = {
     "dropout off",
     "loss_stderr": "standard error of loss, same unit",
     "loss_over_constant": "loss divided by that of the best constant prediction, "
-    "mean_i importance_i (p_i/3 - p_i^2/4), p = 1 - sparsity",
+    "mean_i importance_i Var(x_i)",
     "improvement": "1 - L(100 %)/L(90 %): relative fall of the loss over the last 10 % of the "
     "steps, on the same samples",
     "improvement_stderr": "standard error of improvement, from paired differences",

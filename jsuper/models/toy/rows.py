@@ -23,7 +23,6 @@ from jsuper.models.toy.batching import seed_by_seed
 from jsuper.models.toy.config import Setting, Static
 from jsuper.models.toy.draws import Draws, make_draws
 from jsuper.models.toy.gradient import columns_of, error_of, make_gradient, narrowest
-from jsuper.models.toy.inputs.features import features
 from jsuper.models.toy.model import Params
 
 TEAM = 6  # models per team: with more, z leaves the cache; with fewer, products are small
@@ -47,7 +46,7 @@ def step_gradient(static: Static, sequential: bool) -> StepGradient:
 
     def of_draws(gradient: Gradient) -> Callable[..., Params]:
         def of_step(models: tuple[Params, Setting], key: Array, step: Array) -> Params:
-            return gradient(*models, make_draws(static, key, step, models[1].density))
+            return gradient(*models, make_draws(static, key, step, models[1]))
 
         return of_step
 
@@ -85,9 +84,9 @@ def gradient_of_rows(static: Static) -> Gradient:
 
     def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
         def of_row(row: tuple[Params, Setting]) -> Params:
-            if draws.smallest is None:
+            if draws.level is None:
                 return at_width[-1](*row, draws)
-            index = narrowest(static, draws.smallest, row[1].density[0])
+            index = narrowest(static, draws, row[1].density[0])
             return jax.lax.switch(index, at_width, *row, draws)
 
         rows = jax.tree.map(lambda a: a.reshape(*shape, *a.shape[1:]), (params, setting))
@@ -118,7 +117,8 @@ def row_gradient_at(static: Static, width: int) -> Gradient:
         W, decoder = params.W, transposed(model.decoder(params))
         writes = model.written(params)
         columns = columns_of(static, draws, width)
-        x = features(columns.u, setting.density[0], static.dtype, columns.support)
+        first = jax.tree.map(lambda a: a[0], setting)
+        x = static.inputs.batch(columns.data, first.law)
         mask = jnp.ones((), static.dtype)
         if columns.dropout is not None:
             masks = jax.vmap(model.dropout_mask, (None, 0))

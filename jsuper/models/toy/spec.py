@@ -5,6 +5,7 @@ With `jsuper.models.toy.results`, this is what the family "toy" provides as its 
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from jsuper.core.fields import Omitted
 from jsuper.core.json_data import label
 from jsuper.models.toy import limits
 from jsuper.models.toy.fields import IMPORTANCE_DECAYS, SPARSITIES, Fields
+from jsuper.models.toy.inputs.features import check_power_law, densities
+from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, support_of
 from jsuper.models.toy.results import ATTRIBUTES as ATTRIBUTES
 from jsuper.models.toy.results import FINITE as FINITE
 from jsuper.models.toy.results import KEPT as KEPT
@@ -76,8 +79,27 @@ class Sweep(Fields):
         Axis. Whether the decoder is Wᵀ; if False it is a separate matrix, x̂ = act(W_decᵀ W x + b).
     reduction
         Whether the mean or the sum of the errors is minimized; stored losses are means.
+    support
+        Axis. Which features are active together:
+
+        - `independent`: each by itself.
+        - `shared`: all samples of a batch share their active features. The final loss is measured
+          on independent samples.
+        - `sets(k, c)`: with probability c, independent of all else, the features of a set of k
+          consecutive ones are active together; `pairs(c)` is sets(2, c). The correlation of two
+          activities of a set is c if their densities are equal.
+        - `exclusive(k)`: at most one feature of a set of k consecutive ones is active.
+        - `exactly(k)`: k features are active, chosen uniformly; sparsity is 1 - k/n.
+        - `hierarchy(b, q)`: features form a tree with b children each; the root has the density
+          1 - sparsity, a child is active with probability q if its parent is, else never.
+    values
+        Axis. Values of active features: `uniform` on [0, 1], `uniform(a, b)`, `signed` (uniform on
+        [-1, 1]), `binary` (1), `normal`, `half_normal` or `exponential` (mean 1).
+    density_power
+        Axis, >= 0. Densities of features fall as (i + 1)^-density_power, with the mean
+        1 - sparsity; each must be at most 1.
     shared_mask
-        Whether all samples of a batch share their active features.
+        The older name of support="shared".
     importance, feature_sparsity
         One value per feature, instead of importance_decay and sparsity.
     push, push_step
@@ -111,13 +133,13 @@ class Sweep(Fields):
 
     def fill_in(self) -> None:
         """Set an omitted weight decay to the optimizers' default, if they share one."""
-        decays = tuple({default_decay(text) for text in self.values("optimizer")})
+        decays = tuple({default_decay(text) for text in self.values_of("optimizer")})
         if isinstance(self.weight_decay, Omitted) and len(decays) == 1:
             self._set("weight_decay", Omitted(decays))
 
     def no_value(self, name: str) -> str:
         """Return the message for optimizers whose defaults of the weight decay differ."""
-        optimizers = self.values("optimizer")
+        optimizers = self.values_of("optimizer")
         defaults = ", ".join(f"{default_decay(text):g} for {text}" for text in optimizers)
         return (
             f"{name} is omitted, and optimizer={', '.join(optimizers)} have different defaults "
@@ -128,12 +150,13 @@ class Sweep(Fields):
         """Raise SpecError if lists do not fit n_features, or steps do not fit the training."""
         self._check_list("importance", "importance_decay", IMPORTANCE_DECAYS)
         self._check_list("feature_sparsity", "sparsity", SPARSITIES)
+        self._check_laws()
         if self.importance is not None and not any(self.importance):
             raise SpecError(
                 "importance is zero for every feature, so that there is nothing to learn; give at "
                 "least one value above 0"
             )
-        labels = [label(a) for a in self.values("activation")]
+        labels = [label(a) for a in self.values_of("activation")]
         for name, times in Counter(labels).items():
             if times > 1:
                 raise SpecError(
@@ -145,9 +168,42 @@ class Sweep(Fields):
             )
         self._check_steps()
 
+    def _check_laws(self) -> None:
+        """Check that every support exists for every number of features and every density.
+
+        A support that allows a single sparsity sets an omitted one.
+        """
+        supports, powers = self.values_of("support"), self.values_of("density_power")
+        if supports == (DEFAULT_SUPPORT,) and powers == (0,):
+            return
+        if self.feature_sparsity is not None and any(powers):
+            raise SpecError(
+                "feature_sparsity and density_power are both given; each sets the density of every "
+                "feature: leave one out"
+            )
+        if self.shared_mask and supports != (DEFAULT_SUPPORT,):
+            raise SpecError(
+                f"shared_mask and support={', '.join(supports)} are both given; shared_mask is the "
+                "older name of support=shared: leave it out"
+            )
+        for text, n, power in itertools.product(supports, self.values_of("n_features"), powers):
+            law = support_of(text)
+            if self.sparsity == SPARSITIES and (only := law.sparsity(n)) is not None:
+                self._set("sparsity", (only,))
+            values = {"feature_sparsity": self.feature_sparsity, "density_power": power}
+            for sparsity in self.values_of("sparsity"):
+                if power:
+                    check_power_law(power, sparsity, n)
+                density = densities(values | {"n_features": n}, sparsity)
+                try:
+                    law.check_densities(density, n)
+                except SpecError as error:
+                    of = f"support={text}, n_features={n}, sparsity={sparsity:g}"
+                    raise SpecError(f"{of}: {error}") from None
+
     def _check_steps(self) -> None:
-        fewest = min(self.values("steps"))
-        latest = max(self.values("push_step"))
+        fewest = min(self.values_of("steps"))
+        latest = max(self.values_of("push_step"))
         if latest >= fewest:
             raise SpecError(
                 f"push_step={latest} is not below steps={fewest}: it would never be applied; give "
@@ -165,7 +221,7 @@ class Sweep(Fields):
         values = getattr(self, name)
         if values is None:
             return
-        sizes = self.values("n_features")
+        sizes = self.values_of("n_features")
         if any(len(values) != n for n in sizes):
             raise SpecError(
                 f"{name} has {len(values)} values but n_features is {', '.join(map(str, sizes))}; "
@@ -184,7 +240,7 @@ class Sweep(Fields):
 
     def traced(self) -> Sweep:
         """Return the sweep with its functions traced for all of its shapes (imports jax)."""
-        if not any(callable(a) for a in self.values("activation")):
+        if not any(callable(a) for a in self.values_of("activation")):
             return self
         from jsuper.models.toy.functions import trace_sweep
 
@@ -192,9 +248,9 @@ class Sweep(Fields):
 
     def notes(self) -> list[str]:
         """Return notes on n_hidden > n_features, coarse draws, and more."""
-        hidden, features = self.values("n_hidden"), self.values("n_features")
+        hidden, features = self.values_of("n_hidden"), self.values_of("n_features")
         pairs = [(m, n) for m in hidden for n in features if m > n]
         notes = [f"n_hidden={m} > n_features={n}: no superposition is needed" for m, n in pairs]
-        if max(self.values("push_step")) > 0 and not any(self.values("push")):
+        if max(self.values_of("push_step")) > 0 and not any(self.values_of("push")):
             notes.append("push_step is given but push is 0, so that it has no effect")
         return notes + limits.notes(self)

@@ -36,7 +36,6 @@ from jsuper.models.toy.config import (
 from jsuper.models.toy.draws import make_draws
 from jsuper.models.toy.evaluation import make_evaluate
 from jsuper.models.toy.gradient import make_batch_loss
-from jsuper.models.toy.inputs.features import constant_loss
 from jsuper.models.toy.model import Params
 from jsuper.models.toy.results import WATCHED, earlier_step, recorded_steps
 from jsuper.models.toy.rows import step_gradient
@@ -215,7 +214,8 @@ def make_finish(static: Static, sequential: bool) -> Callable[..., dict[str, Arr
             "b": state.params.b,
             "loss": found.loss,
             "loss_stderr": found.stderr,
-            "loss_over_constant": found.loss / constant_loss(setting.density, setting.importance),
+            "loss_over_constant": found.loss
+            / static.inputs.constant_loss(setting.law, setting.importance),
             "loss_curve": state.loss_curve,
             "status": jnp.where(is_finite, OK, NON_FINITE).astype(jnp.int8),
             "first_bad_step": first_bad,

@@ -5,10 +5,12 @@ import functools
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
 from running import array, data_of
+from sparse_features import nonzero_features
 
 import jsuper
 from jsuper import plots, report
@@ -20,7 +22,7 @@ from jsuper.core.family import family_of, sweep_from_dict
 from jsuper.engine import programs
 from jsuper.models.toy import evaluation
 from jsuper.models.toy.evaluation import COLUMNS, COMPARED_ROUNDS
-from jsuper.models.toy.inputs.features import importance, nonzero_draws, nonzero_features
+from jsuper.models.toy.inputs.features import importance
 from jsuper.models.toy.results import earlier_step
 from jsuper.training import keys
 
@@ -101,8 +103,8 @@ def test_the_earlier_step_is_at_nine_tenths(steps, earlier):
 @functools.partial(jax.jit, static_argnums=2)
 def columns(key, i, n_features, density):
     """The non-zero columns of a round, and the chance of one."""
-    draws = nonzero_draws(keys.stream(key, keys.EVALUATION, i), n_features, COLUMNS)
-    return nonzero_features(draws, density, "float32")
+    densities = jnp.broadcast_to(density, n_features)
+    return nonzero_features(keys.stream(key, keys.EVALUATION, i), densities, COLUMNS)
 
 
 def rounds(W, b, key, density):

@@ -3,10 +3,11 @@
 import jax
 import numpy as np
 import pytest
+from sparse_features import nonzero_features
 
 import jsuper
 from jsuper.models.toy.evaluation import MIN_ROUNDS, RELATIVE_ERROR
-from jsuper.models.toy.inputs.features import importance, nonzero_draws, nonzero_features
+from jsuper.models.toy.inputs.features import importance
 from jsuper.models.toy.layout import COLUMNS
 from jsuper.training import keys
 
@@ -37,8 +38,7 @@ def trained():
 
 @jax.jit
 def columns(key, i, density):
-    draws = nonzero_draws(keys.stream(key, keys.EVALUATION, i), len(density), COLUMNS)
-    return nonzero_features(draws, density, "float32")
+    return nonzero_features(keys.stream(key, keys.EVALUATION, i), density, COLUMNS)
 
 
 def replayed(one, act, seed, density):

@@ -4,16 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sparse_features import draw, features, nonzero_features
 
 import jsuper
-from jsuper.models.toy.inputs.features import (
-    constant_loss,
-    draw,
-    features,
-    importance,
-    nonzero_draws,
-    nonzero_features,
-)
+from jsuper.models.toy.inputs.features import importance
+from jsuper.models.toy.inputs.law import DEFAULT, Numbers
 
 KEY = jsuper.seed_key(7)
 
@@ -56,7 +51,7 @@ def test_float64_features_are_the_float32_ones_with_more_digits():
 def test_nonzero_columns_have_the_law_of_columns_that_are_not_zero(density):
     n, p = 5, jnp.asarray(density, jnp.float32)
     keys = jax.random.split(KEY, 50)
-    x, chance = jax.vmap(lambda k: nonzero_features(nonzero_draws(k, n, 4096), p))(keys)
+    x, chance = jax.vmap(lambda k: nonzero_features(k, jnp.broadcast_to(p, n), 4096))(keys)
     x = np.asarray(x).transpose(1, 0, 2).reshape(n, -1)
     p64 = np.broadcast_to(np.asarray(density, np.float64), n)
     some = 1 - np.prod(1 - p64)
@@ -75,6 +70,5 @@ def test_constant_loss_is_the_least_loss_of_a_constant():
     b = np.linspace(0, 1, 20_001)[:, None]
     loss = weights * (p / 3 - b * p + b**2)
     expected = loss.min(axis=0).mean()
-    assert float(constant_loss(jnp.asarray(p), jnp.asarray(weights))) == pytest.approx(
-        expected, rel=1e-5
-    )
+    found = DEFAULT.constant_loss(Numbers(jnp.asarray(p)), jnp.asarray(weights))
+    assert float(found) == pytest.approx(expected, rel=1e-5)

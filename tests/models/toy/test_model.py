@@ -128,10 +128,12 @@ def test_gradient_of_every_activation_is_that_of_the_plain_loss(names, vector):
         for name in names
         for sparsity, dropout in SPARSITIES_AND_DROPOUTS
     ]
-    static = make_static(VALUES | {"feature_sparsity": vector}, [settings], "rows")
+    values = VALUES | {"feature_sparsity": vector}
+    static = make_static(values, [settings], "rows")
     assert static.widths == ((32, 256, 512) if vector is None else (512,))
-    stacked = jax.tree.map(lambda *a: np.stack(a), *[make_setting(static, p) for p in settings])
-    params, draws = random_params(), make_draws(static, KEY, jnp.int32(11), stacked.density)
+    made = [make_setting(static, values | p) for p in settings]
+    stacked = jax.tree.map(lambda *a: np.stack(a), *made)
+    params, draws = random_params(), make_draws(static, KEY, jnp.int32(11), stacked)
     fast, plain = make_gradient(static), jax.grad(make_batch_loss(static))
 
     @jax.jit
@@ -159,12 +161,13 @@ def test_rows_of_models_have_the_gradients_of_single_ones(vector):
         for dropout in (0.0, 0.3)
         for name in names
     ][1:]  # a slot stays empty
-    static = make_static(VALUES | {"feature_sparsity": vector}, [settings], "rows")
+    values = VALUES | {"feature_sparsity": vector}
+    static = make_static(values, [settings], "rows")
     assert static.rows == 3 and len(static.slots) == 2 * len(names) and static.widths
     places = arrange(static, settings)
     assert sorted(i for i in places if i >= 0) == list(range(len(settings)))
     assert len(places) == len(settings) + 1 and min(places) == ~0
-    made = [make_setting(static, settings[max(i, ~i)]) for i in places]
+    made = [make_setting(static, values | settings[max(i, ~i)]) for i in places]
     stacked = jax.tree.map(lambda *a: np.stack(a), *made)
     one = random_params()
     params = jax.tree.map(
@@ -190,16 +193,17 @@ def test_rows_of_models_have_the_gradients_of_single_ones(vector):
 def test_whole_and_narrow_programs_see_the_same_batch():
     settings = [{"activation": "relu", "sparsity": s, "dropout": 0.2} for s in (0.9, 0.999)]
     static = make_static(VALUES, [settings], "sequential")
-    density = np.array([1 - 0.9, 1 - 0.999], np.float32)
-    draws = make_draws(static, KEY, jnp.int32(5), density)
+    stacked = jax.tree.map(lambda *a: np.stack(a), *[make_setting(static, s) for s in settings])
+    density = stacked.density
+    draws = make_draws(static, KEY, jnp.int32(5), stacked)
     whole = make_draws(dataclasses.replace(static, widths=()), KEY, jnp.int32(5))
-    assert (draws.whole.u == whole.whole.u).all() and whole.narrow is None
-    both = [np.concatenate([d.u, d.dropout]) for d in (draws.narrow, whole.whole)]
+    assert (draws.whole.data == whole.whole.data).all() and whole.narrow is None
+    both = [np.concatenate([d.data, d.dropout]) for d in (draws.narrow, whole.whole)]
     there = {column.tobytes() for column in both[1].T}
     columns = [column.tobytes() for column in both[0].T]
     assert len(set(columns)) == len(columns) == static.widths[-1] and set(columns) <= there
-    active = (draws.narrow.u < density[1]).any(0)
-    assert active.sum() == (whole.whole.u < density[1]).any(0).sum()
+    active = (draws.narrow.data < density[1]).any(0)
+    assert active.sum() == (whole.whole.data < density[1]).any(0).sum()
     assert not active[active.sum() :].any(), "those of the lowest density come first"
 
 

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sparse_features import draw, features
 
 import jsuper
 from jsuper.models.toy.config import Static, make_setting
-from jsuper.models.toy.inputs.features import draw, features, importance
+from jsuper.models.toy.inputs.features import importance
 from jsuper.models.toy.train import make_train
 from jsuper.training import keys
 from jsuper.training.optimizers import OPTIMIZERS

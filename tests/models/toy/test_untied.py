@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from running import slow
+from sparse_features import draw
 
 import jsuper
 from jsuper import plots
@@ -22,7 +23,8 @@ from jsuper.models.toy import model
 from jsuper.models.toy.config import Static, arrange, make_setting, make_static
 from jsuper.models.toy.draws import make_draws
 from jsuper.models.toy.gradient import batch_of, make_batch_loss, make_gradient
-from jsuper.models.toy.inputs.features import draw, features, importance
+from jsuper.models.toy.inputs.features import importance
+from jsuper.models.toy.inputs.law import Numbers, inputs_of
 from jsuper.models.toy.model import Params
 from jsuper.models.toy.rows import step_gradient
 from jsuper.models.toy.train import make_train
@@ -63,7 +65,7 @@ def numpy_training(static, point, seed):
     batches = drawn(key, keys.DATA, static, static.batch_size).astype(np.float64)
     supports = drawn(key, keys.SUPPORT, static, 1)
     for step, (u, support) in enumerate(zip(batches, supports, strict=True)):
-        if static.shared_mask:
+        if not static.inputs.support.narrow:  # shared
             x = np.where(support < np.float32(p), u, 0)
         else:
             x = np.where(u < np.float32(p), u / p, 0)
@@ -110,7 +112,8 @@ STUDY = {"init": "normal", "init_bias_scale": 1.0, "optimizer": "rmsprop"}
 )
 def test_training_is_that_of_plain_numpy(options):
     with jax.enable_x64(True):
-        static = Static(**(TINY | {"dtype": "float64", "records": 1} | options))
+        values = TINY | {"dtype": "float64", "records": 1, "inputs": inputs_of(options)} | options
+        static = Static(**{k: v for k, v in values.items() if k != "shared_mask"})
         train = jax.jit(
             lambda s, k: make_train(static).advance(
                 make_train(static).init(s, k), s, k, jnp.int32(0), static.steps
@@ -162,7 +165,7 @@ def test_gradients_of_untied_models_are_those_of_the_plain_loss(gated):
     params = untied_params(gated=gated)
     made = [make_setting(static, settings[i]) for i in arrange(static, settings)]
     stacked = jax.tree.map(lambda *a: np.stack(a), *made)
-    draws = make_draws(static, KEY, jnp.int32(11), stacked.density)
+    draws = make_draws(static, KEY, jnp.int32(11), stacked)
     plain, single = jax.grad(make_batch_loss(static)), make_gradient(static)
     fused = make_gradient(dataclasses.replace(static, widths=(), fused=True))
     expected, *found = jax.jit(
@@ -197,12 +200,13 @@ def test_every_initial_array_has_draws_of_its_own_and_w_is_always_the_same():
 def shared(sparsity, steps=1, **values):
     """Batches (steps, n_features, batch) of a sparsity."""
     point = {"activation": "relu", "sparsity": sparsity, "dropout": 0.0}
-    static = make_static(VALUES | {"shared_mask": True} | values, [[point]], "rows")
+    values = VALUES | {"shared_mask": True} | values
+    static = make_static(values, [[point]], "rows")
     assert static.widths == ()
-    setting = make_setting(static, point)
+    setting = make_setting(static, values | point)
 
     def batch(step):
-        return batch_of(static, setting, make_draws(static, KEY, step, setting.density).whole)[0]
+        return batch_of(static, setting, make_draws(static, KEY, step, setting).whole)[0]
 
     return np.asarray(jax.jit(jax.vmap(batch))(jnp.arange(steps)))
 
@@ -228,11 +232,14 @@ def test_a_shared_support_takes_a_density_per_feature_and_float64():
     x = shared(0.5, 500, feature_sparsity=sparsities)
     on = (x > 0).any(axis=2).mean(axis=0)
     assert on == pytest.approx(1 - np.array(sparsities), abs=0.1)
-    u, support = draw(KEY, 20, 8), draw(jsuper.seed_key(1), 20, 1)
+    law, draws = (
+        inputs_of({"support": "shared"}),
+        (draw(KEY, 20, 8), draw(jsuper.seed_key(1), 20, 1)),
+    )
     with jax.enable_x64(True):
-        double = np.asarray(features(u, jnp.float64(0.4), "float64", support))
+        double = np.asarray(law.batch(draws, Numbers(jnp.float64(0.4))))
     assert double.dtype == np.float64
-    assert double == pytest.approx(np.asarray(features(u, jnp.float32(0.4), support=support)))
+    assert double == pytest.approx(np.asarray(law.batch(draws, Numbers(jnp.float32(0.4)))))
 
 
 # ---- whole sweeps ----

@@ -51,7 +51,7 @@ def test_what_is_watched_is_that_of_the_batch_of_the_step(fresh):
         values | {"unpaired": False}, [[{"activation": "relu", "sparsity": 0.5, "dropout": 0.0}]]
     )
     draws = make_draws(static, jsuper.seed_key(1), np.int32(5))
-    u = np.asarray(draws.whole.u, np.float64)
+    u = np.asarray(draws.whole.data, np.float64)
     x = np.where(u < 0.5, u / 0.5, 0)
     cell = fresh.sel(activation="relu", sparsity=0.5, push=0.5, seed=1)
     W = cell.W_snapshots.sel(snapshot_step=5).values.astype(np.float64)

@@ -1,0 +1,102 @@
+"""`Inputs`: the law of the data, made of a support and a law of values.
+
+x_i is a value where feature i is active, and 0 elsewhere. The support decides which features are
+active; both use the same uniform draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, support_of, values_of
+from jsuper.models.toy.inputs.support import Activity, Support
+from jsuper.models.toy.inputs.values import HALF_STEP, Values
+from jsuper.training import keys
+
+GOLDEN = (5**0.5 - 1) / 2
+
+
+class Numbers(NamedTuple):
+    """The traced numbers of a law, in the model's dtype."""
+
+    density: Any  # P(x_i != 0), () or (n_features,)
+    support: Any = np.zeros(0)  # numbers of the support, such as the correlation c: (count,)
+    values: Any = np.zeros(0)  # numbers of the law of values: (count,)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The law of the data. Laws that differ in traced numbers only are equal."""
+
+    support: Support
+    values: Values
+
+    def draw(self, key: Array, step: Array, n_features: int, batch: int) -> Any:
+        """Return the draws of a training batch from a seed's key; they do not depend on settings.
+
+        They are a pytree of arrays (..., batch).
+        """
+        return self._shifted(self.support.draw(key, step, n_features, batch))
+
+    def independent_draws(self, key: Array, n_features: int, samples: int) -> Array:
+        """Return the draws of independent samples, (rows, samples), for `sample`."""
+        return self._shifted(keys.uniform(key, (self.support.rows(n_features), samples)))
+
+    def batch(self, draws: Any, numbers: Numbers) -> Array:
+        """Return a training batch, (n_features, batch), from `draw`."""
+        return self._x(self.support.in_batch(draws, numbers.density, numbers.support), numbers)
+
+    def sample(self, draws: Array, numbers: Numbers) -> Array:
+        """Return independent samples, (n_features, samples), from `independent_draws`."""
+        return self._x(self.support.active(draws, numbers.density, numbers.support), numbers)
+
+    def level(self, draws: Any, scale: Array, numbers: Numbers) -> Array:
+        """Return t of every column: it has an active feature iff t < density / scale."""
+        return self.support.level(draws, scale, numbers.support)
+
+    def nonzero_draws(self, key: Array, n_features: int, columns: int) -> tuple[Array, ...]:
+        """Return draws for `nonzero`: (first active feature, its value, all others).
+
+        The first two are stratified (an even comb and a golden-ratio sequence, each shifted at
+        random), which makes the mean over the columns far more precise than independent draws.
+        """
+        rows = self.support.rows(n_features)
+        flat = keys.uniform(key, (rows * columns + 2,))
+        first = (jnp.arange(columns, dtype=jnp.float32) + flat[-1]) / columns
+        spread = jnp.asarray(np.arange(columns) * GOLDEN % 1, jnp.float32)
+        value = (spread + flat[-2]) % 1
+        return first, self._shifted(value), self._shifted(flat[:-2].reshape(rows, columns))
+
+    def nonzero(self, draws: tuple[Array, ...], numbers: Numbers) -> tuple[Array, Array]:
+        """Return columns with an active feature, and the probability of such a column, ()."""
+        density = jnp.asarray(numbers.density)
+        first, value, u = draws
+        found, chance = self.support.nonzero(first, value, u, density, numbers.support)
+        return self._x(found, numbers), chance.astype(density.dtype)
+
+    def constant_loss(self, numbers: Numbers, importance: Array) -> Array:
+        """Return the loss of the best constant b_i = E x_i: mean_i I_i Var(x_i)."""
+        return (importance * self.values.variance(numbers.density)).mean(axis=-1)
+
+    def _shifted(self, draws: Any) -> Any:
+        return jax.tree.map(lambda u: u + HALF_STEP, draws) if self.values.offset else draws
+
+    def _x(self, found: Activity, numbers: Numbers) -> Array:
+        return jnp.where(found.active, self.values.of(found.v, numbers.values), 0)
+
+
+def inputs_of(values: Mapping[str, Any]) -> Inputs:
+    """Return the law of a model with these static values."""
+    support = "shared" if values.get("shared_mask") else values.get("support", DEFAULT_SUPPORT)
+    return Inputs(support_of(support), values_of(values.get("values", DEFAULT_VALUES)))
+
+
+DEFAULT = inputs_of({})
+"""Independent features, uniform on [0, 1]."""
