@@ -42,11 +42,13 @@ class Options:
     """Options of this benchmark."""
 
     seeds: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
+    """numbers of seeds"""
     workers: tuple[int, ...] = (1, 2, 3, 4)
     """may be more than this machine has cores; shares refer to the first number"""
     model_steps: int = 10_000
     """of each block in a round, about"""
     rounds: int = 40
+    """of which the medians are taken"""
     out: Path = RESULTS / "seeds.json"
 
 

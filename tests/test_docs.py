@@ -130,7 +130,7 @@ def test_the_throughput_of_a_slow_day_is_the_measured_one():
     ends = [ratio["median"], min(ratio["rounds"]), max(ratio["rounds"])]
     middle, low, high = (round(number) for number in ends)
     text = " ".join(section(BENCHMARKS, "Throughput").split())
-    assert f"{middle} x PyTorch (rounds {low} to {high}; `throughput-cpu-slow.json`)" in text
+    assert f"{middle} x PyTorch (rounds {low} to {high}; PyTorch" in text
 
 
 def test_the_speed_on_a_gpu_is_the_measured_one():
@@ -178,8 +178,18 @@ def test_the_parts_of_the_whole_command_are_the_measured_ones():
         ]
         assert f"| {part} | {' | '.join(cells)} |" in text, part
     for command in ("cold", "warm"):
-        times = statistics.median(r[command]["times_training"] for r in cpu)
-        assert f"{times:.2f} times" in text, command
+        times = [r[command]["times_training"] for r in cpu]
+        assert f"{statistics.median(times):.2f} times" in text, command
+        spread = " and ".join(f"{t:.2f}" for t in sorted(times))
+        assert f"({'rounds ' * (command == 'cold')}{spread})" in " ".join(text.split()), command
+        total, losses = (
+            f"{statistics.median(values):.1f}"
+            for values in (
+                [r[command]["seconds"] for r in cpu],
+                [r[command]["beside_training"]["evaluate_s"] for r in cpu],
+            )
+        )
+        assert f" {total} |" in text and losses in text, command
         assert f"{gpu[0][command]['seconds']:.0f} s" in section(BENCHMARKS, "On a GPU"), command
 
 

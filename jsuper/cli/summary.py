@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from jsuper.core.family import family_of
 from jsuper.core.files import shortened, write_atomically
 from jsuper.core.grid import Chunk
+from jsuper.core.json_data import label
 from jsuper.core.status import OK
+from jsuper.core.sweep import BaseSweep
 from jsuper.core.text import counted, format_duration, format_number, format_size, printable
 from jsuper.jobs.room import memory_bytes, result_bytes
 
@@ -41,6 +43,7 @@ def plan_text(job: Job, plan: Plan, expected: Estimate) -> str:
         f"model    {sweep.model}: {axes} x {counted(sweep.seed_count, 'seed')} = "
         f"{counted(_models(job.chunks), 'model')}, {' and '.join(f'{s:,}' for s in steps)} steps "
         "each" + _done_text(job, job.chunks, "already"),
+        *([f"fields   {text}"] if (text := fields_text(job.sweep)) else []),
         *([share_text(job)] if job.shard else []),
         f"device   {plan.describe()}",
         f"chunks   {chunks_text(job)}",
@@ -50,6 +53,15 @@ def plan_text(job: Job, plan: Plan, expected: Estimate) -> str:
         f"folder   {printable(job.folder)}",
     ]
     return "\n".join([*(f"note     {n}" for n in (*job.notes, *sweep.notes())), *lines])
+
+
+def fields_text(sweep: BaseSweep) -> str:
+    """Return the fields that are not axes and differ from their default: "support=pairs(1)"."""
+    texts = {k: label(v) for k, v in sweep.changed.items() if k != "steps"}
+    shown = {k: f"{len(v)} values" if isinstance(v, (list, tuple)) else v for k, v in texts.items()}
+    return ", ".join(
+        f"{k}={str(v).lower() if isinstance(v, bool) else v}" for k, v in shown.items()
+    )
 
 
 def share_text(job: Job) -> str:
@@ -174,8 +186,8 @@ def failed_text(
     number_failed = sum(int(models.sum()) for models in reasons.values())
     if number_failed:
         yield (
-            f"* {number_failed:,} of {total:,} fits failed: their weights are not results; the "
-            "medians above include their losses"
+            f"* {number_failed:,} of {counted(total, 'fit')} failed: their weights are not "
+            "results; the medians above include their losses"
         )
     for reason, models in reasons.items():
         if not models.any():

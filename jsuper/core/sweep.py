@@ -186,6 +186,20 @@ class BaseSweep:
         values = {f.name: self.values_of(f.name) for f in fields(self) if f.metadata["axis"]}
         return {k: v for k, v in values.items() if len(v) > 1 or k in self.main_axes}
 
+    @property
+    def changed(self) -> dict[str, Any]:
+        """Field -> its value, where it is not the default; without axes and seeds."""
+        found = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name in self.axes or f.name == "seeds" or isinstance(value, Omitted):
+                continue
+            if f.metadata["axis"]:
+                (value,) = value
+            if f.default not in (value, (value,)):
+                found[f.name] = value
+        return found
+
     def names(self, role: str) -> list[str]:
         """Return the names of the fields with this role."""
         return [f.name for f in fields(self) if f.metadata["role"] == role]

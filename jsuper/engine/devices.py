@@ -16,7 +16,7 @@ from jsuper.core.grid import Chunk, Group, Setting, Static, partition
 from jsuper.core.reading import free_bytes
 from jsuper.core.suggestions import did_you_mean
 from jsuper.core.sweep import BaseSweep
-from jsuper.core.text import format_size
+from jsuper.core.text import counted, format_size
 from jsuper.training import jax_config
 
 Device = Any  # jax.Device, which type checkers take for a variable
@@ -80,7 +80,7 @@ class Plan:
     def describe(self) -> str:
         """Devices and batching in a few words."""
         if self.platform == "cpu":
-            return f"cpu, {self.workers} worker threads, {self.batching_text}"
+            return f"cpu, {counted(self.workers, 'worker thread')}, {self.batching_text}"
         kind = self.worker_devices[0].device_kind
         return f"{self.workers} x {kind} ({self.platform}), {self.batching_text}"
 

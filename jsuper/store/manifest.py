@@ -298,7 +298,7 @@ def check_extends(sweep: BaseSweep, manifest: Manifest, folder: Path) -> None:
         if not contained:
             raise SpecError(
                 f"out={str(folder)!r} contains another sweep: {name} is {held.get(name)} there and "
-                f"{asked.get(name)} here; include all of its values to extend it, or give another "
+                f"{asked.get(name)} here; give at least its values to extend it, or another "
                 "--out"
             )
 

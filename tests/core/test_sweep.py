@@ -13,6 +13,7 @@ import pytest
 
 import jsuper
 from jsuper import Sweep
+from jsuper.cli import summary
 from jsuper.core.errors import SpecError
 from jsuper.core.family import sweep_from_dict
 from jsuper.core.json_data import digest, label, plain
@@ -142,15 +143,21 @@ BAD = [
     (dict(support="pairs"), r"support='pairs' has 0 numbers; write pairs\(c\)"),
     (dict(support="sets(0.5)"), r"support='sets\(0.5\)' has 1 number; write sets\(k, c\)"),
     (dict(support="independent(1)"), r"has 1 number; write independent$"),
-    (dict(support="pairs(x)"), r"support='pairs\(x\)': 'x' is not a number"),
+    (dict(support="pairs(x)"), r"support='pairs\(x\)': 'x' has to be numbers"),
     (dict(support="pairs(0.5"), r"support='pairs\(0.5' is not the name of a law"),
     (dict(support=0.5), r"support=0.5 is not the name of a law"),
     (dict(support="pairs(1.5)"), r"support='pairs\(1.5\)': c=1.5 is not in \[0, 1\]"),
     (dict(support="pairs(nan)"), r"c=nan is not in \[0, 1\]"),
     (dict(support="sets(1, 0.5)"), r"k=1 is not >= 2"),
     (dict(support="sets(2.5, 0.5)"), r"k=2.5 is not a whole number"),
-    (dict(support="sets(3, 1)"), r"sets\(3, 1\), n_features=20.*do not divide.*of 2, 4, 5, 10, 20"),
-    (dict(support="exclusive(3)"), r"do not divide 20 features; give a set size of 2, 4"),
+    (
+        dict(support="sets(3, 1)"),
+        r"sets\(3, 1\), n_features=20.*do not divide into sets of 3.*2, 4, 5, 10, 20 with sets",
+    ),
+    (
+        dict(support="exclusive(3)"),
+        r"20 features do not divide into sets of 3: give n_features a multiple of 3, or",
+    ),
     (dict(support="exclusive(2)"), r"sparsity=0: .*sum to 2.*give sparsity in \[0.5, 1\)"),
     (dict(support="exclusive(4)", sparsity=(0.8, 0.7)), r"sparsity=0.7: .*in \[0.75, 1\)"),
     (dict(support="exactly(21)"), r"20 features cannot have 21 active ones"),
@@ -163,7 +170,10 @@ BAD = [
     ),
     (dict(support="pairs(1)", shared_mask=True), r"shared_mask and support=pairs\(1\) are both"),
     (dict(values="sined"), r"values='sined' is not known; did you mean 'signed'"),
-    (dict(values="uniform(1)"), r"values='uniform\(1\)': a=1 is not below b=1"),
+    (
+        dict(values="uniform(1)"),
+        r"values='uniform\(1\)': one end of the interval is missing; write uniform\(a, b\)",
+    ),
     (dict(values="uniform(2, 1)"), r"a=2 is not below b=1; give the lower end first"),
     (dict(values="uniform(inf, 1)"), r"a=inf is not a finite number"),
     (dict(values="normal(2)"), r"values='normal\(2\)' has 1 number; write normal"),
@@ -264,6 +274,18 @@ def test_more_hidden_units_than_features_are_allowed_and_noted():
     (note,) = sweep.notes()
     assert "n_hidden=5" in note and "n_features=3" in note
     assert Sweep().notes() == []
+
+
+def test_changed_fields_are_those_without_an_axis_that_are_not_at_their_default():
+    assert Sweep().changed == {}
+    assert Sweep(seeds=9, activation="relu", sparsity=(0.1, 0.9), tied=(True, False)).changed == {}
+    few = Sweep(support="pairs(1)", tied=False, n_features=4, importance=(1, 1, 1, 0), steps=5)
+    assert few.changed["importance"] == (1, 1, 1, 0)
+    assert set(few.changed) == {"support", "tied", "n_features", "steps", "importance"}
+    text = summary.fields_text(few)
+    assert "support=pairs(1)" in text and "tied=false" in text
+    assert "importance=4 values" in text
+    assert "steps" not in text
 
 
 # ----------------------------------------------------------------------------- TOML and identity

@@ -55,7 +55,10 @@ def parse(field: str, text: object, table: dict[str, str]) -> tuple[str, tuple[f
     """
     match = _FORM.fullmatch(text) if isinstance(text, str) else None
     if match is None:
-        raise SpecError(f"{field}={text!r} is not the name of a law; write a name, or name(number)")
+        raise SpecError(
+            f"{field}={text!r} is not the name of a law; write one of {', '.join(table)}, with its "
+            "numbers in brackets"
+        )
     name, numbers = match["name"], match["numbers"]
     if name not in table:
         raise SpecError(not_one_of(f"{field}={text!r} is not known", name, table, "it is one of"))
@@ -63,7 +66,9 @@ def parse(field: str, text: object, table: dict[str, str]) -> tuple[str, tuple[f
     try:
         return name, tuple(float(part) + 0.0 for part in parts)  # -0.0 becomes 0.0
     except ValueError:
-        raise SpecError(f"{field}={text!r}: {numbers!r} is not a number, or several") from None
+        raise SpecError(
+            f"{field}={text!r}: {numbers!r} has to be numbers, separated by commas"
+        ) from None
 
 
 def _law(field: str, text: str, table: dict[str, str]) -> Any:

@@ -159,6 +159,6 @@ def check_divides(k: int, n_features: int) -> None:
     if n_features % k:
         divisors = [d for d in range(2, n_features + 1) if n_features % d == 0]
         raise SpecError(
-            f"sets of {k} consecutive features do not divide {n_features} features; give a set "
-            f"size of {', '.join(map(str, divisors))}, or another n_features"
+            f"{n_features} features do not divide into sets of {k}: give n_features a multiple of "
+            f"{k}, or a set size of {', '.join(map(str, divisors))} with sets(k, c) or exclusive(k)"
         )

@@ -47,9 +47,11 @@ class Values:
         return self.square_of(density) - density**2 * self.mean**2
 
 
-def uniform(a: float = 0.0, b: float = 1.0) -> Values:
-    """Uniform on [a, b]: x = a + (b - a) v; on [0, 1] by default."""
-    if (a, b) == (0, 1):
+def uniform(a: float | None = None, b: float | None = None) -> Values:
+    """Uniform on [a, b]: x = a + (b - a) v; `uniform` alone is uniform on [0, 1]."""
+    if a is not None and b is None:
+        raise SpecError("one end of the interval is missing; write uniform(a, b)")
+    if a is None or b is None or (a, b) == (0, 1):
         return Values("uniform", lambda v, _: v, 1 / 2, 1 / 3)
     a, b = real()("a", a), real()("b", b)
     if a >= b:
