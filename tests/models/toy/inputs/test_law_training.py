@@ -116,8 +116,8 @@ def test_training_is_that_of_a_numpy_loop(text):
     ds = jsuper.run(sweep, progress=False).squeeze()
     offset = 2.0**-24 * (values == "exponential")
     W, b = numpy_training(support, value, 1 - sparsity, ROWS.get(text, N), offset)
-    assert ds.W.values == pytest.approx(W, abs=1e-9)
-    assert ds.b.values == pytest.approx(b, abs=1e-9)
+    assert ds.W.values == pytest.approx(W, abs=1e-6)  # initial weights are float32
+    assert ds.b.values == pytest.approx(b, abs=1e-6)  # initial weights are float32
 
 
 VALUES = {"n_features": 12, "n_hidden": 4, "batch_size": 512, "unpaired": False}
