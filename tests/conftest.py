@@ -26,6 +26,16 @@ def figures_are_closed():
         pyplot.close("all")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def compiled_programs_do_not_pile_up():
+    """XLA crashes a process with too many memory mappings: see `programs.make_room`."""
+    yield
+    programs = sys.modules.get("jsuper.engine.programs")
+    if programs and programs.near_mapping_limit():
+        sys.modules["jax"].clear_caches()
+        programs.make_room()
+
+
 @pytest.fixture
 def signals_are_as_before():
     """The command sets handlers of its own: for tests that call it in their own process."""

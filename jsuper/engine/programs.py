@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import math
 import os
 import threading
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from jsuper.engine.counters import Progress
 
+MAPPINGS, MOST_MAPPINGS = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
 MEMORY_SHARE = 0.7  # of the device's free memory that a block may plan for
 FIRST_SEGMENT = 5  # steps, before the speed is known
 
@@ -117,21 +119,52 @@ def compiled(key: Key, progress: Progress) -> Program:
     with lock, context(key.static, key.device):
         if key in _failures:
             raise ProgramError(_failures[key])
-        if key not in _programs:
-            began = time.perf_counter()
-            progress.add(compiling=1)
-            try:
-                family = family_of(key.model).train
-                functions = batched(family.make_train(key.static, key.sequential), key.paired)
-                arguments = example_arguments(family, key.static, key.shape, key.paired)
-                _programs[key] = compile_program(functions, arguments, key, progress)
-            except ProgramError as error:
-                _failures[key] = str(error)
-                raise
-            finally:
-                seconds = time.perf_counter() - began
-                progress.add(compiling=-1, compiles=1, compile_s=seconds)
-        return _programs[key]
+        with _guard:
+            program = _programs.pop(key, None)
+        if program is None:
+            make_room()
+            program = _compiled_now(key, progress)
+        with _guard:
+            _programs[key] = program  # the last one, since it is used now
+        return program
+
+
+def _compiled_now(key: Key, progress: Progress) -> Program:
+    """Compile the program of a key, and count the seconds."""
+    began = time.perf_counter()
+    progress.add(compiling=1)
+    try:
+        family = family_of(key.model).train
+        functions = batched(family.make_train(key.static, key.sequential), key.paired)
+        arguments = example_arguments(family, key.static, key.shape, key.paired)
+        return compile_program(functions, arguments, key, progress)
+    except ProgramError as error:
+        _failures[key] = str(error)
+        raise
+    finally:
+        progress.add(compiling=-1, compiles=1, compile_s=time.perf_counter() - began)
+
+
+def make_room() -> None:
+    """Forget the half of the programs not used for longest if there are too many mappings.
+
+    A program for a CPU takes about a thousand memory mappings. Linux allows 65,530 by default, and
+    XLA crashes the process when it gets no more.
+    """
+    if near_mapping_limit():
+        with _guard:
+            for key in list(_programs)[: (len(_programs) + 1) // 2]:
+                del _programs[key]
+        gc.collect()
+
+
+def near_mapping_limit() -> bool:
+    """Return whether the process has more than half of the memory mappings that Linux allows."""
+    try:
+        limit = int(MOST_MAPPINGS.read_text())
+        return MAPPINGS.read_bytes().count(b"\n") > limit // 2
+    except OSError:  # another system
+        return False
 
 
 def forget_failures() -> None:
