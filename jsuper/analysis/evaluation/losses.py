@@ -194,10 +194,11 @@ def evaluate_sparse(
 
 def _densities(inputs: Inputs, sparsity: Array, n: int) -> np.ndarray:
     """Return the densities of features under a law that must exist for every sparsity, (..., n)."""
-    rows = np.broadcast_to(sparsity, (*np.shape(sparsity)[:-1], n)).reshape(-1, n)
-    for row in np.unique(rows, axis=0):
-        inputs.support.check_densities(1 - row, n)
-    return np.asarray(inputs.support.densities(1 - np.asarray(sparsity), n))
+    S = np.asarray(sparsity)
+    per_feature = S.ndim > 0 and S.shape[-1] == n > 1
+    for one in np.unique(S.reshape(-1, n) if per_feature else S.ravel(), axis=0):
+        inputs.support.check_densities(1 - one, n)
+    return np.asarray(inputs.support.densities(1 - S, n))
 
 
 @functools.partial(jax.jit, static_argnames="activation")

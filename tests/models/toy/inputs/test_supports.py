@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 import jsuper
+from jsuper.analysis.evaluation import evaluate_sparse
+from jsuper.core.errors import SpecError
 from jsuper.models.toy.inputs.law import Numbers, inputs_of
 from jsuper.models.toy.inputs.names import SUPPORTS, support_of
 
 KEY = jsuper.seed_key(11)
 SAMPLES = 10**6
+TREE = "hierarchy(2, 0.6)"
 
 
 def ancestors(i, b):
@@ -187,3 +190,16 @@ def test_an_exclusive_choice_does_not_depend_on_the_density():
     few = np.asarray(jsuper.sample(KEY, 0.99, 6, 100_000, support="exclusive(3)"))
     many = np.asarray(jsuper.sample(KEY, 0.7, 6, 100_000, support="exclusive(3)"))
     assert ((few > 0) <= (many > 0)).all() and ((many > 0).reshape(2, 3, -1).sum(1) <= 1).all()
+
+
+@pytest.mark.parametrize("support", ["pairs(0.5)", "exclusive(2)", "exactly(2)", TREE])
+def test_a_loss_is_evaluated_on_the_law(support):
+    """Of the model 0, whose error is E x_i², on a number and on one sparsity per model."""
+    S = 0.8
+    W, b = np.zeros((2, 2, 10), np.float32), np.zeros((2, 10), np.float32)
+    p = np.broadcast_to(support_of(support).densities(1 - S, 10), 10)
+    for sparsity in (S, np.full((2, 1), S)):
+        found = evaluate_sparse(W, b, "relu", sparsity, support=support, values="signed")
+        assert found.errors == pytest.approx(np.stack([p / 3] * 2), rel=0.05)
+    with pytest.raises(SpecError, match="give"):
+        evaluate_sparse(W, b, "relu", 0.1, support="exclusive(2)")
