@@ -101,8 +101,7 @@ def sparse(
     inputs = Inputs(support_of(support), values_of(values))
     inputs.support.check_densities(1 - np.asarray(S), n)
     density = np.broadcast_to(inputs.support.densities(1 - np.asarray(S), n), (n,))
-    law = (inputs.support.numbers, inputs.values.numbers)
-    numbers = Numbers(*(np.asarray(a, np.float32) for a in (density, *law)))
+    numbers = inputs.numbers(density, np.float32)
     x, other, chance = _sparse(inputs, -(-count // BLOCK), numbers, np.uint32(seed))
     return Samples(x, other, chance, BLOCK)
 

@@ -171,7 +171,6 @@ def evaluate_sparse(
     )
     if support != DEFAULT_SUPPORT:
         density = _densities(inputs, S, n)
-    own = (np.asarray(a, W.dtype) for a in (inputs.support.numbers, inputs.values.numbers))
     importance = per_feature("importance", importance, W, "[0, inf)")
     density, importance = (
         xp.broadcast_to(a, (*lead, n)).reshape(-1, n) for a in (density, importance)
@@ -183,7 +182,7 @@ def evaluate_sparse(
             density,
             importance,
             inputs=inputs,
-            numbers=Numbers(None, *own),
+            numbers=inputs.numbers(None, W.dtype),
             activations=(traced(activation, n, W.dtype, [batch_size], [COLUMNS]),),
             rounds=rounds,
             batch_size=batch_size,

@@ -280,7 +280,7 @@ def of_samples(models: Models) -> Found:
             partial(
                 evaluation.sparse_errors,
                 inputs=models.inputs,
-                numbers=models.law_numbers(None),
+                numbers=models.inputs.numbers(None, models.W.dtype),
                 activations=tuple(names.tolist()),
                 rounds=ROUNDS,
                 batch_size=int(size),
@@ -300,7 +300,7 @@ def of_samples(models: Models) -> Found:
 
 def of_rotations(models: Models) -> Found:
     """Return kurtosis and alignment, compared with random rotations of the same model."""
-    program = partial(rotated, models.inputs, models.law_numbers(None))
+    program = partial(rotated, models.inputs, models.inputs.numbers(None, models.W.dtype))
     value, samples, mean, z = in_pieces(program, (models.W, models.density))
     found = {
         "basis_kurtosis_samples": samples,

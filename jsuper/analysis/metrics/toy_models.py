@@ -15,7 +15,7 @@ from jsuper.core.status import OK
 from jsuper.engine.devices import cores
 from jsuper.models.toy.activations.names import canonical_activation
 from jsuper.models.toy.inputs.features import power_law
-from jsuper.models.toy.inputs.law import Inputs, Numbers, inputs_of
+from jsuper.models.toy.inputs.law import Inputs, inputs_of
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, support_of
 from jsuper.training.jax_config import shielded
 
@@ -50,11 +50,6 @@ class Models(NamedTuple):
     def inputs(self) -> Inputs:
         """The law of the data."""
         return inputs_of({"support": self.support[0], "values": self.values[0]})
-
-    def law_numbers(self, density: Any) -> Numbers:
-        """Return the numbers of the law, with a model's density."""
-        support, values = self.inputs.support.numbers, self.inputs.values.numbers
-        return Numbers(density, *(np.asarray(a, self.W.dtype) for a in (support, values)))
 
 
 def check_whole(ds: xarray.Dataset) -> None:

@@ -139,7 +139,7 @@ def _of_models(models: Models, gated: bool, coupled: bool, overlap: float, block
         scrubbed.resamples(blocks, RESAMPLES, 0, models.W.dtype),
         activations=tuple(names.tolist()),
         inputs=models.inputs,
-        numbers=models.law_numbers(None),
+        numbers=models.inputs.numbers(None, models.W.dtype),
         coupled=coupled,
         overlap=overlap,
     )

@@ -188,9 +188,7 @@ def make_setting(static: Static, point: grid.Setting) -> Setting:
     as_dtype = np.dtype(static.dtype).type
     numbers: grid.Setting = dict(  # of NumPy: nothing is sent to a device here
         activation=np.int32(static.activations.index(point["activation"])),
-        density=np.asarray(density, static.dtype),
-        support=np.asarray(inputs.support.numbers, static.dtype),
-        values=np.asarray(inputs.values.numbers, static.dtype),
+        **inputs.numbers(density, static.dtype)._asdict(),
         dropout=as_dtype(point["dropout"]),
         learning_rate=as_dtype(point["learning_rate"]),
         weight_decay=as_dtype(point["weight_decay"]),

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import DTypeLike
 
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, support_of, values_of
 from jsuper.models.toy.inputs.support import Activity, Support
@@ -37,6 +38,11 @@ class Inputs:
 
     support: Support
     values: Values
+
+    def numbers(self, density: Any, dtype: DTypeLike) -> Numbers:
+        """Return the law's numbers with a density, as NumPy arrays; None leaves it open."""
+        given = (density, self.support.numbers, self.values.numbers)
+        return Numbers(*(None if a is None else np.asarray(a, dtype) for a in given))
 
     def draw(self, key: Array, step: Array, n_features: int, batch: int) -> Any:
         """Return the draws of a training batch from a seed's key; they do not depend on settings.

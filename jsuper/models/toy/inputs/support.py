@@ -10,6 +10,7 @@ All arrays have samples last: draws are (rows, samples), activities (n_features,
 
 from __future__ import annotations
 
+import abc
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -29,7 +30,7 @@ class Activity(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Support:
+class Support(abc.ABC):
     """The law of which features are active: one instance for a name and its numbers.
 
     Subclasses have whole numbers that shape the program as fields. Real numbers, such as the
@@ -44,6 +45,7 @@ class Support:
 
     def check(self, n_features: int, density: np.ndarray) -> None:
         """Raise SpecError if the law does not exist for so many features of these densities."""
+        del n_features, density  # by default it exists for all
 
     def check_densities(self, density: np.ndarray, n_features: int) -> None:
         """Raise SpecError if the law does not exist for a density, () or (n_features,)."""
@@ -76,6 +78,7 @@ class Support:
         """Return the activities of a training batch."""
         return self.active(draws, density, numbers)
 
+    @abc.abstractmethod
     def active(self, u: Array, density: Array, numbers: Array) -> Activity:
         """Return the activities of independent samples.
 
@@ -88,7 +91,6 @@ class Support:
         numbers
             The law's numbers, traced.
         """
-        raise NotImplementedError
 
     def level(self, draws: Any, scale: Array, numbers: Array) -> Array:
         """Return t of every column, (samples,): it has an active feature iff t < density / scale.
@@ -102,12 +104,13 @@ class Support:
         numbers
             As in `active`.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} trains whole batches: it has no level")
 
+    @abc.abstractmethod
     def some(self, density: np.ndarray) -> float:
         """Return P(some feature is active) in float64, for densities (n_features,)."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def nonzero(
         self, first: Array, value: Array, u: Array, density: Array, numbers: Array
     ) -> tuple[Activity, Array]:
@@ -121,7 +124,6 @@ class Support:
         u, density, numbers
             As in `active`.
         """
-        raise NotImplementedError
 
 
 def column(density: Array) -> Array:
