@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import tyro
+from helpers.options import read_options
 from helpers.timing import RESULTS, describe_machine, seconds_of, write_json
 
 import jsuper
@@ -77,7 +77,7 @@ def time_run(run: Path) -> dict[str, float | int]:
 
 def main() -> None:
     """Time, print and write."""
-    options = tyro.cli(Options)
+    options = read_options(Options)
     models = random_models(options.models)
     weight_only = toy.in_chunks(toy.of_weights)
     rounds = [seconds_of(lambda: weight_only(models)) for _ in range(options.rounds)]

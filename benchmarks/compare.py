@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import tyro
+from helpers.options import read_options
 from helpers.timing import (
     RESULTS,
     ROOT,
@@ -104,7 +104,7 @@ def compare(options: Options, before: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Run, print and write."""
-    options = tyro.cli(Options)
+    options = read_options(Options)
     with tempfile.TemporaryDirectory() as folder:
         git = ["git", "-C", str(ROOT), "worktree"]
         subprocess.run([*git, "add", "-q", "--detach", folder, options.before], check=True)

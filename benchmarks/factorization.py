@@ -28,9 +28,9 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import tyro
 from helpers.baselines import Work
 from helpers.cases import Case
+from helpers.options import read_options
 from helpers.timing import (
     RESULTS,
     best_ratios,
@@ -299,7 +299,7 @@ def print_report(report: dict[str, Any]) -> None:
 
 def main() -> int:
     """Run the benchmark; return the exit code, 1 if the ways do not agree."""
-    options = tyro.cli(Options)
+    options = read_options(Options)
     if options.quick:
         options = replace(options, seeds=12, steps=1000, rounds=2, seconds=1.0)
     use_platform("cpu")

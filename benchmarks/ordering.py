@@ -18,7 +18,7 @@ from typing import Any
 
 import jax
 import numpy as np
-import tyro
+from helpers.options import read_options
 from helpers.timing import RESULTS, describe_machine, in_turns, seconds_of, write_json
 
 from jsuper.core.grid import expand
@@ -101,7 +101,7 @@ def case(shape: tuple[int, int], sparsity: float, models: int, options: Options)
 
 def main() -> None:
     """Time, print and write."""
-    options = tyro.cli(Options)
+    options = read_options(Options)
     rows = []
     for shape, models, sparsity in itertools.product(options.shapes, MODELS, SPARSITIES):
         row = case(shape, sparsity, models, options)

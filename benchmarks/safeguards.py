@@ -17,7 +17,7 @@ from typing import Any
 
 import jax
 import numpy as np
-import tyro
+from helpers.options import read_options
 from helpers.timing import RESULTS, describe_machine, in_turns, write_json
 
 import jsuper
@@ -96,7 +96,7 @@ def finishing(check_fit: bool) -> Callable[[], float]:
 
 def main() -> None:
     """Measure, print and write."""
-    options = tyro.cli(Options)
+    options = read_options(Options)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         checked, plain = reading(folder)

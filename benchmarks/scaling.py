@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-import tyro
+from helpers.options import read_options
 from helpers.timing import RESULTS, describe_machine, device_name, run_python, write_json
 from matplotlib.ticker import LogLocator
 
@@ -165,7 +165,7 @@ def plot(panels: dict[str, list[dict[str, Any]]], title: str, path: Path) -> Non
 
 def main() -> None:
     """Measure, print, write and draw."""
-    options = tyro.cli(Options)
+    options = read_options(Options)
     report = describe_machine("cpu")
     report["start_s"] = measure_start()
     print(

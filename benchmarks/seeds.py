@@ -24,7 +24,7 @@ from statistics import mean, median
 
 import jax
 import numpy as np
-import tyro
+from helpers.options import read_options
 from helpers.timing import RESULTS, describe_machine, in_turns, write_json
 
 import jsuper
@@ -118,4 +118,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    main(read_options(Options, description=__doc__))

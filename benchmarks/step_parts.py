@@ -24,7 +24,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
+from helpers.options import read_options
 from helpers.timing import RESULTS, describe_machine, in_turns, seconds_of, write_json
 
 from jsuper.core import grid
@@ -192,7 +192,7 @@ def report_shares(medians: dict[str, float], limit: float) -> dict[str, float]:
 
 def main() -> None:
     """Time, print and write."""
-    options = tyro.cli(Options)
+    options = read_options(Options)
     runs, models = parts(options.steps)
     derivatives = activations(options.steps)
     runs |= derivatives

@@ -19,7 +19,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import tyro
+from helpers.options import read_options
 from helpers.timing import RESULTS, describe_machine, run_python, seconds_of, write_json
 
 import jsuper
@@ -122,4 +122,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    main(read_options(Options))

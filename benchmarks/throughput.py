@@ -26,7 +26,6 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
-import tyro
 from helpers.answer_check import compare, loss_over_constant
 from helpers.baselines import ACTIVATIONS, NotMeasuredError, Weights, Work
 from helpers.cases import (
@@ -44,6 +43,7 @@ from helpers.cases import (
     works_by_seeds,
 )
 from helpers.ceilings import ceilings
+from helpers.options import read_options
 from helpers.throughput_figure import plot_throughput
 from helpers.timing import RESULTS, best_ratios, describe_machine, device_name, measure, write_json
 
@@ -315,7 +315,7 @@ def _plain(options: Options) -> dict[str, Any]:
 
 def main() -> int:
     """Run the benchmark; return the exit code, 1 if the ways do not agree."""
-    options = resolve(tyro.cli(Options))
+    options = resolve(read_options(Options))
     found = use_platform(options.platform)
     if found != options.platform:
         print(f"not measured: JAX finds no {options.platform} here, only {found or 'no device'}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tyro
+from helpers.options import read_options
 from helpers.timing import RESULTS, describe_machine, write_json
 
 import jsuper
@@ -50,7 +50,7 @@ def represented(options: Options, **fields: Any) -> list[int]:
 
 def main() -> None:
     """Train, print and write."""
-    options = tyro.cli(Options)
+    options = read_options(Options)
     sparse: dict[str, Any] = {"sparsity": 0.99, "importance_decay": 1.0}
     optimizers = {
         name: {

@@ -26,7 +26,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-import tyro
+from helpers.options import read_options
 from helpers.timing import RESULTS, ROOT, describe_machine, run_python, write_json
 
 # Runs the command in its process and notes when its parts begin, by wrapping their functions.
@@ -190,4 +190,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    main(read_options(Options, description=__doc__))

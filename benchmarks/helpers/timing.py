@@ -233,12 +233,19 @@ def _version(package: str) -> str | None:
 
 
 def _cpu_model() -> str:
-    """Return the processor's name; on Linux /proc/cpuinfo has the useful one."""
+    """Return the processor's name; on Linux /proc/cpuinfo has the useful one.
+
+    Virtual machines hide the model in the name, but show family and model, which tell generations
+    of processors apart.
+    """
     info = Path("/proc/cpuinfo")
     if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+        lines = (line.split(":", 1) for line in info.read_text(encoding="utf-8").splitlines())
+        found = {pair[0].strip(): pair[1].strip() for pair in lines if len(pair) == 2}
+        if "model name" in found:
+            family, model = found.get("cpu family"), found.get("model")
+            ending = f" (family {family}, model {model})" if family and model else ""
+            return found["model name"] + ending
     return python_platform.processor() or python_platform.machine()
 
 
