@@ -54,6 +54,7 @@ def random_models(count: int) -> toy.Models:
         batch_size=np.full(count, 1024),
         support=np.full(count, "independent"),
         values=np.full(count, "uniform"),
+        normalized=np.full(count, False),
     )
 
 

@@ -6,6 +6,7 @@ Writes results/throughput-<platform>.json and a figure with the same name.
     python benchmarks/throughput.py --quick          # a few cases, below two minutes
     python benchmarks/throughput.py --shapes         # also other shapes, and sparsity .999 alone
     python benchmarks/throughput.py --platform gpu   # the same on a GPU
+    python benchmarks/throughput.py --laws           # jsuper alone on laws of the data, minutes
 
 Every way trains the same grid: 27 activations at 7 sparsities, n = 20, m = 5, batch 1024, float32.
 First each must reach jsuper's loss after the same number of steps. Then the ways take turns, and
@@ -43,6 +44,7 @@ from helpers.cases import (
     works_by_seeds,
 )
 from helpers.ceilings import ceilings
+from helpers.laws import measure_laws, print_laws
 from helpers.options import read_options
 from helpers.throughput_figure import plot_throughput
 from helpers.timing import RESULTS, best_ratios, describe_machine, device_name, measure, write_json
@@ -56,6 +58,8 @@ SPARSEST = 0.999
 COMPILED_SIZES = 2
 # More seeds measure agreement better, and jsuper is fast enough for them.
 REFERENCE_SEEDS_FACTOR = 8
+# Steps of a model on each law of the data.
+LAW_STEPS = 500
 # Share of the processors that other programs may take.
 BUSY = 0.05
 
@@ -84,6 +88,9 @@ class Options:
     shapes
         Also measure other (n, m), for ReLU, PyTorch and jsuper only; and, on a CPU, sparsity .999
         alone, with jsuper's whole and narrow batches.
+    laws
+        Measure laws of the data instead, against the default one, with jsuper only; the result is
+        laws-<platform>.json.
     rounds
         Turns of each case.
     ways
@@ -105,6 +112,7 @@ class Options:
     platform: Literal["cpu", "gpu", "tpu"] = "cpu"
     quick: bool = False
     shapes: bool = False
+    laws: bool = False
     rounds: int = 5
     ways: tuple[str, ...] = ()
     instances: tuple[int, ...] = ()
@@ -319,6 +327,12 @@ def main() -> int:
     found = use_platform(options.platform)
     if found != options.platform:
         print(f"not measured: JAX finds no {options.platform} here, only {found or 'no device'}")
+        return 0
+    if options.laws:
+        laws = measure_laws(options.activations, options.rounds, LAW_STEPS)
+        report = {**describe_machine(options.platform), "laws": laws}
+        write_json(options.out / f"laws-{options.platform}.json", report)
+        print_laws(laws)
         return 0
     report = run_benchmark(options)
     path = options.out / f"throughput-{options.platform}{'-quick' * options.quick}.json"

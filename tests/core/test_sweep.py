@@ -179,6 +179,13 @@ BAD = [
     (dict(values="normal(2)"), r"values='normal\(2\)' has 1 number; write normal"),
     (dict(density_power=-1), r"density_power=-1 is not a finite number >= 0"),
     (dict(density_power=1), r"density of the first feature is 5.559, above 1; give sparsity in"),
+    (dict(dataset_size=-1), r"dataset_size=-1 is not >= 0: 0 draws new samples in every step"),
+    (dict(dataset_size=100), r"batch_size=1024 is above dataset_size=100: give a batch of at most"),
+    (dict(full_batch=True), r"full_batch needs a dataset: give dataset_size"),
+    (dict(hidden_vectors=True), r"hidden_vectors needs a dataset"),
+    (dict(dataset_size=(0, 100), full_batch=True), r"dataset_size contains 0, which draws new"),
+    (dict(dataset_size=2000, support="shared"), r"shared is a law of whole batches.*leave"),
+    (dict(normalize=True, support="shared"), r"normalize draws samples.*leave one of them out"),
     (
         dict(density_power=1, feature_sparsity=(0.5,) * 20),
         r"feature_sparsity and density_power are both given",
@@ -302,6 +309,7 @@ SWEEPS = {
     ),
     "tied and untied": Sweep(tied=(True, False), reduction="sum", shared_mask=True),
     "laws": Sweep(support=("independent", "sets(4, 0.25)"), values=("signed", "uniform(0, 2)")),
+    "datasets": Sweep(dataset_size=(3, 100), full_batch=True, normalize=True),
     "power law": Sweep(density_power=(0, 0.5), sparsity=0.9),
     "the rest": Sweep(unpaired=True, snapshots=(0, 5), steps=(5, 9), schedule="cosine", records=3),
 }
@@ -343,6 +351,10 @@ CHANGED = dict(
     support="pairs(0.5)",
     values="signed",
     density_power=0.01,
+    dataset_size=2000,
+    full_batch=True,
+    normalize=True,
+    hidden_vectors=True,
     importance=ONES,
     feature_sparsity=(0.5,) * 20,
     records=50,
@@ -354,6 +366,7 @@ CHANGED = dict(
 def test_every_field_is_part_of_the_identity():
     assert CHANGED.keys() == {f.name for f in dataclasses.fields(Sweep)}, "add the new field above"
     needed = {"density_power": {"sparsity": 0.9}}  # at sparsity 0 every density is 1
+    needed |= dict.fromkeys(("full_batch", "hidden_vectors"), {"dataset_size": 3000})
     digests = {
         name: digest(Sweep(**{name: value}, **needed.get(name, {})).to_dict())
         for name, value in CHANGED.items()

@@ -170,7 +170,8 @@ def _without(data):
     if isinstance(data, tuple):
         return tuple(map(_without, data))
     later = ("push", "push_step", "watch", "init_bias_scale", "tied", "reduction", "shared_mask")
-    later += ("check_fit", "support", "values", "density_power")
+    later += ("check_fit", "support", "values", "density_power", "dataset_size", "full_batch")
+    later += ("normalize", "hidden_vectors")
     return {k: v for k, v in data.items() if k not in later}
 
 

@@ -202,7 +202,8 @@ def of_weights(models: Models) -> Found:
 
 def neuron_kurtosis(models: Models) -> np.ndarray:
     """Return the exact kurtosis of every unit, NaN unless features are independent and uniform."""
-    if models.values[0] != DEFAULT_VALUES or models.support[0] not in (DEFAULT_SUPPORT, "shared"):
+    independent = models.support[0] in (DEFAULT_SUPPORT, "shared") and not models.normalized[0]
+    if models.values[0] != DEFAULT_VALUES or not independent:
         return np.full(models.W.shape[:2], np.nan, models.W.dtype)
     return kurtosis.exact_neuron_kurtosis(models.W, models.density)
 
@@ -255,6 +256,9 @@ def _mean_kept(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
 
 def of_losses(models: Models) -> Found:
     """Return the stored loss over those of models without superposition."""
+    if models.normalized[0]:
+        unknown = np.full_like(models.loss, np.nan)
+        return dict.fromkeys(("loss_over_zero", "loss_over_top", "gain"), unknown)
     numbers = models.loss, models.density, models.importance, models.W.shape[-2]
     relative = evaluation.relative_loss(*numbers, values=str(models.values[0]))
     return {
@@ -294,6 +298,8 @@ def of_samples(models: Models) -> Found:
             ),
         )
         errors[places] = found[2]
+    if models.normalized[0]:  # the variances have no closed form
+        return {"feature_error": errors, "r_squared": np.full_like(errors, np.nan)}
     r_squared = evaluation.r_squared(errors, models.density, values=str(models.values[0]))
     return {"feature_error": errors, "r_squared": r_squared}
 

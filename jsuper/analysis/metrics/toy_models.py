@@ -42,6 +42,7 @@ class Models(NamedTuple):
     batch_size: np.ndarray  # (M,)
     support: np.ndarray  # (M,) name of the support, the same for all
     values: np.ndarray  # (M,) name of the law of values, the same for all
+    normalized: np.ndarray  # (M,) whether samples are scaled to length 1, the same for all
     W_dec: np.ndarray | None = (
         None  # (M, m, n), NaN for models with tied weights; None: all have them
     )
@@ -49,7 +50,8 @@ class Models(NamedTuple):
     @property
     def inputs(self) -> Inputs:
         """The law of the data."""
-        return inputs_of({"support": self.support[0], "values": self.values[0]})
+        law = {"support": self.support[0], "values": self.values[0]}
+        return inputs_of(law | {"normalize": self.normalized[0]})
 
 
 def check_whole(ds: xarray.Dataset) -> None:
@@ -120,6 +122,7 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
                 batch_size=batch_size[places],
                 support=support[places],
                 values=values[places],
+                normalized=np.full(places.size, bool(sweep.get("normalize"))),
                 W_dec=None if W_dec is None else W_dec[places, :m, :n],
             ),
         )

@@ -32,24 +32,25 @@ def seed_by_seed(
 ) -> Callable[..., PyTree]:
     """Return `one`, which under vmap over settings and then seeds is `block` of one seed at a time.
 
-    All take (models, key, i); `block` has an axis over models. What a seed's models share, such as
-    draws from the key, is then computed once, and is still in cache when the models use it. Models
-    with a key each are computed by `alone`, one after another. `one` computes the same, but is
+    All take (models, source, i), where `source` is a seed's key, or a pytree of what belongs to it;
+    `block` has an axis over models. What a seed's models share, such as draws from the key, is then
+    computed once, and is still in cache when the models use it. Models with a source each are
+    computed by `alone`, one after another. `one` computes the same, but is
     traced even where only `block` runs, so that it should be quick to trace.
     """
     one_by_one, seeds = sequential_vmap(alone), sequential_vmap(block)
     of_one = custom_vmap(one)
 
     @of_one.def_vmap
-    def of_models(axis_size, in_batched, models, key, i):  # noqa: ANN001, ANN202 - jax's signature
+    def of_models(axis_size, in_batched, models, source, i):  # noqa: ANN001, ANN202 - jax's signature
         def whole(value: jax.Array, batched: bool) -> jax.Array:
             return value if batched else jnp.broadcast_to(value, (axis_size, *value.shape))
 
         models = jax.tree.map(whole, models, in_batched[0])
-        if in_batched[1]:
-            found = jax.vmap(one_by_one, (0, 0, None))(models, key, i)
+        if any(jax.tree.leaves(in_batched[1])):
+            found = jax.vmap(one_by_one, (0, 0, None))(models, source, i)
         else:
-            found = seeds(models, key, i)
+            found = seeds(models, source, i)
         return found, jax.tree.map(lambda _: True, found)
 
     return of_one

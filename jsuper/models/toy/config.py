@@ -7,6 +7,7 @@ import functools
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from flax import struct
@@ -17,7 +18,7 @@ from jsuper.core.errors import SpecError
 from jsuper.models.toy.activations.names import BATCH_COUPLED
 from jsuper.models.toy.activations.registry import is_gated, is_stochastic
 from jsuper.models.toy.functions import traced
-from jsuper.models.toy.inputs.features import densities, importance
+from jsuper.models.toy.inputs.features import batch_of, densities, importance
 from jsuper.models.toy.inputs.law import Inputs, Numbers, inputs_of
 from jsuper.models.toy.layout import NARROWEST, common_slots, fill, rows_of
 from jsuper.models.toy.spec import Sweep
@@ -39,7 +40,8 @@ class Static:
     activations: tuple[str | Callable, ...] = ("relu",)
     n_features: int = 20
     n_hidden: int = 5
-    batch_size: int = 1024
+    batch_size: int = 1024  # that of the dataset, if every batch is all of it
+    dataset_size: int = 0  # 0: every step draws new samples
     steps: int = 10_000
     optimizer: str = "adamw"
     dtype: str = "float32"
@@ -53,6 +55,7 @@ class Static:
     reduction: str = "mean"
     inputs: Inputs = inputs_of({})  # the law of the data, equal for laws with other numbers
     per_feature: bool = False  # whether features have different densities
+    hidden_vectors: bool = False
     check_fit: bool = False  # as in chunks that are older than the field
     records: int = 100
     snapshots: tuple[int, ...] = ()
@@ -129,6 +132,7 @@ def make_static(
     rows, slots = 0, ()
     if batching in ("auto", "rows") and not (widths and whole):
         rows, slots = common_slots(parts, activations)
+    shaped: dict[str, Any] = {**values, "batch_size": batch_of(values)}
     return Static(
         activations=activations,
         dropout=any(s["dropout"] > 0 for s in settings),
@@ -142,7 +146,7 @@ def make_static(
         slots=slots,
         inputs=inputs_of(values),
         per_feature=np.ndim(density_of(values, settings[0])) > 0,
-        **{k: v for k, v in values.items() if k in own},
+        **{k: v for k, v in shaped.items() if k in own},
     )
 
 
@@ -254,11 +258,10 @@ def width_of(values: grid.Static, setting: grid.Setting) -> int:
     columns uses the next width. It is B itself if that is less, or if the activation or the law of
     the data cannot use a narrow batch.
     """
-    n, batch = values["n_features"], values["batch_size"]
-    support = inputs_of(values).support
-    if not support.narrow or needs_whole_batch(setting["activation"], n):
+    n, batch, inputs = values["n_features"], batch_of(values), inputs_of(values)
+    if not inputs.narrow or needs_whole_batch(setting["activation"], n):
         return batch
-    some = support.some(np.broadcast_to(density_of(values, setting), n))
+    some = inputs.support.some(np.broadcast_to(density_of(values, setting), n))
     mean = batch * some
     need = mean + STANDARD_DEVIATIONS * math.sqrt(mean * (1 - some)) + 1
     return min(batch, NARROWEST * 2 ** max(math.ceil(math.log2(need / NARROWEST)), 0))
@@ -269,10 +272,11 @@ def narrow_widths(values: grid.Static, settings: Sequence[grid.Setting]) -> tupl
 
     There are none for 2**24 columns or more, which `draws.order` cannot count in float32.
     """
-    if values["batch_size"] >= 2**24:
+    batch = batch_of(values)
+    if batch >= 2**24:
         return ()
     widths = {width_of(values, s) for s in settings}
-    return tuple(sorted(w for w in widths if w < values["batch_size"]))
+    return tuple(sorted(w for w in widths if w < batch))
 
 
 def ordering_pays(values: grid.Static, settings: Sequence[grid.Setting]) -> bool:
@@ -282,7 +286,7 @@ def ordering_pays(values: grid.Static, settings: Sequence[grid.Setting]) -> bool
     the time of 10 n in the activation and its derivative. If every model has its own draws
     (`unpaired`), it is enough that a single model saves more than it costs.
     """
-    n, m, batch = values["n_features"], values["n_hidden"], values["batch_size"]
+    n, m, batch = values["n_features"], values["n_hidden"], batch_of(values)
     widths = np.array([width_of(values, s) for s in settings])
     narrow = widths < batch
     saved = (batch - widths) * n * (5 * m + 10)
@@ -299,7 +303,7 @@ def step_work(
 
     Where columns are put in order, that takes twice as long as the draws, and counts as such.
     """
-    batch = values["batch_size"]
+    batch = batch_of(values)
     narrow = batching in ("sequential", "rows") or (
         batching == "auto" and ordering_pays(values, settings)
     )

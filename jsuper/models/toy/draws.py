@@ -37,23 +37,43 @@ class Draws(NamedTuple):
     scale: Array | None  # densities that `level` refers to, (n_features,), or 1
 
 
-def make_draws(static: Static, key: Array, step: Array, settings: Setting | None = None) -> Draws:
-    """Return the draws of a seed's key at a step.
+class Source(NamedTuple):
+    """What the draws of a seed's steps are made from."""
+
+    key: Array
+    dataset: Array | None  # draws of the dataset, (rows, dataset_size); None without one
+
+
+def source_of(static: Static, key: Array) -> Source:
+    """Return the source of a seed's draws; its dataset is made here, once for many steps."""
+    if not static.dataset_size:
+        return Source(key, None)
+    return Source(key, static.inputs.dataset(key, static.n_features, static.dataset_size))
+
+
+def make_draws(
+    static: Static, source: Source | Array, step: Array, settings: Setting | None = None
+) -> Draws:
+    """Return the draws of a seed at a step.
 
     Parameters
     ----------
     static
         Shapes and program.
-    key
-        Key of the seed.
+    source
+        The seed's source, or its key.
     step
         Number of the step, from 0.
     settings
         Those of all models that share the draws, with a leading axis, or that of a single one; None
         if no model needs a narrow batch. Their laws differ in density only.
     """
+    key, dataset = source if isinstance(source, Source) else source_of(static, source)
     batch = static.batch_size
-    data = static.inputs.draw(key, step, static.n_features, batch)
+    if dataset is None:
+        data = static.inputs.draw(key, step, static.n_features, batch)
+    else:
+        data = dataset[:, chosen(key, step, dataset.shape[1], batch)]
     dropout = None
     if static.dropout:
         shape = (static.n_hidden, batch)
@@ -70,8 +90,22 @@ def make_draws(static: Static, key: Array, step: Array, settings: Setting | None
     scale = first.density if static.per_feature else jnp.float32(1)
     level = static.inputs.level(data, scale.astype(jnp.float32), first.law)
     found = thresholds(static, threshold(settings.density, scale, static.per_feature))
-    narrow = jax.tree.map(lambda a: a[..., order(level, found, static.widths[-1])], whole)
+    columns = order(level, found, static.widths[-1])
+    narrow = jax.tree.map(lambda a: a[..., columns], whole)
     return Draws(whole, narrow, level, scale)
+
+
+def chosen(key: Array, step: Array, samples: int, batch: int) -> Array | slice:
+    """Return the samples of a dataset that a step trains on: (batch,), or all.
+
+    Every epoch has its own order, and consists of as many batches as fit; the rest is left out.
+    """
+    if batch == samples:
+        return slice(None)
+    per_epoch = samples // batch
+    epoch, number = step // per_epoch, step % per_epoch
+    permuted = jax.random.permutation(keys.stream(key, keys.ORDER, epoch), samples)
+    return jax.lax.dynamic_slice_in_dim(permuted, number * batch, batch)
 
 
 def threshold(density: Array, scale: Array, per_feature: bool) -> Array:

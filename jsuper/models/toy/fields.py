@@ -146,6 +146,27 @@ class Fields(BaseSweep):
         later=True,
         since=2,
     )
+    dataset_size: Axis[int] = static(
+        0,
+        "number of fixed samples to train on; 0: every step draws new ones",
+        integer(0, hint="0 draws new samples in every step"),
+        axis=True,
+        later=True,
+        since=2,
+    )
+    full_batch: bool = static(
+        False, "train on all samples of dataset_size in every step", flag, later=True, since=2
+    )
+    normalize: bool = static(
+        False,
+        "scale every sample to length 1, and draw only samples with an active feature",
+        flag,
+        later=True,
+        since=2,
+    )
+    hidden_vectors: bool = static(
+        False, "store h of every sample of dataset_size", flag, measured=True, since=2
+    )
     shared_mask: bool = static(False, "the older name of support=shared", flag, later=True)
     importance: tuple[float, ...] | None = static(
         None, "importance of every feature, instead of a decay", several(real(0), optional=True)

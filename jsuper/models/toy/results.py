@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from jsuper.core.grid import Setting, Static
 from jsuper.core.protocols import Dimensions, Shape
 from jsuper.models.toy.activations.names import GATED
+from jsuper.models.toy.inputs.features import batch_of
 
 SUMMARY = "loss_over_constant"
 FINITE = ("W", "b", "loss", "loss_curve")
@@ -29,6 +30,8 @@ ATTRIBUTES = {
     "improvement": "1 - L(100 %)/L(90 %): relative fall of the loss over the last 10 % of the "
     "steps, on the same samples",
     "improvement_stderr": "standard error of improvement, from paired differences",
+    "train_loss": "loss on the samples of the dataset that was trained on, dropout off",
+    "hidden_vectors": "h = W x of the samples of the dataset that was trained on",
     "loss_curve": "loss of the training batch of a step, before that step's update",
     "W_snapshots": "W after the steps of `snapshots`",
     "unit_error": "mean of (x_0 - x_hat_0)^2 over the training batch, before the step's update",
@@ -64,6 +67,10 @@ def layout(static: Static, settings: Iterable[Setting]) -> dict[str, tuple[Dimen
     }
     if static.get("check_fit"):
         variables |= dict.fromkeys(("improvement", "improvement_stderr"), ((), ()))
+    if static.get("dataset_size"):
+        variables["train_loss"] = ((), ())
+    if static.get("hidden_vectors"):
+        variables["hidden_vectors"] = (("hidden", "example"), (m, static["dataset_size"]))
     if any(s["activation"] in GATED for s in settings):
         variables |= {"V": variables["W"], "c": variables["b"]}
     if not static.get("tied", True):
@@ -86,5 +93,5 @@ def coordinates(static: Static) -> dict[str, list[int]]:
 
 def work(static: Static) -> tuple[float, float]:
     """Return a step's multiply-adds and elementwise work: 5 contractions, and 8 passes over x."""
-    elements = float(static["n_features"] * static["batch_size"])
+    elements = float(static["n_features"] * batch_of(static))
     return 5.0 * elements * static["n_hidden"], 8.0 * elements

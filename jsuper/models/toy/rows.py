@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,11 +29,13 @@ from jsuper.models.toy.model import Params
 TEAM = 6  # models per team: with more, z leaves the cache; with fewer, products are small
 
 Gradient = Callable[[Params, Setting, Draws], Params]
-StepGradient = Callable[[Params, Setting, Array, Array], Params]
+StepGradient = Callable[[Params, Setting, Any, Array], Params]
 
 
 def step_gradient(static: Static, sequential: bool) -> StepGradient:
-    """Return gradient(params, setting, key, step) of one model on the batch of a seed's step.
+    """Return gradient(params, setting, source, step) of one model on the batch of a seed's step.
+
+    `source` is the `draws.Source` of the seed, or its key.
 
     Parameters
     ----------
@@ -45,8 +48,8 @@ def step_gradient(static: Static, sequential: bool) -> StepGradient:
     """
 
     def of_draws(gradient: Gradient) -> Callable[..., Params]:
-        def of_step(models: tuple[Params, Setting], key: Array, step: Array) -> Params:
-            return gradient(*models, make_draws(static, key, step, models[1]))
+        def of_step(models: tuple[Params, Setting], source: Any, step: Array) -> Params:
+            return gradient(*models, make_draws(static, source, step, models[1]))
 
         return of_step
 
@@ -55,7 +58,7 @@ def step_gradient(static: Static, sequential: bool) -> StepGradient:
         whole_batches = dataclasses.replace(static, widths=())
         of_one = of_draws(make_gradient(whole_batches))
         of_models = seed_by_seed(of_one, of_draws(block_gradient(static)), of_models)
-    return lambda params, setting, key, step: of_models((params, setting), key, step)
+    return lambda params, setting, source, step: of_models((params, setting), source, step)
 
 
 def block_gradient(static: Static) -> Gradient:

@@ -98,6 +98,17 @@ class Sweep(Fields):
     density_power
         Axis, >= 0. Densities of features fall as (i + 1)^-density_power, with the mean
         1 - sparsity; each must be at most 1.
+    dataset_size
+        Axis. Number of fixed samples to train on, T; 0 draws new samples in every step. The samples
+        are the first T of every larger dataset of the seed. Each epoch goes through them in
+        a new order, in batches of batch_size; samples that do not fill a batch are left out. The
+        results have `train_loss`, on the dataset, beside `loss`, on new samples.
+    full_batch
+        Whether every step trains on the whole dataset; batch_size has no effect.
+    normalize
+        Whether only samples with an active feature are drawn, and scaled to length 1.
+    hidden_vectors
+        Whether to store h of every sample of the dataset.
     shared_mask
         The older name of support="shared".
     importance, feature_sparsity
@@ -151,6 +162,7 @@ class Sweep(Fields):
         self._check_list("importance", "importance_decay", IMPORTANCE_DECAYS)
         self._check_list("feature_sparsity", "sparsity", SPARSITIES)
         self._check_laws()
+        self._check_dataset()
         if self.importance is not None and not any(self.importance):
             raise SpecError(
                 "importance is zero for every feature, so that there is nothing to learn; give at "
@@ -174,6 +186,11 @@ class Sweep(Fields):
         A support that allows a single sparsity sets an omitted one.
         """
         supports, powers = self.values_of("support"), self.values_of("density_power")
+        if self.normalize and (self.shared_mask or "shared" in supports):
+            raise SpecError(
+                "normalize draws samples with an active feature one by one, and support=shared "
+                "whole batches: leave one of them out"
+            )
         if supports == (DEFAULT_SUPPORT,) and powers == (0,):
             return
         if self.feature_sparsity is not None and any(powers):
@@ -200,6 +217,31 @@ class Sweep(Fields):
                 except SpecError as error:
                     of = f"support={text}, n_features={n}, sparsity={sparsity:g}"
                     raise SpecError(f"{of}: {error}") from None
+
+    def _check_dataset(self) -> None:
+        """Check that batches and laws fit the dataset."""
+        sizes = self.values_of("dataset_size")
+        if not any(sizes):
+            for name in ("full_batch", "hidden_vectors"):
+                if getattr(self, name):
+                    raise SpecError(f"{name} needs a dataset: give dataset_size too")
+            return
+        if self.full_batch and not all(sizes):
+            raise SpecError(
+                "full_batch is given, but dataset_size contains 0, which draws new samples in "
+                "every step: leave one of them out"
+            )
+        largest, fewest = max(self.values_of("batch_size")), min(filter(None, sizes))
+        if not self.full_batch and largest > fewest:
+            raise SpecError(
+                f"batch_size={largest} is above dataset_size={fewest}: give a batch of at most so "
+                "many samples, or full_batch, which trains on all of them"
+            )
+        if self.shared_mask or "shared" in self.values_of("support"):
+            raise SpecError(
+                "support=shared is a law of whole batches, which a dataset of single samples does "
+                "not have: leave dataset_size or support=shared out"
+            )
 
     def _check_steps(self) -> None:
         fewest = min(self.values_of("steps"))

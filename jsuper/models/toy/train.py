@@ -22,6 +22,7 @@ from jsuper.core.expecting import expect
 from jsuper.core.protocols import PyTree
 from jsuper.core.status import NON_FINITE, OK
 from jsuper.models.toy import model
+from jsuper.models.toy.activations.registry import resolve
 from jsuper.models.toy.config import (
     Setting,
     Static,
@@ -33,7 +34,7 @@ from jsuper.models.toy.config import (
     make_static,
     step_work,
 )
-from jsuper.models.toy.draws import make_draws
+from jsuper.models.toy.draws import Source, make_draws, source_of
 from jsuper.models.toy.evaluation import make_evaluate
 from jsuper.models.toy.gradient import make_batch_loss
 from jsuper.models.toy.model import Params
@@ -114,11 +115,12 @@ def make_train(static: Static, sequential: bool = False) -> Train:
         state = dataclasses.replace(
             state, params=perturb_bias(static, state.params, setting, start)
         )
-        state = record(state, setting, key, start)
+        source = source_of(static, key)
+        state = record(state, setting, source, start)
 
         def body(i: Array, state: State) -> State:
             step = start + i
-            grads = gradient(state.params, setting, key, step)
+            grads = gradient(state.params, setting, source, step)
             return apply_gradient(static, state, setting, grads, step, step < end)
 
         earlier = state.earlier  # kept out of the loop, whose program is then the same without it
@@ -168,7 +170,7 @@ def make_init(static: Static) -> Callable[[Setting, Array], State]:
 
 
 def make_record(static: Static, per_model: Callable) -> Callable[..., State]:
-    """Return record(state, setting, key, step) -> State with the records before that step.
+    """Return record(state, setting, source, step) -> State with the records before that step.
 
     Parameters
     ----------
@@ -182,8 +184,8 @@ def make_record(static: Static, per_model: Callable) -> Callable[..., State]:
     )
     curve_steps = np.array(recorded_steps(static.steps, static.records))
 
-    def record(state: State, setting: Setting, key: Array, step: Array) -> State:
-        draws = make_draws(static, key, step)
+    def record(state: State, setting: Setting, source: Source, step: Array) -> State:
+        draws = make_draws(static, source, step)
         here = (curve_steps == step) & (state.first_bad_step < 0)
         loss = batch_loss(state.params, setting, draws)
         state = dataclasses.replace(state, loss_curve=jnp.where(here, loss, state.loss_curve))
@@ -198,6 +200,8 @@ def make_record(static: Static, per_model: Callable) -> Callable[..., State]:
 def make_finish(static: Static, sequential: bool) -> Callable[..., dict[str, Array]]:
     """Return finish(state, setting, key) -> the result arrays, with the final loss."""
     evaluate = make_evaluate(static, sequential)
+    per_model = sequential_vmap if sequential else lambda f: f
+    on_dataset = per_model(make_on_dataset(static))
 
     def finish(state: State, setting: Setting, key: Array) -> dict[str, Array]:
         state = keep_snapshot(static, state, jnp.int32(static.steps))
@@ -215,7 +219,7 @@ def make_finish(static: Static, sequential: bool) -> Callable[..., dict[str, Arr
             "loss": found.loss,
             "loss_stderr": found.stderr,
             "loss_over_constant": found.loss
-            / static.inputs.constant_loss(setting.law, setting.importance),
+            / static.inputs.constant_loss(setting.law, setting.importance, key),
             "loss_curve": state.loss_curve,
             "status": jnp.where(is_finite, OK, NON_FINITE).astype(jnp.int8),
             "first_bad_step": first_bad,
@@ -223,6 +227,9 @@ def make_finish(static: Static, sequential: bool) -> Callable[..., dict[str, Arr
         if static.check_fit:
             result["improvement"] = found.improvement
             result["improvement_stderr"] = found.improvement_stderr
+        if static.dataset_size:
+            found = on_dataset(state.params, setting, source_of(static, key).dataset)
+            result |= {k: jnp.where(is_finite, a, jnp.nan) for k, a in found.items()}
         if static.gated:
             result |= {"V": state.params.V, "c": state.params.c}
         if not static.tied:
@@ -232,6 +239,21 @@ def make_finish(static: Static, sequential: bool) -> Callable[..., dict[str, Arr
         return result | ({"W_snapshots": state.W_snapshots} if static.snapshots else {})
 
     return finish
+
+
+def make_on_dataset(static: Static) -> Callable[..., dict[str, Array]]:
+    """Return on_dataset(params, setting, draws) -> the results on the dataset of the training."""
+    branches = [resolve(a) for a in static.activations]
+
+    def on_dataset(params: Params, setting: Setting, draws: Array) -> dict[str, Array]:
+        x = static.inputs.sample(draws, setting.law)
+        x_hat = jax.lax.switch(setting.activation, branches, model.preactivation(params, x))
+        found = {"train_loss": model.weighted_error(x_hat, x, setting.importance)}
+        if static.hidden_vectors:
+            found["hidden_vectors"] = model.encode(params, x)
+        return found
+
+    return on_dataset
 
 
 def optimizer(static: Static, setting: Setting, step: Array) -> optax.GradientTransformation:

@@ -17,6 +17,11 @@ def importance(decay: float, n_features: int) -> np.ndarray:
     return np.float64(decay) ** np.arange(n_features)
 
 
+def batch_of(values: Mapping[str, Any]) -> int:
+    """Return the number of samples in a step of a model with these static values."""
+    return values["dataset_size"] if values.get("full_batch") else values["batch_size"]
+
+
 def power_law(power: float, n_features: int) -> np.ndarray:
     """Return w_i proportional to (i + 1)^-power with mean 1, (n_features,)."""
     weights = np.arange(1, n_features + 1, dtype=np.float64) ** -power

@@ -22,6 +22,7 @@ from jsuper.models.toy.inputs.values import HALF_STEP, Values
 from jsuper.training import keys
 
 GOLDEN = (5**0.5 - 1) / 2
+MOMENTS_ROUNDS, MOMENTS_COLUMNS = 16, 1024  # samples that measure moments without a closed form
 
 
 class Numbers(NamedTuple):
@@ -38,6 +39,13 @@ class Inputs:
 
     support: Support
     values: Values
+    normalize: bool = False
+    """whether samples have an active feature, and are scaled to length 1"""
+
+    @property
+    def narrow(self) -> bool:
+        """Whether columns without an active feature can be left out of a batch."""
+        return self.support.narrow and not self.normalize
 
     def numbers(self, density: Any, dtype: DTypeLike) -> Numbers:
         """Return the law's numbers with a density, as NumPy arrays; None leaves it open."""
@@ -49,18 +57,32 @@ class Inputs:
 
         They are a pytree of arrays (..., batch).
         """
+        if self.normalize:
+            return self.independent_draws(keys.stream(key, keys.DATA, step), n_features, batch)
         return self._shifted(self.support.draw(key, step, n_features, batch))
 
     def independent_draws(self, key: Array, n_features: int, samples: int) -> Array:
         """Return the draws of independent samples, (rows, samples), for `sample`."""
-        return self._shifted(keys.uniform(key, (self.support.rows(n_features), samples)))
+        return self._shifted(keys.uniform(key, (self._rows(n_features), samples)))
+
+    def dataset(self, key: Array, n_features: int, samples: int) -> Array:
+        """Return the draws of a seed's dataset, (rows, samples), for `sample`.
+
+        The samples of a dataset are the first ones of every larger dataset.
+        """
+        shape = (samples, self._rows(n_features))
+        return self._shifted(keys.uniform(keys.stream(key, keys.DATASET), shape).T)
 
     def batch(self, draws: Any, numbers: Numbers) -> Array:
         """Return a training batch, (n_features, batch), from `draw`."""
+        if self.normalize:
+            return self.sample(draws, numbers)
         return self._x(self.support.in_batch(draws, numbers.density, numbers.support), numbers)
 
     def sample(self, draws: Array, numbers: Numbers) -> Array:
         """Return independent samples, (n_features, samples), from `independent_draws`."""
+        if self.normalize:
+            return self.nonzero((draws[-2], draws[-1], draws[:-2]), numbers)[0]
         return self._x(self.support.active(draws, numbers.density, numbers.support), numbers)
 
     def level(self, draws: Any, scale: Array, numbers: Numbers) -> Array:
@@ -81,15 +103,41 @@ class Inputs:
         return first, self._shifted(value), self._shifted(flat[:-2].reshape(rows, columns))
 
     def nonzero(self, draws: tuple[Array, ...], numbers: Numbers) -> tuple[Array, Array]:
-        """Return columns with an active feature, and the probability of such a column, ()."""
+        """Return columns with an active feature, and the probability of such a column, ().
+
+        Normalized samples all have one.
+        """
         density = jnp.asarray(numbers.density)
         first, value, u = draws
         found, chance = self.support.nonzero(first, value, u, density, numbers.support)
-        return self._x(found, numbers), chance.astype(density.dtype)
+        x, chance = self._x(found, numbers), chance.astype(density.dtype)
+        if not self.normalize:
+            return x, chance
+        length = jnp.sqrt(jnp.sum(x * x, axis=0))
+        return x / jnp.where(length == 0, 1, length), jnp.ones_like(chance)
 
-    def constant_loss(self, numbers: Numbers, importance: Array) -> Array:
-        """Return the loss of the best constant b_i = E x_i: mean_i I_i Var(x_i)."""
-        return (importance * self.values.variance(numbers.density)).mean(axis=-1)
+    def constant_loss(self, numbers: Numbers, importance: Array, key: Array | None = None) -> Array:
+        """Return the loss of the best constant b_i = E x_i: mean_i I_i Var(x_i).
+
+        The variance of normalized samples has no closed form, and is measured on 16,384
+        samples from `key`.
+        """
+        if not self.normalize:
+            return (importance * self.values.variance(numbers.density)).mean(axis=-1)
+        if key is None:
+            raise ValueError("the moments of normalized samples are measured: give a key")
+        n = importance.shape[-1]
+
+        def moments(i: Array) -> tuple[Array, Array]:
+            draws = self.nonzero_draws(keys.stream(key, keys.MOMENTS, i), n, MOMENTS_COLUMNS)
+            x, _ = self.nonzero(draws, numbers)
+            return x.mean(axis=1), (x * x).mean(axis=1)
+
+        mean, square = (a.mean(axis=0) for a in jax.lax.map(moments, jnp.arange(MOMENTS_ROUNDS)))
+        return (importance * (square - mean**2)).mean()
+
+    def _rows(self, n_features: int) -> int:
+        return self.support.rows(n_features) + 2 * self.normalize
 
     def _shifted(self, draws: Any) -> Any:
         return jax.tree.map(lambda u: u + HALF_STEP, draws) if self.values.offset else draws
@@ -101,7 +149,8 @@ class Inputs:
 def inputs_of(values: Mapping[str, Any]) -> Inputs:
     """Return the law of a model with these static values."""
     support = "shared" if values.get("shared_mask") else values.get("support", DEFAULT_SUPPORT)
-    return Inputs(support_of(support), values_of(values.get("values", DEFAULT_VALUES)))
+    of_values = values_of(values.get("values", DEFAULT_VALUES))
+    return Inputs(support_of(support), of_values, bool(values.get("normalize")))
 
 
 DEFAULT = inputs_of({})
