@@ -156,6 +156,11 @@ class Family:
         stated = getattr(self.spec, "coordinates", None)
         return stated(static) if stated else {}
 
+    def dataset_numbers(self, static: Static) -> float:
+        """Return how many numbers of each seed stay in memory during the training."""
+        stated = getattr(self.spec, "dataset_numbers", None)
+        return stated(static) if stated else 0.0
+
     def arrange(self, static: Any, settings: Sequence[Setting]) -> tuple[int | None, ...]:
         """Return the order in which a block trains settings.
 

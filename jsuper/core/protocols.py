@@ -42,7 +42,8 @@ class ProgramStatic(Hashable, Protocol):
 class Spec(Protocol):
     """The module `spec`: what a sweep of the family is. It must not import jax.
 
-    Optional: coordinates(static) -> the coordinates of dimensions that are not 0, 1, 2, ...
+    Optional: coordinates(static) -> the coordinates of dimensions that are not 0, 1, 2, ...; and
+    dataset_numbers(static) -> how many numbers of each seed stay in memory during the training.
     """
 
     Sweep: type[BaseSweep]

@@ -160,17 +160,18 @@ def _check_fits(plan: Plan, sweep: BaseSweep, group: Group) -> None:
     """
     if not plan.trains_here:
         return
-    spec, free = family_of(sweep.model).spec, free_bytes()
+    family, free = family_of(sweep.model), free_bytes()
+    spec = family.spec
     layout = spec.layout(group.static, group.settings)
     numbers = sum(math.prod(shape) for _, shape in layout.values())
     if plan.platform == "cpu":
-        numbers += spec.work(group.static)[1] / 8  # a batch
+        numbers += spec.work(group.static)[1] / 8 + family.dataset_numbers(group.static)  # a batch
     needed = numbers * (8 if group.static["dtype"] == "float64" else 4)
     if needed > free:
         own = {k: v for k, v in group.static.items() if type(v) is int}
         largest = sorted(own.keys() - {"steps", "records"}, key=lambda k: (-own[k], k))[:3]
         raise SpecError(
-            f"{', '.join(f'{k}={own[k]}' for k in largest)}: one model and its batch take at least "
+            f"{', '.join(f'{k}={own[k]}' for k in largest)}: one model and its data take at least "
             f"{format_size(needed)} of memory, and {format_size(free)} are free; give smaller "
             "numbers"
         )

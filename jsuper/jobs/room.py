@@ -27,7 +27,13 @@ def memory_bytes(chunks: list[Chunk], plan: Plan) -> float:
     """Return the rough peak memory of a process: the program, batches and unfinished chunks."""
     batch = max((8.0 * family_of(c.model).spec.work(c.static)[1] for c in chunks), default=0)
     results = max((result_bytes([c]) for c in chunks), default=0.0)
-    return PROCESS_BYTES + plan.threads * (WORKING_ARRAYS * batch / 8 + 2 * results)
+    datasets = max((dataset_bytes(c) for c in chunks), default=0.0)
+    return PROCESS_BYTES + plan.threads * (WORKING_ARRAYS * batch / 8 + datasets + 2 * results)
+
+
+def dataset_bytes(chunk: Chunk) -> float:
+    """Return the bytes of the datasets that a chunk is trained on."""
+    return 4 * len(chunk.seeds) * family_of(chunk.model).dataset_numbers(chunk.static)
 
 
 def result_bytes(chunks: list[Chunk]) -> float:

@@ -181,6 +181,10 @@ BAD = [
     (dict(density_power=1), r"density of the first feature is 5.559, above 1; give sparsity in"),
     (dict(dataset_size=-1), r"dataset_size=-1 is not >= 0: 0 draws new samples in every step"),
     (dict(dataset_size=100), r"batch_size=1024 is above dataset_size=100: give a batch of at most"),
+    (
+        dict(dataset_size=2**30, n_features=4, n_hidden=1),
+        r"n_features=4 times dataset_size=1073741824 is 2\^32 or more.*reduce one of them",
+    ),
     (dict(full_batch=True), r"full_batch needs a dataset: give dataset_size"),
     (dict(hidden_vectors=True), r"hidden_vectors needs a dataset"),
     (dict(dataset_size=(0, 100), full_batch=True), r"dataset_size contains 0, which draws new"),

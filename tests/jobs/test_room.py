@@ -63,6 +63,16 @@ def test_in_memory_the_results_count_too(monkeypatch):
         room.check_room(job, plan)
 
 
+def test_every_worker_has_the_datasets_of_its_seeds():
+    plain = dataclasses.replace(SWEEP, batch_size=100, seeds=4)
+    few, many = (dataclasses.replace(plain, dataset_size=size) for size in (100, 10**6))
+    needed = [
+        room.memory_bytes(job.todo, plan) for job, plan in (job_of(s, None) for s in (few, many))
+    ]
+    seeds = max(len(chunk.seeds) for chunk in job_of(many, None)[0].todo)
+    assert needed[1] - needed[0] == pytest.approx(2 * seeds * 4 * 5 * 10**6, rel=0.01)
+
+
 def test_the_command_and_run_refuse_and_can_be_forced(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(room, "free_bytes", lambda: 10**6)
     out = ["--out", str(tmp_path / "run")]

@@ -81,15 +81,15 @@ def _check_decay(sweep: Fields, dtype: str) -> None:
 
 
 def _check_sizes(sweep: Fields) -> None:
-    """Raise SpecError if a step needs more draws than can be counted."""
-    for batch in sweep.values_of("batch_size"):
-        for name in ("n_features", "n_hidden"):
-            for size in sweep.values_of(name):
-                if size * batch >= MOST_DRAWS:
-                    raise SpecError(
-                        f"{name}={size} times batch_size={batch} is 2^32 or more, but a step can "
-                        "draw fewer random numbers than that; reduce one of them"
-                    )
+    """Raise SpecError if a step, or a dataset, needs more draws than can be counted."""
+    counted = [("n_features", "batch_size"), ("n_hidden", "batch_size")]
+    for name, samples in [*counted, ("n_features", "dataset_size")]:
+        size, count = max(sweep.values_of(name)), max(sweep.values_of(samples))
+        if size * count >= MOST_DRAWS:
+            raise SpecError(
+                f"{name}={size} times {samples}={count} is 2^32 or more, but fewer random numbers "
+                "than that can be drawn at once; reduce one of them"
+            )
 
 
 def _sparsities(sweep: Fields) -> list[tuple[str, float]]:
@@ -144,6 +144,8 @@ def _seldom(sweep: Fields) -> list[str]:
     shared = sweep.shared_mask or sweep.values_of("support") == ("shared",)
     batch = 1 if shared else max(sweep.values_of("batch_size"))
     samples, n = batch * max(sweep.values_of("steps")), max(sweep.values_of("n_features"))
+    if all(sizes := sweep.values_of("dataset_size")):
+        samples = max(sizes)
     if sweep.feature_sparsity is not None:
         expected = {"feature_sparsity": samples * sum(1 - s for s in sweep.feature_sparsity)}
     else:

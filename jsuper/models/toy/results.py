@@ -91,6 +91,11 @@ def coordinates(static: Static) -> dict[str, list[int]]:
     }
 
 
+def dataset_numbers(static: Static) -> float:
+    """Return the size of a seed's dataset, which stays in memory during the training."""
+    return float(static["n_features"] * static.get("dataset_size", 0))
+
+
 def work(static: Static) -> tuple[float, float]:
     """Return a step's multiply-adds and elementwise work: 5 contractions, and 8 passes over x."""
     elements = float(static["n_features"] * batch_of(static))

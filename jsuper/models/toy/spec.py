@@ -21,6 +21,7 @@ from jsuper.models.toy.results import FINITE as FINITE
 from jsuper.models.toy.results import KEPT as KEPT
 from jsuper.models.toy.results import SUMMARY as SUMMARY
 from jsuper.models.toy.results import coordinates as coordinates
+from jsuper.models.toy.results import dataset_numbers as dataset_numbers
 from jsuper.models.toy.results import layout as layout
 from jsuper.models.toy.results import work as work
 from jsuper.training.optimizers import default_decay
