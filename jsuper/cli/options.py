@@ -136,6 +136,10 @@ def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
         for f in dataclasses.fields(start)
         if f.name in given
     }
+    for f in dataclasses.fields(start):  # a flag replaces what the file gives in the other way
+        both = {f.name, f.metadata.get("replaces")}
+        if None not in both and both & changed.keys():
+            data = {k: v for k, v in data.items() if k not in both}
     return sweep_from_dict(data | changed), parsed.run, name
 
 
@@ -199,7 +203,8 @@ def _flag(f: dataclasses.Field, value: Any) -> tuple[str, Any, Any]:
 
 def _is_list(f: dataclasses.Field) -> bool:
     """Return whether a flag takes several values."""
-    return f.name == "seeds" or f.metadata["axis"] or f.metadata["check"].metavar.endswith("...")
+    several = f.metadata["axis"] or f.metadata["role"] in ("seeds", "alias")
+    return several or f.metadata["check"].metavar.endswith("...")
 
 
 def _value(f: dataclasses.Field, given: Any) -> Any:

@@ -1,10 +1,11 @@
 """Declarations of a sweep's fields, and the check of a field's values.
 
-Every field has one of three roles:
+Every field has one of four roles:
 
     "setting": a number (or name) per model, traced by JAX
     "static":  changes shapes or the program; models that share all static values form a group
     "seeds":   the replicates
+    "alias":   another way to give a field, converted when the sweep is made
 """
 
 from __future__ import annotations
@@ -76,6 +77,19 @@ def static(
     return _field(default, help, check, role="static", axis=axis, **further)
 
 
+def alias(replaces: str, help: str, check: Callable[[str, Any], Any]) -> Any:
+    """Declare another way to give an axis; the sweep sets the axis from it, and it is then None.
+
+    Parameters
+    ----------
+    replaces
+        Name of the axis.
+    help, check
+        As in `setting`.
+    """
+    return _field(None, help, check, role="alias", axis=False, replaces=replaces)
+
+
 def seeds_field() -> Any:
     """Declare the seeds."""
     text = "number of random seeds, or a list of them; always the dimension 'seed'"
@@ -106,10 +120,17 @@ def checked(declared: Field, value: Any) -> Any:
         A value is not allowed, is given twice, or none is given.
     """
     name, check, value = declared.name, declared.metadata["check"], scalar(value)
+    if declared.metadata["role"] == "alias":
+        return None if value is None else _several(name, check, value)
     if not declared.metadata["axis"]:
         return check(name, value)
     if isinstance(declared.default, Omitted) and (isinstance(value, Omitted) or value is None):
         return Omitted()
+    return _several(name, check, value)
+
+
+def _several(name: str, check: Check, value: Any) -> tuple:
+    """Return one value or several as a tuple of checked values."""
     if isinstance(value, str) and (parts := split_at_commas([value])):
         listed = parts if check.metavar == "NAME" else f"[{', '.join(parts)}]"
         raise SpecError(f"{name}={value!r} is a single string; give a list of values: {listed}")

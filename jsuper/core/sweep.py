@@ -207,7 +207,8 @@ class BaseSweep:
     @classmethod
     def single_defaults(cls) -> dict[str, JSON]:
         """Return the defaults of one value: those of fields that an older sweep lacks."""
-        data = {f.name: plain(f.default) for f in fields(cls)}
+        own = [f for f in fields(cls) if f.metadata["role"] != "alias"]
+        data = {f.name: plain(f.default) for f in own}
         return {k: v for k, v in data.items() if not isinstance(v, list) or len(v) == 1}
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 LONGEST = 2000  # characters of a message
 UNITS = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
@@ -59,7 +60,9 @@ def format_number(value: float, digits: int = 3, missing: str = "-") -> str:
 
 def counted(count: int, noun: str) -> str:
     """Return a number and a noun: '1 model', '2,000 models', '2 sparsities', '3 steps'."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}{'s' * (noun[-1] != 's')}"
+    plural = noun if noun.endswith("s") else f"{noun}s"
+    if re.search("[^aeiou]y$", noun):
+        plural = f"{noun[:-1]}ies"
     return f"{count:,} {noun if count == 1 else plural}"
 
 

@@ -284,6 +284,9 @@ def test_the_folder_is_named_after_the_preset_or_file(sweep, tmp_path, flags, fo
         ("steps = 5\nseeds = [4, 9]", "--seeds 2 --dropout 0 0.1", dict(steps=5, seeds=2)),
         ("seeds = [3]", "--seeds 3", dict(seeds=3)),
         ("n_features = 2\nimportance = [1, 0.5]", "--importance 2 1", dict(importance=(2, 1))),
+        ("sparsity = [0.5, 0.6]", "--activity 1 2", dict(activity=(1, 2))),
+        ("activity = [1, 2]", "--sparsity 0.5", dict(sparsity=0.5)),
+        ("activity = 2", "--steps 5", dict(sparsity=0.9, steps=5)),
         (
             "n_features = 2\nfeature_sparsity = [0.5, 0.9]",
             "--feature-sparsity 0.1 0.2",

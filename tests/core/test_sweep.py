@@ -179,6 +179,14 @@ BAD = [
     (dict(values="normal(2)"), r"values='normal\(2\)' has 1 number; write normal"),
     (dict(density_power=-1), r"density_power=-1 is not a finite number >= 0"),
     (dict(density_power=1), r"density of the first feature is 5.559, above 1; give sparsity in"),
+    (dict(activity=0), r"activity=0 is not a finite number > 0"),
+    (dict(activity=(1, 21)), r"activity=21 is above n_features=20: give at most 20"),
+    (dict(activity=(1, 1)), r"activity contains 1.0 twice"),
+    (dict(activity=()), r"activity=\[\] is empty"),
+    (dict(activity=1, sparsity=0.5), r"activity and sparsity are both given"),
+    (dict(activity=1, feature_sparsity=(0.5,) * 20), r"activity and feature_sparsity are both"),
+    (dict(activity=1, n_features=(5, 10)), r"n_features=5, 10 would make a different sparsity"),
+    (dict(activity=1, support="exactly(2)"), r"sparsity=0.95: the only sparsity is"),
     (dict(dataset_size=-1), r"dataset_size=-1 is not >= 0: 0 draws new samples in every step"),
     (dict(dataset_size=100), r"batch_size=1024 is above dataset_size=100: give a batch of at most"),
     (
@@ -367,8 +375,17 @@ CHANGED = dict(
 )
 
 
+def test_the_mean_number_of_active_features_gives_the_sparsity():
+    assert Sweep(activity=(1, 2, 0.6)) == Sweep(sparsity=(0.95, 0.9, 0.97))
+    assert Sweep(activity=3, n_features=4, n_hidden=2).sparsity == (0.25,)
+    sweep = Sweep(activity=0.02, density_power=0.5)
+    assert sweep == Sweep(sparsity=0.999, density_power=0.5) == dataclasses.replace(sweep)
+    assert sweep.activity is None and "activity" not in sweep.to_dict()
+
+
 def test_every_field_is_part_of_the_identity():
-    assert CHANGED.keys() == {f.name for f in dataclasses.fields(Sweep)}, "add the new field above"
+    known = {f.name for f in dataclasses.fields(Sweep) if f.metadata["role"] != "alias"}
+    assert CHANGED.keys() == known, "add the new field above"
     needed = {"density_power": {"sparsity": 0.9}}  # at sparsity 0 every density is 1
     needed |= dict.fromkeys(("full_batch", "hidden_vectors"), {"dataset_size": 3000})
     digests = {

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from jsuper.core.checks import MAX_RECORDS, Check, choice, flag, integer, real, several
 from jsuper.core.errors import SpecError
-from jsuper.core.fields import Axis, Omitted, setting, static
+from jsuper.core.fields import Axis, Omitted, alias, setting, static
 from jsuper.core.json_data import name_of
 from jsuper.core.sweep import BaseSweep
 from jsuper.models.toy.activations.names import ACTIVATIONS, canonical_activation
@@ -145,6 +145,11 @@ class Fields(BaseSweep):
         axis=True,
         later=True,
         since=2,
+    )
+    activity: Axis[float] | None = alias(
+        "sparsity",
+        "mean number of active features, instead of sparsity = 1 - activity/n_features",
+        real(0, closed="neither"),
     )
     dataset_size: Axis[int] = static(
         0,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from dataclasses import dataclass
+from typing import cast
 
 from jsuper.core.errors import SpecError
 from jsuper.core.fields import Omitted
@@ -99,6 +100,9 @@ class Sweep(Fields):
     density_power
         Axis, >= 0. Densities of features fall as (i + 1)^-density_power, with the mean
         1 - sparsity; each must be at most 1.
+    activity
+        Mean number of active features, one or several, instead of sparsity = 1 - activity/n; the
+        results have the sparsity.
     dataset_size
         Axis. Number of fixed samples to train on, T; 0 draws new samples in every step. The samples
         are the first T of every larger dataset of the seed. Each epoch goes through them in
@@ -160,6 +164,7 @@ class Sweep(Fields):
 
     def check(self) -> None:
         """Raise SpecError if lists do not fit n_features, or steps do not fit the training."""
+        self._use_activity()
         self._check_list("importance", "importance_decay", IMPORTANCE_DECAYS)
         self._check_list("feature_sparsity", "sparsity", SPARSITIES)
         self._check_laws()
@@ -180,6 +185,28 @@ class Sweep(Fields):
                 f"snapshots={list(self.snapshots)} contains a step twice; give each step once"
             )
         self._check_steps()
+
+    def _use_activity(self) -> None:
+        """Set the sparsity from the mean number of active features."""
+        if self.activity is None:
+            return
+        if self.sparsity != SPARSITIES or self.feature_sparsity is not None:
+            other = "sparsity" if self.feature_sparsity is None else "feature_sparsity"
+            raise SpecError(
+                f"activity and {other} are both given; each sets the density: leave one out"
+            )
+        n, *others = sizes = self.values_of("n_features")
+        if others:
+            raise SpecError(
+                f"activity is given, and n_features={', '.join(map(str, sizes))} would make a "
+                "different sparsity of it for each: give one n_features, or sparsity instead"
+            )
+        given = cast(tuple[float, ...], self.activity)
+        for active in given:
+            if active > n:
+                raise SpecError(f"activity={active:g} is above n_features={n}: give at most {n}")
+        self._set("sparsity", tuple(1 - active / n for active in given))
+        self._set("activity", None)
 
     def _check_laws(self) -> None:
         """Check that every support exists for every number of features and every density.
