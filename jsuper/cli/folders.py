@@ -17,8 +17,10 @@ from jsuper.cli.options import preset_of
 from jsuper.cli.values import FLOAT, no_default, read
 from jsuper.core.checks import real
 from jsuper.core.errors import RunError, SpecError
+from jsuper.core.family import family_of
 from jsuper.core.text import counted, format_size, printable
 from jsuper.store.manifest import NAME, manifest_of
+from jsuper.store.shape import axes_of
 from jsuper.store.status import problems, status_of, words
 from jsuper.store.validate import number_of_seeds
 
@@ -99,8 +101,8 @@ def _cells(run: Path) -> list[str]:
 
 def swept(sweep: dict) -> str:
     """Return the axes of a stored sweep: 'toy: 27 activations x 7 sparsities x 3 seeds'."""
-    lists = {k: len(v) for k, v in sweep.items() if isinstance(v, list) and k != "seeds"}
-    axes = [counted(n, k.replace("_", " ")) for k, n in lists.items() if n > 1]
+    values, _ = axes_of(family_of(sweep["model"]).spec.Sweep, sweep)
+    axes = [counted(len(v), k.replace("_", " ")) for k, v in values.items() if len(v) > 1]
     axes.append(counted(number_of_seeds(sweep["seeds"]), "seed"))
     return f"{sweep['model']}: {' x '.join(axes)}"
 

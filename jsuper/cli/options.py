@@ -120,7 +120,7 @@ def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
     data, name = _start(known.preset, known.config, known.model)
     start = sweep_from_dict(data)
     _refuse_others(rest, start)
-    fields = [_flag(f, getattr(start, f.name)) for f in dataclasses.fields(start)]
+    fields = [_flag(f, getattr(start, f.name)) for f in _flag_fields(start)]
     flags = dataclasses.make_dataclass("Flags", fields, frozen=True, kw_only=True)
     command = dataclasses.make_dataclass(
         "Command",
@@ -133,7 +133,7 @@ def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
     given = {flag_name(word) for word in rest if word.startswith("--")}
     changed = {
         f.name: _value(f, getattr(parsed.sweep, f.name))
-        for f in dataclasses.fields(start)
+        for f in _flag_fields(start)
         if f.name in given
     }
     for f in dataclasses.fields(start):  # a flag replaces what the file gives in the other way
@@ -144,15 +144,25 @@ def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
 
 
 def _all_flags(start: BaseSweep) -> list[str]:
-    options = [f.name for f in (*dataclasses.fields(start), *dataclasses.fields(RunOptions))]
+    options = [f.name for f in (*_flag_fields(start), *dataclasses.fields(RunOptions))]
     return [*options, "preset", "config", "model"]
 
 
+def _flag_fields(start: BaseSweep) -> list[dataclasses.Field]:
+    """Return the fields that flags can set: all but the table of fields that vary together."""
+    return [f for f in dataclasses.fields(start) if f.metadata["role"] != "zipped"]
+
+
 def _refuse_others(words: list[str], start: BaseSweep) -> None:
-    """Raise SpecError where a flag is a field of another family alone, and say of which."""
+    """Raise SpecError for a flag of another family, naming it, and for --zipped."""
     own = set(_all_flags(start))
     for word in words:
         name = flag_name(word)
+        if word.startswith("--") and name == "zipped":
+            raise SpecError(
+                "--zipped is not a flag: write fields that vary together into a TOML file, as a "
+                "table [zipped.NAME] after the plain fields, and give --config FILE.toml"
+            )
         if word.startswith("--") and name not in own and (model := model_with(name)):
             raise SpecError(
                 f"{as_flag(name)} is a field of the model {model!r}, and this is {start.model!r}: "
@@ -244,6 +254,7 @@ def _description(cls: type[BaseSweep]) -> str:
         f"Start from --preset NAME ({', '.join(_presets())}; default {DEFAULT_PRESET}), "
         f"--config FILE.toml or --model NAME ({', '.join(known_families())}); flags go on top. "
         "Lists are space-separated: --activation relu gelu --sparsity 0 0.9. "
+        "Fields that vary together are a table [zipped.NAME] of a TOML file. "
         "The same command again resumes, or says that all is done."
     )
 

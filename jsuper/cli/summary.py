@@ -43,6 +43,7 @@ def plan_text(job: Job, plan: Plan, expected: Estimate) -> str:
         f"model    {sweep.model}: {axes} x {counted(sweep.seed_count, 'seed')} = "
         f"{counted(_models(job.chunks), 'model')}, {' and '.join(f'{s:,}' for s in steps)} steps "
         "each" + _done_text(job, job.chunks, "already"),
+        *(f"zipped   {dim}: {', '.join(fields)}" for dim, fields in sweep.zipped.items()),
         *([f"fields   {text}"] if (text := fields_text(job.sweep)) else []),
         *([share_text(job)] if job.shard else []),
         f"device   {plan.describe()}",
@@ -52,7 +53,7 @@ def plan_text(job: Job, plan: Plan, expected: Estimate) -> str:
         f"time     {time_text(expected) if todo else 'nothing to train'}",
         f"folder   {printable(job.folder)}",
     ]
-    return "\n".join([*(f"note     {n}" for n in (*job.notes, *sweep.notes())), *lines])
+    return "\n".join([*(f"note     {n}" for n in (*job.notes, *sweep.all_notes())), *lines])
 
 
 def fields_text(sweep: BaseSweep) -> str:

@@ -131,6 +131,11 @@ class Family:
         """The module that compares a sweep's Python functions, or None (imports jax)."""
         return cast(Functions, import_module(self._functions)) if self._functions else None
 
+    @property
+    def can_scrub(self) -> bool:
+        """Whether the family has a module for causal scrubbing."""
+        return self._scrubbing is not None
+
     @cached_property
     def scrubbing(self) -> Scrubbing:
         """The module for causal scrubbing (imports jax).

@@ -1,11 +1,12 @@
 """Declarations of a sweep's fields, and the check of a field's values.
 
-Every field has one of four roles:
+Every field has one of five roles:
 
     "setting": a number (or name) per model, traced by JAX
     "static":  changes shapes or the program; models that share all static values form a group
     "seeds":   the replicates
     "alias":   another way to give a field, converted when the sweep is made
+    "zipped":  which settings and static fields vary together
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any, TypeVar, Union
 
 from jsuper.core.checks import Check, refuse_duplicates, scalar, seeds
 from jsuper.core.errors import SpecError
+from jsuper.core.zipped import Zipped
+from jsuper.core.zipped_checks import check_groups
 
 T = TypeVar("T")
 Axis = Union[T, tuple[T, ...]]  # noqa: UP007 - a generic alias has to be subscriptable
@@ -94,6 +97,12 @@ def seeds_field() -> Any:
     """Declare the seeds."""
     text = "number of random seeds, or a list of them; always the dimension 'seed'"
     return _field(3, text, seeds, role="seeds", axis=False)
+
+
+def zipped_field() -> Any:
+    """Declare the groups of fields that vary together."""
+    text = "fields that vary together: dimension -> field -> values, one for every row"
+    return _field(Zipped(), text, check_groups, role="zipped", axis=False, since=2)
 
 
 def _field(

@@ -102,16 +102,24 @@ class Group:
 def expand(sweep: BaseSweep) -> list[Group]:
     """Return the Cartesian product of the axes, in declared order, split by the static values.
 
+    Of zipped fields, the rows that exist are taken. Parts of the sweep with the same static values
+    are one group.
+
     Raises
     ------
     SpecError
         The sweep has more than MAX_MODELS models.
     """
     check_size(sweep)
-    return [
-        Group(static, tuple(_product(sweep, "setting")), sweep.seed_values)
-        for static in _product(sweep, "static")
-    ]
+    statics: dict[tuple, Static] = {}
+    settings: dict[tuple, tuple[Setting, ...]] = {}
+    for part in sweep.parts():
+        of_part = tuple(_product(part, "setting"))
+        for static in _product(part, "static"):
+            key = tuple(static.values())
+            statics.setdefault(key, static)
+            settings[key] = settings.get(key, ()) + of_part
+    return [Group(statics[key], settings[key], sweep.seed_values) for key in statics]
 
 
 def _product(sweep: BaseSweep, role: str) -> Iterator[dict[str, Any]]:
@@ -124,8 +132,7 @@ def _product(sweep: BaseSweep, role: str) -> Iterator[dict[str, Any]]:
 
 def n_models(sweep: BaseSweep) -> int:
     """Return the number of models in a sweep, without a list of them."""
-    axes = [sweep.values_of(f.name) for f in dataclasses.fields(sweep) if f.metadata["axis"]]
-    return sweep.seed_count * math.prod(map(len, axes))
+    return sweep.seed_count * math.prod(map(len, sweep.axes.values()))
 
 
 def check_size(sweep: BaseSweep) -> None:

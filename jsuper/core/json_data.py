@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 JSON = Any
@@ -17,10 +17,13 @@ JSONObject = dict[str, JSON]
 def plain(value: Any) -> JSON:
     """Return a field's value as JSON data: tuples become lists, callables their label.
 
-    A callable's label is its name until it is traced, and then name@digest of what it computes.
+    An empty table becomes None, which a sweep's data leave out. A callable's label is its name
+    until it is traced, and then name@digest of what it computes.
     """
     if isinstance(value, tuple):
         return [plain(v) for v in value]
+    if isinstance(value, Mapping):
+        return {k: plain(v) for k, v in value.items()} or None
     if callable(value):
         return getattr(value, "label", name_of(value))
     return value

@@ -14,14 +14,19 @@ from typing import Any, ClassVar, Self
 
 from jsuper.core.checks import flag
 from jsuper.core.errors import SpecError
-from jsuper.core.fields import Axis, Omitted, checked, seeds_field, static
+from jsuper.core.fields import Axis, Omitted, checked, seeds_field, static, zipped_field
 from jsuper.core.json_data import JSON, digest, plain
 from jsuper.core.suggestions import not_one_of
+from jsuper.core.zipped import Zipped, axes_of, columns_of, combinations
+from jsuper.core.zipped_checks import check_fields, columns_to_set, common_values
 
 
 @dataclass(frozen=True, kw_only=True)
 class BaseSweep:
     """A grid of models: fields with several values become axes, and every cell has all seeds.
+
+    The fields of a group in `zipped` vary together and have one axis. A sweep with groups is the
+    union of the plain sweeps that `parts` returns; rules between fields are checked for each.
 
     Attributes
     ----------
@@ -41,6 +46,7 @@ class BaseSweep:
     unpaired: bool = static(
         False, "give every model its own random draws, instead of sharing those of its seed", flag
     )
+    zipped: Mapping[str, Mapping[str, Any]] = zipped_field()
 
     # --------------------------------------------------------------- what a family may override
 
@@ -93,13 +99,27 @@ class BaseSweep:
 
     def __post_init__(self) -> None:
         self._set_all({f.name: getattr(self, f.name) for f in fields(self)})
-        self.check_new()
+        for part in self.parts():
+            part.check_new()
 
     def _set_all(self, values: Mapping[str, Any]) -> None:
-        for f in fields(self):
-            self._set(f.name, checked(f, values[f.name]))
+        declared = {f.name: f for f in fields(self)}
+        for name, f in declared.items():
+            self._set(name, checked(f, values[name]))
+        table = check_fields(Zipped(self.zipped), declared, self.main_axes, self.model)
+        self._set("zipped", table)
+        defaults = {name: f.default for name, f in declared.items()}
+        for name, value in columns_to_set(table, values, vars(self), defaults).items():
+            self._set(name, value)
         self.fill_in()
-        self.check()
+        parts = self.parts()
+        for part in parts:
+            part.check()
+        if table:  # what checks fill in, they fill in for the parts
+            apart = {"zipped", *columns_of(table)}
+            names = [k for k in declared if not (k in apart or isinstance(vars(self)[k], Omitted))]
+            for name, value in common_values([vars(part) for part in parts], names).items():
+                self._set(name, value)
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)  # a sweep is frozen
@@ -157,6 +177,24 @@ class BaseSweep:
 
     # ------------------------------------------------------------------------------------ values
 
+    def parts(self) -> list[Self]:
+        """Return the plain sweeps whose union this is: one for each combination of zipped rows."""
+        if not self.zipped:
+            return [self]
+        found = []
+        for row in combinations(self.zipped):
+            part = copy.copy(self)
+            part._set("zipped", Zipped())
+            for name, value in row.items():
+                part._set(name, (value,))
+            part.fill_in()
+            found.append(part)
+        return found
+
+    def all_notes(self) -> list[str]:
+        """Return the notes of all parts, each once."""
+        return list(dict.fromkeys(note for part in self.parts() for note in part.notes()))
+
     @property
     def seed_values(self) -> tuple[int, ...]:
         """The seeds themselves."""
@@ -182,17 +220,20 @@ class BaseSweep:
 
     @property
     def axes(self) -> dict[str, tuple]:
-        """Axis name -> its values, in declared order, for every dimension but the seed."""
+        """Axis name -> its values, in declared order, for every dimension but the seed.
+
+        A group of `zipped` is one axis of labels, such as "n_hidden=5, learning_rate=0.001".
+        """
         values = {f.name: self.values_of(f.name) for f in fields(self) if f.metadata["axis"]}
-        return {k: v for k, v in values.items() if len(v) > 1 or k in self.main_axes}
+        return axes_of(values, self.zipped, self.main_axes)
 
     @property
     def changed(self) -> dict[str, Any]:
         """Field -> its value, where it is not the default; without axes and seeds."""
-        found = {}
+        found, axes = {}, {"seeds", "zipped", *self.axes, *columns_of(self.zipped)}
         for f in fields(self):
             value = getattr(self, f.name)
-            if f.name in self.axes or f.name == "seeds" or isinstance(value, Omitted):
+            if f.name in axes or isinstance(value, Omitted):
                 continue
             if f.metadata["axis"]:
                 (value,) = value
@@ -200,9 +241,10 @@ class BaseSweep:
                 found[f.name] = value
         return found
 
-    def names(self, role: str) -> list[str]:
+    @classmethod
+    def names(cls, role: str) -> list[str]:
         """Return the names of the fields with this role."""
-        return [f.name for f in fields(self) if f.metadata["role"] == role]
+        return [f.name for f in fields(cls) if f.metadata["role"] == role]
 
     @classmethod
     def single_defaults(cls) -> dict[str, JSON]:
@@ -243,9 +285,12 @@ class BaseSweep:
         return {"model": self.model} | {k: v for k, v in data.items() if v is not None}
 
     def to_toml(self) -> str:
-        """Return the sweep as a TOML file."""
-        # JSON's numbers, strings and lists are TOML's too.
-        return "".join(f"{k} = {json.dumps(v)}\n" for k, v in self.to_dict().items())
+        """Return the sweep as a TOML file; the fields of groups are in tables at its end."""
+        data, columns = self.to_dict(), columns_of(self.zipped)
+        groups = data.pop("zipped", {})
+        data = {k: v for k, v in data.items() if k not in columns}
+        tables = "".join(f"\n[zipped.{dim}]\n{_toml(group)}" for dim, group in groups.items())
+        return _toml(data) + tables
 
     @property
     def folder_hash(self) -> str:
@@ -257,3 +302,8 @@ class BaseSweep:
         added = {f.name: plain(f.default) for f in fields(self) if f.metadata.get("since", 1) > 1}
         data = self.to_dict().items()
         return digest({k: v for k, v in data if k not in added or v != added[k]}, 8)
+
+
+def _toml(data: Mapping[str, JSON]) -> str:
+    """Return lines of TOML; JSON's numbers, strings and lists are TOML's too."""
+    return "".join(f"{k} = {json.dumps(v)}\n" for k, v in data.items())

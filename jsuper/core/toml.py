@@ -27,7 +27,8 @@ _TOML_TOKEN = re.compile(
     | '[^'\n]*+ (?:' | .*+)""",
     re.DOTALL | re.VERBOSE,
 )
-_TOML_TABLE = re.compile(r"^[ \t]*+\[|\{|^[^=.\n]*+\.[^=\n]*+=", re.MULTILINE)
+_TOML_GROUP = r"\[zipped\.[A-Za-z0-9_-]++\][ \t\r]*+$"  # the only tables
+_TOML_TABLE = re.compile(rf"^[ \t]*+(?!{_TOML_GROUP})\[|\{{|^[^=.\n]*+\.[^=\n]*+=", re.MULTILINE)
 
 
 def read_toml(path: str | Path) -> JSONObject:
@@ -48,7 +49,7 @@ def read_toml(path: str | Path) -> JSONObject:
 
 
 def parse_toml(text: str) -> JSONObject:
-    """Return the fields in a TOML text without tables: a sweep is flat.
+    """Return the fields in a TOML text, whose only tables are `[zipped.NAME]`.
 
     Dotted keys are refused because `tomllib` keeps every prefix of one, so that the memory of a
     long key grows with its square.
@@ -56,7 +57,7 @@ def parse_toml(text: str) -> JSONObject:
     Raises
     ------
     ValueError
-        The text is not TOML, is too large, or has tables or dotted keys.
+        The text is not TOML, is too large, or has other tables or dotted keys.
     """
     check_size(len(text), LARGEST_TOML)
     bare = _TOML_TOKEN.sub(lambda m: "" if m[0][0] == "#" else '""', text)
@@ -64,7 +65,7 @@ def parse_toml(text: str) -> JSONObject:
         line = text[: _position(text, found.start())].count("\n") + 1
         raise ValueError(
             f"line {line} has a table or a dotted key; a sweep has only plain fields, such as "
-            "sparsity = [0.9, 0.99]"
+            "sparsity = [0.9, 0.99], and tables [zipped.NAME] of fields that vary together"
         )
     if bare.count("=") + bare.count("[") > MOST_KEYS:
         raise ValueError(f"it has more than {MOST_KEYS:,} fields and lists")

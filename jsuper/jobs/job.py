@@ -17,6 +17,7 @@ from jsuper.core.fields import Omitted
 from jsuper.core.grid import Chunk, Setting, missing
 from jsuper.core.json_data import plain
 from jsuper.core.sweep import BaseSweep
+from jsuper.jobs.names import check_dimensions
 from jsuper.jobs.retry import failed_parts
 from jsuper.store import chunk_files, sharing
 from jsuper.store.manifest import check_extends, existing, read_manifest, rebuilt, write_manifest
@@ -183,6 +184,7 @@ def prepare(
     from jsuper.engine.devices import chunks_of
 
     job = existing_job(sweep, folder)
+    check_dimensions(job.sweep)
     new = chunks_of(plan, job.sweep, missing(job.sweep, job.chunks), shard[1] if shard else 1)
     job = dataclasses.replace(job, chunks=job.chunks + new, shard=shard, keep_failed=keep_failed)
     if folder is not None and not keep_failed:

@@ -122,7 +122,7 @@ def run(
     expected = estimate(plan, job.pending)
     if not force:
         _check_room(job, plan, expected.seconds)
-    for note in (*job.notes, *job.sweep.notes()):
+    for note in (*job.notes, *job.sweep.all_notes()):
         warnings.warn(note, SweepWarning, stacklevel=2)
     counters, stop = Progress(), Stop()
     with reporter(expected, counters, quiet=not progress) as tick:

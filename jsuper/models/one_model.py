@@ -119,6 +119,11 @@ def _choice(name: str, values: tuple[Any, ...], point: grid.Setting) -> Any:
 def _traced(sweep: BaseSweep) -> tuple[BaseSweep, Any, grid.Static]:
     """Return a sweep with its callables traced, its models' program, and their static values."""
     expect("sweep", sweep, BaseSweep, "a Sweep", EXAMPLE)
+    if sweep.zipped:
+        raise SpecError(
+            f"zipped has the groups {', '.join(sweep.zipped)}, whose rows are several sweeps: give "
+            "one of sweep.parts()"
+        )
     sweep = sweep.traced()
     groups = grid.expand(sweep)
     if len(groups) > 1:

@@ -22,6 +22,7 @@ from jsuper.core.reading import CLAIMS_JSON, json_limit, parse_json, read_text
 from jsuper.core.sources import citation
 from jsuper.core.status import Status
 from jsuper.core.text import counted, printable
+from jsuper.core.zipped import labels_of
 from jsuper.report.claims import validate_claims
 from jsuper.report.data import page_data
 from jsuper.store import derived
@@ -188,9 +189,12 @@ def field_rows(sweep: JSONObject, defaults: JSONObject) -> list[tuple[str, str, 
     """Return the sweep's fields, their values, and whether these differ from the defaults."""
 
     def text(value: Any) -> str:
+        if isinstance(value, dict):  # groups of fields that vary together
+            return "; ".join(f"{dim}: {' | '.join(labels_of(c))}" for dim, c in value.items())
         return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
-    return [(k, text(v), k in defaults and v != defaults[k]) for k, v in sweep.items()]
+    known = {"zipped": None} | defaults
+    return [(k, text(v), k in known and v != known[k]) for k, v in sweep.items()]
 
 
 def session_summary(metadata: JSONObject) -> dict[str, str]:

@@ -13,6 +13,7 @@ from jsuper.core.errors import SpecError
 from jsuper.core.status import MISSING, OK
 from jsuper.store.chunk_files import FOR_ALL
 from jsuper.store.dataset import load
+from jsuper.store.groups import groups_of
 
 if TYPE_CHECKING:
     import xarray
@@ -105,6 +106,12 @@ def _check_comparable(one: dict, other: dict, first: str | Path, second: str | P
             f"model is {one['model']!r} in {first} and {other['model']!r} in {second}; compare "
             "runs of one model family"
         )
+    fields = [{dim: list(c) for dim, c in groups_of(sweep).items()} for sweep in (one, other)]
+    if fields[0] != fields[1]:
+        raise SpecError(
+            f"zipped has the groups {fields[0]} in {first} and {fields[1]} in {second}; compare "
+            "runs with the same groups, or ds.swap_dims(size='n_hidden') of each in Python"
+        )
     for name, a, b in different_functions(one, other):
         raise SpecError(
             f"{name} is {a} in {first} and {b} in {second}: two functions of the same name; "
@@ -151,7 +158,7 @@ def _difference(
     found = np.where(finite, relative_difference(a, b, models.ndim), 0.0)
     place = np.unravel_index(found.argmax(), found.shape)
     point = models[place].coords
-    where = ", ".join(f"{k} {v.item()}" for k, v in point.items() if models.sizes[k] > 1)
+    where = ", ".join(f"{k} {v.item()}" for k, v in point.items() if models.sizes.get(k, 1) > 1)
     return Difference(float(found.max()), int((found > tolerance).sum()), where)
 
 

@@ -25,9 +25,11 @@ from jsuper.core.protocols import Existing
 from jsuper.core.reading import check_depth, json_limit, parse_json, read_text
 from jsuper.core.sweep import BaseSweep
 from jsuper.core.text import printable, shown
-from jsuper.store import chunk_files
+from jsuper.core.zipped import dimension_of
+from jsuper.store import chunk_files, groups
 from jsuper.store.rebuild import sweep_and_chunks
 from jsuper.store.validate import (
+    check_chunks,
     check_complete,
     check_row,
     count,
@@ -237,6 +239,7 @@ def _checked(data: JSONObject) -> Manifest:
             raise ValueError(f"its chunk {entry['name']!r} is not what its name says")
         chunks.append(chunk)
     check_complete(chunks)
+    groups.check_rows(sweep, chunks)
     models = count(sweep, values)
     if sum(c.n_models for c in chunks) != models:
         raise ValueError(f"its chunks are not the {models:,} models of its sweep")
@@ -290,7 +293,11 @@ def check_extends(sweep: BaseSweep, manifest: Manifest, folder: Path) -> None:
             f"out={str(folder)!r} contains models of the family {held['model']!r}, and this sweep "
             f"is of {asked['model']!r}; give another --out"
         )
-    for name in sorted(held.keys() | asked.keys()):
+    if sweep.zipped and manifest.lost and _contains(asked, manifest.chunks):
+        return  # chunks do not say which of their fields vary together
+    groups.check_extends(held, asked, folder)
+    grouped = {"zipped", *dimension_of(sweep.zipped)}
+    for name in sorted((held.keys() | asked.keys()) - grouped):
         old, new = held.get(name), asked.get(name)
         contained = _has_seeds(new, old) if name == "seeds" else old == new
         if isinstance(old, list) and isinstance(new, list) and name in sweep.axes:
@@ -301,6 +308,15 @@ def check_extends(sweep: BaseSweep, manifest: Manifest, folder: Path) -> None:
                 f"{asked.get(name)} here; give at least its values to extend it, or another "
                 "--out"
             )
+
+
+def _contains(sweep: JSONObject, chunks: list[Chunk]) -> bool:
+    """Return whether a sweep contains all points of chunks."""
+    try:
+        check_chunks(sweep, chunks)
+    except (ValueError, LookupError):
+        return False
+    return True
 
 
 def _has_seeds(asked: Any, held: Any) -> bool:

@@ -16,7 +16,8 @@ from jsuper.core.json_data import JSON, JSONObject, same
 from jsuper.core.status import ERROR, ERROR_BYTES, FAILED, NON_FINITE, OK
 from jsuper.core.sweep import BaseSweep
 from jsuper.core.text import shown
-from jsuper.store import chunk_files, sharing
+from jsuper.core.zipped import columns_of
+from jsuper.store import chunk_files, groups, sharing
 from jsuper.store.chunk_files import Arrays
 from jsuper.store.comparing import different_functions
 from jsuper.store.manifest import Manifest, manifest_of, seeds_of, write_manifest
@@ -97,6 +98,8 @@ def as_sweep(data: JSONObject) -> BaseSweep:
     sweep = object.__new__(cls)
     for f in dataclasses.fields(cls):
         value = data.get(f.name, f.default)
+        if f.name == "zipped":
+            value = f.metadata["check"](f.name, value)
         object.__setattr__(sweep, f.name, tuple(value) if isinstance(value, list) else value)
     return sweep
 
@@ -114,9 +117,17 @@ def _union(one: Stored, other: Stored) -> Stored:
     cls = family_of(a.sweep["model"]).spec.Sweep
     older = cls.single_defaults()  # of fields that an older folder does not have
     mine, theirs = older | a.sweep, older | b.sweep
+    zipped = groups.union(mine, theirs)
+    if zipped is None:
+        both = mine.get("zipped"), theirs.get("zipped")
+        raise SpecError(_refusal("zipped", a_name, both[0], b_name, both[1]))
+    columns = {k: list(v) for k, v in columns_of(zipped).items()}
+    mine |= {"zipped": zipped or None} | columns
     for f in dataclasses.fields(cls):
         old: JSON = mine.get(f.name)
         new: JSON = theirs.get(f.name)
+        if f.name == "zipped" or f.name in columns:
+            continue
         if f.name == "seeds":
             mine["seeds"] = _all_seeds(old, new)
         elif f.metadata["role"] == "setting":

@@ -15,6 +15,8 @@ from jsuper.core.grid import Chunk, Setting
 from jsuper.core.json_data import JSONObject, plain
 from jsuper.core.protocols import Spec
 from jsuper.core.suggestions import not_one_of
+from jsuper.core.zipped import axes_of as axes_with_groups
+from jsuper.core.zipped import dimension_of, label_of
 from jsuper.store import chunk_files
 from jsuper.store.manifest import seeds_of
 
@@ -34,7 +36,7 @@ class Shape:
     Attributes
     ----------
     axes : dict
-        Axis -> its values, without the seed.
+        Axis -> its values, without the seed; those of a zipped dimension are its rows' labels.
     dims : dict
         Variable -> its dimensions.
     sizes : dict
@@ -52,6 +54,7 @@ class Shape:
         self.family = family_of(sweep["model"])
         spec = self.family.spec
         self.axes, self.single = axes_of(spec.Sweep, sweep)
+        self.zipped: JSONObject = sweep.get("zipped") or {}
         self.seeds = seeds_of(sweep["seeds"])
         self.own = _own_coordinates(self.family, chunks)
         lead = (*self.axes, "seed")
@@ -63,7 +66,8 @@ class Shape:
         self._column_of = {seed: column for column, seed in enumerate(self.seeds)}
         self._cells: dict[tuple[int, int], tuple[Chunk, np.ndarray]] = {}
         older = spec.Sweep.single_defaults()  # of fields that older chunks lack
-        self._defaults = {k: older[k][0] for k in self.axes if k in older}
+        fields = {*self.axes, *dimension_of(self.zipped)}
+        self._defaults = {k: older[k][0] for k in fields if k in older}
 
     def __getstate__(self) -> dict:
         """Return the state for pickling; `_cells` is by identity, which another process lacks."""
@@ -74,8 +78,13 @@ class Shape:
         return tuple(self.sizes[d] for d in self.dims[name])
 
     def coordinates(self) -> JSONObject:
-        """Return the coordinates, and the sweep's single values as scalar ones."""
-        coords = {k: [_label(v) for v in values] for k, values in self.axes.items()}
+        """Return the coordinates, and the sweep's single values as scalar ones.
+
+        The fields of a zipped dimension are coordinates along it, without an index.
+        """
+        coords: JSONObject = {k: [_label(v) for v in values] for k, values in self.axes.items()}
+        for dim, columns in self.zipped.items():
+            coords |= {k: (dim, [_label(v) for v in values]) for k, values in columns.items()}
         coords["seed"] = self.seeds
         coords |= {k: v for k, v in self.own.items() if k in self.sizes}
         return coords | {k: _label(v) for k, v in self.single.items()}
@@ -90,6 +99,8 @@ class Shape:
 
     def _cell(self, chunk: Chunk, setting: Setting) -> tuple[int, ...]:
         point = self._defaults | chunk.static | setting
+        for dim, columns in self.zipped.items():
+            point[dim] = label_of({k: plain(point[k]) for k in columns})
         return tuple(values.index(plain(point[k])) for k, values in self.axes.items())
 
     def columns(self, chunk: Chunk) -> np.ndarray:
@@ -131,8 +142,9 @@ def axes_of(cls: Any, sweep: JSONObject) -> tuple[dict[str, list], JSONObject]:
     """Return a stored sweep's axes, name -> values, and the single values of its other axes."""
     sweep = cls.single_defaults() | sweep
     values = {f.name: sweep[f.name] for f in dataclasses.fields(cls) if f.metadata["axis"]}
-    axes = {k: v for k, v in values.items() if len(v) > 1 or k in cls.main_axes}
-    return axes, {k: v[0] for k, v in values.items() if k not in axes}
+    zipped = sweep["zipped"] or {}
+    axes = axes_with_groups(values, zipped, cls.main_axes)
+    return axes, {k: v[0] for k, v in values.items() if k not in {*axes, *dimension_of(zipped)}}
 
 
 def _label(value: Any) -> Any:

@@ -15,6 +15,9 @@ from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk
 from jsuper.core.json_data import JSON, JSONObject, plain, same, without_negative_zero
 from jsuper.core.text import shown
+from jsuper.core.zipped import columns_of, dimension_of, labels_of
+from jsuper.core.zipped_checks import check_fields
+from jsuper.store.groups import check_rows, groups_of
 
 
 def values_of(sweep: JSONObject) -> dict[str, list[JSON]]:
@@ -45,6 +48,11 @@ def values_of(sweep: JSONObject) -> dict[str, list[JSON]]:
             raise SpecError(f"{name} has a value twice")
     if lacking := [n for n, f in own.items() if f.metadata["axis"] and n not in values]:
         raise SpecError(f"it lacks {', '.join(lacking)}")
+    if zipped := values["zipped"][0]:
+        check_fields(zipped, own, cls.main_axes, cls.model)
+        for name, column in columns_of(zipped).items():
+            if not same(list(column), values[name]):
+                raise SpecError(f"{name} and zipped have different values")
     return values
 
 
@@ -110,8 +118,11 @@ def known_seeds(seeds: JSON) -> range | frozenset[int]:
 
 def count(sweep: JSONObject, values: dict[str, list[JSON]]) -> int:
     """Return the number of models of a stored sweep, before any list of them is made."""
-    axes = math.prod(len(v) for k, v in values.items() if k != "seeds")
-    return axes * number_of_seeds(sweep["seeds"])
+    zipped = groups_of(sweep)
+    apart = {"seeds", "zipped", *dimension_of(zipped)}
+    axes = math.prod(len(v) for k, v in values.items() if k not in apart)
+    rows = math.prod(len(labels_of(columns)) for columns in zipped.values())
+    return axes * rows * number_of_seeds(sweep["seeds"])
 
 
 def number_of_seeds(seeds: int | list[int]) -> int:
@@ -134,3 +145,4 @@ def check_chunks(sweep: JSONObject, chunks: list[Chunk]) -> None:
             check_row(row, allowed)
         seeds_among(chunk.seeds, seeds)
     check_complete(chunks)
+    check_rows(sweep, chunks)

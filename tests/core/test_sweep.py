@@ -372,6 +372,7 @@ CHANGED = dict(
     records=50,
     check_fit=False,
     snapshots=(10,),
+    zipped={"size": {"n_hidden": (2, 3), "learning_rate": (1e-3, 1e-2)}},
 )
 
 

@@ -47,6 +47,9 @@ class Sweep(Fields):
         Number of random seeds, or a list of seeds in [0, 2^32). Models of a seed share its draws.
     unpaired
         Give every model its own random draws instead.
+    zipped
+        Groups of axes that vary together, each one dimension of the results: `{"size": {"n_hidden":
+        (5, 10), "learning_rate": (1e-3, 5e-4)}}` has two rows. Not activation and sparsity.
     activation
         Axis. Output activation: a name, a name with a parameter such as `elu(0.25)`, or a function
         of z (n_features, samples) that JAX can trace and differentiate. Gates such as `geglu` have
