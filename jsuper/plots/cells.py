@@ -102,7 +102,9 @@ def heatmap(
             "leave log out for a linear scale"
         )
     rows, columns = values.shape
-    ax = get_axes(ax, 2.5 + 0.75 * columns, 1.6 + 0.27 * rows)
+    lines = [k.splitlines() for k in tick_labels(selection.values[dims[1]])]
+    upright = 0.08 * max((len(k) for of in lines if len(of) > 1 for k in of), default=0)
+    ax = get_axes(ax, 2.5 + 0.75 * columns, 1.6 + 0.27 * rows + upright)
     _draw(ax, values, hatched, *_scale(shown, needs_log_scale(shown) if log is None else log))
     _label(ax, selection, dims)
     what = "interquartile range" if spread else "median"
@@ -176,7 +178,8 @@ def _label(ax: Axes, selection: Selection, axes: tuple[str, str]) -> None:
     """Label rows and columns, and mark the corners of cells in which models are left out."""
     down, across = axes
     labels = tick_labels(selection.values[across])
-    crowded = sum(map(len, labels)) > 60  # horizontal labels would overlap
+    several = any("\n" in label for label in labels)  # lines: rows of fields that vary together
+    crowded = several or sum(map(len, labels)) > 60  # horizontal labels would overlap
     ax.set_xticks(range(len(labels)), labels, rotation=90 if crowded else 0)
     ax.set_yticks(range(selection.values.sizes[down]), tick_labels(selection.values[down]))
     ax.set_xlabel(across)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -213,5 +214,5 @@ def verbatim(text: str) -> str:
 
 
 def tick_labels(values: xarray.DataArray) -> list[str]:
-    """Return the labels of a coordinate."""
-    return [tick_label(v) for v in values.values]
+    """Return the labels of a coordinate; those of zipped rows have a line for every field."""
+    return [re.sub(r", (?=\w+=)", "\n", tick_label(v)) for v in values.values]

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
@@ -101,6 +102,14 @@ def test_a_dataset_has_one_dimension_and_plain_coordinates(run):
     by_rate = ds.swap_dims(size="learning_rate").sel(learning_rate=5e-4)
     assert np.array_equal(by_rate.loss, second.loss)
     assert json.loads(ds.attrs["sweep"]) == ZIPPED.to_dict()
+
+
+def test_a_heatmap_has_a_line_for_every_field_of_a_row(run):
+    ds = jsuper.load(run).sel(sparsity=0.9)
+    ax = jsuper.plots.heatmap(ds, "loss", dims=("activation", "size"))
+    texts = [label.get_text() for label in ax.get_xticklabels()]
+    assert texts == [label.replace(", ", "\n") for label in LABELS]
+    plt.close(ax.figure)
 
 
 def test_models_are_those_of_their_row(run):
