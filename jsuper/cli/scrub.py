@@ -69,4 +69,7 @@ def show(ds: xarray.Dataset) -> None:
         print(f"left out: {left:,} of {ds['status'].size:,} models, missing or not finite")
     names = family.left_out(ds)
     if names:
-        print(f"not scrubbed: {', '.join(names)}; an output must be a function of its sample alone")
+        print(
+            f"not scrubbed: {', '.join(names)}; an output must be a function "
+            "of its sample alone, and the samples must be known"
+        )

@@ -273,9 +273,7 @@ def matched(sweep: BaseSweep, existing: Existing) -> BaseSweep:
     SpecError
         The folder was trained with another function of the same name.
     """
-    given = [getattr(sweep, f.name) for f in fields(sweep)]
-    values = [v for field in given for v in (field if isinstance(field, tuple) else (field,))]
-    if not any(map(callable, values)):  # so that jax is not imported
+    if not sweep.callables():  # so that jax is not imported
         return sweep
     functions = family_of(sweep.model).functions
     return sweep if functions is None else functions.matched(sweep, existing)

@@ -272,12 +272,15 @@ class BaseSweep:
 
     # -------------------------------------------------------------------------------- plain data
 
+    def callables(self) -> dict[str, Any]:
+        """Return label -> each of the sweep's callables."""
+        given = [getattr(self, f.name) for f in fields(self)]
+        every = [v for field in given for v in (field if isinstance(field, tuple) else (field,))]
+        return {plain(v): v for v in every if callable(v)}
+
     def functions(self) -> dict[str, JSON]:
         """Return label -> what a manifest stores of each traced callable."""
-        every: list[Any] = [
-            v for f in fields(self) if f.metadata["axis"] for v in self.values_of(f.name)
-        ]
-        return {v.label: v.record() for v in every if hasattr(v, "record")}
+        return {k: v.record() for k, v in self.callables().items() if hasattr(v, "record")}
 
     def to_dict(self) -> dict[str, JSON]:
         """Return the sweep as plain data (JSON), with its model; callables by their label."""

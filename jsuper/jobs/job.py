@@ -7,15 +7,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jsuper.core.errors import SpecError
 from jsuper.core.family import matched
 from jsuper.core.fields import Omitted
-from jsuper.core.grid import Chunk, Setting, missing
-from jsuper.core.json_data import plain
+from jsuper.core.grid import Chunk, missing
+from jsuper.core.json_data import JSONObject
 from jsuper.core.sweep import BaseSweep
 from jsuper.jobs.names import check_dimensions
 from jsuper.jobs.retry import failed_parts
@@ -148,15 +148,20 @@ def _is_occupied(folder: Path) -> bool:
 
 def _with_callables(chunks: list[Chunk], sweep: BaseSweep) -> list[Chunk]:
     """Return a manifest's chunks with the sweep's callables in place of their stored names."""
-    callables = {plain(v): v for values in sweep.axes.values() for v in values if callable(v)}
+    callables = sweep.callables()
     if not callables:
         return chunks
 
-    def settings(chunk: Chunk) -> Iterator[Setting]:
-        for setting in chunk.settings:
-            yield {k: callables.get(v, v) if isinstance(v, str) else v for k, v in setting.items()}
+    def replaced(row: JSONObject) -> JSONObject:
+        return {k: callables.get(v, v) if isinstance(v, str) else v for k, v in row.items()}
 
-    return [dataclasses.replace(c, settings=tuple(settings(c))) for c in chunks]
+    statics = {id(c.static): replaced(c.static) for c in chunks}  # which chunks share
+    return [
+        dataclasses.replace(
+            c, static=statics[id(c.static)], settings=tuple(map(replaced, c.settings))
+        )
+        for c in chunks
+    ]
 
 
 def prepare(

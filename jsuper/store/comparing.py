@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jsuper.core.errors import SpecError
+from jsuper.core.json_data import JSON
 from jsuper.core.status import MISSING, OK
 from jsuper.store.chunk_files import FOR_ALL
 from jsuper.store.dataset import load
@@ -121,12 +122,15 @@ def _check_comparable(one: dict, other: dict, first: str | Path, second: str | P
 
 def different_functions(one: dict, other: dict) -> list[tuple[str, str, str]]:
     """Return (field, label, label) of functions with the same name and another digest."""
+
+    def texts(value: JSON) -> list[str]:
+        return list(map(str, value)) if isinstance(value, list) else [str(value)]
+
     return [
         (name, a, b)
         for name in one.keys() & other.keys()
-        if isinstance(one[name], list) and isinstance(other[name], list)
-        for a in map(str, one[name])
-        for b in map(str, other[name])
+        for a in texts(one[name])
+        for b in texts(other[name])
         if a != b and "@" in a and a.split("@")[0] == b.split("@")[0]
     ]
 

@@ -17,6 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.random import threefry_prng_impl
+
+PRNGImpl = type(threefry_prng_impl)  # a random generator, which consists of functions
 
 # Names, and the Python rules of custom derivatives: what the rules compute is in the jaxpr of the
 # derivative, which is hashed too.
@@ -83,6 +86,8 @@ def _value(value: Any) -> Iterator[str]:
         yield from _jaxpr(value)
     elif isinstance(value, (np.ndarray, np.generic, jax.Array)):
         yield _array(value)
+    elif isinstance(value, PRNGImpl):
+        yield f"generator {value.name}"
     elif isinstance(value, dict):
         yield from _value(sorted(value.items(), key=lambda item: str(item[0])))
     elif isinstance(value, (list, tuple)):

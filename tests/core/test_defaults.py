@@ -166,7 +166,7 @@ def test_a_folder_that_an_older_version_named_goes_on(tmp_path, monkeypatch):
 # --------------------------------------------------------------------- what must not have changed
 
 ADDED = {"check_fit", "support", "values", "density_power"}
-ADDED |= {"dataset_size", "full_batch", "normalize", "hidden_vectors"}
+ADDED |= {"dataset_size", "full_batch", "normalize", "hidden_vectors", "inputs"}
 HASHES = {  # preset -> hash of the sweep, first chunk of at most 24 models for two workers
     "activations": ("1d35590232fbdfec", "77c06f3db2e4b9c6"),
     "dropout": ("2333cbcf91082744", "786851408855f061"),

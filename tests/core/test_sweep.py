@@ -44,6 +44,14 @@ def scaled(factor, z):
     return factor * z
 
 
+def sampler(key, batch):
+    """A law of the data, which is not called here."""
+
+
+def one_argument(key):
+    """A sampler that does not take the batch size."""
+
+
 # ----------------------------------------------------------------------------------- bad input
 
 BAD = [
@@ -198,6 +206,29 @@ BAD = [
     (dict(dataset_size=(0, 100), full_batch=True), r"dataset_size contains 0, which draws new"),
     (dict(dataset_size=2000, support="shared"), r"shared is a law of whole batches.*leave"),
     (dict(normalize=True, support="shared"), r"normalize draws samples.*leave one of them out"),
+    # a sampler of the data
+    (
+        dict(inputs="pairs(1)"),
+        r"inputs='pairs\(1\)' is not a function.*in Python only: support and",
+    ),
+    (dict(inputs=f"sampler@{'0' * 12}"), r"inputs='sampler@0+' is the label of a Python function"),
+    (dict(inputs=3), r"inputs=3 is not a function.*given in Python only$"),
+    (dict(inputs=(sampler, sampler)), r"inputs=.* is not a function"),
+    (dict(inputs=lambda key, batch: 0), r"inputs=.* has no name; define it with def"),
+    (
+        dict(inputs=one_argument),
+        r"inputs=one_argument cannot be called.*def one_argument\(key",
+    ),
+    (dict(inputs=sampler, sparsity=0.9), r"inputs and sparsity are both given.*leave sparsity out"),
+    (dict(inputs=sampler, support="pairs(1)", values="signed"), r"inputs and support, values are"),
+    (dict(inputs=sampler, density_power=0.5), r"inputs and density_power are both given"),
+    (dict(inputs=sampler, normalize=True), r"inputs and normalize are both given"),
+    (dict(inputs=sampler, shared_mask=True), r"inputs and shared_mask are both given"),
+    (
+        dict(inputs=sampler, feature_sparsity=(0.5,) * 20),
+        r"inputs and feature_sparsity are both given",
+    ),
+    (dict(inputs=sampler, n_features=(5, 20)), r"n_features is 5, 20: give one n_features"),
     (
         dict(density_power=1, feature_sparsity=(0.5,) * 20),
         r"feature_sparsity and density_power are both given",
@@ -205,7 +236,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("fields, said", BAD, ids=[str(fields)[1:40] for fields, _ in BAD])
+@pytest.mark.parametrize(
+    "fields, said", BAD, ids=[re.sub(" at 0x[0-9a-f]+", "", str(fields))[1:40] for fields, _ in BAD]
+)
 def test_bad_input_is_refused_and_named(fields, said):
     with pytest.raises(SpecError, match=said) as caught:
         Sweep(**fields)
@@ -363,6 +396,7 @@ CHANGED = dict(
     support="pairs(0.5)",
     values="signed",
     density_power=0.01,
+    inputs=sampler,
     dataset_size=2000,
     full_batch=True,
     normalize=True,

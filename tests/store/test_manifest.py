@@ -171,7 +171,7 @@ def _without(data):
         return tuple(map(_without, data))
     later = ("push", "push_step", "watch", "init_bias_scale", "tied", "reduction", "shared_mask")
     later += ("check_fit", "support", "values", "density_power", "dataset_size", "full_batch")
-    later += ("normalize", "hidden_vectors")
+    later += ("normalize", "hidden_vectors", "inputs")
     return {k: v for k, v in data.items() if k not in later}
 
 

@@ -10,6 +10,7 @@ Raw losses mostly measure the sparsity: compare different sparsities after `rela
 from jsuper.analysis.evaluation.losses import (
     Activation,
     Evaluation,
+    Sampler,
     evaluate,
     evaluate_sparse,
     model_of,
@@ -19,11 +20,12 @@ from jsuper.analysis.evaluation.losses import (
 from jsuper.analysis.evaluation.quality import (
     RelativeLoss,
     failed_fit,
+    moments,
     r_squared,
     relative_loss,
     still_improves,
 )
 
 __all__ = ["Activation", "Evaluation", "RelativeLoss", "evaluate", "evaluate_sparse", "failed_fit"]
-__all__ += ["model_of", "precision", "r_squared", "relative_loss", "sparse_errors"]
-__all__ += ["still_improves"]
+__all__ += ["Sampler", "model_of", "moments", "precision", "r_squared", "relative_loss"]
+__all__ += ["sparse_errors", "still_improves"]

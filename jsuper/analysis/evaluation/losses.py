@@ -23,14 +23,18 @@ from jsuper.models.toy.activations.registry import resolve
 from jsuper.models.toy.config import couples_batch
 from jsuper.models.toy.evaluation import evaluation_draws, make_errors, samples_of
 from jsuper.models.toy.functions import traced
+from jsuper.models.toy.inputs.interface import Law
 from jsuper.models.toy.inputs.law import DEFAULT, Inputs, Numbers
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, support_of, values_of
+from jsuper.models.toy.inputs.sampled import Sampled
 from jsuper.models.toy.layout import COLUMNS
 from jsuper.models.toy.model import Params, check_decoder, check_gate, preactivation
+from jsuper.models.toy.samplers import traced_sampler
 from jsuper.training import keys
 from jsuper.training.jax_config import shielded
 
 Activation = str | Callable[[Any], Any]
+Sampler = Callable[[Any, int], Any]  # (key, batch) -> samples, (batch, n_features)
 NO_NUMBERS = Numbers(None)  # of the default law, without a density
 
 
@@ -104,7 +108,7 @@ def evaluate_sparse(
     W: Array,
     b: Array,
     activation: Activation,
-    sparsity: Array,
+    sparsity: Array | None = None,
     importance: Array = 1.0,
     *,
     V: Array | None = None,
@@ -112,6 +116,7 @@ def evaluate_sparse(
     W_dec: Array | None = None,
     support: str = DEFAULT_SUPPORT,
     values: str = DEFAULT_VALUES,
+    inputs: Sampler | None = None,
     rounds: int = 64,
     batch_size: int = 1024,
     seed: int = 0,
@@ -132,6 +137,7 @@ def evaluate_sparse(
         As in `evaluate`.
     sparsity
         S in [0, 1), a number or (..., 1 or n_features); leading axes broadcast to those of W.
+        Required unless `inputs` is given.
     importance
         I_i >= 0, likewise.
     V, c
@@ -141,6 +147,9 @@ def evaluate_sparse(
     support, values
         Which features are active together, and the values of active features, as in
         `jsuper.Sweep`: for example "pairs(0.5)" and "signed".
+    inputs
+        A sampler (key, batch) -> samples, (batch, n_features), as in `jsuper.Sweep`, instead of
+        sparsity, support and values. Rounds are then 1,024 of its samples, zero or not.
     rounds
         Number of rounds, at least 2; the standard error falls as 1/√rounds.
     batch_size
@@ -152,7 +161,7 @@ def evaluate_sparse(
     ------
     ValueError
         The shapes do not fit, sparsity is not in [0, 1), the activation or the law is unknown, or
-        the law does not exist for this sparsity.
+        the law does not exist for this sparsity, a sampler cannot be used, or both are given.
     """
     check_gate(activation, W, b, V, c)
     xp, params = model_of(W, b, V, c, W_dec)
@@ -160,17 +169,19 @@ def evaluate_sparse(
     whole_number("rounds", rounds, 2)  # one round has no standard error
     whole_number("batch_size", batch_size, 1)
     whole_number("seed", seed, 0)
-    S = floating(sparsity)
-    if not isinstance(S, Tracer) and not ((S >= 0) & (S < 1)).all():
-        raise ValueError(f"sparsity={sparsity} is not in [0, 1): no feature is active at 1")
     lead, n = W.shape[:-2], W.shape[-1]
     models = merge_leading(params)
-    density, inputs = (
-        per_feature("sparsity", 1 - S, W),
-        Inputs(support_of(support), values_of(values)),
-    )
-    if support != DEFAULT_SUPPORT:
-        density = _densities(inputs, S, n)
+    act = traced(activation, n, W.dtype, [batch_size], [COLUMNS])
+    if inputs is None:
+        law, density = _named_law(sparsity, W, support, values)
+    else:
+        if sparsity is not None or (support, values) != (DEFAULT_SUPPORT, DEFAULT_VALUES):
+            raise ValueError(
+                "inputs is given with sparsity, support or values, and is the law of the data "
+                "alone; leave them out"
+            )
+        batches = [batch_size] * couples_batch(act, n)
+        law, density = Sampled(traced_sampler(inputs, n, batches)), xp.ones(1, W.dtype)
     importance = per_feature("importance", importance, W, "[0, inf)")
     density, importance = (
         xp.broadcast_to(a, (*lead, n)).reshape(-1, n) for a in (density, importance)
@@ -181,14 +192,28 @@ def evaluate_sparse(
             np.zeros(len(models.W), np.int32),
             density,
             importance,
-            inputs=inputs,
-            numbers=inputs.numbers(None, W.dtype),
-            activations=(traced(activation, n, W.dtype, [batch_size], [COLUMNS]),),
+            inputs=law,
+            numbers=law.numbers(None, W.dtype),
+            activations=(act,),
             rounds=rounds,
             batch_size=batch_size,
             seed=np.uint32(seed),
         )
         return _shaped(xp, lead, n, *found)
+
+
+def _named_law(
+    sparsity: Array | None, W: Array, support: str, values: str
+) -> tuple[Law, Array | np.ndarray]:
+    """Return the law of a support and values, and its densities: (..., 1 or n_features)."""
+    if sparsity is None:
+        raise ValueError("sparsity is missing: a number in [0, 1), or a sampler as inputs")
+    S = floating(sparsity)
+    if not isinstance(S, Tracer) and not ((S >= 0) & (S < 1)).all():
+        raise ValueError(f"sparsity={sparsity} is not in [0, 1): no feature is active at 1")
+    law = Inputs(support_of(support), values_of(values))
+    density = per_feature("sparsity", 1 - S, W)
+    return law, density if support == DEFAULT_SUPPORT else _densities(law, S, W.shape[-1])
 
 
 def _densities(inputs: Inputs, sparsity: Array, n: int) -> np.ndarray:
@@ -220,7 +245,7 @@ def sparse_errors(
     density: Array,
     importance: Array,
     *,
-    inputs: Inputs = DEFAULT,
+    inputs: Law = DEFAULT,
     numbers: Numbers = NO_NUMBERS,
     activations: tuple[Activation, ...],
     rounds: int,

@@ -5,14 +5,22 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from jsuper.analysis.arrays import (
     Array,
     floating,
     namespace,
     per_feature,
+    whole_number,
 )
+from jsuper.analysis.evaluation.losses import Sampler
 from jsuper.analysis.theory import constant_loss, top_features_loss, zero_loss
+from jsuper.analysis.theory.checks import check_features
 from jsuper.models.toy.inputs.names import DEFAULT_VALUES, values_of
+from jsuper.models.toy.inputs.sampled import Sampled
+from jsuper.models.toy.samplers import traced_sampler
+from jsuper.training import keys
 from jsuper.training.jax_config import shielded
 
 
@@ -28,11 +36,12 @@ class RelativeLoss(NamedTuple):
 @shielded()
 def relative_loss(
     loss: Array,
-    density: Array,
+    density: Array | None,
     importance: Array,
     n_hidden: int,
     *,
     values: str = DEFAULT_VALUES,
+    inputs: Sampler | None = None,
 ) -> RelativeLoss:
     """Return a loss over those of the best constant, zero, and the best without superposition.
 
@@ -44,7 +53,7 @@ def relative_loss(
     loss
         Losses, (...,).
     density
-        p_i, in [0, 1], a number or (..., n_features).
+        p_i, in [0, 1], a number or (..., n_features); None with `inputs`.
     importance
         I_i >= 0, (..., n_features).
     n_hidden
@@ -52,23 +61,70 @@ def relative_loss(
         `over_top` and `gain` are NaN.
     values
         Values of active features, as in `jsuper.Sweep`.
+    inputs
+        A sampler (key, batch) -> samples, instead of densities and values; its `moments` are
+        measured.
 
     Raises
     ------
     ValueError
-        A value is out of its range, or the shapes do not fit.
+        A value is out of its range, the shapes do not fit, or the law is given twice or not at all.
     """
     loss = floating(loss)
     xp = namespace(loss)
+    _check_one_law(density, values, inputs)
 
     def over(reference: Array) -> Array:
         reference = xp.asarray(reference, dtype=loss.dtype)
         return loss / xp.where(reference == 0, loss.dtype.type("nan"), reference)
 
-    over_top = over(top_features_loss(density, importance, n_hidden, values=values))
-    over_constant = over(constant_loss(density, importance, values=values))
-    over_zero = over(zero_loss(density, importance, values=values))
+    if inputs is None:
+        top = top_features_loss(density, importance, n_hidden, values=values)
+        constant = constant_loss(density, importance, values=values)
+        zero = zero_loss(density, importance, values=values)
+    else:
+        _, weights = check_features(0.0, importance)
+        mean, variance = moments(inputs, weights.shape[-1])
+        each = np.sort(np.asarray(weights) * variance, axis=-1)
+        rest = max(each.shape[-1] - whole_number("n_hidden", n_hidden, 1), 0)
+        top, constant = each[..., :rest].sum(axis=-1) / each.shape[-1], each.mean(axis=-1)
+        zero = (np.asarray(weights) * (variance + mean**2)).mean(axis=-1)
+    over_top, over_constant, over_zero = over(top), over(constant), over(zero)
     return RelativeLoss(over_constant, over_zero, over_top, 1 - over_top)
+
+
+def moments(inputs: Sampler, n_features: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and variance of every feature of a sampler, (n_features,), on 131,072 samples.
+
+    Parameters
+    ----------
+    inputs
+        A sampler (key, batch) -> samples, (batch, n_features), as in `jsuper.Sweep`.
+    n_features
+        Number of features.
+    seed
+        Seed of the samples.
+
+    Raises
+    ------
+    ValueError
+        The sampler cannot be used.
+    """
+    law = Sampled(traced_sampler(inputs, whole_number("n_features", n_features, 1)))
+    with shielded():
+        mean, variance = law.moments(keys.seed_key(seed))
+    return np.asarray(mean), np.asarray(variance)
+
+
+def _check_one_law(density: Array | None, values: str, inputs: Sampler | None) -> None:
+    """Raise ValueError unless a density or a sampler states the law of the data."""
+    if inputs is None and density is None:
+        raise ValueError("density is missing: give it, or a sampler as inputs")
+    if inputs is not None and (density is not None or values != DEFAULT_VALUES):
+        raise ValueError(
+            "inputs is given with density or values, and is the law of the data alone; leave them "
+            "out"
+        )
 
 
 IMPROVEMENT, STANDARD_ERRORS = 0.1, 3.0  # of a loss that still falls
@@ -130,7 +186,13 @@ def failed_fit(
 
 
 @shielded()
-def r_squared(errors: Array, density: Array, *, values: str = DEFAULT_VALUES) -> Array:
+def r_squared(
+    errors: Array,
+    density: Array | None = None,
+    *,
+    values: str = DEFAULT_VALUES,
+    inputs: Sampler | None = None,
+) -> Array:
     """Return R²_i = 1 - E(x_i - x̂_i)² / Var(x_i): (..., n_features), at most 1.
 
     Var(x_i) = p_i E[v²] - p_i² E[v]² for the values v of active features; p_i/3 - p_i²/4 by
@@ -146,16 +208,22 @@ def r_squared(errors: Array, density: Array, *, values: str = DEFAULT_VALUES) ->
         p_i, in [0, 1], a number or (..., n_features).
     values
         Values of active features, as in `jsuper.Sweep`.
+    inputs
+        A sampler (key, batch) -> samples, instead of densities and values; its `moments` are
+        measured.
 
     Raises
     ------
     ValueError
-        The shapes do not fit, or a density is out of range.
+        The shapes do not fit, a density is out of range, or the law is given twice or not at all.
     """
     errors = floating(errors)
     if errors.ndim == 0:
         raise ValueError("errors is a single number; it is (..., n_features)")
     xp = namespace(errors)
-    p = per_feature("density", density, errors, "[0, 1]")
-    variance = values_of(values).variance(p)
+    _check_one_law(density, values, inputs)
+    if inputs is not None:
+        variance = xp.asarray(moments(inputs, errors.shape[-1])[1], errors.dtype)
+    else:
+        variance = values_of(values).variance(per_feature("density", density, errors, "[0, 1]"))
     return 1 - errors / xp.where(variance == 0, errors.dtype.type("nan"), variance)

@@ -51,21 +51,34 @@ COORDINATES_NEEDED = ("activation", "sparsity", "importance_decay", "n_features"
 NEEDS = ("W", "b", "loss", "loss_over_constant", "batch_size", *COORDINATES_NEEDED)
 COORDINATES = {"figure": [*geometry.FIGURES, "other"]}
 FEATURE, UNIT = ("feature",), ("hidden",)
+NO_SAMPLER = "NaN for a sampler of the user's as inputs, which a run folder does not hold"
+NO_MOMENTS = "NaN for normalized samples and for a sampler of the user's, without closed forms"
 MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
     "feature_norm": (FEATURE, "|W_i|"),
     "interference": (FEATURE, "sum over j != i of (unit W_i . W_j)^2"),
     "interference_positive": (FEATURE, "interference of positive overlaps alone"),
-    "interference_by_density": (FEATURE, "interference, j weighted by its density p_j"),
+    "interference_by_density": (
+        FEATURE,
+        "interference, j weighted by its density p_j; " + NO_SAMPLER,
+    ),
     "dimensionality": (FEATURE, "D_i = |W_i|^2 / sum over j of (unit W_i . W_j)^2, the capacity"),
     "own_weight": (FEATURE, "(W_dec^T W)_ii, by which x_i moves its own output; |W_i|^2 if tied"),
     "component": (FEATURE, "smallest feature of i's overlap component; -1: not represented"),
-    "feature_error": (FEATURE, "mean of (x_i - x_hat_i)^2"),
-    "r_squared": (FEATURE, "1 - feature_error / (p/3 - p^2/4)"),
+    "feature_error": (
+        FEATURE,
+        "mean of (x_i - x_hat_i)^2; NaN for a function of the user's as activation, and for a "
+        "sampler of the user's as inputs: a run folder does not hold them",
+    ),
+    "r_squared": (
+        FEATURE,
+        "1 - feature_error / (p/3 - p^2/4), or over the variance of the law of the data; NaN for "
+        "normalized samples, and where feature_error is",
+    ),
     "neuron_monosemanticity": (UNIT, "largest |W_ki| of unit k over their sum"),
     "neuron_kurtosis": (
         UNIT,
         "Pearson's kurtosis of the unit over all samples, exact; NaN unless features are "
-        "independent with values uniform on [0, 1]",
+        "independent with values uniform on [0, 1]; " + NO_SAMPLER,
     ),
     "participation_ratio": (UNIT, "sum of W_ki^4 / (sum of W_ki^2)^2"),
     "figures": (("figure",), "overlap components of this form"),
@@ -87,21 +100,24 @@ MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
     "basis_kurtosis": (
         (),
         "kurtosis across hidden units, mean over samples with non-zero h; "
-        "3 (m-1)/(m+1) without a privileged basis",
+        "3 (m-1)/(m+1) without a privileged basis; " + NO_SAMPLER,
     ),
-    "basis_kurtosis_samples": ((), "samples that basis_kurtosis is the mean of"),
+    "basis_kurtosis_samples": ((), "samples that basis_kurtosis is the mean of; " + NO_SAMPLER),
     "basis_kurtosis_null": ((), "3 (m-1)/(m+1): Gaussian coordinates"),
-    "basis_kurtosis_rotated": ((), "basis_kurtosis, mean over 100 rotations of W"),
-    "basis_kurtosis_z": ((), "(basis_kurtosis - mean) / sd over 100 rotations; no z for m <= 3"),
+    "basis_kurtosis_rotated": ((), "basis_kurtosis, mean over 100 rotations of W; " + NO_SAMPLER),
+    "basis_kurtosis_z": (
+        (),
+        "(basis_kurtosis - mean) / sd over 100 rotations; no z for m <= 3; " + NO_SAMPLER,
+    ),
     "mean_participation_ratio": ((), "mean of participation_ratio over units"),
     "participation_rotated": ((), "mean_participation_ratio, mean over 100 rotations of W"),
     "participation_z": ((), "mean_participation_ratio against 100 rotations; no z for m <= 3"),
     "alignment": ((), "mean over features of the largest W_ki^2 / |W_i|^2"),
     "alignment_rotated": ((), "alignment, mean over 100 rotations of W"),
     "alignment_z": ((), "alignment against 100 rotations of W; no z for m <= 3"),
-    "loss_over_zero": ((), "loss over that of predicting 0"),
-    "loss_over_top": ((), "loss over that of the best model without superposition"),
-    "gain": ((), "1 - loss_over_top: what superposition gains"),
+    "loss_over_zero": ((), "loss over that of predicting 0; " + NO_MOMENTS),
+    "loss_over_top": ((), "loss over that of the best model without superposition; " + NO_MOMENTS),
+    "gain": ((), "1 - loss_over_top: what superposition gains; " + NO_MOMENTS),
     "failed_fit": (
         (),
         "1: the loss is above the best constant's, or it fell by more than 10 % and 3 standard "
@@ -135,7 +151,7 @@ def measure_some(
 
     NaN (component: -1) for models that are missing or not finite, and outside a smaller model's
     shape. The error per feature is NaN for user-defined activations, which a run folder does not
-    hold.
+    hold, and every measure of the data for a user's sampler.
     """
     check_whole(ds)
     lead = tuple(str(d) for d in ds["status"].dims)
@@ -190,9 +206,12 @@ def in_chunks(metrics: Callable[[Models], Found]) -> Callable[[Models], Found]:
 def of_weights(models: Models) -> Found:
     """Return metrics of W, also weighted by density and importance."""
     W = models.W
+    weighted = np.full((len(W), W.shape[-1]), np.nan, W.dtype)
+    if models.sampled is None:
+        weighted = superposition.interference(W, density=models.density)
     return {
         **of_matrices(W, read_by(models)),
-        "interference_by_density": superposition.interference(W, density=models.density),
+        "interference_by_density": weighted,
         "neuron_kurtosis": neuron_kurtosis(models),
         "importance_rank_correlation": superposition.importance_rank_correlation(
             W, models.importance
@@ -202,7 +221,7 @@ def of_weights(models: Models) -> Found:
 
 def neuron_kurtosis(models: Models) -> np.ndarray:
     """Return the exact kurtosis of every unit, NaN unless features are independent and uniform."""
-    independent = models.support[0] in (DEFAULT_SUPPORT, "shared") and not models.normalized[0]
+    independent = models.support[0] in (DEFAULT_SUPPORT, "shared") and models.has_moments
     if models.values[0] != DEFAULT_VALUES or not independent:
         return np.full(models.W.shape[:2], np.nan, models.W.dtype)
     return kurtosis.exact_neuron_kurtosis(models.W, models.density)
@@ -256,7 +275,7 @@ def _mean_kept(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
 
 def of_losses(models: Models) -> Found:
     """Return the stored loss over those of models without superposition."""
-    if models.normalized[0]:
+    if not models.has_moments:
         unknown = np.full_like(models.loss, np.nan)
         return dict.fromkeys(("loss_over_zero", "loss_over_top", "gain"), unknown)
     numbers = models.loss, models.density, models.importance, models.W.shape[-2]
@@ -271,6 +290,8 @@ def of_losses(models: Models) -> Found:
 def of_samples(models: Models) -> Found:
     """Return metrics that need inputs: the error per feature."""
     errors = np.full(models.b.shape, np.nan, models.b.dtype)
+    if models.sampled is not None:
+        return {"feature_error": errors, "r_squared": errors}
     known = np.array([registered(a) for a in models.activation])
     gated = np.array([is_gated(a) for a in models.activation])
     for size, gate in sorted({*zip(models.batch_size[known].tolist(), gated[known], strict=True)}):
@@ -298,7 +319,7 @@ def of_samples(models: Models) -> Found:
             ),
         )
         errors[places] = found[2]
-    if models.normalized[0]:  # the variances have no closed form
+    if not models.has_moments:  # the variances have no closed form
         return {"feature_error": errors, "r_squared": np.full_like(errors, np.nan)}
     r_squared = evaluation.r_squared(errors, models.density, values=str(models.values[0]))
     return {"feature_error": errors, "r_squared": r_squared}
@@ -308,6 +329,9 @@ def of_rotations(models: Models) -> Found:
     """Return kurtosis and alignment, compared with random rotations of the same model."""
     program = partial(rotated, models.inputs, models.inputs.numbers(None, models.W.dtype))
     value, samples, mean, z = in_pieces(program, (models.W, models.density))
+    if models.sampled is not None:  # kurtosis alone depends on the data
+        samples = np.full_like(models.loss, np.nan)
+        value, mean, z = (np.where(np.arange(3) == 0, np.nan, a) for a in (value, mean, z))
     found = {
         "basis_kurtosis_samples": samples,
         "basis_kurtosis_null": np.full(len(z), kurtosis.gaussian_null(models.W.shape[-2])),

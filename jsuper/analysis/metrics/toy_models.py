@@ -15,7 +15,7 @@ from jsuper.core.status import OK
 from jsuper.engine.devices import cores
 from jsuper.models.toy.activations.names import canonical_activation
 from jsuper.models.toy.inputs.features import power_law
-from jsuper.models.toy.inputs.law import Inputs, inputs_of
+from jsuper.models.toy.inputs.law import Inputs, named_law
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, support_of
 from jsuper.training.jax_config import shielded
 
@@ -36,7 +36,7 @@ class Models(NamedTuple):
     )  # (M, m, n), NaN for models without a second matrix; None: no model has one
     c: np.ndarray | None  # (M, n)
     loss: np.ndarray  # (M,)
-    density: np.ndarray  # (M, n)
+    density: np.ndarray  # (M, n); NaN for a user's sampler
     importance: np.ndarray  # (M, n)
     activation: np.ndarray  # (M,) names; name@digest of a user's function
     batch_size: np.ndarray  # (M,)
@@ -46,12 +46,18 @@ class Models(NamedTuple):
     W_dec: np.ndarray | None = (
         None  # (M, m, n), NaN for models with tied weights; None: all have them
     )
+    sampled: np.ndarray | None = None  # (M,) true; None unless the data are from a user's sampler
 
     @property
     def inputs(self) -> Inputs:
-        """The law of the data."""
+        """The law of the data, unless it is a user's sampler, which a run folder does not hold."""
         law = {"support": self.support[0], "values": self.values[0]}
-        return inputs_of(law | {"normalize": self.normalized[0]})
+        return named_law(law | {"normalize": self.normalized[0]})
+
+    @property
+    def has_moments(self) -> bool:
+        """Whether the means and variances of the data have a closed form."""
+        return self.sampled is None and not self.normalized[0]
 
 
 def check_whole(ds: xarray.Dataset) -> None:
@@ -106,6 +112,9 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
         S = sparsity[places, None] if given_S is None else np.array(given_S)
         weight = [power_law(power, n) for power in powers[places]]
         density = support_of(law).densities((1 - S) * weight, n)
+        sampled = None
+        if sweep.get("inputs"):
+            density, sampled = np.nan, np.ones(places.size, bool)
         importance = decays[places, None] ** np.arange(n) if given_I is None else np.array(given_I)
         shape = (places.size, n)
         yield (
@@ -124,6 +133,7 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
                 values=values[places],
                 normalized=np.full(places.size, bool(sweep.get("normalize"))),
                 W_dec=None if W_dec is None else W_dec[places, :m, :n],
+                sampled=sampled,
             ),
         )
 

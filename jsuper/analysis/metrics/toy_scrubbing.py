@@ -76,7 +76,8 @@ def measure(
     the hidden directions of `hypotheses.subspaces`. Inputs are samples of the distribution that a
     model was trained on, the same draws for all; dropout is off, and random gates are replaced by
     their mean. NaN for models that are missing or not finite, outside a smaller model's shape, and
-    for activations that couple the samples of a batch or are user-defined.
+    for activations that couple the samples of a batch or are user-defined, and for a user's sampler
+    of the data.
 
     Parameters
     ----------
@@ -106,10 +107,11 @@ def measure(
 
 
 def left_out(ds: xarray.Dataset) -> list[str]:
-    """Return the activations that cannot be scrubbed."""
-    labels = toy_models.activation_labels(json.loads(ds.attrs["sweep"]))
+    """Return the activations that cannot be scrubbed: all of them for a user's sampler."""
+    sweep = json.loads(ds.attrs["sweep"])
+    labels = toy_models.activation_labels(sweep)
     names = map(str, np.atleast_1d(ds["activation"].values))
-    return [a for a in names if not _scrubs(labels.get(a, a))]
+    return [a for a in names if sweep.get("inputs") or not _scrubs(labels.get(a, a))]
 
 
 def _scrubs(activation: str) -> bool:
@@ -121,6 +123,8 @@ def _scrubs(activation: str) -> bool:
 
 def _by_program(models: Models) -> Iterator[tuple[np.ndarray, Models, bool, bool]]:
     """Yield models that one program scrubs: rows, models, and whether gated and coupled."""
+    if models.sampled is not None:  # a run folder does not hold its samples
+        return
     kinds = {a: (is_gated(a), couples_features(a)) for a in set(models.activation) if _scrubs(a)}
     for gated, coupled in sorted(set(kinds.values())):
         own = [a for a, kind in kinds.items() if kind == (gated, coupled)]

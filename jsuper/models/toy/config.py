@@ -19,7 +19,8 @@ from jsuper.models.toy.activations.names import BATCH_COUPLED
 from jsuper.models.toy.activations.registry import is_gated, is_stochastic
 from jsuper.models.toy.functions import traced
 from jsuper.models.toy.inputs.features import batch_of, densities, importance
-from jsuper.models.toy.inputs.law import Inputs, Numbers, inputs_of
+from jsuper.models.toy.inputs.interface import Law
+from jsuper.models.toy.inputs.law import Numbers, inputs_of
 from jsuper.models.toy.layout import NARROWEST, common_slots, fill, rows_of
 from jsuper.models.toy.spec import Sweep
 
@@ -53,7 +54,7 @@ class Static:
     init_bias_scale: float = 0.0
     tied: bool = True
     reduction: str = "mean"
-    inputs: Inputs = inputs_of({})  # the law of the data, equal for laws with other numbers
+    inputs: Law = inputs_of({})  # the law of the data, equal for laws with other numbers
     per_feature: bool = False  # whether features have different densities
     hidden_vectors: bool = False
     check_fit: bool = False  # as in chunks that are older than the field
@@ -132,7 +133,7 @@ def make_static(
     rows, slots = 0, ()
     if batching in ("auto", "rows") and not (widths and whole):
         rows, slots = common_slots(parts, activations)
-    shaped: dict[str, Any] = {**values, "batch_size": batch_of(values)}
+    shaped: dict[str, Any] = {**values, "batch_size": batch_of(values), "inputs": inputs_of(values)}
     return Static(
         activations=activations,
         dropout=any(s["dropout"] > 0 for s in settings),
@@ -144,7 +145,6 @@ def make_static(
         fused=batching == "fused",
         rows=rows,
         slots=slots,
-        inputs=inputs_of(values),
         per_feature=np.ndim(density_of(values, settings[0])) > 0,
         **{k: v for k, v in shaped.items() if k in own},
     )
@@ -247,7 +247,7 @@ def _defaults(optimizer: str) -> grid.Setting:
 def density_of(values: grid.Static, setting: grid.Setting) -> float | np.ndarray:
     """Return P(x_i != 0) in float64: a number, or (n_features,) if features may differ."""
     density = densities(values, setting["sparsity"])
-    return inputs_of(values).support.densities(density, values["n_features"])
+    return inputs_of(values).densities(density, values["n_features"])
 
 
 def width_of(values: grid.Static, setting: grid.Setting) -> int:
@@ -261,7 +261,7 @@ def width_of(values: grid.Static, setting: grid.Setting) -> int:
     n, batch, inputs = values["n_features"], batch_of(values), inputs_of(values)
     if not inputs.narrow or needs_whole_batch(setting["activation"], n):
         return batch
-    some = inputs.support.some(np.broadcast_to(density_of(values, setting), n))
+    some = inputs.some(np.broadcast_to(density_of(values, setting), n))
     mean = batch * some
     need = mean + STANDARD_DEVIATIONS * math.sqrt(mean * (1 - some)) + 1
     return min(batch, NARROWEST * 2 ** max(math.ceil(math.log2(need / NARROWEST)), 0))

@@ -22,7 +22,7 @@ from jsuper.models.toy import model
 from jsuper.models.toy.activations.registry import resolve
 from jsuper.models.toy.batching import anywhere, seed_by_seed
 from jsuper.models.toy.config import Setting, Static, couples_batch
-from jsuper.models.toy.inputs.law import Inputs, Numbers
+from jsuper.models.toy.inputs.interface import Law, Numbers
 from jsuper.models.toy.layout import COLUMNS
 from jsuper.training import keys
 
@@ -136,7 +136,7 @@ def improvement(before: Array, after: Array) -> tuple[Array, Array]:
 
 
 def evaluation_draws(
-    inputs: Inputs, key: Array, i: Array, n_features: int, batch_size: int
+    inputs: Law, key: Array, i: Array, n_features: int, batch_size: int
 ) -> tuple[Any, Any]:
     """Return the draws of round i for non-zero columns, and for a whole batch (None if size 0)."""
     key_of_round = keys.stream(key, keys.EVALUATION, i)
@@ -190,7 +190,7 @@ def make_round_loss(static: Static, sequential: bool) -> Callable[[Sampled, Arra
     return seed_by_seed(of_one, of_block, of_one) if sequential else of_one
 
 
-def samples_of(inputs: Inputs, draws: tuple[Any, Any], numbers: Numbers) -> Samples:
+def samples_of(inputs: Law, draws: tuple[Any, Any], numbers: Numbers) -> Samples:
     """Return the samples of a law from `evaluation_draws`."""
     columns, batch = draws
     whole = None if batch is None else inputs.sample(batch, numbers)

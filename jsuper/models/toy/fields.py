@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,6 +45,38 @@ def _check_activation(name: str, value: Any) -> str | Callable:
 
 check_activation = Check(_check_activation, "NAME", takes_functions=True)
 """The check of a registered name, `relu` or `elu(0.25)`, or of a named function of z."""
+
+
+def _check_sampler(name: str, value: Any) -> Callable | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and FUNCTION_LABEL.fullmatch(value):
+        raise SpecError(
+            f"{name}={value!r} is the label of a Python function, which files and command lines "
+            "cannot contain; pass the function itself to jsuper.Sweep in Python"
+        )
+    if not callable(value):
+        laws = ": support and values name the laws that files and command lines can state"
+        raise SpecError(
+            f"{name}={value!r} is not a function: a sampler, fn(key, batch) -> (batch, "
+            f"n_features), is given in Python only" + laws * isinstance(value, str)
+        )
+    if not name_of(value).isidentifier():
+        raise SpecError(f"{name}={value!r} has no name; define it with def, or set its __name__")
+    try:
+        inspect.signature(value).bind("key", 1)
+    except ValueError:
+        pass  # a function without a known signature
+    except TypeError as error:
+        raise SpecError(
+            f"{name}={name_of(value)} cannot be called with a key and a batch size: {error}; write "
+            f"def {name_of(value)}(key, batch)"
+        ) from error
+    return value
+
+
+check_sampler = Check(_check_sampler, "FUNCTION", takes_functions=True)
+"""The check of a named function (key, batch), or None."""
 
 check_sparsity = real(
     0, 1, closed="left", hint="it is the probability that a feature is zero; try 0.999"
@@ -150,6 +183,14 @@ class Fields(BaseSweep):
         "sparsity",
         "mean number of active features, instead of sparsity = 1 - activity/n_features",
         real(0, closed="neither"),
+    )
+    inputs: Callable | None = static(
+        None,
+        "sampler of the data, fn(key, batch) -> (batch, n_features), instead of sparsity, support "
+        "and values; in Python only",
+        check_sampler,
+        later=True,
+        since=2,
     )
     dataset_size: Axis[int] = static(
         0,

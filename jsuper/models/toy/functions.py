@@ -9,9 +9,8 @@ number of features and dtype.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,14 +21,13 @@ from jax import Array
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from jsuper.core.errors import SpecError
-from jsuper.core.json_data import JSONObject, digest, name_of
+from jsuper.core.json_data import digest, name_of
+from jsuper.models.toy.identified import PROBES, Identified, as_lists, first_line
 from jsuper.models.toy.layout import COLUMNS, NARROWEST
 from jsuper.training.jax_config import shielded
 from jsuper.training.jaxprs import UntraceableError, digest_of
 
 Shape = tuple[int, int, str]  # n_features, samples, dtype
-PROBES = 8  # samples of a batch, at which values and slopes are stored
-TOLERANCE = 1e-5  # between two versions of JAX, relative to the largest value
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Form:
         return act
 
 
-class Traced:
+class Traced(Identified):
     """A user's function of z (n_features, samples), traced for all shapes that are needed.
 
     Two are equal if they have the same name and compute the same for the same shapes. A function
@@ -134,22 +132,6 @@ class Traced:
             )
         return form.function(z)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Traced) and self._key == other._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    @property
-    def _key(self) -> tuple[str, str, tuple[tuple[str, str], ...]]:
-        return self.__name__, self.label, tuple(self.identities.items())
-
-    def labelled(self, label: str) -> Traced:
-        """Return the same function under a run folder's label for it."""
-        other = object.__new__(Traced)
-        other.__dict__.update(self.__dict__, label=label)
-        return other
-
     @property
     def has_bad_slope(self) -> bool:
         """Whether its slope is NaN or infinite at a probe where its value is finite."""
@@ -158,10 +140,6 @@ class Traced:
             and np.isfinite([float(v) for v in of["values"]]).all()
             for of in self.probes.values()
         )
-
-    def record(self) -> JSONObject:
-        """Return what a manifest stores, for later processes to recognize the function."""
-        return {"jax": jax.__version__, "identities": self.identities, "probes": self.probes}
 
     def _probe(self, n: int, width: int, dtype: str) -> dict[str, list]:
         form = self.forms[n, width, dtype]
@@ -192,7 +170,7 @@ def executing(name: str, n: int, width: int, dtype: str) -> Iterator[None]:
     except Exception as error:
         raise SpecError(
             f"{_problem(name, n, width, dtype)}: it fails when it is executed: "
-            f"{_first_line(error)}; call it with an array of this shape to see the error"
+            f"{first_line(error)}; call it with an array of this shape to see the error"
         ) from error
 
 
@@ -216,7 +194,7 @@ def form_of(function: Callable, n: int, width: int, dtype: str) -> Form:
     except Exception as error:
         of_jax = isinstance(error, jax.errors.JAXTypeError)
         hint = "; use only jax.numpy, and no `if` on values" if of_jax else ""
-        raise SpecError(f"{problem}: {_first_line(error)}{hint}") from error
+        raise SpecError(f"{problem}: {first_line(error)}{hint}") from error
     found = [(v.shape, v.dtype.name) for v in value.out_avals]
     if found != [(z.shape, dtype)]:
         returned = ", ".join(f"{shape} {kind}" for shape, kind in found) or "nothing"
@@ -232,15 +210,10 @@ def form_of(function: Callable, n: int, width: int, dtype: str) -> Form:
         raise SpecError(f"{problem}: {error}; use only jax.numpy") from error
     except Exception as error:
         raise SpecError(
-            f"{problem}: it has no derivative: {_first_line(error)}; use operations that JAX can "
+            f"{problem}: it has no derivative: {first_line(error)}; use operations that JAX can "
             "differentiate in reverse mode, such as lax.scan for a loop"
         ) from error
     return form
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0][:200]}"
 
 
 def key_of(n: int, width: int, dtype: str) -> str:
@@ -259,27 +232,6 @@ def probe_points(n: int, dtype: str, width: int) -> tuple[Array, Array]:
     return jnp.asarray((scale * draws[0]).T, dtype), jnp.asarray(draws[1].T, dtype)
 
 
-def as_lists(values: Array) -> list:
-    """Return an array as a flat list for JSON, with 'nan' and 'inf' as strings."""
-    return [v if np.isfinite(v) else str(v) for v in np.asarray(values, np.float64).ravel()]
-
-
-def same_at_probes(mine: Mapping[str, list], theirs: Mapping[str, list]) -> bool:
-    """Return whether values and slopes agree to `TOLERANCE` of the largest.
-
-    Raises
-    ------
-    TypeError, KeyError, ValueError
-        The stored probes are damaged.
-    """
-    for name in ("values", "slopes"):
-        a, b = (np.array([float(v) for v in of[name]]) for of in (mine, theirs))
-        scale = np.abs(a[np.isfinite(a)]).max(initial=0.0)
-        if a.shape != b.shape or not np.allclose(a, b, 0, TOLERANCE * scale, equal_nan=True):
-            return False
-    return True
-
-
 def traced(
     activation: Any,
     n_features: int,
@@ -295,18 +247,6 @@ def traced(
     if isinstance(activation, str) or not callable(activation) or isinstance(activation, Traced):
         return activation
     return Traced(activation, [(n_features, np.dtype(dtype).name)], whole, narrow)
-
-
-def trace_sweep(sweep: Any) -> Any:
-    """Return a sweep with its functions traced for all of its sizes, dtypes and batch sizes."""
-    sizes = [(n, d) for n in sweep.values_of("n_features") for d in sweep.values_of("dtype")]
-    whole = sweep.values_of("batch_size")
-    narrow = widths_of(whole)
-    activations = tuple(
-        Traced(a, sizes, whole, narrow) if callable(a) and not isinstance(a, Traced) else a
-        for a in sweep.values_of("activation")
-    )
-    return dataclasses.replace(sweep, activation=activations)
 
 
 def widths_of(batch_sizes: Iterable[int]) -> set[int]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,8 @@ from jsuper.core.grid import Chunk, Setting
 from jsuper.core.protocols import Existing
 from jsuper.core.status import OK
 from jsuper.models.toy.config import make_setting, make_static
-from jsuper.models.toy.functions import TOLERANCE, Traced, in_dtype, same_at_probes
+from jsuper.models.toy.functions import in_dtype
+from jsuper.models.toy.identified import TOLERANCE, Identified, same_at_probes
 from jsuper.models.toy.results import recorded_steps
 from jsuper.models.toy.spec import Sweep
 from jsuper.models.toy.train import make_train
@@ -40,29 +42,37 @@ def matched(sweep: Sweep, existing: Existing) -> Sweep:
     SpecError
         The folder was trained with another function of the same name.
     """
-    activations = tuple(
-        _labelled(a, existing) if isinstance(a, Traced) else a
-        for a in sweep.values_of("activation")
-    )
-    return dataclasses.replace(sweep, activation=activations)
+    given = (*sweep.values_of("activation"), sweep.inputs)
+    fields = (*("activation" for _ in given[1:]), "inputs")
+    found = [_labelled(f, existing, name) for f, name in zip(given, fields, strict=True)]
+    relabelled = {f.label: f for f in found if isinstance(f, Identified)}
+    for before, after in zip(given, found, strict=True):
+        if after is not before and not is_same(after, existing, relabelled):
+            raise SpecError(
+                f"out={existing.folder!r} was trained with a function {after.__name__!r} that "
+                "computes something else; rename your function, or choose another --out"
+            )
+    return dataclasses.replace(sweep, activation=tuple(found[:-1]), inputs=found[-1])
 
 
-def _labelled(function: Traced, existing: Existing) -> Traced:
-    name = function.__name__
-    for label in existing.sweep["activation"]:
-        if label != name and label.partition("@")[0] == name:
-            relabelled = function.labelled(label)
-            if label != function.label and not is_same(relabelled, existing):
-                raise SpecError(
-                    f"out={existing.folder!r} was trained with a function {name!r} that computes "
-                    "something else; rename your function, or choose another --out"
-                )
-            return relabelled
+def _labelled(function: Any, existing: Existing, field: str) -> Any:
+    """Return a traced function under the folder's label for one of its name; others unchanged."""
+    if not isinstance(function, Identified):
+        return function
+    name, stored = function.__name__, existing.sweep.get(field) or []
+    for label in [stored] if isinstance(stored, str) else stored:
+        if label not in (name, function.label) and label.partition("@")[0] == name:
+            return function.labelled(label)
     return function
 
 
-def is_same(function: Traced, existing: Existing) -> bool:
-    """Return whether a function computes the same as the folder's function of its label."""
+def is_same(
+    function: Identified, existing: Existing, others: Mapping[str, Identified] | None = None
+) -> bool:
+    """Return whether a function computes the same as the folder's function of its label.
+
+    `others` are further functions by their labels in the folder, for training with all of them.
+    """
     record = existing.functions.get(function.label)
     try:
         identities, probes = record["identities"], record["probes"]  # type: ignore[index]
@@ -75,17 +85,26 @@ def is_same(function: Traced, existing: Existing) -> bool:
             return all(same_at_probes(function.probes[k], probes[k]) for k in probed)
     except (TypeError, KeyError, ValueError, AttributeError):
         pass  # the manifest lacks the record, or it is damaged
-    return all(_reproduces(function, *found) for found in _trained(function, existing))
+    known = {**(others or {}), function.label: function}
+    return all(_reproduces(known, *one) for one in _trained(function, known, existing))
 
 
 def _trained(
-    function: Traced, existing: Existing
+    function: Identified, known: Mapping[str, Identified], existing: Existing
 ) -> Iterator[tuple[Chunk, Setting, int, dict[str, np.ndarray]]]:
-    """Yield a finished model of the function for each number of features, with its results."""
+    """Yield a finished model of the function for each number of features, with its results.
+
+    All functions of these models are known.
+    """
     seen = set()
     for chunk in existing.chunks:
         size = chunk.static["n_features"]
-        rows = [i for i, s in enumerate(chunk.settings) if s["activation"] == function.label]
+        used = [{s["activation"], chunk.static.get("inputs")} - {None} for s in chunk.settings]
+        rows = [
+            i
+            for i, labels in enumerate(used)
+            if function.label in labels and {k for k in labels if "@" in k} <= known.keys()
+        ]
         if not rows or size in seen:
             continue
         arrays = existing.read(chunk)
@@ -102,19 +121,27 @@ def _trained(
 
 
 def _reproduces(
-    function: Traced, chunk: Chunk, setting: Setting, seed: int, found: dict[str, np.ndarray]
+    functions: Mapping[str, Identified],
+    chunk: Chunk,
+    setting: Setting,
+    seed: int,
+    found: dict[str, np.ndarray],
 ) -> bool:
-    """Return whether training with the function starts and ends with a stored model's losses."""
+    """Return whether training with the functions starts and ends with a stored model's losses."""
     identity = Sweep.identity(chunk.static | setting)
-    point = setting | {"activation": function}
-    static = make_static(chunk.static | {"check_fit": False}, [[point]], "reference")
+    sampler = chunk.static.get("inputs")
+    point = setting | {"activation": functions.get(setting["activation"], setting["activation"])}
+    values = chunk.static | {"check_fit": False}
+    if sampler is not None:
+        values |= {"inputs": functions[sampler]}
+    static = make_static(values, [[point]], "reference")
     train = make_train(static)
     second = [*recorded_steps(static.steps, static.records), static.steps][1]
     with in_dtype(static.dtype):
         key = keys.seed_key(seed)
         if chunk.static["unpaired"]:
             key = keys.unpaired_key(seed, identity)
-        numbers = make_setting(static, chunk.static | point)
+        numbers = make_setting(static, values | point)
         state = jax.jit(train.init)(numbers, key)
         advance = jax.jit(train.advance)
         for start, end in itertools.pairwise((*train.stops, static.steps)):

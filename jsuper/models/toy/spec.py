@@ -16,7 +16,7 @@ from jsuper.core.json_data import label
 from jsuper.models.toy import limits
 from jsuper.models.toy.fields import IMPORTANCE_DECAYS, SPARSITIES, Fields
 from jsuper.models.toy.inputs.features import check_power_law, densities
-from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, support_of
+from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, support_of
 from jsuper.models.toy.results import ATTRIBUTES as ATTRIBUTES
 from jsuper.models.toy.results import FINITE as FINITE
 from jsuper.models.toy.results import KEPT as KEPT
@@ -106,6 +106,10 @@ class Sweep(Fields):
     activity
         Mean number of active features, one or several, instead of sparsity = 1 - activity/n; the
         results have the sparsity.
+    inputs
+        A function (key, batch) -> samples, (batch, n_features), as the law of the data instead of
+        sparsity, support and values; of JAX, with a typed key, and in Python only. An omitted
+        sparsity is 0, a single cell. The batch of a step is one call.
     dataset_size
         Axis. Number of fixed samples to train on, T; 0 draws new samples in every step. The samples
         are the first T of every larger dataset of the seed. Each epoch goes through them in
@@ -168,6 +172,7 @@ class Sweep(Fields):
     def check(self) -> None:
         """Raise SpecError if lists do not fit n_features, or steps do not fit the training."""
         self._use_activity()
+        self._check_sampler()
         self._check_list("importance", "importance_decay", IMPORTANCE_DECAYS)
         self._check_list("feature_sparsity", "sparsity", SPARSITIES)
         self._check_laws()
@@ -249,6 +254,26 @@ class Sweep(Fields):
                     of = f"support={text}, n_features={n}, sparsity={sparsity:g}"
                     raise SpecError(f"{of}: {error}") from None
 
+    def _check_sampler(self) -> None:
+        """Check that a sampler is the only law of the data, and set an omitted sparsity to 0."""
+        if self.inputs is None:
+            return
+        if self.sparsity == SPARSITIES:
+            self._set("sparsity", (0.0,))
+        others = {"sparsity": (0.0,), "feature_sparsity": None, "support": (DEFAULT_SUPPORT,)}
+        others |= {"values": (DEFAULT_VALUES,), "density_power": (0.0,), "normalize": False}
+        others |= {"shared_mask": False}
+        if given := [name for name, default in others.items() if getattr(self, name) != default]:
+            raise SpecError(
+                f"inputs and {', '.join(given)} are both given, and a sampler alone is the law of "
+                f"the data: leave {', '.join(given)} out, or inputs"
+            )
+        if len(sizes := self.values_of("n_features")) > 1:
+            raise SpecError(
+                f"inputs is a sampler, whose samples have one size, and n_features is "
+                f"{', '.join(map(str, sizes))}: give one n_features, and a sweep for each"
+            )
+
     def _check_dataset(self) -> None:
         """Check that batches and laws fit the dataset."""
         sizes = self.values_of("dataset_size")
@@ -313,9 +338,9 @@ class Sweep(Fields):
 
     def traced(self) -> Sweep:
         """Return the sweep with its functions traced for all of its shapes (imports jax)."""
-        if not any(callable(a) for a in self.values_of("activation")):
+        if not self.callables():
             return self
-        from jsuper.models.toy.functions import trace_sweep
+        from jsuper.models.toy.tracing import trace_sweep
 
         return trace_sweep(self)
 

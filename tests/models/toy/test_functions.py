@@ -320,6 +320,13 @@ def test_a_function_with_the_name_of_a_registered_activation_is_not_taken_for_it
     assert jsuper.scrub_all(ds).scrub_recovered.isnull().all()
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_a_function_is_trained_and_measured_on_a_dataset(full):
+    sweep = jsuper.Sweep(activation=Leaky(0.25), dataset_size=100, full_batch=full, **SMALL)
+    ds = jsuper.run(sweep, progress=False)
+    assert (ds.status == 1).all() and ds.train_loss.notnull().all()
+
+
 # ------------------------------------------------------------------------------ what a folder knows
 
 
@@ -351,7 +358,9 @@ RECORDS = {
 @pytest.mark.parametrize("record, same, other", RECORDS.values(), ids=RECORDS)
 def test_a_folder_knows_its_function(trained, monkeypatch, tried, record, same, other):
     own = Traced(Leaky(0.25), SIZES, [48]).identities
-    monkeypatch.setattr(matching, "_reproduces", lambda f, *_: f.identities == own)
+    monkeypatch.setattr(
+        matching, "_reproduces", lambda known, *_: [f.identities for f in known.values()] == [own]
+    )
     manifest = read_manifest(trained)
     ((label, written),) = manifest.functions.items()
     changed = {} if record is None else copy.deepcopy(written) | record

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,10 @@ import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
+from jsuper.models.toy.inputs.interface import Law
+from jsuper.models.toy.inputs.interface import Numbers as Numbers
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, support_of, values_of
+from jsuper.models.toy.inputs.sampled import sampled
 from jsuper.models.toy.inputs.support import Activity, Support
 from jsuper.models.toy.inputs.values import HALF_STEP, Values
 from jsuper.training import keys
@@ -25,17 +28,9 @@ GOLDEN = (5**0.5 - 1) / 2
 MOMENTS_ROUNDS, MOMENTS_COLUMNS = 16, 1024  # samples that measure moments without a closed form
 
 
-class Numbers(NamedTuple):
-    """The traced numbers of a law, in the model's dtype."""
-
-    density: Any  # P(x_i != 0), () or (n_features,)
-    support: Any = np.zeros(0)  # numbers of the support, such as the correlation c: (count,)
-    values: Any = np.zeros(0)  # numbers of the law of values: (count,)
-
-
 @dataclass(frozen=True)
-class Inputs:
-    """The law of the data. Laws that differ in traced numbers only are equal."""
+class Inputs(Law):
+    """The law of a support and values. Laws that differ in traced numbers only are equal."""
 
     support: Support
     values: Values
@@ -51,6 +46,14 @@ class Inputs:
         """Return the law's numbers with a density, as NumPy arrays; None leaves it open."""
         given = (density, self.support.numbers, self.values.numbers)
         return Numbers(*(None if a is None else np.asarray(a, dtype) for a in given))
+
+    def densities(self, density: float | np.ndarray, n_features: int) -> float | np.ndarray:
+        """Return P(x_i != 0) if 1 - sparsity is `density`: a number, or (n_features,)."""
+        return self.support.densities(density, n_features)
+
+    def some(self, density: np.ndarray) -> float:
+        """Return P(some feature is active) in float64, for densities (n_features,)."""
+        return self.support.some(density)
 
     def draw(self, key: Array, step: Array, n_features: int, batch: int) -> Any:
         """Return the draws of a training batch from a seed's key; they do not depend on settings.
@@ -146,12 +149,19 @@ class Inputs:
         return jnp.where(found.active, self.values.of(found.v, numbers.values), 0)
 
 
-def inputs_of(values: Mapping[str, Any]) -> Inputs:
-    """Return the law of a model with these static values."""
+def inputs_of(values: Mapping[str, Any]) -> Law:
+    """Return the law of a model with these static values: of a traced sampler, or by names."""
+    if (sampler := values.get("inputs")) is not None:
+        return sampled(sampler)
+    return named_law(values)
+
+
+def named_law(values: Mapping[str, Any]) -> Inputs:
+    """Return the law that names of a support and of values state."""
     support = "shared" if values.get("shared_mask") else values.get("support", DEFAULT_SUPPORT)
     of_values = values_of(values.get("values", DEFAULT_VALUES))
     return Inputs(support_of(support), of_values, bool(values.get("normalize")))
 
 
-DEFAULT = inputs_of({})
+DEFAULT = named_law({})
 """Independent features, uniform on [0, 1]."""
