@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.integrate import quad_vec
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize
 
 from jsuper.analysis import theory
 from jsuper.analysis.evaluation import evaluate_sparse
@@ -224,10 +224,74 @@ def test_phase_boundaries_are_where_the_losses_cross(r):
 
         return brentq(gain, 1e-3, 1)
 
-    boundary = theory.two_to_one_boundary(r)
+    boundary = theory.construction_boundary(r)
     assert boundary.over_drop_last == pytest.approx(crossing("drop_last"), abs=1e-10)
     assert boundary.over_drop_first == pytest.approx(crossing("drop_first"), abs=1e-10)
     assert r != 1 or boundary == pytest.approx((4 / 7, 4 / 7))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pair_loss_is_the_expected_loss_with_its_gradient(seed):
+    rng = np.random.default_rng(seed)
+    w, b, p, r = rng.normal(size=2), rng.normal(size=2) / 2, rng.random(), 2 * rng.random()
+    y = (np.arange(2000) + 0.5) / 2000
+    inside = np.stack(np.meshgrid(y, y)).reshape(2, -1)
+
+    def mean(active):
+        x = inside * np.array(active)[:, None]
+        error = np.maximum(np.outer(w, w) @ x + b[:, None], 0) - x
+        return np.array([1, r]) @ (error**2).mean(axis=1)
+
+    chance = {0: 1 - p, 1: p}
+    sets = itertools.product([0, 1], repeat=2)
+    expected = sum(chance[i] * chance[j] * mean((i, j)) for i, j in sets)
+    loss, gradient = theory.pair_loss(w, b, p, r)
+    assert loss == pytest.approx(expected, rel=1e-5)
+    at = np.concatenate([w, b])
+    for i, slope in enumerate(gradient):
+        step = 1e-5 * np.eye(4)[i]
+        ends = [theory.pair_loss((at + s)[:2], (at + s)[2:], p, r)[0] for s in (step, -step)]
+        assert slope == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("w", [(1.0, 0.0), (0.0, 0.0), (1.0, -1.0)])
+def test_pair_loss_holds_where_a_column_is_zero(w):
+    importance, p = np.array([1.0, 0.7]), 0.6
+    b = np.array([0.0, p / 2]) if 0 in w else np.zeros(2)
+    expected = 2 * expected_loss(relu_model([w], b), np.full(2, p), importance)
+    assert theory.pair_loss(np.array(w), b, p, 0.7)[0] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("r", "p"), [(0.3, 0.37), (0.3, 0.38), (0.6, 0.5), (0.95, 0.91), (0.95, 0.92), (1.0, 0.9)]
+)
+def test_no_start_leads_below_the_pair_model(r, p):
+    best = theory.pair_model(p, r)
+    assert best.loss == pytest.approx(theory.pair_loss(best.W[0], best.b, p, r)[0], abs=1e-12)
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        start = np.concatenate([rng.normal(size=2), rng.normal(size=2) / 2])
+        found = minimize(lambda v: theory.pair_loss(v[:2], v[2:], p, r), start, jac=True)
+        assert found.fun > best.loss - 1e-9
+    swapped = theory.pair_model(p, 1 / r)
+    assert swapped.loss == pytest.approx(best.loss / r, rel=1e-9)
+    norms = [np.abs(m.W[0]) for m in (swapped, best)]  # at r = 1 the columns may be exchanged
+    assert np.sort(norms[0]) == pytest.approx(np.sort(norms[1]), abs=1e-6)
+
+
+def test_the_boundary_is_where_the_second_column_vanishes_at_the_global_minimum():
+    """Against independent minimizations; above about .5 it depends on the threshold."""
+    r = np.array([0.3, 0.5, 0.7, 0.9])
+    found = theory.two_to_one_boundary(r)
+    assert found.over_drop_last == pytest.approx([0.376, 0.485, 0.629, 0.840], abs=2e-3)
+    assert (found.over_drop_first == 1).all()
+    assert (found.over_drop_last > theory.construction_boundary(r).over_drop_last).all()
+    larger = theory.two_to_one_boundary(r[:3], threshold=0.2).over_drop_last
+    assert larger[:2] == pytest.approx(found.over_drop_last[:2], abs=1e-5)
+    assert larger[2] < found.over_drop_last[2] - 0.02
+    swapped = theory.two_to_one_boundary(1 / r[1])
+    assert swapped.over_drop_first == pytest.approx(found.over_drop_last[1], abs=1e-5)
+    assert swapped.over_drop_last == 1 and theory.two_to_one_boundary(0).over_drop_last == 0
 
 
 def test_best_solution_names_the_phase():
@@ -267,7 +331,7 @@ OF_ARRAYS = {
     "gradient": lambda W, b, p: theory.one_sparse_relu_gradient(W, b)[0],
     "two_to_one": lambda W, b, p: theory.two_to_one(p, 0.5).antipodal,
     "three_to_two": lambda W, b, p: theory.three_to_two(p, 0.5).first_two_antipodal,
-    "boundary": lambda W, b, p: theory.two_to_one_boundary(p).over_drop_last,
+    "boundary": lambda W, b, p: theory.construction_boundary(p).over_drop_last,
     "dropout_linear_loss": lambda W, b, p: theory.dropout_linear_loss(W, b, 0.3, p, IMPORTANCE),
 }
 
@@ -310,6 +374,11 @@ def test_a_model_that_is_not_finite_is_nan_and_only_itself(name):
         (lambda: theory.one_sparse_relu_loss(W, B[:, :3]), r"b has shape \(3, 3\)"),
         (lambda: theory.one_sparse_relu_loss(B[0], B[0]), r"W has shape \(5,\)"),
         (lambda: theory.two_to_one(0.5, -1), "relative_importance holds -1"),
+        (lambda: theory.pair_model(1.5, 1), "density holds 1.5"),
+        (lambda: theory.pair_model(0.5, -1), "relative_importance holds -1"),
+        (lambda: theory.two_to_one_boundary(-1), "relative_importance holds -1"),
+        (lambda: theory.two_to_one_boundary(0.5, threshold=0), "threshold=0: give a norm above 0"),
+        (lambda: jax.jit(theory.two_to_one_boundary)(0.5), "cannot be traced"),
         (lambda: theory.dropout_linear_loss(W, B, 1.0, 0.5), "rate holds 1.0"),
     ],
 )

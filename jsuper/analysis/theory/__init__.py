@@ -15,14 +15,15 @@ from jsuper.analysis.theory.one_sparse import (
     one_sparse_relu_gradient,
     one_sparse_relu_loss,
 )
+from jsuper.analysis.theory.pairs import PairModel, pair_loss, pair_model, two_to_one_boundary
 from jsuper.analysis.theory.phases import (
     Boundary,
     ThreeToTwo,
     TwoToOne,
     best_solution,
+    construction_boundary,
     three_to_two,
     two_to_one,
-    two_to_one_boundary,
 )
 from jsuper.analysis.theory.references import (
     constant_loss,
@@ -31,7 +32,8 @@ from jsuper.analysis.theory.references import (
     zero_loss,
 )
 
-__all__ = ["ActiveLoss", "Boundary", "KGon", "ThreeToTwo", "TwoToOne", "active_weights"]
-__all__ += ["best_solution", "constant_loss", "dropout_linear_loss", "kgon", "loss_by_active"]
-__all__ += ["one_sparse_relu_gradient", "one_sparse_relu_loss", "three_to_two"]
-__all__ += ["top_features_loss", "two_to_one", "two_to_one_boundary", "welch_bound", "zero_loss"]
+__all__ = ["ActiveLoss", "Boundary", "KGon", "PairModel", "ThreeToTwo", "TwoToOne"]
+__all__ += ["active_weights", "best_solution", "constant_loss", "construction_boundary"]
+__all__ += ["dropout_linear_loss", "kgon", "loss_by_active", "one_sparse_relu_gradient"]
+__all__ += ["one_sparse_relu_loss", "pair_loss", "pair_model", "three_to_two", "top_features_loss"]
+__all__ += ["two_to_one", "two_to_one_boundary", "welch_bound", "zero_loss"]

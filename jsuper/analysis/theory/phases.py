@@ -1,4 +1,4 @@
-"""Losses of the solutions of the smallest models, whose least gives the phase diagrams."""
+"""Losses of fixed solutions of the smallest models, as in the published phase diagrams."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ThreeToTwo(NamedTuple):
 
 
 class Boundary(NamedTuple):
-    """Densities below which the antipodal pair beats dropping its last or its first feature."""
+    """Densities below which a pair is better than dropping its last or its first feature."""
 
     over_drop_last: Array
     over_drop_first: Array
@@ -97,11 +97,13 @@ def three_to_two(density: Array, relative_importance: Array) -> ThreeToTwo:
 
 
 @shielded()
-def two_to_one_boundary(relative_importance: Array) -> Boundary:
-    """Return the densities below which an antipodal pair wins: 2r / (1 + 2.5r) and 2 / (2.5 + r).
+def construction_boundary(relative_importance: Array) -> Boundary:
+    """Return the densities below which the pair W = (1, -1), b = 0 wins over dropping a feature.
 
-    Below the first it beats dropping the last feature, below the second dropping the first. The two
-    meet at r = 1, p = 4/7. They hold for the last two features of `three_to_two` as well.
+    They are 2r / (1 + 2.5r), below which it beats dropping the last feature, and 2 / (2.5 + r),
+    below which it beats dropping the first. The two meet at r = 1, p = 4/7. They hold for the last
+    two features of `three_to_two` as well. The best pair has other norms and biases and holds both
+    features up to higher densities: see `two_to_one_boundary`.
 
     Parameters
     ----------
