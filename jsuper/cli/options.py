@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from jsuper import presets
 from jsuper.cli.values import (
     FLOAT,
     INT,
@@ -25,13 +26,12 @@ from jsuper.core.errors import SpecError
 from jsuper.core.family import known_families, model_with, sweep_from_dict
 from jsuper.core.fields import Omitted
 from jsuper.core.json_data import JSONObject
-from jsuper.core.suggestions import did_you_mean, not_one_of
+from jsuper.core.suggestions import did_you_mean
 from jsuper.core.sweep import BaseSweep
 from jsuper.core.toml import read_toml
 from jsuper.store import sharing
 
-PRESETS = Path(__file__).parents[1] / "presets"
-DEFAULT_PRESET = "activations"
+PRESETS = presets.FOLDER
 PLATFORMS = ("auto", "cpu", "gpu", "tpu")
 BATCHINGS = ("auto", "reference", "sequential", "rows", "vmapped", "fused")  # as in plan.py
 ENGINES = ("local", "ray")
@@ -110,13 +110,7 @@ def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
 
     First the preset or file, which names the family; then flags on top of its values.
     """
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    group = first.add_mutually_exclusive_group()
-    group.add_argument("--preset")
-    group.add_argument("--config")
-    group.add_argument("--model")
-    first.error = _refuse  # type: ignore[method-assign]
-    known, rest = first.parse_known_args(argv)
+    known, rest = _first(argv)
     data, name = _start(known.preset, known.config, known.model)
     start = sweep_from_dict(data)
     _refuse_others(rest, start)
@@ -141,6 +135,23 @@ def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
         if None not in both and both & changed.keys():
             data = {k: v for k, v in data.items() if k not in both}
     return sweep_from_dict(data | changed), parsed.run, name
+
+
+def asked_preset(argv: list[str], asked: BaseSweep) -> presets.Preset | None:
+    """Return the preset that a command line names, or else that its sweep is; None: neither."""
+    name = _first(argv)[0].preset or preset_of(asked.to_dict())
+    return None if name is None else presets.load(name)
+
+
+def _first(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Return what a command line starts from, and its other words."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    group = first.add_mutually_exclusive_group()
+    group.add_argument("--preset")
+    group.add_argument("--config")
+    group.add_argument("--model")
+    first.error = _refuse  # type: ignore[method-assign]
+    return first.parse_known_args(argv)
 
 
 def _all_flags(start: BaseSweep) -> list[str]:
@@ -187,11 +198,8 @@ def _start(preset: str | None, config: str | None, model: str | None) -> tuple[J
                 f"give the flag {as_flag(key)}"
             )
         return data, Path(config).stem
-    name = preset or DEFAULT_PRESET
-    if name not in _presets():
-        subject = f"preset={name!r} is not known"
-        raise SpecError(not_one_of(subject, name, _presets(), "the presets are"))
-    return read_toml(PRESETS / f"{name}.toml"), name
+    name = preset or presets.DEFAULT
+    return read_toml(presets.path_of(name)), name
 
 
 def _flag(f: dataclasses.Field, value: Any) -> tuple[str, Any, Any]:
@@ -251,22 +259,22 @@ def _annotated(kind: Any, f: dataclasses.Field, shown: str | None) -> Any:
 def _description(cls: type[BaseSweep]) -> str:
     return (
         f"Train a whole grid of models ({cls.model}) and keep every weight.\n\n"
-        f"Start from --preset NAME ({', '.join(_presets())}; default {DEFAULT_PRESET}), "
-        f"--config FILE.toml or --model NAME ({', '.join(known_families())}); flags go on top. "
+        f"Start from --preset NAME (default {presets.DEFAULT}), --config FILE.toml or "
+        f"--model NAME ({', '.join(known_families())}); flags go on top. "
         "Lists are space-separated: --activation relu gelu --sparsity 0 0.9. "
         "Fields that vary together are a table [zipped.NAME] of a TOML file. "
-        "The same command again resumes, or says that all is done."
+        "The same command again resumes, or says that all is done.\n\n"
+        f"Presets, and their expected time on two cores:\n\n{presets.listing()}"
     )
-
-
-def _presets() -> list[str]:
-    return sorted(p.stem for p in PRESETS.glob("*.toml"))
 
 
 def preset_of(stored: JSONObject) -> str | None:
     """Return the preset that a stored sweep is, with any seeds; None: none of them."""
-    for name in _presets():
-        preset = sweep_from_dict(read_toml(PRESETS / f"{name}.toml"))
+    for name in presets.names():
+        fields = read_toml(PRESETS / f"{name}.toml")
+        if not _as_many(fields, stored):
+            continue  # a check of its fields may import jax
+        preset = sweep_from_dict(fields)
         if preset.model == stored["model"]:
             older = preset.single_defaults()  # of fields that an older folder does not have
             both = (older | preset.with_stored(stored).to_dict(), older | stored)
@@ -274,6 +282,16 @@ def preset_of(stored: JSONObject) -> str | None:
             if one == other:
                 return name
     return None
+
+
+def _as_many(fields: JSONObject, stored: JSONObject) -> bool:
+    """Return whether a stored sweep has as many values of each of some fields."""
+
+    def count(value: object) -> int:
+        return len(value) if isinstance(value, list) else 1
+
+    others = ((k, v) for k, v in fields.items() if k != "seeds")
+    return all(count(v) == count(stored.get(k)) for k, v in others)
 
 
 def default_folder(asked: BaseSweep, name: str) -> Path:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from jsuper.jobs.job import Job
 
 MOST_TABLES = 4
+MOST_COLUMNS = 24
 MOST_ROWS = 16  # that name failed fits, of a reason
 
 
@@ -156,6 +157,10 @@ def print_tables(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...]) 
     """
     from rich.console import Console
 
+    columns = ds.sizes[main_axes[1]]
+    if columns > MOST_COLUMNS:
+        print(f"\n{variable}: {columns} columns are too many for a table; jsuper.load has all\n")
+        return
     tables = list(slices(ds, main_axes))
     seeds = ds.sizes["seed"]
     console = Console(width=max(100, 16 + 9 * ds.sizes[main_axes[1]]), highlight=False)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jsuper
-from jsuper.cli import summary
-from jsuper.cli.options import RunOptions, default_folder, parse
+from jsuper.cli import results, summary
+from jsuper.cli.options import RunOptions, asked_preset, default_folder, parse
 from jsuper.cli.process import (
     DONE,
     SOME_FAILED,
@@ -35,6 +35,7 @@ from jsuper.engine.stopping import Stop
 from jsuper.jobs import room, runner
 from jsuper.jobs.diverged import messages_text
 from jsuper.jobs.job import Job, existing_job, prepare, restore_manifest
+from jsuper.presets import Preset
 from jsuper.store import derived, sharing
 from jsuper.store.manifest import manifest_of
 from jsuper.store.status import status_of
@@ -51,22 +52,27 @@ def sweep(argv: list[str] | None = None) -> int:
     """Train a sweep: `jsuper sweep`, also `python scripts/sweep.py`."""
 
     def train() -> int:
-        asked, options, name = parse(sys.argv[1:] if argv is None else argv)
+        words = sys.argv[1:] if argv is None else argv
+        asked, options, name = parse(words)
         folder = default_folder(asked, name) if options.out is None else Path(options.out)
-        return run_sweep(asked, options, folder)
+        return run_sweep(asked, options, folder, asked_preset(words, asked))
 
     return reported(train)
 
 
-def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
+def run_sweep(
+    asked: BaseSweep, options: RunOptions, folder: Path, preset: Preset | None = None
+) -> int:
     """Resume or start a sweep in its folder, show the results, and return the exit code."""
     options = options.checked()
+    if preset is not None:
+        print(results.preset_text(preset))
     shard = None if options.shard is None else sharing.shard_of(options.shard)
     job = existing_job(asked, folder)
     if job.lost_manifest:
         print(f"manifest.json is lost: put together from {len(job.chunks)} chunks", file=sys.stderr)
     if job.is_complete and (options.keep_failed or not job.n_failed):
-        return _finished(job, options)
+        return _finished(job, options, preset)
 
     check_writable(folder)
     sharing.check_places(folder)
@@ -91,10 +97,12 @@ def run_sweep(asked: BaseSweep, options: RunOptions, folder: Path) -> int:
             where = printable(folder)
             print(f"share {options.shard} is done; {left} chunks of others are left in {where}")
             return _exit_code(options, job)
-    return _exit_code(options, job) if concluded(lambda: conclude(job, options)) else STOPPED
+    return (
+        _exit_code(options, job) if concluded(lambda: conclude(job, options, preset)) else STOPPED
+    )
 
 
-def _finished(job: Job, options: RunOptions) -> int:
+def _finished(job: Job, options: RunOptions, preset: Preset | None) -> int:
     """Report a run with nothing left to train, and write what it lacks."""
     assert job.folder is not None
     for note in job.notes:
@@ -103,7 +111,7 @@ def _finished(job: Job, options: RunOptions) -> int:
         restore_manifest(job)
     lost = f", {job.n_non_finite} of them diverged or failed" if job.n_non_finite else ""
     print(f"All {n_models(job.sweep)} models are done{lost}: {printable(job.folder)}")
-    if options.dry_run or concluded(lambda: conclude(job, options)):
+    if options.dry_run or concluded(lambda: conclude(job, options, preset)):
         return _exit_code(options, job)
     return STOPPED
 
@@ -238,12 +246,18 @@ def _ask_to_stop(stop: Stop, grace: float) -> None:
     stop.set(grace)
 
 
-def conclude(job: Job, options: RunOptions) -> None:
-    """Show the summary and write the page of a finished run, unless both are up to date."""
+def conclude(job: Job, options: RunOptions, preset: Preset | None = None) -> None:
+    """Show the summary and write the page of a finished run, unless both are up to date.
+
+    A preset has a figure of its kind, in addition to the summary's, and a number to compare.
+    """
     assert job.folder is not None
     made_from = derived.fingerprint(job.folder, manifest_of(job.folder))
     if not derived.is_current(job.folder, "figures", made_from):
         summary.show(job)
+        if preset is not None:
+            start_analysis(not options.no_cache)
+            results.show(job.folder, preset)
         derived.record(job.folder, "figures", made_from)
     if not derived.is_current(job.folder, "report.html", made_from):
         write_report(job.folder, options)

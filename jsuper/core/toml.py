@@ -27,12 +27,15 @@ _TOML_TOKEN = re.compile(
     | '[^'\n]*+ (?:' | .*+)""",
     re.DOTALL | re.VERBOSE,
 )
+_DESCRIPTION = re.compile(r"^\[preset\][ \t]*$", re.MULTILINE)  # begins that of a preset
 _TOML_GROUP = r"\[zipped\.[A-Za-z0-9_-]++\][ \t\r]*+$"  # the only tables
 _TOML_TABLE = re.compile(rf"^[ \t]*+(?!{_TOML_GROUP})\[|\{{|^[^=.\n]*+\.[^=\n]*+=", re.MULTILINE)
 
 
 def read_toml(path: str | Path) -> JSONObject:
-    """Return the fields in a TOML file.
+    """Return the fields of the sweep in a TOML file.
+
+    What follows a line [preset] is the description of a preset, and is left out.
 
     Raises
     ------
@@ -41,11 +44,36 @@ def read_toml(path: str | Path) -> JSONObject:
     """
     try:
         with open(path, "rb") as file:  # a pipe too
-            return parse_toml(file.read(LARGEST_TOML + 1).decode())
+            text = file.read(LARGEST_TOML + 1).decode()
+        check_size(len(text), LARGEST_TOML)
+        return parse_toml(_DESCRIPTION.split(text, 1)[0])
     except OSError as error:
         raise SpecError(f"config {str(path)!r} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise SpecError(f"config {str(path)!r} is not valid TOML: {error}") from error
+
+
+def read_tables(path: Path) -> JSONObject:
+    """Return the tables that describe a preset, from its line [preset] on.
+
+    For the files of this package: unlike `parse_toml` it trusts the text.
+
+    Parameters
+    ----------
+    path
+        An existing file.
+
+    Raises
+    ------
+    SpecError
+        The file is not TOML.
+    """
+    text = path.read_text(encoding="utf-8")
+    start = _DESCRIPTION.search(text)
+    try:
+        return tomllib.loads(text[start.start() :]) if start else {}
+    except ValueError as error:
+        raise SpecError(f"preset {path.name} is not valid TOML: {error}") from error
 
 
 def parse_toml(text: str) -> JSONObject:

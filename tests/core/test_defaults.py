@@ -169,9 +169,11 @@ ADDED = {"check_fit", "support", "values", "density_power"}
 ADDED |= {"dataset_size", "full_batch", "normalize", "hidden_vectors", "inputs"}
 HASHES = {  # preset -> hash of the sweep, first chunk of at most 24 models for two workers
     "activations": ("1d35590232fbdfec", "77c06f3db2e4b9c6"),
+    "correlated": ("b30192dcd5f85153", "b03ddcb9cdcf93b8"),
     "dropout": ("2333cbcf91082744", "786851408855f061"),
     "dropout_basis": ("0653dbfb341666ea", "9286d5ef04c29dbb"),
     "gated": ("238b478acb9fef05", "b7d5b5c424295d93"),
+    "phase_2_1": ("51ec111fb691f6c5", "3aca4a1b975c0f2a"),
     "revival": ("f326712d8293e0d2", "279164a80e088c33"),
     "scurves": ("a2ec4f216c7f2c77", "3e99161e567e91bc"),
     "scurves_adamw": ("4d795b1d7da1fb70", "98a38ac639a6d859"),
