@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jsuper.analysis.checked import Checked, mean_of
 from jsuper.analysis.superposition import dimensionality
 from jsuper.core.errors import SpecError
 
@@ -95,6 +96,28 @@ def test_loss(ds: xarray.Dataset) -> xarray.DataArray:
 def peak(ds: xarray.Dataset) -> xarray.DataArray:
     """Return the size of the dataset with the largest loss on new samples, for every seed."""
     return test_loss(ds).idxmax("dataset_size")
+
+
+def descent(ds: xarray.Dataset) -> list[Checked]:
+    """Return where the loss on new samples peaks, how high, and how few examples are stored."""
+    loss, few = test_loss(ds), int(ds["dataset_size"].min())
+    ends = loss.isel(dataset_size=[0, -1]).max("dataset_size")
+    m = ds.sizes["hidden"]
+    stored = example_dimensionality(ds.sel(dataset_size=few)).mean("example")
+    published = "published: a peak between few examples and many"
+    return [
+        mean_of("examples at the largest loss on new samples", peak(ds), published),
+        mean_of(
+            "this loss over the larger of both ends'",
+            loss.max("dataset_size") / ends,
+            "published: above 1, double descent",
+        ),
+        mean_of(
+            f"mean dimensionality of {few} examples",
+            stored,
+            f"theory: {min(1, m / few):.3g} if all are stored alike",
+        ),
+    ]
 
 
 def _with_missing(vectors: np.ndarray) -> np.ndarray:

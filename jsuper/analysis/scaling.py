@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jsuper.analysis import geometry, superposition
+from jsuper.analysis.checked import Checked, mean_of
 from jsuper.core.errors import SpecError
 
 if TYPE_CHECKING:
@@ -74,3 +75,18 @@ def of_sizes(ds: xarray.Dataset) -> xarray.Dataset:
         output_dtypes=[float, float],
     )
     return xr.Dataset({"represented": represented, "overlap": overlap})
+
+
+def exponents(ds: xarray.Dataset) -> list[Checked]:
+    """Return the exponent of the loss, and the squared overlap times m, for every density_power."""
+    found = []
+    for power in np.atleast_1d(ds["density_power"].values):
+        part = ds.sel(density_power=power) if "density_power" in ds.dims else ds
+        quantity = f"loss ~ m^-a at density_power {power:g}: a"
+        expected = "published: near 1 if all features are represented at every m"
+        found.append(mean_of(quantity, exponent(part["loss"]), expected))
+        last = part.isel(n_hidden=[-1])
+        product = of_sizes(last)["overlap"] * last["n_hidden"]
+        quantity = f"mean squared overlap x m at density_power {power:g}, m {int(last.n_hidden[0])}"
+        found.append(mean_of(quantity, product, "theory: 1 for random directions"))
+    return found

@@ -30,7 +30,8 @@ def show(folder: Path, preset: Preset) -> None:
     from jsuper.store.dataset import load
 
     ds = load(folder)
-    _or_note("figure", lambda: _draw(ds, folder, preset))
+    if preset.figure:
+        _or_note("figure", lambda: _draw(ds, folder, preset))
     _or_note("check", lambda: _check(ds, preset))
 
 

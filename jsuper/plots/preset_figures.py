@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def losses(ds: xarray.Dataset) -> Axes:
-    """Draw the loss over that of the best constant, activation x sparsity."""
-    return heatmap(_slice(ds, "activation", "sparsity"), "loss_over_constant")
-
-
 def represented(ds: xarray.Dataset) -> Axes:
     """Draw the features represented, activation x sparsity."""
     part = analyze(_slice(ds, "activation", "sparsity"), metrics=("features_represented",))

@@ -51,11 +51,12 @@ def scaling(ds: xarray.Dataset) -> Figure:
     for (values, name), ax in zip(parts, axes, strict=True):
         _panel(ax, values, curves, labels, name)
     m = ds["n_hidden"].values.astype(float)
-    axes[2].plot(m, 1 / m, color="0.5", linewidth=0.8, linestyle="--", label="1/m")
-    axes[2].legend(fontsize=SMALL_FONT, frameon=False)
+    guide = axes[2].plot(m, 1 / m, color="0.5", linewidth=0.8, linestyle="--", label="1/m")
+    axes[2].legend(handles=guide, fontsize=SMALL_FONT, frameon=False)
     axes[0].legend(fontsize=SMALL_FONT, frameon=False)
     for ax in (axes[0], axes[2]):
-        set_log_scale(ax.yaxis, np.concatenate([line.get_ydata() for line in ax.lines]))
+        drawn = np.concatenate([line.get_ydata() for line in ax.lines])
+        set_log_scale(ax.yaxis, drawn[drawn > 0])  # an overlap is 0 where no two are represented
     axes[1].set_ylim(0, 1.03)
     return figure
 

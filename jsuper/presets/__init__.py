@@ -50,7 +50,8 @@ class Preset:
     minutes
         Expected time on two cores.
     figure
-        "module:function": function(Dataset) -> Figure or Axes.
+        "module:function": function(Dataset) -> Figure or Axes; empty if it is what every run draws,
+        the loss over that of the best constant.
     check
         "module:function": function(Dataset) -> list of `jsuper.analysis.checked.Checked`.
     source

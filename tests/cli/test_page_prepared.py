@@ -47,7 +47,7 @@ def test_the_end_of_the_training_ends_the_preparation(monkeypatch, tmp_path):
             time.sleep(0.01)
 
     monkeypatch.setattr(ahead, "prepare_page", prepare_page)
-    monkeypatch.setattr(sweeping, "conclude", lambda job, options: None)
+    monkeypatch.setattr(sweeping, "conclude", lambda *_: None)
     assert sweep(tmp_path / "run", 32) == process.DONE
     assert asked
 
@@ -60,7 +60,7 @@ def test_an_error_of_the_preparation_does_not_end_the_run(monkeypatch, tmp_path)
         raise RuntimeError("no page today")
 
     monkeypatch.setattr(ahead, "prepare_page", prepare_page)
-    monkeypatch.setattr(sweeping, "conclude", lambda job, options: None)
+    monkeypatch.setattr(sweeping, "conclude", lambda *_: None)
     assert sweep(tmp_path / "run", 33) == process.DONE
     assert called
 
