@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,12 +82,17 @@ class Shape:
 
         The fields of a zipped dimension are coordinates along it, without an index.
         """
-        coords: JSONObject = {k: [_label(v) for v in values] for k, values in self.axes.items()}
+        coords: JSONObject = {k: self._labels(k, values) for k, values in self.axes.items()}
         for dim, columns in self.zipped.items():
-            coords |= {k: (dim, [_label(v) for v in values]) for k, values in columns.items()}
+            coords |= {k: (dim, self._labels(k, values)) for k, values in columns.items()}
         coords["seed"] = self.seeds
         coords |= {k: v for k, v in self.own.items() if k in self.sizes}
-        return coords | {k: _label(v) for k, v in self.single.items()}
+        return coords | {k: self._labels(k, [v])[0] for k, v in self.single.items()}
+
+    def _labels(self, field: str, values: Sequence) -> list:
+        """Return the coordinates of a field's values."""
+        stated = getattr(self.family.spec, "LABELS", {}).get(field)
+        return stated(values) if stated else [_label(v) for v in values]
 
     def cells(self, chunk: Chunk) -> np.ndarray:
         """Return the positions of a chunk's settings along the axes, (settings, axes)."""

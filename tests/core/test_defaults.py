@@ -166,15 +166,18 @@ def test_a_folder_that_an_older_version_named_goes_on(tmp_path, monkeypatch):
 # --------------------------------------------------------------------- what must not have changed
 
 ADDED = {"check_fit", "support", "values", "density_power"}
-ADDED |= {"dataset_size", "full_batch", "normalize", "hidden_vectors", "inputs"}
+ADDED |= {"dataset_size", "full_batch", "normalize", "hidden_vectors", "inputs", "importances"}
 HASHES = {  # preset -> hash of the sweep, first chunk of at most 24 models for two workers
     "activations": ("1d35590232fbdfec", "77c06f3db2e4b9c6"),
     "correlated": ("b30192dcd5f85153", "b03ddcb9cdcf93b8"),
+    "double_descent": ("ff2a2217fb47e754", "29d030c1f543c7ae"),
     "dropout": ("2333cbcf91082744", "786851408855f061"),
     "dropout_basis": ("0653dbfb341666ea", "9286d5ef04c29dbb"),
     "gated": ("238b478acb9fef05", "b7d5b5c424295d93"),
+    "geometry": ("862e51095a691a69", "d6d268687d16a285"),
     "phase_2_1": ("51ec111fb691f6c5", "3aca4a1b975c0f2a"),
     "revival": ("f326712d8293e0d2", "279164a80e088c33"),
+    "scaling": ("cf8e261118bf6321", "21102e915023577c"),
     "scurves": ("a2ec4f216c7f2c77", "3e99161e567e91bc"),
     "scurves_adamw": ("4d795b1d7da1fb70", "98a38ac639a6d859"),
     "scurves_decay": ("95fda26c4d73092a", "e7d2226c19120cc3"),

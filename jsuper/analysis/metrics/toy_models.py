@@ -14,6 +14,7 @@ from jsuper.core.json_data import JSONObject
 from jsuper.core.status import OK
 from jsuper.engine.devices import cores
 from jsuper.models.toy.activations.names import canonical_activation
+from jsuper.models.toy.importances import lists_of
 from jsuper.models.toy.inputs.features import power_law
 from jsuper.models.toy.inputs.law import Inputs, named_law
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, support_of
@@ -95,6 +96,9 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
     sparsity, batch_size = flat("sparsity"), flat("batch_size")
     support, values = law_names(ds)
     powers = flat("density_power") if "density_power" in ds.coords else np.zeros(status.size)
+    lists, listed = lists_of(sweep), None
+    if None not in lists.values():
+        listed = flat("importances")
     labels = activation_labels(sweep)
     activation = np.array([labels.get(a, a) for a in map(str, flat("activation"))])
     V, c = None, None
@@ -116,6 +120,8 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
         if sweep.get("inputs"):
             density, sampled = np.nan, np.ones(places.size, bool)
         importance = decays[places, None] ** np.arange(n) if given_I is None else np.array(given_I)
+        if listed is not None:
+            importance = np.array([lists[label] for label in listed[places].tolist()])
         shape = (places.size, n)
         yield (
             places,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from jsuper.core.fields import Axis, Omitted, alias, setting, static
 from jsuper.core.json_data import name_of
 from jsuper.core.sweep import BaseSweep
 from jsuper.models.toy.activations.names import ACTIVATIONS, canonical_activation
+from jsuper.models.toy.importances import NO_LIST, check_importance, check_importances
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, VALUES, check_law
 from jsuper.training.optimizers import DECAY_HELP, DEFAULT_DECAYS, WITH_MOMENTUM, check_optimizer
 from jsuper.training.schedules import SCHEDULES
@@ -214,8 +215,16 @@ class Fields(BaseSweep):
         False, "store h of every sample of dataset_size", flag, measured=True, since=2
     )
     shared_mask: bool = static(False, "the older name of support=shared", flag, later=True)
-    importance: tuple[float, ...] | None = static(
-        None, "importance of every feature, instead of a decay", several(real(0), optional=True)
+    importance: tuple[float, ...] | Mapping[str, tuple[float, ...]] | None = static(
+        None, "importance of every feature, instead of a decay", check_importance
+    )
+    importances: Axis[str] = static(
+        NO_LIST,
+        "lists of the importance of every feature with labels: 'flat(1, 1)' 'steep(1, 0.5)'",
+        check_importances,
+        axis=True,
+        later=True,
+        since=2,
     )
     feature_sparsity: tuple[float, ...] | None = static(
         None, "sparsity of every feature, instead of one", several(check_sparsity, optional=True)

@@ -14,6 +14,7 @@ import numpy as np
 from jsuper.core.errors import SpecError
 from jsuper.core.limits import check_representable, rounding_notes, settings_of_numbers
 from jsuper.models.toy.fields import Fields
+from jsuper.models.toy.importances import label_of, numbers_of
 from jsuper.models.toy.inputs.features import power_law
 from jsuper.training.limits import check_training, training_notes
 
@@ -58,14 +59,23 @@ def check_new(sweep: Fields) -> None:
         for name in ("dropout", "push", "importance_decay"):
             for value in sweep.values_of(name):
                 check_representable(name, value, dtype)
-        for i, value in enumerate(sweep.importance or ()):
-            check_representable(f"importance[{i}]", value, dtype)
-        if sweep.importance is None:
+        for name, numbers in _lists(sweep).items():
+            for i, value in enumerate(numbers):
+                check_representable(f"{name}[{i}]", value, dtype)
+        if not _lists(sweep):
             _check_decay(sweep, dtype)
     if sweep.init == "normal":
         check_representable("init_scale", sweep.init_scale, "float32", drawn=True)
     check_representable("init_bias_scale", sweep.init_bias_scale, "float32", drawn=True)
     _check_sizes(sweep)
+
+
+def _lists(sweep: Fields) -> dict[str, tuple[float, ...]]:
+    """Return name -> importances, for all lists of a sweep."""
+    found = {f"importances {label_of(t)}": numbers_of(t) for t in sweep.values_of("importances")}
+    if isinstance(sweep.importance, tuple):
+        found["importance"] = sweep.importance
+    return {name: numbers for name, numbers in found.items() if numbers is not None}
 
 
 def _check_decay(sweep: Fields, dtype: str) -> None:
@@ -98,7 +108,7 @@ def _sparsities(sweep: Fields) -> list[tuple[str, float]]:
         n = max(sweep.values_of("n_features"))
         for power in filter(None, sweep.values_of("density_power")):
             name = f"density_power={power:g}: sparsity of feature {n - 1}"
-            least = power_law(power, n)[-1]
+            least = float(power_law(power, n)[-1])
             found += [(name, 1 - (1 - s) * least) for s in sweep.values_of("sparsity")]
         return found
     return [(f"feature_sparsity[{i}]", s) for i, s in enumerate(sweep.feature_sparsity)]
@@ -160,7 +170,7 @@ def _seldom(sweep: Fields) -> list[str]:
 
 def _unimportant(sweep: Fields) -> list[str]:
     """Return notes on features whose importance is 0 in the model's dtype."""
-    if sweep.importance is not None:
+    if _lists(sweep):
         return []
     found = []
     for dtype in sweep.values_of("dtype"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,6 +16,7 @@ from jsuper.core.fields import Omitted
 from jsuper.core.json_data import label
 from jsuper.models.toy import limits
 from jsuper.models.toy.fields import IMPORTANCE_DECAYS, SPARSITIES, Fields
+from jsuper.models.toy.importances import NO_LIST, label_of, labels_of, named, numbers_of
 from jsuper.models.toy.inputs.features import check_power_law, densities
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, support_of
 from jsuper.models.toy.results import ATTRIBUTES as ATTRIBUTES
@@ -26,6 +28,9 @@ from jsuper.models.toy.results import dataset_numbers as dataset_numbers
 from jsuper.models.toy.results import layout as layout
 from jsuper.models.toy.results import work as work
 from jsuper.training.optimizers import default_decay
+
+LABELS = {"importances": labels_of}
+"""Field -> the function from its values to the labels that the results have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +129,10 @@ class Sweep(Fields):
     shared_mask
         The older name of support="shared".
     importance, feature_sparsity
-        One value per feature, instead of importance_decay and sparsity.
+        One value per feature, instead of importance_decay and sparsity. Several lists of
+        importance, {label: list}, become the axis `importances`.
+    importances
+        Axis. Lists of importance with labels, as text: "flat(1, 1, 1)".
     push, push_step
         Axes. The bias of feature 0 is set to -push before step push_step; 0 leaves it alone.
     watch
@@ -155,7 +163,17 @@ class Sweep(Fields):
     """
 
     def fill_in(self) -> None:
-        """Set an omitted weight decay to the optimizers' default, if they share one."""
+        """Set what other fields determine.
+
+        An omitted weight decay becomes the optimizers' default, if they share one; several lists of
+        importance become values of `importances`.
+        """
+        if isinstance(self.importance, Mapping):
+            if self.importances != (NO_LIST,):
+                raise SpecError("importance and importances are both given; leave one of them out")
+            lists = tuple(named(label, given) for label, given in self.importance.items())
+            self._set("importances", lists)
+            self._set("importance", None)
         decays = tuple({default_decay(text) for text in self.values_of("optimizer")})
         if isinstance(self.weight_decay, Omitted) and len(decays) == 1:
             self._set("weight_decay", Omitted(decays))
@@ -174,6 +192,7 @@ class Sweep(Fields):
         self._use_activity()
         self._check_sampler()
         self._check_list("importance", "importance_decay", IMPORTANCE_DECAYS)
+        self._check_importances()
         self._check_list("feature_sparsity", "sparsity", SPARSITIES)
         self._check_laws()
         self._check_dataset()
@@ -253,6 +272,34 @@ class Sweep(Fields):
                 except SpecError as error:
                     of = f"support={text}, n_features={n}, sparsity={sparsity:g}"
                     raise SpecError(f"{of}: {error}") from None
+
+    def _check_importances(self) -> None:
+        """Check the lists of importance, which replace importance_decay."""
+        texts, sizes = self.importances, self.values_of("n_features")
+        if texts == (NO_LIST,):
+            return
+        for name, times in Counter(map(label_of, texts)).items():
+            if times > 1 or not name:
+                raise SpecError(
+                    f"importances has the label {name!r} for {times} of its values; give each list "
+                    "a different one"
+                )
+        for text in texts:
+            numbers = numbers_of(text) or ()
+            if any(len(numbers) != n for n in sizes):
+                raise SpecError(
+                    f"importances {label_of(text)!r} has {len(numbers)} values but n_features is "
+                    f"{', '.join(map(str, sizes))}; give one value per feature"
+                )
+            if not any(numbers):
+                raise SpecError(
+                    f"importances {label_of(text)!r} is zero for every feature, so that there is "
+                    "nothing to learn; give at least one value above 0"
+                )
+        given = "importance" if self.importance is not None else "importance_decay"
+        if self.importance is not None or self.importance_decay not in (IMPORTANCE_DECAYS, (1.0,)):
+            raise SpecError(f"importances and {given} are both given; leave {given} out")
+        self._set("importance_decay", (1.0,))  # has no effect
 
     def _check_sampler(self) -> None:
         """Check that a sampler is the only law of the data, and set an omitted sparsity to 0."""
