@@ -6,6 +6,7 @@ import pytest
 
 import jsuper
 from jsuper.analysis import datasets
+from jsuper.analysis.metrics import toy_fits
 from jsuper.core.errors import SpecError
 from jsuper.plots.datasets import double_descent
 
@@ -49,6 +50,17 @@ def test_few_examples_are_memorized_as_a_polygon(ds):
     assert few.min() > 0.2 and few.max() < 0.6
     assert (ds.train_loss.sel(dataset_size=3) < 0.01 * ds.loss.sel(dataset_size=3)).all()
     assert set(datasets.peak(ds).values) <= {3, 5, 8, 20}
+
+
+def test_models_that_memorize_are_judged_by_their_dataset(ds):
+    memorized = (ds.loss_over_constant > 1) & (ds.train_loss < 0.1 * ds.loss)
+    assert memorized.any()
+    worse = toy_fits.failed_fits(ds)[toy_fits.WORSE]
+    assert not (worse & memorized).any()
+    bad = ds.assign(train_loss=2 * ds.loss / ds.loss_over_constant)
+    assert toy_fits.failed_fits(bad)[toy_fits.WORSE].all()
+    fresh = ds.assign(train_loss=ds.train_loss * np.nan)  # of models without a dataset
+    assert (toy_fits.failed_fits(fresh)[toy_fits.WORSE] == (ds.loss_over_constant > 1)).all()
 
 
 def test_missing_models_are_nan(ds):

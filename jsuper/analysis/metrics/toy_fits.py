@@ -9,9 +9,11 @@ from jsuper.core.status import OK
 if TYPE_CHECKING:
     import xarray
 
-NEEDS = ("loss_over_constant", "improvement", "improvement_stderr")
+NUMBERS = ("loss_over_constant", "improvement", "improvement_stderr")
+NEEDS = (*NUMBERS, "loss", "train_loss")
 QUALITY = (
     "loss",
+    "train_loss",
     "loss_stderr",
     "loss_over_constant",
     "loss_over_zero",
@@ -39,7 +41,9 @@ def failed_fits(ds: xarray.Dataset) -> dict[str, xarray.DataArray]:
 
     A model that is worse than the best constant and still improves counts as still improving only.
     Models that are missing or not finite are not failed fits. If `improvement` is unknown, as in
-    folders of older versions, only a loss above the best constant's marks a failed fit.
+    folders of older versions, only a loss above the best constant's marks a failed fit. Models of a
+    dataset are judged by their loss on it: they may memorize it, and be worse than a constant on
+    new samples.
 
     Parameters
     ----------
@@ -49,8 +53,13 @@ def failed_fits(ds: xarray.Dataset) -> dict[str, xarray.DataArray]:
     from jsuper.analysis.evaluation import failed_fit, still_improves
 
     lead = ds["status"].dims
-    names = [name for name in NEEDS if name in ds]
-    numbers = {k: ds[k].where(ds["status"] == OK).transpose(*lead).values for k in names}
+    found = {name: ds[name] for name in NUMBERS if name in ds}
+    if "train_loss" in ds:
+        constant = ds["loss"] / ds["loss_over_constant"]
+        on_dataset = ds["train_loss"] / constant
+        found["loss_over_constant"] = on_dataset.fillna(ds["loss_over_constant"])
+    fine = ds["status"] == OK
+    numbers = {k: values.where(fine).transpose(*lead).values for k, values in found.items()}
     improving = still_improves(**numbers)
-    found = {IMPROVING: improving, WORSE: failed_fit(**numbers) & ~improving}
-    return {reason: ds["status"].copy(data=models) for reason, models in found.items()}
+    reasons = {IMPROVING: improving, WORSE: failed_fit(**numbers) & ~improving}
+    return {reason: ds["status"].copy(data=models) for reason, models in reasons.items()}
