@@ -1,7 +1,7 @@
-"""Outcomes of a feature for which there may be no room: the phase diagram of two features.
+"""Outcomes of a feature for which there may be no room: phase diagrams of two or three features.
 
-The last of two features in one hidden unit has a relative importance. It is not represented, has
-the dimension for itself, or shares it.
+The last of two features in one hidden unit, or of three in two, has a relative importance. It is
+not represented, has a dimension for itself, or shares one.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ THRESHOLD = 0.2
 """Norm above which a column is represented, and above which another one shares its direction."""
 
 NO_MODEL = -1
+RELATIVE = {(2, 1): "importance_decay", (3, 2): "importances"}
+"""(n_features, n_hidden) -> the axis of the last feature's relative importance."""
 # The relative importances at which the boundary is computed; it bends near 1.
 POINTS = np.concatenate([np.geomspace(0.05, 0.55, 10), np.linspace(0.58, 1, 22)])
 
@@ -54,9 +56,16 @@ def outcome(W: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray:
 
 
 def expected_outcome(
-    density: np.ndarray, relative_importance: np.ndarray, threshold: float = THRESHOLD
+    density: np.ndarray,
+    relative_importance: np.ndarray,
+    threshold: float = THRESHOLD,
+    hidden: int = 1,
 ) -> np.ndarray:
-    """Return the outcome at the global minimum of the expected loss, for two features in one unit.
+    """Return the outcome at the global minimum of the expected loss.
+
+    For two features in one unit it is exact. For three in two, one feature has a unit and the other
+    two share the other one, or one of these is dropped: the least of these solutions is taken. The
+    feature that is alone is the last one if it is the most important.
 
     Parameters
     ----------
@@ -64,6 +73,8 @@ def expected_outcome(
         Values of the rows and of the columns, 1-D; importances from 1/20 to 20.
     threshold
         As in `outcome`.
+    hidden
+        Hidden units, one fewer than features: 1 or 2.
 
     Returns
     -------
@@ -75,7 +86,8 @@ def expected_outcome(
     less = np.minimum(r, 1 / r)  # of the less important feature to the other one
     held = np.interp(np.log(less), np.log(least), density_of)
     p = np.asarray(density)[:, None]
-    return np.where(p <= held, 2, np.where(r < 1, 0, 1))
+    found = np.where(p <= held, 2, np.where(r < 1, 0, 1))
+    return found if hidden == 1 else np.where(r > 1, 1, found)
 
 
 @lru_cache(maxsize=8)
@@ -88,13 +100,14 @@ def boundary_line(threshold: float = THRESHOLD) -> tuple[np.ndarray, np.ndarray]
 
 
 def phase_map(ds: xarray.Dataset, threshold: float = THRESHOLD) -> xarray.DataArray:
-    """Return the outcome of the best seed of every cell: (sparsity, importance_decay).
+    """Return the outcome of the best seed of every cell: (sparsity, relative importance).
 
     Parameters
     ----------
     ds
-        Result of `jsuper.run` or `jsuper.load`, of one activation and n_features = 2. The
-        importance of the second feature is then importance_decay.
+        Result of `jsuper.run` or `jsuper.load`, of one activation. With n_features = 2 and
+        n_hidden = 1 the relative importance is importance_decay; with n_features = 3 and
+        n_hidden = 2 it is the label of importances such as {0.5: (1, 1, 0.5)}.
     threshold
         As in `outcome`.
 
@@ -103,22 +116,29 @@ def phase_map(ds: xarray.Dataset, threshold: float = THRESHOLD) -> xarray.DataAr
     ValueError
         `ds` has other numbers of features, or lacks an axis.
     """
-    if ds.sizes.get("feature") != 2 or ds.sizes.get("hidden") != 1:
+    sizes = ds.sizes.get("feature", 0), ds.sizes.get("hidden", 0)
+    if sizes not in RELATIVE:
         raise ValueError(
-            f"ds has {ds.sizes.get('feature')} features and {ds.sizes.get('hidden')} hidden units;"
-            " the phase diagram needs n_features=2 and n_hidden=1"
+            f"ds has {sizes[0]} features and {sizes[1]} hidden units; the phase diagram needs "
+            "n_features=2 and n_hidden=1, or n_features=3 and n_hidden=2"
         )
-    lead = ("sparsity", "importance_decay")
-    W = finished_values(best(ds), "W").squeeze(drop=True)
-    lacking = [d for d in lead if d not in W.dims]
-    if lacking or W.ndim != 3:
+    lead = ("sparsity", RELATIVE[sizes])
+    given = [d for d in ds["status"].dims if d != "seed" and ds.sizes[d] > 1]
+    if sorted(map(str, given)) != sorted(lead):
         raise ValueError(
-            f"ds.W has the dimensions {', '.join(map(str, ds['W'].dims))}; the phase diagram needs "
-            "several values of sparsity and importance_decay, and one of every other axis"
+            f"ds has several values of {', '.join(map(str, given)) or 'no axis'}; the phase "
+            f"diagram needs several of {' and '.join(lead)}, and one of every other axis"
         )
-    W = W.transpose(*lead, "feature")
-    found = outcome(W.values[..., None, :], threshold)
-    return W.isel(feature=0, drop=True).copy(data=found).rename("outcome")
+    if ds[lead[1]].dtype.kind not in "fi":
+        raise ValueError(
+            "the labels of importances are not numbers; give the relative importance of the last "
+            "feature as label, importance={0.5: (1, 1, 0.5)}"
+        )
+    others = [d for d in ds["status"].dims if d not in (*lead, "seed")]
+    W = finished_values(best(ds), "W").squeeze(others, drop=True)
+    W = W.transpose(*lead, "hidden", "feature")
+    found = outcome(W.values, threshold)
+    return W.isel(feature=0, hidden=0, drop=True).copy(data=found).rename("outcome")
 
 
 def agreement(ds: xarray.Dataset) -> list[Checked]:
@@ -130,7 +150,8 @@ def agreement(ds: xarray.Dataset) -> list[Checked]:
         As in `phase_map`.
     """
     found = phase_map(ds)
-    expected = expected_outcome(1 - found["sparsity"].values, found["importance_decay"].values)
+    density, importance = 1 - found["sparsity"].values, found[found.dims[1]].values
+    expected = expected_outcome(density, importance, hidden=ds.sizes["hidden"])
     share = float((found.values == expected).mean())
     quantity = f"share of {found.size:,} cells with theory's outcome"
     return [Checked(quantity, share, "theory: 1, if every cell finds the global minimum")]

@@ -1,4 +1,4 @@
-"""The phase diagram of two features in one hidden unit."""
+"""Phase diagrams of two features in one hidden unit, and of three in two."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ NO_MODEL_COLOR = "#999999"
 
 
 def phase_diagram(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
-    """Draw the outcome of the second feature in every cell of density x relative importance.
+    """Draw the outcome of the last feature in every cell of density x relative importance.
 
     A cell shows the best seed. The line is the boundary of theory: beyond it, the global minimum of
-    the expected loss lacks one of the two features.
+    the expected loss lacks one of the features. For three features in two units, the last one has a
+    unit for itself where it is the most important, above the horizontal line.
 
     Parameters
     ----------
     ds
-        Result of `jsuper.run` or `jsuper.load` with n_features = 2, n_hidden = 1, and several
-        values of sparsity and importance_decay.
+        As in `jsuper.analysis.phases.phase_map`.
     ax
         Axes to draw on. Default: those of a new figure.
 
@@ -49,20 +49,22 @@ def phase_diagram(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
 
     from jsuper.analysis import phases
 
-    found = phases.phase_map(ds).sortby("importance_decay").sortby("sparsity", ascending=False)
-    density, importance = 1 - found["sparsity"].values, found["importance_decay"].values
+    found = phases.phase_map(ds)
+    relative = str(found.dims[1])
+    found = found.sortby(relative).sortby("sparsity", ascending=False)
+    density, importance = 1 - found["sparsity"].values, found[relative].values
     (checked,) = phases.agreement(ds)
     ax = get_axes(ax, 6.4, 4.6)
     colors = ListedColormap([NO_MODEL_COLOR, *OUTCOME_COLORS])
     limits = {"vmin": -1.5, "vmax": 2.5, "rasterized": True}
     ax.pcolormesh(_edges(density), _edges(importance), found.values.T, cmap=colors, **limits)
-    _draw_boundary(ax, phases.THRESHOLD)
+    _draw_boundary(ax, phases.THRESHOLD, ds.sizes["hidden"])
     set_log_scale(ax.xaxis, density)
     set_log_scale(ax.yaxis, importance)
     ax.set_xlim(*_edges(density)[[0, -1]].tolist())
     ax.set_ylim(*_edges(importance)[[0, -1]].tolist())
     ax.set_xlabel("density, 1 - sparsity")
-    ax.set_ylabel("relative importance of the second feature")
+    ax.set_ylabel("relative importance of the last feature")
     ax.set_title(
         f"best of {ds.sizes.get('seed', 1)} seeds; {checked.found:.1%} of {found.size:,} cells "
         "have theory's outcome",
@@ -80,14 +82,18 @@ def _edges(values: np.ndarray) -> np.ndarray:
     return np.exp(np.concatenate([ends[:1], inner, ends[1:]]))
 
 
-def _draw_boundary(ax: Axes, threshold: float) -> None:
+def _draw_boundary(ax: Axes, threshold: float, hidden: int) -> None:
     """Draw the densities at which a column's norm passes the threshold, where they are below 1."""
     from jsuper.analysis.phases import boundary_line
 
     r, densities = boundary_line(threshold)
     r, densities = r[densities < 1], densities[densities < 1]
-    for line in (r, 1 / r):  # the features exchanged
-        ax.plot(densities, line, color="black", linewidth=1.6)
+    style = {"color": "black", "linewidth": 1.6}
+    ax.plot(densities, r, **style)
+    if hidden == 1:
+        ax.plot(densities, 1 / r, **style)  # the features exchanged
+    else:
+        ax.axhline(1, **style)
 
 
 def _add_legend(ax: Axes, text: str, lacking: bool) -> None:
@@ -111,7 +117,7 @@ def _add_legend(ax: Axes, text: str, lacking: bool) -> None:
         borderaxespad=0,
         frameon=False,
         fontsize=8,
-        title="second feature",
+        title="last feature",
         title_fontsize=8,
         alignment="left",
     )

@@ -1,4 +1,4 @@
-"""The phase diagram of two features: outcomes by hand, theory by minimization."""
+"""Phase diagrams of two features, and of three: outcomes by hand, theory by minimization."""
 
 import numpy as np
 import pytest
@@ -57,6 +57,43 @@ def test_models_at_the_global_minimum_agree_with_theory():
     assert drawn.tolist() == [[2, 0, 0], [2, 2, 0], [2, 2, 1]]
 
 
+def of_three(models):
+    """Results of three features in two units with these models, (densities, importances, 2, 3)."""
+    W = np.asarray(models, float)[None, :, :, None]
+    dims = ("activation", "sparsity", "importances", "seed")
+    return xr.Dataset(
+        {
+            "W": ((*dims, "hidden", "feature"), W),
+            "loss": (dims, np.ones(W.shape[:4])),
+            "status": (dims, np.ones(W.shape[:4], np.int8)),
+        },
+        {"activation": ["relu"], "sparsity": 1 - DENSITY, "importances": IMPORTANCE, "seed": [0]},
+    )
+
+
+def test_the_third_feature_shares_a_unit_or_has_the_last_one():
+    shared, alone = [[1, 0, 0], [0, 1, -1]], [[1, -1, 0], [0, 0, 1]]
+    absent = [[1, 0, 0], [0, 1, 0]]
+    ds = of_three([[shared, shared, alone], [absent, shared, alone], [absent, absent, alone]])
+    assert phases.phase_map(ds).values.tolist() == [[2, 2, 1], [0, 2, 1], [0, 0, 1]]
+    assert phases.agreement(ds)[0].found == 1
+    ax = phase_diagram(ds)
+    assert "100.0% of 9 cells" in ax.get_title()
+
+
+@pytest.mark.parametrize("p", [0.1, 0.6, 0.95])
+@pytest.mark.parametrize("r", [0.4, 0.9, 1.2, 3.0])
+def test_three_features_take_the_least_of_the_solutions(p, r):
+    last_two, first_two = theory.pair_model(p, r), theory.pair_model(p, 1.0)
+    if first_two.loss < last_two.loss:
+        expected = 1
+    else:
+        norms = np.abs(last_two.W[0]) > phases.THRESHOLD
+        expected = 2 if norms.all() else int(norms[1])
+    found = phases.expected_outcome([p], [r], hidden=2)
+    assert found.tolist() == [[expected]]
+
+
 def test_the_line_between_its_points_is_the_boundary():
     r, held = phases.boundary_line()
     between = np.array([0.3, 0.8, 0.97])
@@ -68,5 +105,9 @@ def test_other_sweeps_are_refused():
     ds = made_up(np.zeros((3, 3, 2)))
     with pytest.raises(ValueError, match="needs n_features=2 and n_hidden=1"):
         phases.phase_map(ds.isel(feature=[0]))
-    with pytest.raises(ValueError, match="several values of sparsity"):
-        phases.phase_map(ds.isel(sparsity=0))
+    with pytest.raises(ValueError, match="needs several of sparsity and importance_decay"):
+        phases.phase_map(ds.isel(sparsity=[0]))
+    three = of_three(np.zeros((3, 3, 2, 3)))
+    names = three.assign_coords(importances=["a", "b", "c"])
+    with pytest.raises(ValueError, match="the labels of importances are not numbers"):
+        phases.phase_map(names)

@@ -203,6 +203,24 @@ BAD = [
         dict(n_features=2, importances=("a(1, 1)", "a(1, 2)")),
         r"the label 'a' for 2 of its values; give each list a different one",
     ),
+    (dict(feature_sparsity={"a": (2, *[0.5] * 19)}), r"feature_sparsity a\[0\]=2 is not in \[0, 1"),
+    (dict(feature_sparsity={"a": [0.5]}), r"feature_sparsities 'a' has 1 values but n_features is"),
+    (
+        dict(feature_sparsity={"a": [0.5] * 20}, sparsity=0.9),
+        r"feature_sparsities and sparsity are",
+    ),
+    (
+        dict(feature_sparsity={"a": [0.5] * 20}, activity=1),
+        r"activity and feature_sparsities a",
+    ),
+    (
+        dict(feature_sparsity={"a": [0.5] * 20}, density_power=1),
+        r"feature_sparsities a and density_power are both given",
+    ),
+    (
+        dict(feature_sparsity={"a": [0.4] * 20}, support="exclusive(2)"),
+        r"support=exclusive\(2\).*the densities of a set",
+    ),
     (dict(activity=0), r"activity=0 is not a finite number > 0"),
     (dict(activity=(1, 21)), r"activity=21 is above n_features=20: give at most 20"),
     (dict(activity=(1, 1)), r"activity contains 1.0 twice"),
@@ -421,6 +439,7 @@ CHANGED = dict(
     importance=ONES,
     importances=f"one({', '.join(['1'] * 20)})",
     feature_sparsity=(0.5,) * 20,
+    feature_sparsities=f"one({', '.join(['0.5'] * 20)})",
     records=50,
     check_fit=False,
     snapshots=(10,),

@@ -51,8 +51,8 @@ COORDINATES_NEEDED = ("activation", "sparsity", "importance_decay", "n_features"
 NEEDS = ("W", "b", "loss", "loss_over_constant", "batch_size", *COORDINATES_NEEDED)
 COORDINATES = {"figure": [*geometry.FIGURES, "other"]}
 FEATURE, UNIT = ("feature",), ("hidden",)
-NO_SAMPLER = "NaN for a sampler of the user's as inputs, which a run folder does not hold"
-NO_MOMENTS = "NaN for normalized samples and for a sampler of the user's, without closed forms"
+NO_SAMPLER = "NaN if inputs is a function"
+NO_MOMENTS = "NaN for normalized samples, and if inputs is a function"
 MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
     "feature_norm": (FEATURE, "|W_i|"),
     "interference": (FEATURE, "sum over j != i of (unit W_i . W_j)^2"),
@@ -66,8 +66,8 @@ MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
     "component": (FEATURE, "smallest feature of i's overlap component; -1: not represented"),
     "feature_error": (
         FEATURE,
-        "mean of (x_i - x_hat_i)^2; NaN for a function of the user's as activation, and for a "
-        "sampler of the user's as inputs: a run folder does not hold them",
+        "mean of (x_i - x_hat_i)^2; NaN if activation or inputs is a function, "
+        "which a run folder does not hold",
     ),
     "r_squared": (
         FEATURE,

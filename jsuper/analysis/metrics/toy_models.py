@@ -14,10 +14,10 @@ from jsuper.core.json_data import JSONObject
 from jsuper.core.status import OK
 from jsuper.engine.devices import cores
 from jsuper.models.toy.activations.names import canonical_activation
-from jsuper.models.toy.importances import lists_of
 from jsuper.models.toy.inputs.features import power_law
 from jsuper.models.toy.inputs.law import Inputs, named_law
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, support_of
+from jsuper.models.toy.labelled import lists_of
 from jsuper.training.jax_config import shielded
 
 if TYPE_CHECKING:
@@ -96,9 +96,9 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
     sparsity, batch_size = flat("sparsity"), flat("batch_size")
     support, values = law_names(ds)
     powers = flat("density_power") if "density_power" in ds.coords else np.zeros(status.size)
-    lists, listed = lists_of(sweep), None
-    if None not in lists.values():
-        listed = flat("importances")
+    I_of, S_of = lists_of(sweep, "importances"), lists_of(sweep, "feature_sparsities")
+    I_label = None if None in I_of.values() else flat("importances")
+    S_label = None if None in S_of.values() else flat("feature_sparsities")
     labels = activation_labels(sweep)
     activation = np.array([labels.get(a, a) for a in map(str, flat("activation"))])
     V, c = None, None
@@ -114,14 +114,16 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
             continue
         given_S, given_I = sweep.get("feature_sparsity"), sweep.get("importance")
         S = sparsity[places, None] if given_S is None else np.array(given_S)
+        if S_label is not None:
+            S = np.array([S_of[label] for label in S_label[places].tolist()])
         weight = [power_law(power, n) for power in powers[places]]
         density = support_of(law).densities((1 - S) * weight, n)
         sampled = None
         if sweep.get("inputs"):
             density, sampled = np.nan, np.ones(places.size, bool)
         importance = decays[places, None] ** np.arange(n) if given_I is None else np.array(given_I)
-        if listed is not None:
-            importance = np.array([lists[label] for label in listed[places].tolist()])
+        if I_label is not None:
+            importance = np.array([I_of[label] for label in I_label[places].tolist()])
         shape = (places.size, n)
         yield (
             places,

@@ -18,10 +18,10 @@ from jsuper.core.errors import SpecError
 from jsuper.models.toy.activations.names import BATCH_COUPLED
 from jsuper.models.toy.activations.registry import is_gated, is_stochastic
 from jsuper.models.toy.functions import traced
-from jsuper.models.toy.importances import NO_LIST, numbers_of
 from jsuper.models.toy.inputs.features import batch_of, densities, importance
 from jsuper.models.toy.inputs.interface import Law
 from jsuper.models.toy.inputs.law import Numbers, inputs_of
+from jsuper.models.toy.labelled import given_list
 from jsuper.models.toy.layout import NARROWEST, common_slots, fill, rows_of
 from jsuper.models.toy.spec import Sweep
 
@@ -188,7 +188,7 @@ def make_setting(static: Static, point: grid.Setting) -> Setting:
     n = static.n_features
     inputs = inputs_of(point) if "support" in point else static.inputs
     point = _defaults(static.optimizer) | {"activation": static.activations[0]} | point
-    listed = point.get("importance") or numbers_of(point.get("importances", NO_LIST))
+    listed = given_list(point, "importance", "importances")
     weights = listed or importance(point["importance_decay"], n)
     density = density_of(point | {"n_features": n}, point)
     as_dtype = np.dtype(static.dtype).type

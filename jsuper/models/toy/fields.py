@@ -14,8 +14,8 @@ from jsuper.core.fields import Axis, Omitted, alias, setting, static
 from jsuper.core.json_data import name_of
 from jsuper.core.sweep import BaseSweep
 from jsuper.models.toy.activations.names import ACTIVATIONS, canonical_activation
-from jsuper.models.toy.importances import NO_LIST, check_importance, check_importances
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, VALUES, check_law
+from jsuper.models.toy.labelled import NO_LIST, labelled, one_or_several
 from jsuper.training.optimizers import DECAY_HELP, DEFAULT_DECAYS, WITH_MOMENTUM, check_optimizer
 from jsuper.training.schedules import SCHEDULES
 
@@ -216,18 +216,26 @@ class Fields(BaseSweep):
     )
     shared_mask: bool = static(False, "the older name of support=shared", flag, later=True)
     importance: tuple[float, ...] | Mapping[str, tuple[float, ...]] | None = static(
-        None, "importance of every feature, instead of a decay", check_importance
+        None, "importance of every feature, instead of a decay", one_or_several(real(0))
     )
     importances: Axis[str] = static(
         NO_LIST,
         "lists of the importance of every feature with labels: 'flat(1, 1)' 'steep(1, 0.5)'",
-        check_importances,
+        labelled(real(0)),
         axis=True,
         later=True,
         since=2,
     )
-    feature_sparsity: tuple[float, ...] | None = static(
-        None, "sparsity of every feature, instead of one", several(check_sparsity, optional=True)
+    feature_sparsity: tuple[float, ...] | Mapping[str, tuple[float, ...]] | None = static(
+        None, "sparsity of every feature, instead of one", one_or_several(check_sparsity)
+    )
+    feature_sparsities: Axis[str] = static(
+        NO_LIST,
+        "lists of the sparsity of every feature with labels: 'a(0.9, 0.9)' 'b(0.9, 0.99)'",
+        labelled(check_sparsity),
+        axis=True,
+        later=True,
+        since=2,
     )
     push: Axis[float] = setting(
         0.0, "set the bias of feature 0 to -push before step push_step; 0: do not", real(0)

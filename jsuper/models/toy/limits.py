@@ -14,8 +14,8 @@ import numpy as np
 from jsuper.core.errors import SpecError
 from jsuper.core.limits import check_representable, rounding_notes, settings_of_numbers
 from jsuper.models.toy.fields import Fields
-from jsuper.models.toy.importances import label_of, numbers_of
 from jsuper.models.toy.inputs.features import power_law
+from jsuper.models.toy.labelled import lists_in
 from jsuper.training.limits import check_training, training_notes
 
 DRAWS = 2**23  # different values of a draw
@@ -59,23 +59,16 @@ def check_new(sweep: Fields) -> None:
         for name in ("dropout", "push", "importance_decay"):
             for value in sweep.values_of(name):
                 check_representable(name, value, dtype)
-        for name, numbers in _lists(sweep).items():
+        lists = lists_in(sweep, "importance", "importances")
+        for name, numbers in lists.items():
             for i, value in enumerate(numbers):
                 check_representable(f"{name}[{i}]", value, dtype)
-        if not _lists(sweep):
+        if not lists:
             _check_decay(sweep, dtype)
     if sweep.init == "normal":
         check_representable("init_scale", sweep.init_scale, "float32", drawn=True)
     check_representable("init_bias_scale", sweep.init_bias_scale, "float32", drawn=True)
     _check_sizes(sweep)
-
-
-def _lists(sweep: Fields) -> dict[str, tuple[float, ...]]:
-    """Return name -> importances, for all lists of a sweep."""
-    found = {f"importances {label_of(t)}": numbers_of(t) for t in sweep.values_of("importances")}
-    if isinstance(sweep.importance, tuple):
-        found["importance"] = sweep.importance
-    return {name: numbers for name, numbers in found.items() if numbers is not None}
 
 
 def _check_decay(sweep: Fields, dtype: str) -> None:
@@ -103,7 +96,8 @@ def _check_sizes(sweep: Fields) -> None:
 
 
 def _sparsities(sweep: Fields) -> list[tuple[str, float]]:
-    if sweep.feature_sparsity is None:
+    lists = lists_in(sweep, "feature_sparsity", "feature_sparsities")
+    if not lists:
         found = [("sparsity", s) for s in sweep.values_of("sparsity")]
         n = max(sweep.values_of("n_features"))
         for power in filter(None, sweep.values_of("density_power")):
@@ -111,7 +105,7 @@ def _sparsities(sweep: Fields) -> list[tuple[str, float]]:
             least = float(power_law(power, n)[-1])
             found += [(name, 1 - (1 - s) * least) for s in sweep.values_of("sparsity")]
         return found
-    return [(f"feature_sparsity[{i}]", s) for i, s in enumerate(sweep.feature_sparsity)]
+    return [(f"{name}[{i}]", s) for name, one in lists.items() for i, s in enumerate(one)]
 
 
 def notes(sweep: Fields) -> list[str]:
@@ -156,8 +150,8 @@ def _seldom(sweep: Fields) -> list[str]:
     samples, n = batch * max(sweep.values_of("steps")), max(sweep.values_of("n_features"))
     if all(sizes := sweep.values_of("dataset_size")):
         samples = max(sizes)
-    if sweep.feature_sparsity is not None:
-        expected = {"feature_sparsity": samples * sum(1 - s for s in sweep.feature_sparsity)}
+    if lists := lists_in(sweep, "feature_sparsity", "feature_sparsities"):
+        expected = {name: samples * sum(1 - s for s in one) for name, one in lists.items()}
     else:
         expected = {f"sparsity={s!r}": samples * n * (1 - s) for s in sweep.values_of("sparsity")}
     return [
@@ -170,7 +164,7 @@ def _seldom(sweep: Fields) -> list[str]:
 
 def _unimportant(sweep: Fields) -> list[str]:
     """Return notes on features whose importance is 0 in the model's dtype."""
-    if _lists(sweep):
+    if lists_in(sweep, "importance", "importances"):
         return []
     found = []
     for dtype in sweep.values_of("dtype"):

@@ -17,8 +17,8 @@ from jsuper.core.status import OK, Status
 from jsuper.models.toy.activations.names import canonical_activation
 from jsuper.models.toy.activations.registry import is_gated, resolve
 from jsuper.models.toy.callable_model import Model
-from jsuper.models.toy.importances import lists_of
 from jsuper.models.toy.inputs.features import importance as geometric
+from jsuper.models.toy.labelled import lists_of
 from jsuper.models.toy.model import Params, check_gate
 from jsuper.models.toy.weights import params_of
 
@@ -143,7 +143,7 @@ def _from_dataset(ds: xarray.Dataset, activation: str | Callable | None) -> Mode
         del arrays["W_dec"]
     weights = sweep.get("importance")
     if weights is None and "importances" in ds.coords:
-        weights = lists_of(sweep)[ds["importances"].item()]
+        weights = lists_of(sweep, "importances")[ds["importances"].item()]
     if weights is None:
         weights = geometric(float(ds["importance_decay"]), sizes["feature"]).tolist()
     return Model(Params(**arrays), activation, tuple(weights))

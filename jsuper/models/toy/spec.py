@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,9 +15,16 @@ from jsuper.core.fields import Omitted
 from jsuper.core.json_data import label
 from jsuper.models.toy import limits
 from jsuper.models.toy.fields import IMPORTANCE_DECAYS, SPARSITIES, Fields
-from jsuper.models.toy.importances import NO_LIST, label_of, labels_of, named, numbers_of
 from jsuper.models.toy.inputs.features import check_power_law, densities
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, support_of
+from jsuper.models.toy.labelled import (
+    NO_LIST,
+    label_of,
+    labels_of,
+    lists_in,
+    numbers_of,
+    spread,
+)
 from jsuper.models.toy.results import ATTRIBUTES as ATTRIBUTES
 from jsuper.models.toy.results import FINITE as FINITE
 from jsuper.models.toy.results import KEPT as KEPT
@@ -29,7 +35,7 @@ from jsuper.models.toy.results import layout as layout
 from jsuper.models.toy.results import work as work
 from jsuper.training.optimizers import default_decay
 
-LABELS = {"importances": labels_of}
+LABELS = {"importances": labels_of, "feature_sparsities": labels_of}
 """Field -> the function from its values to the labels that the results have."""
 
 
@@ -129,10 +135,10 @@ class Sweep(Fields):
     shared_mask
         The older name of support="shared".
     importance, feature_sparsity
-        One value per feature, instead of importance_decay and sparsity. Several lists of
-        importance, {label: list}, become the axis `importances`.
-    importances
-        Axis. Lists of importance with labels, as text: "flat(1, 1, 1)".
+        One value per feature, instead of importance_decay and sparsity. Several lists,
+        {label: list}, become the axis `importances` or `feature_sparsities`.
+    importances, feature_sparsities
+        Axes. Lists with labels, as text: "flat(1, 1, 1)".
     push, push_step
         Axes. The bias of feature 0 is set to -push before step push_step; 0 leaves it alone.
     watch
@@ -165,15 +171,11 @@ class Sweep(Fields):
     def fill_in(self) -> None:
         """Set what other fields determine.
 
-        An omitted weight decay becomes the optimizers' default, if they share one; several lists of
-        importance become values of `importances`.
+        An omitted weight decay becomes the optimizers' default, if they share one; several lists
+        become the values of an axis.
         """
-        if isinstance(self.importance, Mapping):
-            if self.importances != (NO_LIST,):
-                raise SpecError("importance and importances are both given; leave one of them out")
-            lists = tuple(named(label, given) for label, given in self.importance.items())
-            self._set("importances", lists)
-            self._set("importance", None)
+        spread(self, "importance", "importances", self._set)
+        spread(self, "feature_sparsity", "feature_sparsities", self._set)
         decays = tuple({default_decay(text) for text in self.values_of("optimizer")})
         if isinstance(self.weight_decay, Omitted) and len(decays) == 1:
             self._set("weight_decay", Omitted(decays))
@@ -192,7 +194,10 @@ class Sweep(Fields):
         self._use_activity()
         self._check_sampler()
         self._check_list("importance", "importance_decay", IMPORTANCE_DECAYS)
-        self._check_importances()
+        decay = "importance_decay", IMPORTANCE_DECAYS, 1.0
+        self._check_labelled("importances", "importance", *decay)
+        sparsity = "sparsity", SPARSITIES, 0.0
+        self._check_labelled("feature_sparsities", "feature_sparsity", *sparsity)
         self._check_list("feature_sparsity", "sparsity", SPARSITIES)
         self._check_laws()
         self._check_dataset()
@@ -217,8 +222,9 @@ class Sweep(Fields):
         """Set the sparsity from the mean number of active features."""
         if self.activity is None:
             return
-        if self.sparsity != SPARSITIES or self.feature_sparsity is not None:
-            other = "sparsity" if self.feature_sparsity is None else "feature_sparsity"
+        others = list(lists_in(self, "feature_sparsity", "feature_sparsities"))
+        if self.sparsity != SPARSITIES or others:
+            other = others[0] if others else "sparsity"
             raise SpecError(
                 f"activity and {other} are both given; each sets the density: leave one out"
             )
@@ -248,21 +254,23 @@ class Sweep(Fields):
             )
         if supports == (DEFAULT_SUPPORT,) and powers == (0,):
             return
-        if self.feature_sparsity is not None and any(powers):
+        lists = lists_in(self, "feature_sparsity", "feature_sparsities")
+        if any(powers) and lists:
             raise SpecError(
-                "feature_sparsity and density_power are both given; each sets the density of every "
-                "feature: leave one out"
+                f"{next(iter(lists))} and density_power are both given; each sets the density of "
+                "every feature: leave one out"
             )
         if self.shared_mask and supports != (DEFAULT_SUPPORT,):
             raise SpecError(
                 f"shared_mask and support={', '.join(supports)} are both given; shared_mask is the "
                 "older name of support=shared: leave it out"
             )
-        for text, n, power in itertools.product(supports, self.values_of("n_features"), powers):
+        sizes, listed = self.values_of("n_features"), [*lists.values()] or [None]
+        for text, n, power, one in itertools.product(supports, sizes, powers, listed):
             law = support_of(text)
             if self.sparsity == SPARSITIES and (only := law.sparsity(n)) is not None:
                 self._set("sparsity", (only,))
-            values = {"feature_sparsity": self.feature_sparsity, "density_power": power}
+            values = {"feature_sparsity": one, "density_power": power}
             for sparsity in self.values_of("sparsity"):
                 if power:
                     check_power_law(power, sparsity, n)
@@ -273,33 +281,43 @@ class Sweep(Fields):
                     of = f"support={text}, n_features={n}, sparsity={sparsity:g}"
                     raise SpecError(f"{of}: {error}") from None
 
-    def _check_importances(self) -> None:
-        """Check the lists of importance, which replace importance_decay."""
-        texts, sizes = self.importances, self.values_of("n_features")
+    def _check_labelled(
+        self, many: str, one: str, replaced: str, default: tuple, unused: float
+    ) -> None:
+        """Check lists of one value per feature, and set the axis that they replace.
+
+        Parameters
+        ----------
+        many, one
+            The axis of lists, and the field of a single one.
+        replaced, default, unused
+            The axis that has no effect then, its default, and the value that it gets.
+        """
+        texts: tuple[str, ...] = getattr(self, many)
         if texts == (NO_LIST,):
             return
         for name, times in Counter(map(label_of, texts)).items():
             if times > 1 or not name:
                 raise SpecError(
-                    f"importances has the label {name!r} for {times} of its values; give each list "
-                    "a different one"
+                    f"{many} has the label {name!r} for {times} of its values; give each list a "
+                    "different one"
                 )
-        for text in texts:
-            numbers = numbers_of(text) or ()
+        lists, sizes = {t: numbers_of(t) or () for t in texts}, self.values_of("n_features")
+        for text, numbers in lists.items():
             if any(len(numbers) != n for n in sizes):
                 raise SpecError(
-                    f"importances {label_of(text)!r} has {len(numbers)} values but n_features is "
+                    f"{many} {label_of(text)!r} has {len(numbers)} values but n_features is "
                     f"{', '.join(map(str, sizes))}; give one value per feature"
                 )
-            if not any(numbers):
+            if many == "importances" and not any(numbers):
                 raise SpecError(
-                    f"importances {label_of(text)!r} is zero for every feature, so that there is "
+                    f"{many} {label_of(text)!r} is zero for every feature, so that there is "
                     "nothing to learn; give at least one value above 0"
                 )
-        given = "importance" if self.importance is not None else "importance_decay"
-        if self.importance is not None or self.importance_decay not in (IMPORTANCE_DECAYS, (1.0,)):
-            raise SpecError(f"importances and {given} are both given; leave {given} out")
-        self._set("importance_decay", (1.0,))  # has no effect
+        given = one if getattr(self, one) is not None else replaced
+        if given == one or getattr(self, replaced) not in (default, (unused,)):
+            raise SpecError(f"{many} and {given} are both given; leave {given} out")
+        self._set(replaced, (unused,))
 
     def _check_sampler(self) -> None:
         """Check that a sampler is the only law of the data, and set an omitted sparsity to 0."""
@@ -307,7 +325,8 @@ class Sweep(Fields):
             return
         if self.sparsity == SPARSITIES:
             self._set("sparsity", (0.0,))
-        others = {"sparsity": (0.0,), "feature_sparsity": None, "support": (DEFAULT_SUPPORT,)}
+        others = {"sparsity": (0.0,), "feature_sparsity": None, "feature_sparsities": (NO_LIST,)}
+        others |= {"support": (DEFAULT_SUPPORT,)}
         others |= {"values": (DEFAULT_VALUES,), "density_power": (0.0,), "normalize": False}
         others |= {"shared_mask": False}
         if given := [name for name, default in others.items() if getattr(self, name) != default]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jsuper.core.errors import SpecError
+from jsuper.models.toy.labelled import given_list
 
 ROUNDING = 1e-9  # of a density that is 1
 
@@ -34,11 +35,12 @@ def densities(values: Mapping[str, Any], sparsity: float) -> np.ndarray:
     Parameters
     ----------
     values
-        Static values: feature_sparsity, density_power and n_features.
+        Static values: feature_sparsity or feature_sparsities, density_power and n_features.
     sparsity
         S, unless feature_sparsity gives one for each feature.
     """
-    density = 1 - np.asarray(values.get("feature_sparsity") or sparsity, np.float64)
+    listed = given_list(values, "feature_sparsity", "feature_sparsities")
+    density = 1 - np.asarray(listed or sparsity, np.float64)
     if power := values.get("density_power", 0.0):
         return density * power_law(power, values["n_features"])
     return density

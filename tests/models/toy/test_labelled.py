@@ -1,4 +1,4 @@
-"""Several lists of importance as an axis."""
+"""Several lists of importance, or of sparsity, as an axis."""
 
 import dataclasses
 import json
@@ -8,7 +8,7 @@ import pytest
 
 import jsuper
 from jsuper.cli import options
-from jsuper.models.toy.importances import labels_of, lists_of, named, numbers_of
+from jsuper.models.toy.labelled import labels_of, lists_of, named, numbers_of
 
 LISTS = {"flat": (1, 1, 1), "steep": (1, 0.5, 0.25)}
 PLAIN = jsuper.Sweep(
@@ -41,6 +41,26 @@ def test_models_are_those_of_a_sweep_with_one_list(found, label):
         assert np.allclose(measured[name], expected[name], equal_nan=True), name
     model = jsuper.model(part.isel(seed=0, sparsity=0, activation=0))
     assert model.importance == LISTS[label]
+
+
+DENSE = {"alike": (0.9, 0.9, 0.9), "first denser": (0.5, 0.9, 0.9)}
+
+
+def test_several_lists_of_sparsity_are_an_axis_too(tmp_path):
+    plain = dataclasses.replace(PLAIN, sparsity=jsuper.Sweep().sparsity)
+    several = dataclasses.replace(plain, feature_sparsity=DENSE)
+    assert several.sparsity == (0.0,) and several.feature_sparsity is None
+    found = jsuper.run(several, tmp_path / "run", progress=False)
+    assert found.feature_sparsities.values.tolist() == list(DENSE)
+    measured = jsuper.analyze(jsuper.load(tmp_path / "run"))
+    for label, listed in DENSE.items():
+        sweep = dataclasses.replace(plain, feature_sparsity=listed)
+        one, part = jsuper.run(sweep, progress=False), found.sel(feature_sparsities=label)
+        for name in ("W", "b", "loss", "loss_over_constant"):
+            assert np.array_equal(part[name], one[name]), name
+        expected, part = jsuper.analyze(one), measured.sel(feature_sparsities=label)
+        for name in ("gain", "r_squared", "interference_by_density"):
+            assert np.allclose(part[name], expected[name], equal_nan=True), name
 
 
 def test_one_program_trains_all_lists(found):
@@ -79,7 +99,11 @@ def test_text_keeps_every_digit(numbers):
 
 
 def test_a_sweep_without_lists_has_none():
-    assert lists_of(jsuper.Sweep().to_dict()) == lists_of({}) == {"": None}
+    assert (
+        lists_of(jsuper.Sweep().to_dict(), "importances")
+        == lists_of({}, "importances")
+        == {"": None}
+    )
 
 
 def test_the_command_line_accepts_lists():
