@@ -169,6 +169,7 @@ ADDED = {"check_fit", "support", "values", "density_power"}
 ADDED |= {"dataset_size", "full_batch", "normalize", "hidden_vectors", "inputs"}
 ADDED |= {"importances", "feature_sparsities"}
 HASHES = {  # preset -> hash of the sweep, first chunk of at most 24 models for two workers
+    "pentagon": ("10d60503c360a43b", "55ab2086bfdcaab3"),
     "phase_3_2": ("4dc4f198114e7658", "5439e2a960bb2b75"),
     "activations": ("1d35590232fbdfec", "77c06f3db2e4b9c6"),
     "correlated": ("b30192dcd5f85153", "b03ddcb9cdcf93b8"),
