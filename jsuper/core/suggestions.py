@@ -27,7 +27,7 @@ _ELSEWHERE = {
     "learning_rate": "lr lrs eta step_size",
     "weight_decay": "wd l2 l2_penalty",
     "importance_decay": "importance_rate importance_base importance_factor",
-    "importance": "importances feature_importance weights",
+    "importance": "feature_importance weights",
     "activation": "act acts act_fn act_func activation_fn activation_function nonlinearity "
     "nonlin output_activation",
     "optimizer": "optim opt optimiser",

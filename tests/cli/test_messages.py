@@ -293,7 +293,6 @@ SUGGESTED = [
     ("feature_prob", "feature_sparsity"),
     ("feature_probability", "feature_sparsity"),
     ("importance_rate", "importance_decay"),
-    ("importances", "importance"),
     ("act", "activation"),
     ("activation_function", "activation"),
     ("nonlinearity", "activation"),

@@ -41,8 +41,8 @@ def numbers_of(text: str) -> tuple[float, ...] | None:
 
 
 def labels_of(texts: Sequence[str]) -> list:
-    """Return the labels of lists, as numbers if all of them are."""
-    labels = [label_of(text) for text in texts]
+    """Return the labels of lists, as numbers if all of them are; "none" for `NO_LIST`."""
+    labels = [label_of(text) or "none" for text in texts]
     try:
         numbers = [float(label) for label in labels]
     except ValueError:

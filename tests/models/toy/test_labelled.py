@@ -102,7 +102,7 @@ def test_a_sweep_without_lists_has_none():
     assert (
         lists_of(jsuper.Sweep().to_dict(), "importances")
         == lists_of({}, "importances")
-        == {"": None}
+        == {"none": None}
     )
 
 
