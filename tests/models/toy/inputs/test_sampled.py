@@ -246,7 +246,7 @@ def test_a_folder_is_analyzed_without_its_sampler(trained):
     lacking += ("basis_kurtosis", "basis_kurtosis_samples", "basis_kurtosis_z", "loss_over_zero")
     for name in lacking:
         assert ds[name].isnull().all(), name
-        assert "sampler" in ds[name].description or name == "r_squared"
+        assert "inputs is a function" in ds[name].description or name == "r_squared"
     assert jsuper.scrub_all(ds).scrub_recovered.isnull().all()
 
 
