@@ -82,6 +82,21 @@ def check_whole(ds: xarray.Dataset) -> None:
         )
 
 
+def _lists(
+    sweep: JSONObject, one: str, many: str, flat: Callable[[str], np.ndarray]
+) -> np.ndarray | None:
+    """Return every model's list of one value per feature, (models, n); None if there are no lists.
+
+    A sweep has one list in the field `one`, or lists with labels along the axis `many`.
+    """
+    by_label = lists_of(sweep, many)
+    if sweep.get(one) is not None:
+        return np.broadcast_to(sweep[one], (flat("status").size, len(sweep[one])))
+    if None in by_label.values():
+        return None
+    return np.array([by_label[label] for label in flat(many).tolist()])
+
+
 def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
     """Yield the sweep's finished models by shape and law, with their positions among all models."""
     sweep, status = json.loads(ds.attrs["sweep"]), ds["status"]
@@ -96,9 +111,8 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
     sparsity, batch_size = flat("sparsity"), flat("batch_size")
     support, values = law_names(ds)
     powers = flat("density_power") if "density_power" in ds.coords else np.zeros(status.size)
-    I_of, S_of = lists_of(sweep, "importances"), lists_of(sweep, "feature_sparsities")
-    I_label = None if None in I_of.values() else flat("importances")
-    S_label = None if None in S_of.values() else flat("feature_sparsities")
+    listed_I = _lists(sweep, "importance", "importances", flat)
+    listed_S = _lists(sweep, "feature_sparsity", "feature_sparsities", flat)
     labels = activation_labels(sweep)
     activation = np.array([labels.get(a, a) for a in map(str, flat("activation"))])
     V, c = None, None
@@ -112,18 +126,13 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
         places = np.flatnonzero(fine & same)
         if not places.size:
             continue
-        given_S, given_I = sweep.get("feature_sparsity"), sweep.get("importance")
-        S = sparsity[places, None] if given_S is None else np.array(given_S)
-        if S_label is not None:
-            S = np.array([S_of[label] for label in S_label[places].tolist()])
+        S = sparsity[places, None] if listed_S is None else listed_S[places]
         weight = [power_law(power, n) for power in powers[places]]
         density = support_of(law).densities((1 - S) * weight, n)
         sampled = None
         if sweep.get("inputs"):
             density, sampled = np.nan, np.ones(places.size, bool)
-        importance = decays[places, None] ** np.arange(n) if given_I is None else np.array(given_I)
-        if I_label is not None:
-            importance = np.array([I_of[label] for label in I_label[places].tolist()])
+        importance = decays[places, None] ** np.arange(n) if listed_I is None else listed_I[places]
         shape = (places.size, n)
         yield (
             places,
