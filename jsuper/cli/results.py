@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def preset_text(preset: Preset) -> str:
     """Return what a preset shows, how long it takes, and where it comes from."""
     return (
-        f"preset   {preset.name}: {preset.title}; {preset.duration} on two cores\n"
+        f"preset   {preset.name}: {preset.title}; about {preset.duration} on two cores\n"
         f"source   {preset.source}"
     )
 
