@@ -6,13 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from plain_training import adamw_training
 
 import jsuper
-from jsuper.models.toy import model
 from jsuper.models.toy.draws import chosen
 from jsuper.models.toy.inputs.features import importance
 from jsuper.models.toy.inputs.law import Numbers, inputs_of
-from jsuper.training import keys
 
 KEY = jsuper.seed_key(4)
 N, M, T = 8, 2, 30
@@ -66,26 +65,6 @@ def test_an_epoch_goes_through_the_samples_once_in_its_own_order(count, batch):
     assert all((a == b) == same for a, b in itertools.combinations(orders, 2))
 
 
-def numpy_training(batch_at, steps):
-    """AdamW on a ReLU model in float64 NumPy."""
-    key, rate = jsuper.seed_key(4), 3e-3
-    std = model.init_std("xavier", N, M, 1.0, 1)
-    first = model.init_params(keys.stream(key, keys.INIT), M, N, std, "float32")
-    theta = [np.asarray(a, np.float64) for a in (first.W, first.b)]
-    means, squares = ([np.zeros_like(t) for t in theta] for _ in range(2))
-    for step in range(steps):
-        x, (W, b) = batch_at(step), theta
-        z = W.T @ (W @ x) + b[:, None]
-        dz = 2 * importance(0.7, N)[:, None] * (np.maximum(z, 0) - x) * (z > 0) / x.size
-        for i, g in enumerate([(W @ dz) @ x.T + (W @ x) @ dz.T, dz.sum(axis=1)]):
-            means[i] = 0.9 * means[i] + 0.1 * g
-            squares[i] = 0.999 * squares[i] + 0.001 * g**2
-            root = np.sqrt(squares[i] / (1 - 0.999 ** (step + 1))) + 1e-8
-            update = means[i] / (1 - 0.9 ** (step + 1)) / root
-            theta[i] = theta[i] - rate * update
-    return theta
-
-
 @pytest.mark.parametrize("normalize", [False, True])
 def test_full_batches_are_trained_and_measured_as_by_numpy(normalize):
     sweep = jsuper.Sweep(
@@ -101,7 +80,7 @@ def test_full_batches_are_trained_and_measured_as_by_numpy(normalize):
     )
     ds = jsuper.run(sweep, progress=False).squeeze()
     x = samples(T, normalize)
-    W, b = numpy_training(lambda step: x, 60)
+    W, b = adamw_training(lambda step: x, 60, KEY, (N, M))
     assert ds.W.values == pytest.approx(W, abs=1e-6)
     assert ds.b.values == pytest.approx(b, abs=1e-6)
     error = importance(0.7, N)[:, None] * (np.maximum(W.T @ W @ x + b[:, None], 0) - x) ** 2
@@ -129,7 +108,7 @@ def test_mini_batches_are_trained_as_by_numpy():
     ds = jsuper.run(sweep, progress=False).squeeze()
     x = samples(T)
     at = jax.jit(lambda step: chosen(KEY, step, T, 8))
-    W, _ = numpy_training(lambda step: x[:, np.asarray(at(jnp.int32(step)))], 20)
+    W, _ = adamw_training(lambda step: x[:, np.asarray(at(jnp.int32(step)))], 20, KEY, (N, M))
     assert ds.W.values == pytest.approx(W, abs=1e-6)
 
 

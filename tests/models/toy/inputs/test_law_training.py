@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from plain_training import adamw_training
 from running import slow
 
 import jsuper
@@ -13,7 +14,6 @@ from jsuper.models.toy import model
 from jsuper.models.toy.config import arrange, make_setting, make_static
 from jsuper.models.toy.draws import make_draws
 from jsuper.models.toy.gradient import make_batch_loss, make_gradient
-from jsuper.models.toy.inputs.features import importance
 from jsuper.models.toy.rows import step_gradient
 from jsuper.training import keys
 
@@ -68,27 +68,16 @@ ROWS = {"pairs(0.5)": 12, "sets(3, 1)": 10, "exclusive(3)": 4, "exactly(2)": 8}
 
 def numpy_training(support, value, p, rows, offset):
     """AdamW on ReLU models in float64 NumPy, with the draws of the seed."""
-    key, rate, decay = jsuper.seed_key(SEED), 3e-3, 0.05
-    std = model.init_std("xavier", N, M, 1.0, 1)
-    first = model.init_params(keys.stream(key, keys.INIT), M, N, std, "float32")
-    theta = [np.asarray(a, np.float64) for a in (first.W, first.b)]
-    means, squares = ([np.zeros_like(t) for t in theta] for _ in range(2))
+    key = jsuper.seed_key(SEED)
     draw = jax.jit(lambda step: keys.uniform(keys.stream(key, keys.DATA, step), (rows, BATCH)))
-    for step in range(STEPS):
+
+    def batch_at(step):
         active, v = numpy_batch(support, np.asarray(draw(step), np.float64) + offset, p)
         x = np.zeros_like(v)
         x[active] = value(v[active])
-        W, b = theta
-        z = W.T @ (W @ x) + b[:, None]
-        dz = 2 * importance(0.7, N)[:, None] * (np.maximum(z, 0) - x) * (z > 0) / x.size
-        grads = [(W @ dz) @ x.T + (W @ x) @ dz.T, dz.sum(axis=1)]
-        for i, g in enumerate(grads):
-            means[i] = 0.9 * means[i] + 0.1 * g
-            squares[i] = 0.999 * squares[i] + 0.001 * g**2
-            root = np.sqrt(squares[i] / (1 - 0.999 ** (step + 1))) + 1e-8
-            update = means[i] / (1 - 0.9 ** (step + 1)) / root + decay * theta[i]
-            theta[i] = theta[i] - rate * update
-    return theta
+        return x
+
+    return adamw_training(batch_at, STEPS, key, (N, M), decay=0.05)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from plain_training import adamw_training
 from running import slow
 
 import jsuper
 from jsuper.analysis import evaluation
 from jsuper.core.errors import SpecError
-from jsuper.models.toy import model
 from jsuper.models.toy.inputs.features import importance
 from jsuper.models.toy.inputs.interface import Numbers
 from jsuper.models.toy.inputs.law import inputs_of
@@ -46,24 +46,6 @@ def named(function, name):
     return function
 
 
-def numpy_training(batch_at, steps, rate=3e-3):
-    """AdamW without decay on a ReLU model, in float64 NumPy."""
-    std = model.init_std("xavier", N, M, 1.0, 1)
-    first = model.init_params(keys.stream(KEY, keys.INIT), M, N, std, "float32")
-    theta = [np.asarray(a, np.float64) for a in (first.W, first.b)]
-    means, squares = ([np.zeros_like(t) for t in theta] for _ in range(2))
-    for step in range(steps):
-        x, (W, b) = np.asarray(batch_at(step), np.float64).T, theta
-        z = W.T @ (W @ x) + b[:, None]
-        dz = 2 * importance(0.7, N)[:, None] * (np.maximum(z, 0) - x) * (z > 0) / x.size
-        for i, g in enumerate([(W @ dz) @ x.T + (W @ x) @ dz.T, dz.sum(axis=1)]):
-            means[i] = 0.9 * means[i] + 0.1 * g
-            squares[i] = 0.999 * squares[i] + 0.001 * g**2
-            root = np.sqrt(squares[i] / (1 - 0.999 ** (step + 1))) + 1e-8
-            theta[i] = theta[i] - rate * means[i] / (1 - 0.9 ** (step + 1)) / root
-    return theta
-
-
 # ----------------------------------------------------------------------------------------- training
 
 
@@ -72,7 +54,9 @@ def test_training_is_that_of_a_plain_loop_over_the_same_batches(dtype, tolerance
     rates = dict(learning_rate=3e-3, weight_decay=0)
     sweep = jsuper.Sweep(inputs=sparse, dtype=dtype, **rates, **SMALL)
     ds = jsuper.run(sweep, progress=False).squeeze()
-    W, b = numpy_training(lambda step: sparse(keys.stream(KEY, keys.DATA, step), BATCH), 40)
+    W, b = adamw_training(
+        lambda step: sparse(keys.stream(KEY, keys.DATA, step), BATCH).T, 40, KEY, (N, M)
+    )
     assert ds.W.dtype == dtype and ds.sparsity == 0
     assert ds.W.values == pytest.approx(W, abs=tolerance)
     assert ds.b.values == pytest.approx(b, abs=tolerance)
@@ -171,7 +155,7 @@ def test_full_batches_of_a_dataset_are_trained_on(activation):
     assert ds.hidden_vectors.values == pytest.approx(ds.W.values @ x, abs=1e-5)
     assert np.isfinite([ds.loss, ds.train_loss]).all()
     if activation == "relu":
-        W, _ = numpy_training(lambda step: x.T, 40)
+        W, _ = adamw_training(lambda step: x, 40, KEY, (N, M))
         assert ds.W.values == pytest.approx(W, abs=1e-4)
 
 
