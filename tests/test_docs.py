@@ -124,14 +124,27 @@ def test_the_throughput_is_the_measured_one(page):
             assert [round(number) for number in ends][: len(stated)] == stated, way
 
 
-@pytest.mark.parametrize("file", ["throughput-cpu-zen4.json", "throughput-cpu-zen4-again.json"])
-def test_the_throughput_of_the_slower_machine_is_the_measured_one(file):
-    ratio = json.loads((RESULTS / file).read_text())["grid"]["ratios"]["jsuper/torch"]
+@pytest.mark.parametrize("name", ["zen4", "zen4-again", "intel"])
+def test_the_throughput_of_other_processors_is_the_measured_one(name):
+    grid = json.loads((RESULTS / f"throughput-cpu-{name}.json").read_text())["grid"]
+    ratio = grid["ratios"]["jsuper/torch"]
     ends = [ratio["median"], min(ratio["rounds"]), max(ratio["rounds"])]
     middle, low, high = (round(number) for number in ends)
-    text = " ".join(section(BENCHMARKS, "Throughput").split())
-    assert f"{middle} x PyTorch (rounds {low} to {high}; `{file}`)" in text
+    speed = rounded(grid["best"]["jsuper"]["median"], 3)
+    row = f"| {speed:,.0f} | {middle} x (rounds {low} to {high}) | `throughput-cpu-{name}.json` |"
+    assert row in section(BENCHMARKS, "Throughput")
     assert f"{middle} x" in section("README.md", "Throughput")
+
+
+def test_the_speed_of_the_laws_is_the_measured_one():
+    laws = json.loads((RESULTS / "laws-cpu.json").read_text())["laws"]
+    text = section(BENCHMARKS, "Laws of the data")
+    for name, found in laws.items():
+        rounds = found["ratio"]["rounds"]
+        ends = f"{min(rounds):.2f} to {max(rounds):.2f}"
+        row = f"| `{name}` | {found['ratio']['median']:.2f} (rounds {ends}) |"
+        assert row in text or name.startswith("independent")
+    assert min(laws[f"{law}"]["ratio"]["median"] for law in ("pairs(1)", "exclusive(2)")) > 0.6
 
 
 def test_the_speed_on_a_gpu_is_the_measured_one():
