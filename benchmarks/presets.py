@@ -22,7 +22,8 @@ from jsuper import presets
 from jsuper.cli import results
 from jsuper.core.family import sweep_from_dict
 
-NAMES = ("correlated", "phase_2_1", "geometry", "double_descent", "scaling")
+NAMES = ("pentagon", "correlated", "phase_2_1", "phase_3_2", "phase_activations")
+NAMES += ("double_descent", "geometry", "scaling")
 
 
 @dataclass(frozen=True)

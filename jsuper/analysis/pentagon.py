@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jsuper.analysis.checked import Checked
-from jsuper.analysis.reading import finished_values
+from jsuper.analysis.reading import finished_values, of_plain_relu
 from jsuper.analysis.superposition import REPRESENTED, dimensionality, feature_norms
 from jsuper.analysis.sweep import best
+from jsuper.analysis.theory import pentagon_boundary
+from jsuper.models.toy.labelled import lists_of
 
 if TYPE_CHECKING:
     import xarray
@@ -43,6 +46,26 @@ def best_models(ds: xarray.Dataset) -> xarray.Dataset:
     return least[["loss_over_constant"]].assign(W=W, dimensionality=shares)
 
 
+def boundary(ds: xarray.Dataset) -> float:
+    """Return theory's relative density below which two digons are better than the pentagon.
+
+    It is NaN if the models are not of ReLU and of five equally important features, of which four
+    have one density up to 0.2.
+
+    Parameters
+    ----------
+    ds
+        As in `best_models`.
+    """
+    sweep = json.loads(ds.attrs["sweep"])
+    others = {S for numbers in lists_of(sweep, AXIS).values() for S in (numbers or ())[1:]}
+    of_five = (ds.sizes["feature"], ds.sizes["hidden"]) == (5, 2) and of_plain_relu(ds, but=AXIS)
+    if not of_five or len(others) != 1 or sweep["importance_decay"] != [1.0]:
+        return float("nan")
+    density = 1 - others.pop()
+    return pentagon_boundary(density) if 0 < density <= 0.2 else float("nan")
+
+
 def vanishing(ds: xarray.Dataset) -> list[Checked]:
     """Return the relative density at which the first feature is no longer represented.
 
@@ -58,5 +81,7 @@ def vanishing(ds: xarray.Dataset) -> list[Checked]:
         low, high = float(relative[absent[-1]]), float(relative[absent[-1] + 1])
         found = (low + high) / 2
     quantity = "relative density below which the best of all seeds drops the feature"
-    published = "published: about 1/2.5, the pentagon becomes two digons"
-    return [Checked(quantity, found, published, low, high)]
+    expected = "published: about 1/2.5, the pentagon becomes two digons"
+    if np.isfinite(equal := boundary(ds)):
+        expected = f"theory: {equal:.3g}, where pentagon and digons have the same loss; {expected}"
+    return [Checked(quantity, found, expected, low, high)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jsuper.analysis.checked import Checked
-from jsuper.analysis.reading import finished_values
+from jsuper.analysis.reading import finished_values, of_plain_relu
 from jsuper.analysis.superposition import feature_norms, interference
 from jsuper.analysis.sweep import best
 from jsuper.analysis.theory import two_to_one_boundary
@@ -141,17 +141,73 @@ def phase_map(ds: xarray.Dataset, threshold: float = THRESHOLD) -> xarray.DataAr
     return W.isel(feature=0, hidden=0, drop=True).copy(data=found).rename("outcome")
 
 
+def phase_maps(ds: xarray.Dataset, threshold: float = THRESHOLD) -> xarray.DataArray:
+    """Return `phase_map` of every activation: (activation, sparsity, relative importance)."""
+    import xarray
+
+    names = ds["activation"].values.ravel().tolist()
+    maps = [phase_map(ds.sel(activation=[name]), threshold) for name in names]
+    return xarray.concat(maps, xarray.Variable("activation", names))
+
+
+def outcome_shares(ds: xarray.Dataset, threshold: float = THRESHOLD) -> xarray.DataArray:
+    """Return the share of cells with each outcome, of cells with a model: (activation, outcome).
+
+    Parameters
+    ----------
+    ds
+        As in `phase_map`, of any number of activations.
+    threshold
+        As in `outcome`.
+    """
+    import xarray
+
+    found = phase_maps(ds, threshold)
+    cells = found.values.reshape(found.sizes["activation"], -1)
+    counts = np.stack([(cells == place).sum(1) for place in range(len(OUTCOMES))], 1)
+    with np.errstate(invalid="ignore"):  # an activation without a model has NaN
+        shares = counts / counts.sum(1, keepdims=True)
+    names = {"activation": found["activation"].values, "outcome": list(OUTCOMES)}
+    return xarray.DataArray(shares, names, ("activation", "outcome"))
+
+
+def of_relu(ds: xarray.Dataset) -> xarray.Dataset:
+    """Return the models of ReLU, which theory is about.
+
+    Raises
+    ------
+    ValueError
+        There are none, or another setting is not that of theory.
+    """
+    if "relu" in ds["activation"].values:
+        ds = ds.sel(activation=["relu"])
+    if not of_plain_relu(ds):
+        raise ValueError("theory is about relu, with tied weights and the default law of the data")
+    return ds
+
+
+def compared(ds: xarray.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return the outcomes of the best seeds and those of theory: two (sparsity, importance)."""
+    found = phase_map(ds)
+    density, importance = 1 - found["sparsity"].values, found[found.dims[1]].values
+    return found.values, expected_outcome(density, importance, hidden=ds.sizes["hidden"])
+
+
 def agreement(ds: xarray.Dataset) -> list[Checked]:
     """Return the share of cells whose best model has the outcome of the global minimum.
 
     Parameters
     ----------
     ds
-        As in `phase_map`.
+        As in `phase_map`; of several activations, relu counts.
+
+    Raises
+    ------
+    ValueError
+        `ds` has no models that theory is about.
     """
-    found = phase_map(ds)
-    density, importance = 1 - found["sparsity"].values, found[found.dims[1]].values
-    expected = expected_outcome(density, importance, hidden=ds.sizes["hidden"])
-    share = float((found.values == expected).mean())
-    quantity = f"share of {found.size:,} cells with theory's outcome"
+    found, expected = compared(of_relu(ds))
+    share = float((found == expected).mean())
+    several = "of relu " if ds.sizes.get("activation", 1) > 1 else ""
+    quantity = f"share of {found.size:,} cells {several}with theory's outcome"
     return [Checked(quantity, share, "theory: 1, if every cell finds the global minimum")]

@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jsuper.core.status import OK
+from jsuper.models.toy.spec import Sweep
 
 if TYPE_CHECKING:
     import xarray
+
+PLAIN = ("support", "values", "density_power", "shared_mask", "inputs", "dataset_size")
+PLAIN += ("feature_sparsity", "feature_sparsities", "dropout", "tied")
+"""Fields that the expected loss depends on, besides sizes, importance and sparsity."""
+
+
+def of_plain_relu(ds: xarray.Dataset, but: str = "") -> bool:
+    """Say whether all models are of ReLU, on the default law and with tied weights.
+
+    `jsuper.analysis.theory` is about these.
+
+    Parameters
+    ----------
+    ds
+        Dataset of `jsuper.run` or `jsuper.load`, of toy models.
+    but
+        A field that may differ.
+    """
+    sweep, default = json.loads(ds.attrs["sweep"]), Sweep().to_dict()
+    fields = [f for f in PLAIN if f != but]  # older versions lack some, and None is left out
+    named = set(ds["activation"].values.ravel().tolist())
+    return named == {"relu"} and all(sweep.get(f, default.get(f)) == default.get(f) for f in fields)
 
 
 def finished_values(ds: xarray.Dataset, variable: str, *dims: Hashable) -> xarray.DataArray:

@@ -86,7 +86,7 @@ class StudyOptions:
     """Train a study's presets, what is missing of them, and write its page, figures and numbers."""
 
     name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
-    """dropout, gelu or scurves"""
+    """dropout, gelu, phases or scurves"""
     runs: str = "runs"
     """folder of the run folders, one per preset"""
     out: str = "docs"

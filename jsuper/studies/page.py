@@ -24,7 +24,7 @@ from jsuper.studies.answer import Row, as_data
 if TYPE_CHECKING:
     import xarray
 
-STUDIES = ("dropout", "gelu", "scurves")
+STUDIES = ("dropout", "gelu", "phases", "scurves")
 
 
 def study_of(name: str) -> ModuleType:

@@ -1,16 +1,23 @@
 """Phase diagrams of two features, and of three: outcomes by hand, theory by minimization."""
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
 
+import jsuper
 from jsuper.analysis import phases, theory
-from jsuper.plots.phases import phase_diagram
+from jsuper.plots.phases import phase_diagram, phase_diagrams
 
 DENSITY, IMPORTANCE = np.array([0.1, 0.4, 0.9]), np.array([0.2, 0.5, 2.0])
 
 
-def made_up(models):
+def about(**fields):
+    return {"sweep": json.dumps(jsuper.Sweep(**fields).to_dict())}
+
+
+def made_up(models, activation="relu", **fields):
     """Results with one seed that has the models and a worse one with zeros."""
     W = np.zeros((1, len(DENSITY), len(IMPORTANCE), 2, 1, 2), np.float32)
     W[0, :, :, 1, 0] = models
@@ -22,8 +29,9 @@ def made_up(models):
             "loss": (dims, loss),
             "status": (dims, np.ones(W.shape[:4], np.int8)),
         },
-        {"activation": ["relu"], "sparsity": 1 - DENSITY, "importance_decay": IMPORTANCE}
+        {"activation": [activation], "sparsity": 1 - DENSITY, "importance_decay": IMPORTANCE}
         | {"seed": [0, 1]},
+        about(**fields),
     )
 
 
@@ -57,6 +65,35 @@ def test_models_at_the_global_minimum_agree_with_theory():
     assert drawn.tolist() == [[2, 0, 0], [2, 2, 0], [2, 2, 1]]
 
 
+def test_theory_is_not_drawn_for_models_that_it_is_not_about():
+    shared = np.full((3, 3, 2), 1.0)
+    for ds in (made_up(shared, "gelu"), made_up(shared, values="signed")):
+        assert phase_diagram(ds).get_title() == "best of 2 seeds"
+        with pytest.raises(ValueError, match="theory is about relu, with tied weights"):
+            phases.agreement(ds)
+
+
+def test_several_activations_have_a_panel_each_by_their_share_of_superposition():
+    models = np.array([[theory.pair_model(p, r).W[0] for r in IMPORTANCE] for p in DENSITY])
+    never, half = np.zeros((3, 3, 2)), models.copy()
+    never[..., 0] = 1
+    half[0] = [np.nan, 1.0]
+    given = {"gelu": never, "relu": models, "tanh": half}
+    ds = xr.concat([made_up(W, name) for name, W in given.items()], "activation")
+    shares = phases.outcome_shares(ds)
+    assert shares.sel(activation="relu").values.tolist() == pytest.approx([3 / 9, 1 / 9, 5 / 9])
+    assert shares.sel(activation="gelu").values.tolist() == [1, 0, 0]
+    assert shares.sel(activation="tanh").values.tolist() == pytest.approx([3 / 6, 1 / 6, 2 / 6])
+    (checked,) = phases.agreement(ds)
+    assert checked.found == 1 and "9 cells of relu" in checked.quantity
+    figure = phase_diagrams(ds)
+    assert [ax.get_title() for ax in figure.axes] == ["relu, 56%", "tanh, 33%", "gelu, 0%"]
+    assert [len(ax.lines) for ax in figure.axes] == [2, 0, 0]  # theory's boundary
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == [*phases.OUTCOMES, "no model", "boundary of theory"]
+
+
 def of_three(models):
     """Results of three features in two units with these models, (densities, importances, 2, 3)."""
     W = np.asarray(models, float)[None, :, :, None]
@@ -68,6 +105,7 @@ def of_three(models):
             "status": (dims, np.ones(W.shape[:4], np.int8)),
         },
         {"activation": ["relu"], "sparsity": 1 - DENSITY, "importances": IMPORTANCE, "seed": [0]},
+        about(),
     )
 
 

@@ -169,8 +169,6 @@ ADDED = {"check_fit", "support", "values", "density_power"}
 ADDED |= {"dataset_size", "full_batch", "normalize", "hidden_vectors", "inputs"}
 ADDED |= {"importances", "feature_sparsities"}
 HASHES = {  # preset -> hash of the sweep, first chunk of at most 24 models for two workers
-    "pentagon": ("10d60503c360a43b", "55ab2086bfdcaab3"),
-    "phase_3_2": ("4dc4f198114e7658", "5439e2a960bb2b75"),
     "activations": ("1d35590232fbdfec", "77c06f3db2e4b9c6"),
     "correlated": ("b30192dcd5f85153", "b03ddcb9cdcf93b8"),
     "double_descent": ("ff2a2217fb47e754", "29d030c1f543c7ae"),
@@ -178,7 +176,10 @@ HASHES = {  # preset -> hash of the sweep, first chunk of at most 24 models for 
     "dropout_basis": ("0653dbfb341666ea", "9286d5ef04c29dbb"),
     "gated": ("238b478acb9fef05", "b7d5b5c424295d93"),
     "geometry": ("862e51095a691a69", "d6d268687d16a285"),
+    "pentagon": ("10d60503c360a43b", "55ab2086bfdcaab3"),
     "phase_2_1": ("51ec111fb691f6c5", "3aca4a1b975c0f2a"),
+    "phase_3_2": ("4dc4f198114e7658", "5439e2a960bb2b75"),
+    "phase_activations": ("980cc4be2c468432", "074ee1a360fb9ba8"),
     "revival": ("f326712d8293e0d2", "279164a80e088c33"),
     "scaling": ("cf8e261118bf6321", "21102e915023577c"),
     "scurves": ("a2ec4f216c7f2c77", "3e99161e567e91bc"),
@@ -224,7 +225,8 @@ def test_all_presets_and_claims_are_in_the_table():
 
 
 def test_the_default_preset_states_no_decay():
-    assert isinstance(STORED[0][0].weight_decay, Omitted)
+    activations = sweep_from_dict(read_toml(PRESETS / "activations.toml"))
+    assert isinstance(activations.weight_decay, Omitted)
 
 
 # ------------------------------------------------------------------------------ what it is about

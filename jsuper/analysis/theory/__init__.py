@@ -16,6 +16,12 @@ from jsuper.analysis.theory.one_sparse import (
     one_sparse_relu_loss,
 )
 from jsuper.analysis.theory.pairs import PairModel, pair_loss, pair_model, two_to_one_boundary
+from jsuper.analysis.theory.pentagon import (
+    PentagonModel,
+    digons_loss,
+    pentagon_boundary,
+    pentagon_model,
+)
 from jsuper.analysis.theory.phases import (
     Boundary,
     ThreeToTwo,
@@ -32,7 +38,8 @@ from jsuper.analysis.theory.references import (
     zero_loss,
 )
 
-__all__ = ["ActiveLoss", "Boundary", "KGon", "PairModel", "ThreeToTwo", "TwoToOne"]
+__all__ = ["ActiveLoss", "Boundary", "KGon", "PairModel", "PentagonModel", "ThreeToTwo", "TwoToOne"]
+__all__ += ["digons_loss", "pentagon_boundary", "pentagon_model"]
 __all__ += ["active_weights", "best_solution", "constant_loss", "construction_boundary"]
 __all__ += ["dropout_linear_loss", "kgon", "loss_by_active", "one_sparse_relu_gradient"]
 __all__ += ["one_sparse_relu_loss", "pair_loss", "pair_model", "three_to_two", "top_features_loss"]

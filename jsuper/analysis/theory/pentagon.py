@@ -1,0 +1,129 @@
+"""Five features in a plane, of which the first has another density: pentagon or two digons."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize, root_scalar
+from scipy.stats import qmc
+
+from jsuper.analysis.arrays import in_range
+from jsuper.analysis.theory.pairs import pair_model
+
+N, M = 5, 2
+_ACTIVE = np.array([*product((0.0, 1.0), repeat=N)])  # which features are active, (32, 5)
+_VALUES = qmc.Sobol(N, scramble=False).random(512) + 1 / 1024  # midpoints of a grid of 512
+_X = (_ACTIVE[:, None] * _VALUES).reshape(-1, N)
+
+
+class PentagonModel(NamedTuple):
+    """W (2, 5), b (5,), and the expected loss, summed over the five features."""
+
+    W: np.ndarray
+    b: np.ndarray
+    loss: float
+
+
+def pentagon_model(density: float, relative_density: float) -> PentagonModel:
+    """Return the minimum of the expected loss that is reached from a regular pentagon.
+
+    x̂ = relu(Wᵀ W x + b), with equal importances. The expectation is a sum over the 32 sets of
+    active features, and over 512 Sobol points for their values, which gives the loss to about
+    0.1 %.
+
+    Parameters
+    ----------
+    density
+        p of four features, in (0, 1].
+    relative_density
+        Density of the first feature over p; their product is in [0, 1].
+
+    Returns
+    -------
+    PentagonModel
+        The model.
+
+    Raises
+    ------
+    ValueError
+        A value is out of its range.
+    """
+    weights = _weights(density, relative_density)
+    angles = 2 * np.pi * np.arange(N) / N
+    start = np.concatenate([np.cos(angles), np.sin(angles), np.full(N, -0.05)])
+    scale = weights @ (_X * _X).sum(1)  # the loss of x̂ = 0, so that tolerances are relative
+
+    def relative_loss(at: np.ndarray) -> tuple[float, np.ndarray]:
+        loss, slope = _loss(at, weights)
+        return loss / scale, slope / scale
+
+    options = {"maxiter": 500, "ftol": 1e-10, "gtol": 1e-7}
+    found = minimize(relative_loss, start, method="L-BFGS-B", jac=True, options=options)
+    return PentagonModel(found.x[: M * N].reshape(M, N), found.x[M * N :], found.fun * scale)
+
+
+def digons_loss(density: float, relative_density: float) -> float:
+    """Return the expected loss of two antipodal pairs without the first feature.
+
+    It is exact: twice that of `pair_model`, and the variance of the first feature. Arguments and
+    errors are those of `pentagon_model`.
+    """
+    _weights(density, relative_density)
+    q = density * relative_density
+    return 2 * pair_model(density, 1.0).loss + q / 3 - q * q / 4
+
+
+@lru_cache(maxsize=64)
+def pentagon_boundary(density: float) -> float:
+    """Return the relative density of the first feature below which two digons are better.
+
+    There the losses of `pentagon_model` and `digons_loss` are equal. It takes about a second, and
+    is kept.
+
+    Parameters
+    ----------
+    density
+        p of the other four features, in (0, 0.2].
+
+    Raises
+    ------
+    ValueError
+        The density is out of range. At higher ones the pentagon is not the best model of five
+        features of equal density.
+
+    References
+    ----------
+    Elhage et al. (2022), "Toy Models of Superposition", "Non-Uniform Superposition", where the
+    change is "about 2.5 times" less density.
+    """
+    if not 0 < density <= 0.2:
+        raise ValueError(f"density={density!r}: give one above 0 and up to 0.2, such as 0.05")
+
+    def difference(relative: float) -> float:
+        return pentagon_model(density, relative).loss / digons_loss(density, relative) - 1
+
+    return root_scalar(difference, bracket=(0.05, 1), xtol=1e-3).root
+
+
+def _weights(density: float, relative_density: float) -> np.ndarray:
+    """Return the probability of every point of _X."""
+    p = float(in_range("density", density, "(0, 1]"))
+    q = float(in_range("relative_density", relative_density, "[0, inf)")) * p
+    first = float(in_range("density * relative_density", q, "[0, 1]"))
+    densities = np.array([first, p, p, p, p])
+    chances = np.where(_ACTIVE > 0, densities, 1 - densities).prod(1)
+    return np.repeat(chances / len(_VALUES), len(_VALUES))
+
+
+def _loss(at: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the loss and its gradient by the entries of W and b."""
+    W, b = at[: M * N].reshape(M, N), at[M * N :]
+    h = _X @ W.T
+    z = h @ W + b
+    error = np.maximum(z, 0) - _X
+    dz = 2 * weights[:, None] * error * (z > 0)
+    dW = h.T @ dz + (dz @ W.T).T @ _X
+    return float(weights @ (error * error).sum(1)), np.concatenate([dW.ravel(), dz.sum(0)])
