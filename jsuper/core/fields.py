@@ -35,7 +35,14 @@ class Omitted(tuple):
     """
 
 
-def setting(default: Any, help: str, check: Callable[[str, Any], Any]) -> Any:
+def setting(
+    default: Any,
+    help: str,
+    check: Callable[[str, Any], Any],
+    *,
+    later: bool = False,
+    since: int = 1,
+) -> Any:
     """Declare a value per model; several values make an axis.
 
     Parameters
@@ -46,8 +53,10 @@ def setting(default: Any, help: str, check: Callable[[str, Any], Any]) -> Any:
         Description for `--help`.
     check
         A `Check`, or a function (field name, value) -> checked value.
+    later, since
+        As in `static`.
     """
-    return _field(default, help, check, role="setting", axis=True)
+    return _field(default, help, check, role="setting", axis=True, later=later, since=since)
 
 
 def static(

@@ -218,11 +218,10 @@ class Fields(BaseSweep):
     importance: tuple[float, ...] | Mapping[str, tuple[float, ...]] | None = static(
         None, "importance of every feature, instead of a decay", one_or_several(real(0))
     )
-    importances: Axis[str] = static(
+    importances: Axis[str] = setting(
         NO_LIST,
         "lists of the importance of every feature with labels: 'flat(1, 1)' 'steep(1, 0.5)'",
         labelled(real(0)),
-        axis=True,
         later=True,
         since=2,
     )

@@ -8,6 +8,8 @@ import pytest
 
 import jsuper
 from jsuper.cli import options
+from jsuper.core.grid import Chunk, expand, missing
+from jsuper.models.toy.config import make_static
 from jsuper.models.toy.labelled import labels_of, lists_of, named, numbers_of
 
 LISTS = {"flat": (1, 1, 1), "steep": (1, 0.5, 0.25)}
@@ -68,6 +70,23 @@ def test_one_program_trains_all_lists(found):
     two = jsuper.run(dataclasses.replace(SEVERAL, steps=52), progress=False)
     compiled = [json.loads(ds.attrs["timing"])["compiles"] for ds in (one, two)]
     assert compiled[0] == compiled[1]
+
+
+def test_lists_of_one_density_share_batches():
+    (group,) = expand(SEVERAL)
+    static = make_static(group.static, [group.settings], "rows")
+    assert (static.rows, static.slots) == (2, (0, 0))  # densities; a slot for each list
+
+
+def test_a_list_counts_as_trained_if_a_folder_has_it_among_the_static_values():
+    """As in the first folders that had such an axis."""
+    (group,) = expand(SEVERAL)
+    (setting, *_) = [s for s in group.settings if s["importances"].startswith("steep")]
+    rest = {k: v for k, v in setting.items() if k != "importances"}
+    static = group.static | {"importances": setting["importances"]}
+    done = Chunk("toy", static, (rest,), group.seeds)
+    (left,) = missing(SEVERAL, [done])
+    assert len(left.settings) == 3 and setting not in left.settings
 
 
 def test_a_folder_can_be_extended_by_a_list(found, tmp_path):
