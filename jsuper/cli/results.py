@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jsuper.core.files import write_atomically
+from jsuper.core.files import remove, write_atomically, write_text
+from jsuper.core.reading import SMALL_JSON, read_text
 from jsuper.core.text import printable
 from jsuper.presets import Preset
 
@@ -23,7 +25,7 @@ def preset_text(preset: Preset) -> str:
 
 
 def show(folder: Path, preset: Preset) -> None:
-    """Draw the preset's figure into the run folder, and print the checked numbers.
+    """Draw the preset's figure into the run folder, and print and keep the checked numbers.
 
     Flags may have changed the sweep so that one of them does not apply; a note then says why.
     """
@@ -32,7 +34,17 @@ def show(folder: Path, preset: Preset) -> None:
     ds = load(folder)
     if preset.figure:
         _or_note("figure", lambda: _draw(ds, folder, preset))
-    _or_note("check", lambda: _check(ds, preset))
+    _or_note("check", lambda: _check(ds, folder, preset))
+
+
+def show_again(folder: Path, preset: Preset) -> None:
+    """Print the figure's path and the checked numbers that `show` has kept."""
+    figure, checks = folder / "figures" / f"{preset.name}.png", _kept(folder, preset)
+    if preset.figure and figure.exists():
+        print(f"figure   {printable(figure)}")
+    with contextlib.suppress(OSError, ValueError):  # older runs have no such file
+        for line in read_text(checks, SMALL_JSON).splitlines():
+            print(printable(line))
 
 
 def _or_note(part: str, work: Callable[[], Any]) -> None:
@@ -57,6 +69,14 @@ def _draw(ds: xarray.Dataset, folder: Path, preset: Preset) -> None:
     print(f"figure   {printable(path)}")
 
 
-def _check(ds: xarray.Dataset, preset: Preset) -> None:
-    for checked in preset.function(preset.check)(ds):
-        print(f"checked  {checked}")
+def _check(ds: xarray.Dataset, folder: Path, preset: Preset) -> None:
+    remove(_kept(folder, preset), folder)
+    found = preset.function(preset.check)(ds)
+    text = "".join(f"checked  {checked}\n" for checked in found)
+    print(text, end="")
+    write_text(_kept(folder, preset), text, folder)
+
+
+def _kept(folder: Path, preset: Preset) -> Path:
+    """Return the file of the checked numbers."""
+    return folder / "figures" / f"{preset.name}.txt"

@@ -110,7 +110,7 @@ def _finished(job: Job, options: RunOptions, preset: Preset | None) -> int:
     if job.lost_manifest and not options.dry_run:
         restore_manifest(job)
     lost = f", {job.n_non_finite} of them diverged or failed" if job.n_non_finite else ""
-    print(f"All {n_models(job.sweep)} models are done{lost}: {printable(job.folder)}")
+    print(f"All {n_models(job.sweep):,} models are done{lost}: {printable(job.folder)}")
     if options.dry_run or concluded(lambda: conclude(job, options, preset)):
         return _exit_code(options, job)
     return STOPPED
@@ -259,6 +259,8 @@ def conclude(job: Job, options: RunOptions, preset: Preset | None = None) -> Non
             start_analysis(not options.no_cache)
             results.show(job.folder, preset)
         derived.record(job.folder, "figures", made_from)
+    elif preset is not None:
+        results.show_again(job.folder, preset)
     if not derived.is_current(job.folder, "report.html", made_from):
         write_report(job.folder, options)
 

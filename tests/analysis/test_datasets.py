@@ -21,7 +21,7 @@ SWEEP = jsuper.Sweep(
     normalize=True,
     hidden_vectors=True,
     seeds=2,
-    steps=2000,
+    steps=1000,
     records=1,
     check_fit=False,
 )

@@ -61,6 +61,7 @@ def test_an_accelerator_s_programs_are_compiled_while_none_is_trained(batching, 
     assert compiled == [] if batching == "auto" else set(compiled) == set(keys)
 
 
+@pytest.mark.slow
 def test_a_program_that_fails_ahead_is_reported_by_its_own_block(monkeypatch):
     real, refused = programs.compile_program, []
 

@@ -23,6 +23,7 @@ def kept():
     return [key.static.n_features for key in programs._programs]
 
 
+@pytest.mark.slow
 def test_the_programs_not_used_for_longest_are_dropped_near_the_limit(empty, tmp_path, monkeypatch):
     first = train(3)
     for n in (4, 5, 3):

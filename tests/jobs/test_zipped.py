@@ -80,6 +80,7 @@ def test_rows_of_one_program_have_the_results_of_the_plain_sweeps():
         assert np.array_equal(ds.isel(way=i).W, plain.W)
 
 
+@pytest.mark.slow
 def test_results_of_the_second_family_are_those_of_the_rows():
     ds = jsuper.run(FACTORS, workers=1, progress=False)
     assert ds.loss.dims == ("rank", "pairs", "length", "seed")
@@ -279,6 +280,7 @@ RATE = {"rate": {"learning_rate": (1e-3, 1e-2), "dropout": (0.0, 0.5)}}
 OTHER = {"rate": {"dropout": (0.5, 0.2), "learning_rate": (1e-2, 1e-2)}}
 
 
+@pytest.mark.slow
 def test_folders_of_other_rows_and_seeds_are_merged(tmp_path):
     one = jsuper.run(Sweep(**TINY, zipped=RATE), tmp_path / "a", progress=False)
     two = jsuper.run(Sweep(**TINY, zipped=OTHER), tmp_path / "b", progress=False)
@@ -300,6 +302,7 @@ def test_folders_of_other_rows_and_seeds_are_merged(tmp_path):
     assert (jsuper.run(resumed, tmp_path / "e", progress=False).status == 1).all()
 
 
+@pytest.mark.slow
 def test_groups_with_static_fields_are_merged_if_they_are_the_same(run, tmp_path):
     more = dataclasses.replace(ZIPPED, seeds=[7])
     jsuper.run(more, tmp_path / "seeds", progress=False)

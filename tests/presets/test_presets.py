@@ -41,7 +41,7 @@ def reduced(preset):
     return dataclasses.replace(sweep, **small)
 
 
-QUICK = {"correlated", "phase_2_1", "scurves_decay"}
+QUICK = {"phase_2_1", "scurves_decay"}
 
 
 @pytest.mark.parametrize("name", [n if n in QUICK else slow(n) for n in presets.names()])
@@ -104,6 +104,10 @@ def test_the_command_prints_source_and_check_and_draws_the_figure(tmp_path, monk
     assert "source   Pona (2023), Superposition and Dropout, https://" in out
     assert out.index("source ") < out.index("model ") < out.index("checked  features represented")
     assert (tmp_path / "run" / "figures" / "dropout.png").exists()
+    assert main.main([*command, "--no-report"]) == 0
+    again = capsys.readouterr().out
+    assert "All 8 models are done" in again
+    assert again.endswith(out[out.index("figure   run/figures/dropout.png") :])
 
 
 def test_what_a_changed_preset_lacks_is_a_note(capsys):

@@ -64,6 +64,7 @@ def test_a_boundary_has_cells_on_both_sides():
     assert phases.at_boundary(expected).astype(int).tolist() == [[0, 1, 1], [0, 1, 1], [0, 0, 1]]
 
 
+@pytest.mark.slow
 def test_the_page_of_a_small_run(tmp_path):
     fields = {"steps": 20, "batch_size": 16, "seeds": 2, "sparsity": (0.0, 0.9), "records": 2}
     two = {"n_features": 2, "n_hidden": 1, "importance_decay": (0.5, 2.0)}

@@ -16,7 +16,7 @@ from jsuper.analysis.theory.pairs import pair_model
 N, M = 5, 2
 _ACTIVE = np.array([*product((0.0, 1.0), repeat=N)])  # which features are active, (32, 5)
 _VALUES = qmc.Sobol(N, scramble=False).random(512) + 1 / 1024  # midpoints of a grid of 512
-_X = (_ACTIVE[:, None] * _VALUES).reshape(-1, N)
+_X = np.ascontiguousarray((_ACTIVE[:, None] * _VALUES).reshape(-1, N).T)  # (5, samples)
 
 
 class PentagonModel(NamedTuple):
@@ -54,7 +54,7 @@ def pentagon_model(density: float, relative_density: float) -> PentagonModel:
     weights = _weights(density, relative_density)
     angles = 2 * np.pi * np.arange(N) / N
     start = np.concatenate([np.cos(angles), np.sin(angles), np.full(N, -0.05)])
-    scale = weights @ (_X * _X).sum(1)  # the loss of x̂ = 0, so that tolerances are relative
+    scale = float((weights * _X * _X).sum())  # the loss of x̂ = 0, so that tolerances are relative
 
     def relative_loss(at: np.ndarray) -> tuple[float, np.ndarray]:
         loss, slope = _loss(at, weights)
@@ -121,9 +121,11 @@ def _weights(density: float, relative_density: float) -> np.ndarray:
 def _loss(at: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
     """Return the loss and its gradient by the entries of W and b."""
     W, b = at[: M * N].reshape(M, N), at[M * N :]
-    h = _X @ W.T
-    z = h @ W + b
+    h = np.einsum("mi,is->ms", W, _X)  # einsum: the threads of a product would wait for busy cores
+    z = np.einsum("mi,ms->is", W, h) + b[:, None]
     error = np.maximum(z, 0) - _X
-    dz = 2 * weights[:, None] * error * (z > 0)
-    dW = h.T @ dz + (dz @ W.T).T @ _X
-    return float(weights @ (error * error).sum(1)), np.concatenate([dW.ravel(), dz.sum(0)])
+    dz = 2 * weights * error * (z > 0)
+    dh = np.einsum("mi,is->ms", W, dz)
+    dW = np.einsum("ms,is->mi", h, dz) + np.einsum("ms,is->mi", dh, _X)
+    loss = float((weights * error * error).sum())
+    return loss, np.concatenate([dW.ravel(), dz.sum(1)])

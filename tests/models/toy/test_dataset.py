@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from plain_training import adamw_training
+from running import slow
 
 import jsuper
 from jsuper.models.toy.draws import chosen
@@ -25,7 +26,7 @@ def samples(count, normalize=False, p=0.3, n=N):
         return np.asarray(law.sample(law.dataset(KEY, n, count), Numbers(jnp.float64(p))))
 
 
-@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("normalize", [False, slow(True)])
 def test_samples_are_the_first_ones_of_every_larger_dataset(normalize):
     large = samples(1000, normalize)
     for count in (1, 7, 30, 999):
@@ -65,7 +66,7 @@ def test_an_epoch_goes_through_the_samples_once_in_its_own_order(count, batch):
     assert all((a == b) == same for a, b in itertools.combinations(orders, 2))
 
 
-@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("normalize", [slow(False), True])
 def test_full_batches_are_trained_and_measured_as_by_numpy(normalize):
     sweep = jsuper.Sweep(
         **VALUES,
@@ -131,6 +132,7 @@ def test_datasets_of_several_sizes_and_sparsities_are_trained_alike_by_every_pla
     assert ds.train_loss.notnull().all() and ds.gain.notnull().all()
 
 
+@pytest.mark.slow
 def test_normalized_models_have_no_measure_that_needs_their_variance():
     sweep = jsuper.Sweep(**VALUES, normalize=True, steps=30, batch_size=64)
     ds = jsuper.analyze(jsuper.run(sweep, progress=False))

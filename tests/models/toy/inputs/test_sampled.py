@@ -67,6 +67,7 @@ def test_training_is_that_of_a_plain_loop_over_the_same_batches(dtype, tolerance
     assert float(ds.loss_over_constant) == pytest.approx(error.mean() / constant, rel=0.03)
 
 
+@pytest.mark.slow
 def test_a_sampler_with_the_draws_of_the_default_law_trains_its_models():
     sizes = SMALL | dict(activation=("relu", "gelu"), steps=100)
     sampled = jsuper.run(jsuper.Sweep(inputs=sparse, **sizes), progress=False)
@@ -88,6 +89,7 @@ def test_every_plan_trains_alike(plan):
     assert np.allclose(rows.W, other.W, atol=1e-5) and np.allclose(rows.loss, other.loss, rtol=0.02)
 
 
+@pytest.mark.slow
 def test_unpaired_models_have_their_own_batches():
     sizes = SMALL | dict(learning_rate=(1e-3, 1.001e-3))
     paired, unpaired = (
