@@ -68,7 +68,7 @@ def phase_diagram(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
     ax.set_ylabel(IMPORTANCE)
     ax.set_title(title, fontsize=TITLE_FONT)
     style = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
-    ax.legend(handles=entries, title=_legend_title(), **style, **LEGEND)
+    ax.legend(handles=entries, title=f"last feature ({_threshold()})", **style, **LEGEND)
     return ax
 
 
@@ -117,12 +117,11 @@ def phase_diagrams(ds: xarray.Dataset) -> Figure:
         ax.remove()
     figure.supxlabel(DENSITY, fontsize=TITLE_FONT)
     figure.supylabel(IMPORTANCE, fontsize=TITLE_FONT)
-    figure.suptitle(
-        f"percentage of cells with superposition; best of {ds.sizes.get('seed', 1)} seeds",
-        fontsize=TITLE_FONT,
-    )
+    seeds = ds.sizes.get("seed", 1)
+    title = f"percentage of cells with superposition; best of {seeds} seeds; {_threshold()}"
+    figure.suptitle(title, fontsize=TITLE_FONT)
     style = {"loc": "outside upper center", "ncols": len(entries)}
-    figure.legend(handles=entries, title=_legend_title(), **style, **LEGEND)
+    figure.legend(handles=entries, **style, **LEGEND)
     return figure
 
 
@@ -180,7 +179,7 @@ def _outcome_entries(found: xarray.DataArray) -> list[Artist]:
     return [Patch(facecolor=color, edgecolor="0.5", label=name) for name, color in named.items()]
 
 
-def _legend_title() -> str:
+def _threshold() -> str:
     from jsuper.analysis.phases import THRESHOLD
 
-    return f"last feature (norm threshold {THRESHOLD:g})"
+    return f"norm threshold {THRESHOLD:g}"
