@@ -57,7 +57,8 @@ def cell_cosines(ds: xarray.Dataset, support: str, n_features: int, sparsity: fl
                 f"ds has no {name}={value!r} on an axis of several values, which the arrangement "
                 "of pairs needs"
             )
-    W = finished_values(ds.sel(labels), "W").squeeze(drop=True)
+    W = finished_values(ds.sel(labels), "W")
+    W = W.squeeze([d for d in W.dims if d not in ("seed", "hidden", "feature")], drop=True)
     return pair_cosines(W.transpose("seed", "hidden", "feature").values[..., :n_features])
 
 

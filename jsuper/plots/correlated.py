@@ -60,7 +60,8 @@ def _draw_example(
 ) -> None:
     """Draw the columns of the best seed of a cell, with a colour for each pair."""
     S = float(np.sort(ds["sparsity"].values)[place])
-    cell = ds.sel(support=support, n_features=n, sparsity=S).squeeze(drop=True)
+    cell = ds.sel(support=support, n_features=n, sparsity=S)
+    cell = cell.isel({d: 0 for d in cell["status"].dims if d != "seed"})
     best = cell.isel(seed=int(cell["loss"].fillna(np.inf).argmin("seed")))
     W = best["W"].transpose("hidden", "feature").values[:2, :n]
     for i, (x, y) in enumerate(W.T):

@@ -160,7 +160,7 @@ BAD = [
     (dict(support="sets(2.5, 0.5)"), r"k=2.5 is not a whole number"),
     (
         dict(support="sets(3, 1)"),
-        r"sets\(3, 1\), n_features=20.*do not divide into sets of 3.*2, 4, 5, 10, 20 with sets",
+        r"sets\(3, 1\), n_features=20.*do not divide into sets of 3.*with k of 2, 4, 5, 10, 20",
     ),
     (
         dict(support="exclusive(3)"),

@@ -59,6 +59,18 @@ def test_a_preset_has_all_parts_and_they_run_on_a_reduced_sweep(name):
         assert isinstance(preset.function(preset.figure)(ds), (Axes, Figure))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["correlated", "double_descent", "geometry", "pentagon", "scaling"]
+)
+def test_one_seed_is_enough_for_a_figure_and_a_check(name):
+    preset = presets.load(name)
+    ds = jsuper.run(dataclasses.replace(reduced(preset), seeds=1), progress=False)
+    assert preset.function(preset.check)(ds)
+    matplotlib.use("Agg")
+    assert isinstance(preset.function(preset.figure)(ds), (Axes, Figure))
+
+
 def test_the_listing_has_a_line_for_every_preset_with_its_time():
     lines = presets.listing().splitlines()
     assert [line.split()[1] for line in lines] == presets.names()

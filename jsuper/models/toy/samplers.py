@@ -116,10 +116,13 @@ def form_of(function: Callable, n_features: int, batch: int) -> ClosedJaxpr:
     problem = f"the sampler inputs={name_of(function)} cannot be used with batch={batch}"
     key: Any = jax.eval_shape(lambda: keys.seed_key(0))
     try:  # a new lambda, because JAX caches the trace of a function although its globals may change
-        form = jax.make_jaxpr(lambda key: function(key, batch))(key)
+        traced = jax.make_jaxpr(lambda key: function(key, batch), return_shape=True)
+        form, returned_as = traced(key)
     except Exception as error:
         of_jax = isinstance(error, jax.errors.JAXTypeError)
         hint = "; use only jax.numpy and jax.random, and no `if` on values" if of_jax else ""
+        if hasattr(function, "lower"):
+            hint = "; jax.jit traces the batch size: leave it out, or give it static_argnums=1"
         raise SpecError(f"{problem}: {first_line(error)}{hint}") from error
     shapes = [v.shape for v in form.out_avals]
     if shapes != [(batch, n_features)]:
@@ -128,6 +131,11 @@ def form_of(function: Callable, n_features: int, batch: int) -> ClosedJaxpr:
         raise SpecError(
             f"{problem}: it returns {returned}{turned}; return one array (batch, n_features) = "
             f"{(batch, n_features)}"
+        )
+    if not hasattr(returned_as, "shape"):
+        raise SpecError(
+            f"{problem}: it returns a {type(returned_as).__name__}; return one array (batch, "
+            f"n_features) = {(batch, n_features)}"
         )
     (dtype,) = (v.dtype for v in form.out_avals)
     if not jnp.issubdtype(dtype, jnp.floating):

@@ -38,15 +38,16 @@ class Exactly(Support):
         """Raise SpecError unless k <= n and every density is k/n."""
         if self.k > n_features:
             raise SpecError(f"{n_features} features cannot have {self.k} active ones; give fewer")
-        if np.abs(density - self.k / n_features).max() > ROUNDING:
+        if np.abs(np.asarray(density) - self.k / n_features).max() > ROUNDING:
             raise SpecError(
                 f"the only sparsity is 1 - {self.k}/{n_features} = {self.sparsity(n_features)}; "
-                "give that, or leave sparsity out"
+                "leave sparsity, activity, density_power and feature_sparsity out, and give one k "
+                "and one n_features per sweep"
             )
 
-    def sparsity(self, n_features: int) -> float:
-        """Return 1 - k/n, rounded to 12 digits."""
-        return round(1 - self.k / n_features, 12)
+    def sparsity(self, n_features: int) -> float | None:
+        """Return 1 - k/n, rounded to 12 digits; None if k > n."""
+        return round(1 - self.k / n_features, 12) if self.k <= n_features else None
 
     def rows(self, n_features: int) -> int:
         """Return n + k: the draws of values and of the choice."""

@@ -126,7 +126,8 @@ class Inputs(Law):
         samples from `key`.
         """
         if not self.normalize:
-            return (importance * self.values.variance(numbers.density)).mean(axis=-1)
+            variance = self.values.traced_variance(numbers.density, numbers.values)
+            return (importance * variance).mean(axis=-1)
         if key is None:
             raise ValueError("the moments of normalized samples are measured: give a key")
         n = importance.shape[-1]

@@ -162,5 +162,5 @@ def check_divides(k: int, n_features: int) -> None:
         divisors = [d for d in range(2, n_features + 1) if n_features % d == 0]
         raise SpecError(
             f"{n_features} features do not divide into sets of {k}: give n_features a multiple of "
-            f"{k}, or a set size of {', '.join(map(str, divisors))} with sets(k, c) or exclusive(k)"
+            f"{k}, or sets(k, c) or exclusive(k) with k of {', '.join(map(str, divisors))}"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -24,7 +25,8 @@ HALF_STEP = 2.0**-24  # of uniform draws, which are multiples of 2^-23
 class Values:
     """A law of values: one instance for a name and its numbers.
 
-    Its numbers are traced: laws of one name are equal and share a program.
+    Laws of one name are equal and share a program, in which their numbers are traced. So a program
+    must not use `mean` and `square`, which are those of one instance; it uses `traced_variance`.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Values:
     square: float = field(compare=False)
     """E x_i² of an active feature"""
     numbers: tuple[float, ...] = field(default=(), compare=False)
+    moments: Callable[[Array], tuple[Array, Array]] | None = field(default=None, compare=False)
+    """moments(numbers) -> mean, square; needed by a law with numbers"""
     offset: bool = False
     """whether draws are shifted by half a step, so that v is neither 0 nor 1"""
 
@@ -46,6 +50,13 @@ class Values:
         """Return Var(x_i) = p E[v²] - p² E[v]², where v is the value of an active feature."""
         return self.square_of(density) - density**2 * self.mean**2
 
+    def traced_variance(self, density: Array, numbers: Array) -> Array:
+        """Return `variance` of the law with these numbers, which may be traced."""
+        if self.moments is None:
+            return self.variance(density)
+        mean, square = self.moments(numbers)
+        return density * square - density**2 * mean**2
+
 
 def uniform(a: float | None = None, b: float | None = None) -> Values:
     """Uniform on [a, b]: x = a + (b - a) v; `uniform` alone is uniform on [0, 1]."""
@@ -56,8 +67,7 @@ def uniform(a: float | None = None, b: float | None = None) -> Values:
     a, b = real()("a", a), real()("b", b)
     if a >= b:
         raise SpecError(f"a={a:g} is not below b={b:g}; give the lower end first")
-    mean, square = (a + b) / 2, (a * a + a * b + b * b) / 3
-    return Values("uniform(a, b)", _between, mean, square, (a, b))
+    return Values("uniform(a, b)", _between, *_moments_between((a, b)), (a, b), _moments_between)
 
 
 def signed() -> Values:
@@ -89,6 +99,11 @@ def exponential() -> Values:
 def _between(v: Array, numbers: Array) -> Array:
     a, b = numbers.astype(v.dtype)
     return a + (b - a) * v
+
+
+def _moments_between(numbers: Any) -> tuple[Any, Any]:
+    a, b = numbers
+    return (a + b) / 2, (a * a + a * b + b * b) / 3
 
 
 def _quantile(v: Array) -> Array:

@@ -1,6 +1,7 @@
 """Training on every law: against a plain NumPy loop, and compacted against whole batches."""
 
 import dataclasses
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +11,12 @@ from plain_training import adamw_training
 from running import slow
 
 import jsuper
+from jsuper.engine import programs
 from jsuper.models.toy import model
 from jsuper.models.toy.config import arrange, make_setting, make_static
 from jsuper.models.toy.draws import make_draws
 from jsuper.models.toy.gradient import make_batch_loss, make_gradient
+from jsuper.models.toy.inputs.names import support_of, values_of
 from jsuper.models.toy.rows import step_gradient
 from jsuper.training import keys
 
@@ -189,3 +192,32 @@ def test_laws_that_differ_in_numbers_share_a_program():
         one, VALUES | {"support": "sets(2, 1)", "values": "uniform(1, 2)"} | setting
     )
     assert numbers.support.tolist() == [1.0] and numbers.values.tolist() == [1.0, 2.0]
+
+
+SHARING = {
+    "values": ("uniform(0, 5)", "uniform(-1, 3)", "uniform(1, 2)"),
+    "support": ("pairs(0.2)", "pairs(0.9)"),
+}
+SHARING_ALSO = {"support": ("hierarchy(2, 0.9)", "hierarchy(2, 0.3)")}
+
+
+@pytest.mark.parametrize("fields", [SHARING, SHARING_ALSO], ids=["values and sets", "hierarchy"])
+def test_laws_that_share_a_program_have_their_own_numbers(fields, monkeypatch):
+    """They are equal but for traced numbers, so one program has to train and measure them all."""
+    sizes = dict(activation="relu", sparsity=0.6, n_features=6, n_hidden=2, batch_size=32)
+    sweep = jsuper.Sweep(**sizes, **fields, seeds=1, steps=30, records=1)
+    together = jsuper.run(sweep, progress=False)
+    for laws in itertools.product(*fields.values()):
+        labels = dict(zip(fields, laws, strict=True))
+        monkeypatch.setattr(programs, "_programs", {})
+        jax.clear_caches()
+        alone = jsuper.run(dataclasses.replace(sweep, **labels), progress=False)
+        part = together.sel(labels)
+        for name in ("W", "b", "loss", "loss_over_constant"):
+            assert np.allclose(part[name], alone[name], rtol=1e-5), (labels, name)
+        one = values_of(labels.get("values", "uniform"))
+        support = support_of(labels["support"])
+        p = np.broadcast_to(support.densities(0.4, 6), 6)
+        constant = (0.7 ** np.arange(6) * (p * one.square - (p * one.mean) ** 2)).mean()
+        found = (part.loss / part.loss_over_constant).item()
+        assert found == pytest.approx(constant, rel=1e-5)

@@ -276,6 +276,8 @@ REFUSED = {
     "branches": (wrong(lambda x: x if x.sum() > 0 else -x), "use only jax.numpy and jax.random"),
     "prints": (wrong(lambda x: jax.debug.print("{}", x[0]) or x), "side effects"),
     "calls": (wrong(lambda x: jax.pure_callback(np.sin, x, x)), "calls Python while it runs"),
+    "tuple": (lambda key, batch: (jax.random.normal(key, (batch, N)),), "returns a tuple"),
+    "jit": (jax.jit(lambda key, batch: jax.random.normal(key, (batch, N))), "static_argnums=1"),
     "fixed": (wrong(lambda x: x + np.ones((BATCH, N), "f")), r"batch=1: it returns \(32, 6\)"),
     "raises": (wrong(lambda x: x.no_such), "AttributeError.*no_such"),
 }

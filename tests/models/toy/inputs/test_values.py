@@ -70,5 +70,6 @@ def test_the_best_constant_has_the_least_loss(name):
     constants = p * law.mean + np.linspace(-0.2, 0.2, 401)
     losses = np.array([((x - c) ** 2).mean() for c in constants])
     assert constants[losses.argmin()] == pytest.approx(p * law.mean, abs=0.01)
-    found = inputs_of({"values": name}).constant_loss(Numbers(np.full(2, p)), np.ones(2))
+    inputs = inputs_of({"values": name})
+    found = inputs.constant_loss(inputs.numbers(np.full(2, p), "float64"), np.ones(2))
     assert losses.min() == pytest.approx(float(found), rel=0.01)
