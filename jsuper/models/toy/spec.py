@@ -417,4 +417,9 @@ class Sweep(Fields):
         notes = [f"n_hidden={m} > n_features={n}: no superposition is needed" for m, n in pairs]
         if max(self.values_of("push_step")) > 0 and not any(self.values_of("push")):
             notes.append("push_step is given but push is 0, so that it has no effect")
+        if (
+            self.full_batch
+            and list(self.values_of("batch_size")) != self.single_defaults()["batch_size"]
+        ):
+            notes.append("batch_size has no effect with full_batch")
         return notes + limits.notes(self)

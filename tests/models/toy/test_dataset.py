@@ -140,3 +140,10 @@ def test_normalized_models_have_no_measure_that_needs_their_variance():
         assert ds[name].isnull().all(), name
     assert ds.feature_error.notnull().all() and ds.basis_kurtosis.notnull().all()
     assert "train_loss" not in ds
+
+
+def test_a_batch_size_that_has_no_effect_is_noted():
+    sweep = jsuper.Sweep(activation="relu", dataset_size=50, full_batch=True)
+    assert not any("full_batch" in note for note in sweep.notes())
+    other = jsuper.Sweep(activation="relu", dataset_size=50, full_batch=True, batch_size=64)
+    assert "batch_size has no effect with full_batch" in other.notes()
