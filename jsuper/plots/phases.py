@@ -119,9 +119,8 @@ def phase_diagrams(ds: xarray.Dataset) -> Figure:
     figure.supylabel(IMPORTANCE, fontsize=TITLE_FONT)
     seeds = ds.sizes.get("seed", 1)
     title = f"percentage of cells with superposition; best of {seeds} seeds; {_threshold()}"
-    figure.suptitle(title, fontsize=TITLE_FONT)
-    style = {"loc": "outside upper center", "ncols": len(entries)}
-    figure.legend(handles=entries, **style, **LEGEND)
+    style: Style = LEGEND | {"loc": "outside upper center", "alignment": "center"}
+    figure.legend(handles=entries, title=title, ncols=len(entries), **style)
     return figure
 
 

@@ -29,7 +29,7 @@ For ReLU the expected loss has a closed form. For two features its global minimu
 three it is the least of four solutions, in which one feature has a unit and the others share one,
 or one of them is dropped.
 """
-NAMES = {"phase_2_1": "two features, one unit", "phase_3_2": "three features, two units"}
+NAMES = {"phase_2_1": "two features in one unit", "phase_3_2": "three features in two units"}
 
 Runs = Mapping[str, "xarray.Dataset"]
 
@@ -54,15 +54,16 @@ def minima(runs: Runs) -> Answer:
     for preset in PRESETS:
         found, expected = compared(of_relu(runs[preset]))
         other = found != expected
-        name = NAMES.get(preset, f"two features, {found.size:,} cells")
+        name = f"{NAMES.get(preset, NAMES['phase_2_1'])}, {found.size:,} cells"
         rows.append(Row(name, float(1 - other.mean()), seeds=runs[preset].sizes["seed"]))
         apart, near = apart + int(other.sum()), near + int((other & at_boundary(expected)).sum())
-    said = "; ".join(f"{r.value:.1%} of the cells of {r.case}" for r in rows)
+    said = "; ".join(f"{r.case}: {r.value:.1%}, best of {r.seeds} seeds" for r in rows)
+    others = f"Of the {apart:,} other cells, {near:,} are next to a boundary of theory."
     return Answer(
         "Does training find the global minimum?",
         "share of cells in which the best seed of ReLU has the outcome of the global minimum of "
         "the expected loss",
-        f"{said}. Of the {apart:,} other cells, {near:,} are next to a boundary of theory.",
+        f"{said[0].upper()}{said[1:]}. {others}",
         tuple(rows),
     )
 
@@ -103,7 +104,10 @@ def figures(runs: Runs) -> list[Drawing]:
         )
         for preset in NAMES
     ]
-    caption = "Two features in one hidden unit with every activation, by share of superposition."
+    caption = (
+        "Two features in one hidden unit with every activation, from the largest share of cells "
+        "with superposition to the smallest."
+    )
     figure = phase_diagrams(runs["phase_activations"])
     return [*drawings, Drawing("activations", caption, figure)]
 
