@@ -61,15 +61,16 @@ def kept_or_new(folder: Path, overlap: float) -> xarray.Dataset:
 
 def show(ds: xarray.Dataset) -> None:
     """Print the tables, and what they leave out."""
-    model = json.loads(ds.attrs["sweep"])["model"]
+    sweep = json.loads(ds.attrs["sweep"])
+    model = sweep["model"]
     family = family_of(model).scrubbing
+    if sweep.get("inputs"):
+        print("not scrubbed: a run folder does not hold the samples of inputs")
+        return
     scrub_tables.show(ds, family, family_of(model).spec.Sweep.main_axes)
     left = int((ds["status"] != OK).sum())
     if left:
         print(f"left out: {left:,} of {ds['status'].size:,} models, missing or not finite")
     names = family.left_out(ds)
     if names:
-        print(
-            f"not scrubbed: {', '.join(names)}; an output must be a function "
-            "of its sample alone, and the samples must be known"
-        )
+        print(f"not scrubbed: {', '.join(names)}; an output must be a function of its sample alone")

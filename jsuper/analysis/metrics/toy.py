@@ -71,8 +71,8 @@ MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "r_squared": (
         FEATURE,
-        "1 - feature_error / (p/3 - p^2/4), or over the variance of the law of the data; NaN for "
-        "normalized samples, and where feature_error is",
+        "1 - feature_error / Var(x_i), which is p/3 - p^2/4 by default; NaN for normalized "
+        "samples, and if feature_error is NaN",
     ),
     "neuron_monosemanticity": (UNIT, "largest |W_ki| of unit k over their sum"),
     "neuron_kurtosis": (

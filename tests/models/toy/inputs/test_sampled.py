@@ -12,6 +12,7 @@ from running import slow
 
 import jsuper
 from jsuper.analysis import evaluation
+from jsuper.cli import scrub
 from jsuper.core.errors import SpecError
 from jsuper.models.toy.inputs.features import importance
 from jsuper.models.toy.inputs.interface import Numbers
@@ -385,3 +386,10 @@ def test_one_model_of_a_sampler_can_be_trained_as_a_function():
     result = jax.jit(jsuper.make_train(sweep))(jsuper.make_setting(sweep), KEY)
     ds = jsuper.run(sweep, progress=False).squeeze()
     assert np.asarray(result["W"]) == pytest.approx(ds.W.values, abs=1e-5)
+
+
+def test_scrubbing_says_that_a_folder_does_not_hold_the_samples(capsys):
+    ds = jsuper.run(jsuper.Sweep(inputs=sparse, **SMALL), progress=False)
+    scrub.show(ds)
+    said = "not scrubbed: a run folder does not hold the samples of inputs\n"
+    assert capsys.readouterr().out == said
