@@ -3,6 +3,7 @@
 import ast
 import importlib
 import json
+import math
 import re
 import statistics
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from running import REPO
 
 import jsuper
+from jsuper.analysis.checked import Checked
 from jsuper.cli import main
 
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
@@ -134,6 +136,17 @@ def test_the_throughput_of_other_processors_is_the_measured_one(name):
     row = f"| {speed:,.0f} | {middle} x (rounds {low} to {high}) | `throughput-cpu-{name}.json` |"
     assert row in section(BENCHMARKS, "Throughput")
     assert f"{middle} x" in section("README.md", "Throughput")
+
+
+def test_times_and_checks_of_presets_are_the_measured_ones():
+    text, found = section(BENCHMARKS, "Presets"), json.loads((RESULTS / "presets.json").read_text())
+    for name, one in found.items():
+        assert f"| `{name}` | {one['models']:,} | {one['seconds'] / 60:.1f} |" in text
+        assert not one["resumed"], name
+        for check in one["checked"]:
+            ends = check["interval"] or (math.nan, math.nan)
+            checked = Checked(check["quantity"], check["found"], check["expected"], *ends)
+            assert f" - {checked}" in text
 
 
 def test_the_speed_of_the_laws_is_the_measured_one():
