@@ -1,37 +1,157 @@
-"""Learning-rate schedules by name, as the notebook of Elhage et al. (2022) defines them.
+"""Learning-rate schedules by name, and the notation `warmup(100)`.
 
-Names are checked before JAX is imported, so a schedule imports it when it is called. To add a
-schedule, write its function and one entry of `SCHEDULES`.
+A schedule is a function (step, steps) -> factor of the learning rate, for step = 0 ... steps - 1.
+To add one, write its factory, whose parameters are its numbers, and one entry of `SCHEDULES`.
+
+Names are checked before JAX is imported, so a schedule imports it when it is called.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from jsuper.core.checks import Check, integer, real
+from jsuper.core.errors import SpecError
+from jsuper.core.suggestions import not_one_of
 
 if TYPE_CHECKING:
     import jax
 
     Number = float | jax.Array
+    Schedule = Callable[[jax.Array, int], Number]
+
+_FORM = re.compile(r"\s*(\w+)\s*(?:\(([^()]*)\))?\s*")
 
 
-def constant(step: jax.Array, steps: int) -> Number:
-    """Return 1."""
-    del step, steps
-    return 1.0
+def constant() -> Schedule:
+    """Return the schedule 1."""
+    return lambda step, steps: 1.0
 
 
-def linear(step: jax.Array, steps: int) -> Number:
-    """Return 1 - step/steps."""
-    return 1.0 - step / steps
+def linear() -> Schedule:
+    """Return the schedule 1 - step/steps, of the notebook of Elhage et al. (2022)."""
+    return lambda step, steps: 1.0 - step / steps
 
 
-def cosine(step: jax.Array, steps: int) -> Number:
-    """Return cos(π/2 · step/(steps - 1))."""
+def cosine() -> Schedule:
+    """Return cos(π/2 · step/(steps - 1)), the notebook's quarter of a wave."""
     import jax.numpy as jnp
 
-    return jnp.cos(0.5 * math.pi * step / max(steps - 1, 1))
+    return lambda step, steps: jnp.cos(0.5 * math.pi * step / max(steps - 1, 1))
 
 
-SCHEDULES = {"constant": constant, "linear": linear, "cosine": cosine}
-"""Name -> function (step, steps) -> factor of the learning rate, for step = 0 ... steps - 1."""
+def warmup(n: int) -> Schedule:
+    """Return min(1, (step + 1)/n): it rises over n steps, and then stays."""
+    import jax.numpy as jnp
+
+    return lambda step, steps: jnp.minimum(1.0, (step + 1) / n)
+
+
+def half_cosine(final: float = 0.0) -> Schedule:
+    """Return final + (1 - final) (1 + cos(π · step/steps))/2, half a wave.
+
+    Reference: Loshchilov and Hutter (2017), "SGDR"; torch.optim.lr_scheduler.CosineAnnealingLR.
+    """
+    import jax.numpy as jnp
+
+    def factor(step: jax.Array, steps: int) -> Number:
+        return final + (1 - final) * (1 + jnp.cos(math.pi * step / steps)) / 2
+
+    return factor
+
+
+def warmup_half_cosine(n: int, final: float = 0.0) -> Schedule:
+    """Return `warmup(n)` for n steps, and `half_cosine(final)` over the other ones."""
+    import jax.numpy as jnp
+
+    def factor(step: jax.Array, steps: int) -> Number:
+        after = half_cosine(final)(jnp.maximum(step - n, 0), max(steps - n, 1))
+        return jnp.where(step < n, warmup(n)(step, steps), after)
+
+    return factor
+
+
+SCHEDULES: dict[str, Callable[..., Schedule]] = {
+    "constant": constant,
+    "linear": linear,
+    "cosine": cosine,
+    "warmup": warmup,
+    "half_cosine": half_cosine,
+    "warmup_half_cosine": warmup_half_cosine,
+}
+"""Name -> factory from the numbers in brackets."""
+
+_CHECKS: dict[str, Check] = {
+    "n": integer(1, hint="it is the number of steps in which the rate rises"),
+    "final": real(0, 1, hint="it is the last factor of the learning rate"),
+}
+
+
+@functools.cache
+def make_schedule(text: str) -> Schedule:
+    """Return the schedule of a checked text: constant, warmup(100), ..."""
+    name, numbers = _parsed("schedule", text)
+    return SCHEDULES[name](**numbers)
+
+
+def warmup_steps(text: str) -> int:
+    """Return the steps in which a schedule rises; 0 if it does not."""
+    return _parsed("schedule", text)[1].get("n", 0)
+
+
+def _parsed(field: str, text: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and the checked numbers of a text, those that are not defaults.
+
+    Raises
+    ------
+    SpecError
+        The name is not known, or its numbers are not allowed.
+    """
+    match = _FORM.fullmatch(text)
+    name = match[1] if match else text
+    if match is None or name not in SCHEDULES:
+        subject = f"{field}={text!r} is not known"
+        raise SpecError(not_one_of(subject, name, SCHEDULES, "it is one of"))
+    parts = [part for part in (match[2] or "").split(",") if part.strip()]
+    expected = inspect.signature(SCHEDULES[name])
+    form = ", ".join(
+        p.name if p.default is p.empty else f"{p.name}={p.default:g}"
+        for p in expected.parameters.values()
+    )
+    try:
+        given = [part.rpartition("=")[::2] for part in parts]
+        values = [(key.strip(), _number(number.strip())) for key, number in given]
+        named = {key: value for key, value in values if key}
+        bound = expected.bind(*(value for key, value in values if not key), **named)
+    except (TypeError, ValueError) as error:
+        raise SpecError(
+            f"{field}={text!r}: write {name}({form})".replace("()", " without numbers")
+        ) from error
+    numbers = {k: _CHECKS[k](f"{field}={text!r}: {k}", v) for k, v in bound.arguments.items()}
+    return name, {k: v for k, v in numbers.items() if v != expected.parameters[k].default}
+
+
+def _number(text: str) -> float:
+    return int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
+
+
+def _check(name: str, value: object) -> str:
+    """Return the canonical text: `half_cosine( final=0.10 )` becomes `half_cosine(final=0.1)`."""
+    if not isinstance(value, str):
+        raise SpecError(not_one_of(f"{name}={value!r} is not known", value, SCHEDULES, "write"))
+    schedule, numbers = _parsed(name, value)
+    optional = inspect.signature(SCHEDULES[schedule]).parameters
+    shown = [
+        f"{v!r}" if optional[k].default is inspect.Parameter.empty else f"{k}={v!r}"
+        for k, v in numbers.items()
+    ]
+    return f"{schedule}({', '.join(shown)})" if shown else schedule
+
+
+check_schedule = Check(_check, "NAME")
+"""The check of the field `schedule`."""

@@ -30,6 +30,7 @@ from jsuper.jobs import room
 from jsuper.jobs.job import prepare
 from jsuper.jobs.ray_driver import ClusterPlan, RemoteDevice
 from jsuper.models.toy.activations.names import KNOWN
+from jsuper.training.schedules import SCHEDULES
 
 pytestmark = pytest.mark.usefixtures("signals_are_as_before")
 
@@ -347,7 +348,7 @@ def test_the_table_of_names_suggests_only_what_there_is():
     """Every name that is suggested is a field, an option or a value of some family."""
     names = {*TOY, *(f.name for f in dataclasses.fields(flags.RunOptions)), *KNOWN, *FAMILIES}
     names |= {f.name for m in FAMILIES for f in dataclasses.fields(family_of(m).spec.Sweep)}
-    names |= {*flags.PLATFORMS, "csv", "netcdf", "parquet", "sgd"}
+    names |= {*flags.PLATFORMS, "csv", "netcdf", "parquet", "sgd", *SCHEDULES}
     for model in FAMILIES:
         for f in dataclasses.fields(family_of(model).spec.Sweep):
             names |= set(getattr(f.metadata["check"], "metavar", "").strip("{}").split(","))

@@ -18,7 +18,7 @@ from jsuper.training.optimizers import (
     default_decay,
     make_optimizer,
 )
-from jsuper.training.schedules import SCHEDULES
+from jsuper.training.schedules import SCHEDULES, check_schedule, make_schedule
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd", "rmsprop"])
@@ -44,16 +44,82 @@ def test_optimizers_are_pytorchs(optimizer):
     assert np.asarray(ours) == pytest.approx(theirs.detach().numpy(), rel=1e-6)
 
 
-def test_schedules_are_the_notebooks():
-    steps = np.arange(11)
-    values = {
-        name: [float(schedule(jnp.int32(step), 11)) for step in steps]
-        for name, schedule in SCHEDULES.items()
+def factors(text, steps=11):
+    return [float(make_schedule(text)(jnp.int32(step), steps)) for step in range(steps)]
+
+
+def test_schedules_are_those_of_their_formulas():
+    step = np.arange(11)
+    half = (1 + np.cos(np.pi * step / 11)) / 2
+    rest = (1 + np.cos(np.pi * np.arange(7) / 7)) / 2
+    expected = {
+        "constant": np.ones(11),
+        "linear": 1 - step / 11,
+        "cosine": np.cos(0.5 * np.pi * step / 10),
+        "warmup(4)": np.minimum(1, (step + 1) / 4),
+        "half_cosine": half,
+        "half_cosine(final=0.1)": 0.1 + 0.9 * half,
+        "warmup_half_cosine(4)": [0.25, 0.5, 0.75, 1, *rest],
+        "warmup_half_cosine(4, final=0.5)": [0.25, 0.5, 0.75, 1, *(0.5 + 0.5 * rest)],
     }
-    assert values["constant"] == [1.0] * 11
-    assert values["linear"] == pytest.approx(1 - steps / 11)
-    assert values["cosine"] == pytest.approx(np.cos(0.5 * np.pi * steps / 10), abs=1e-6)
-    assert float(SCHEDULES["cosine"](jnp.int32(0), 1)) == 1.0
+    assert {text.partition("(")[0] for text in expected} == SCHEDULES.keys()
+    for text, values in expected.items():
+        assert factors(text) == pytest.approx(np.asarray(values), abs=1e-6), text
+    assert factors("cosine", 1) == factors("half_cosine", 1) == [1.0]
+
+
+def test_half_a_cosine_is_pytorchs():
+    torch = pytest.importorskip("torch")
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 11, eta_min=0.1)
+    rates = []
+    for _ in range(11):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        theirs.step()
+    assert factors("half_cosine(0.1)") == pytest.approx(rates, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "text, canonical",
+    [
+        ("constant", "constant"),
+        (" linear ", "linear"),
+        ("linear()", "linear"),
+        ("warmup( n=100 )", "warmup(100)"),
+        ("half_cosine(0)", "half_cosine"),
+        ("half_cosine( 0.10 )", "half_cosine(final=0.1)"),
+        ("warmup_half_cosine(final=1, n=5)", "warmup_half_cosine(5, final=1.0)"),
+    ],
+)
+def test_a_schedule_has_one_text(text, canonical):
+    assert check_schedule("schedule", text) == canonical
+    assert check_schedule("schedule", canonical) == canonical
+
+
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        ("warmupp(3)", "did you mean 'warmup'"),
+        ("warmup", r"write warmup\(n\)"),
+        ("warmup(0)", "n=0 is not"),
+        ("warmup(2.5)", "n=2.5 is not a whole number"),
+        ("warmup(1, 2)", r"write warmup\(n\)"),
+        ("warmup(k=1)", r"write warmup\(n\)"),
+        ("linear(1)", "write linear without numbers"),
+        ("half_cosine(2)", "final=2 is not"),
+        ("half_cosine(x)", r"write half_cosine\(final=0\)"),
+        (3, "schedule=3 is not known"),
+    ],
+)
+def test_other_schedules_are_refused(value, message):
+    with pytest.raises(SpecError, match=message):
+        check_schedule("schedule", value)
+
+
+def test_a_warm_up_has_to_end_before_the_training():
+    with pytest.raises(SpecError, match=r"warmup\(50\) rises for 50 steps, and steps=50"):
+        jsuper.Sweep(schedule="warmup(50)", steps=(50, 100))
 
 
 def test_names_are_checked_without_jax():

@@ -17,7 +17,7 @@ from jsuper.models.toy.activations.names import ACTIVATIONS, canonical_activatio
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, VALUES, check_law
 from jsuper.models.toy.labelled import NO_LIST, labelled, one_or_several
 from jsuper.training.optimizers import DECAY_HELP, DEFAULT_DECAYS, WITH_MOMENTUM, check_optimizer
-from jsuper.training.schedules import SCHEDULES
+from jsuper.training.schedules import check_schedule
 
 FUNCTION_LABEL = re.compile(r"\w{1,100}@[0-9a-f]{12}")  # of a Python function in a run folder
 SPARSITIES = (0.0, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
@@ -128,7 +128,12 @@ class Fields(BaseSweep):
     dtype: Axis[str] = static(
         "float32", "precision of weights and arithmetic", choice("float32", "float64"), axis=True
     )
-    schedule: str = static("constant", "schedule of the learning rate", choice(*SCHEDULES))
+    schedule: str = static(
+        "constant",
+        "schedule of the learning rate: constant, linear, cosine (a quarter of a wave, as in the "
+        "notebook), warmup(n), half_cosine(final=0) or warmup_half_cosine(n, final=0)",
+        check_schedule,
+    )
     momentum: float = static(0.9, f"momentum of {WITH_MOMENTUM}", real(0, 1, closed="left"))
     init: str = static(
         "xavier",

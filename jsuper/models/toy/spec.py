@@ -24,6 +24,7 @@ from jsuper.models.toy.results import dataset_numbers as dataset_numbers
 from jsuper.models.toy.results import layout as layout
 from jsuper.models.toy.results import work as work
 from jsuper.training.optimizers import default_decay
+from jsuper.training.schedules import warmup_steps
 
 LABELS = {"importances": labels_of, "feature_sparsities": labels_of}
 """Field -> the function from its values to the labels that the results have."""
@@ -75,7 +76,10 @@ class Sweep(Fields):
     dtype
         Axis. float32 or float64.
     schedule
-        Learning rate over the steps: constant, linear or cosine.
+        Learning rate over the steps: constant; linear to 0; cosine, a quarter of a wave to 0, as
+        in the notebook; half_cosine, half a wave to 0, or to a share of the rate with
+        `half_cosine(final=0.1)`; `warmup(100)`, which rises over 100 steps and then stays; or
+        `warmup_half_cosine(100)`.
     momentum
         Of sgd and sgdw, in [0, 1).
     init, init_scale, init_instances, init_bias_scale
@@ -201,6 +205,11 @@ class Sweep(Fields):
             raise SpecError(
                 f"push_step={latest} is not below steps={fewest}: it would never be applied; give "
                 "an earlier step"
+            )
+        if (rising := warmup_steps(self.schedule)) >= fewest:
+            raise SpecError(
+                f"schedule={self.schedule} rises for {rising} steps, and steps={fewest} are not "
+                "more; train longer, or give fewer steps of warm-up"
             )
         for step in self.snapshots:
             if step > fewest:

@@ -44,7 +44,7 @@ from jsuper.models.toy.watch import make_unit_record, perturb_bias
 from jsuper.training import keys
 from jsuper.training.loop import Train, descend
 from jsuper.training.optimizers import learning_rate_of, make_optimizer
-from jsuper.training.schedules import SCHEDULES
+from jsuper.training.schedules import make_schedule
 
 __all__ = [
     "Setting",
@@ -259,7 +259,7 @@ def make_on_dataset(static: Static) -> Callable[..., dict[str, Array]]:
 def optimizer(static: Static, setting: Setting, step: Array) -> optax.GradientTransformation:
     """Return a model's optimizer at one step, with that step's learning rate."""
     rate = learning_rate_of(static.optimizer, setting.learning_rate)
-    rate = rate * SCHEDULES[static.schedule](step, static.steps)
+    rate = rate * make_schedule(static.schedule)(step, static.steps)
     return make_optimizer(static.optimizer, rate, setting.weight_decay, static.momentum)
 
 
