@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import xarray
 
 PLAIN = ("support", "values", "density_power", "shared_mask", "inputs", "dataset_size")
-PLAIN += ("feature_sparsity", "feature_sparsities", "dropout", "tied")
+PLAIN += ("feature_sparsity", "feature_sparsities", "dropout", "tied", "bias")
 """Fields that the expected loss depends on, besides sizes, importance and sparsity."""
 
 

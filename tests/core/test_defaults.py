@@ -167,7 +167,7 @@ def test_a_folder_that_an_older_version_named_goes_on(tmp_path, monkeypatch):
 
 ADDED = {"check_fit", "support", "values", "density_power"}
 ADDED |= {"dataset_size", "full_batch", "normalize", "hidden_vectors", "inputs"}
-ADDED |= {"importances", "feature_sparsities"}
+ADDED |= {"importances", "feature_sparsities", "bias"}
 HASHES = {  # preset -> hash of the sweep, first chunk of at most 24 models for two workers
     "activations": ("1d35590232fbdfec", "77c06f3db2e4b9c6"),
     "correlated": ("b30192dcd5f85153", "b03ddcb9cdcf93b8"),

@@ -426,6 +426,7 @@ CHANGED = dict(
     init_instances=11,
     init_bias_scale=1,
     tied=False,
+    bias=False,
     reduction="sum",
     shared_mask=True,
     support="pairs(0.5)",

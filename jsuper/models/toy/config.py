@@ -54,6 +54,7 @@ class Static:
     init_instances: int = 10
     init_bias_scale: float = 0.0
     tied: bool = True
+    bias: bool = True
     reduction: str = "mean"
     inputs: Law = inputs_of({})  # the law of the data, equal for laws with other numbers
     per_feature: bool = False  # whether features have different densities

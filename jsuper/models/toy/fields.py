@@ -154,6 +154,14 @@ class Fields(BaseSweep):
         axis=True,
         later=True,
     )
+    bias: Axis[bool] = static(
+        True,
+        "whether there is an output bias b; false: b stays 0",
+        flag,
+        axis=True,
+        later=True,
+        since=2,
+    )
     reduction: str = static(
         "mean",
         "training loss: the mean over batch and features, or the sum; stored losses are means",

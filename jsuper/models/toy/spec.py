@@ -87,6 +87,8 @@ class Sweep(Fields):
         `jsuper.models.toy.model.init_std`.
     tied
         Axis. Whether the decoder is Wᵀ; if False it is a separate matrix, x̂ = act(W_decᵀ W x + b).
+    bias
+        Axis. Whether there is a bias; if False b stays 0, and so does the second one of a gate.
     reduction
         Whether the mean or the sum of the errors is minimized; stored losses are means.
     support
@@ -196,7 +198,18 @@ class Sweep(Fields):
             raise SpecError(
                 f"snapshots={list(self.snapshots)} contains a step twice; give each step once"
             )
+        if not all(self.values_of("bias")):
+            self._check_no_bias()
         self._check_steps()
+
+    def _check_no_bias(self) -> None:
+        others = {"init_bias_scale": (self.init_bias_scale,), "push": self.values_of("push")}
+        for name, values in others.items():
+            if any(values):
+                raise SpecError(
+                    f"bias=false keeps b at 0, and {name}={max(values):g} would change it: leave "
+                    "one of them out"
+                )
 
     def _check_steps(self) -> None:
         fewest = min(self.values_of("steps"))

@@ -269,6 +269,9 @@ def apply_gradient(
     """Take one optimizer step; freeze a model that would not stay finite, and record the step."""
     if static.reduction == "sum":  # of the loss over batch and features, instead of the mean
         grads = jax.tree.map(lambda g: static.batch_size * static.n_features * g, grads)
+    if not static.bias:  # b and c start at 0, and stay there: weight decay moves them no more
+        grads = grads._replace(b=jnp.zeros_like(grads.b))
+        grads = grads if grads.c is None else grads._replace(c=jnp.zeros_like(grads.c))
     active = active & (state.first_bad_step < 0)
     transformation = optimizer(static, setting, step)
     params, opt_state, bad = descend(transformation, state.params, state.opt_state, grads, active)
