@@ -314,6 +314,7 @@ def test_groups_with_static_fields_are_merged_if_they_are_the_same(run, tmp_path
         merge([run, tmp_path / "rows"], tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_runs_are_compared_by_their_rows(run, tmp_path):
     other = dataclasses.replace(ZIPPED, zipped={"size": MORE}, seeds=1)
     jsuper.run(other, tmp_path / "rows", progress=False)
@@ -381,6 +382,7 @@ def test_a_single_model_is_made_of_a_part():
         jsuper.make_train(ZIPPED)
 
 
+@pytest.mark.slow
 def test_the_example_of_the_page_runs():
     page = (REPO / "docs" / "usage.md").read_text(encoding="utf-8")
     code, toml = (

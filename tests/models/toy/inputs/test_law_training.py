@@ -201,23 +201,34 @@ SHARING = {
 SHARING_ALSO = {"support": ("hierarchy(2, 0.9)", "hierarchy(2, 0.3)")}
 
 
-@pytest.mark.parametrize("fields", [SHARING, SHARING_ALSO], ids=["values and sets", "hierarchy"])
-def test_laws_that_share_a_program_have_their_own_numbers(fields, monkeypatch):
-    """They are equal but for traced numbers, so one program has to train and measure them all."""
+def sharing(fields):
+    """A sweep of laws that are equal but for traced numbers, so one program has to train all."""
     sizes = dict(activation="relu", sparsity=0.6, n_features=6, n_hidden=2, batch_size=32)
-    sweep = jsuper.Sweep(**sizes, **fields, seeds=1, steps=30, records=1)
+    return jsuper.Sweep(**sizes, **fields, seeds=1, steps=30, records=1)
+
+
+@pytest.mark.parametrize("fields", [SHARING, SHARING_ALSO], ids=["values and sets", "hierarchy"])
+def test_laws_that_share_a_program_have_their_own_constant(fields):
+    together = jsuper.run(sharing(fields), progress=False)
+    for laws in itertools.product(*fields.values()):
+        labels = dict(zip(fields, laws, strict=True))
+        part = together.sel(labels)
+        one = values_of(labels.get("values", "uniform"))
+        p = np.broadcast_to(support_of(labels["support"]).densities(0.4, 6), 6)
+        constant = (0.7 ** np.arange(6) * (p * one.square - (p * one.mean) ** 2)).mean()
+        found = (part.loss / part.loss_over_constant).item()
+        assert found == pytest.approx(constant, rel=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fields", [SHARING, SHARING_ALSO], ids=["values and sets", "hierarchy"])
+def test_laws_that_share_a_program_are_trained_as_alone(fields, monkeypatch):
+    sweep = sharing(fields)
     together = jsuper.run(sweep, progress=False)
     for laws in itertools.product(*fields.values()):
         labels = dict(zip(fields, laws, strict=True))
         monkeypatch.setattr(programs, "_programs", {})
         jax.clear_caches()
         alone = jsuper.run(dataclasses.replace(sweep, **labels), progress=False)
-        part = together.sel(labels)
         for name in ("W", "b", "loss", "loss_over_constant"):
-            assert np.allclose(part[name], alone[name], rtol=1e-5), (labels, name)
-        one = values_of(labels.get("values", "uniform"))
-        support = support_of(labels["support"])
-        p = np.broadcast_to(support.densities(0.4, 6), 6)
-        constant = (0.7 ** np.arange(6) * (p * one.square - (p * one.mean) ** 2)).mean()
-        found = (part.loss / part.loss_over_constant).item()
-        assert found == pytest.approx(constant, rel=1e-5)
+            assert np.allclose(together[name].sel(labels), alone[name], rtol=1e-5), (labels, name)

@@ -140,7 +140,8 @@ def test_a_dataset_is_the_beginning_of_a_larger_one():
     assert large.mean() == pytest.approx(P / 2, abs=0.01)
 
 
-@pytest.mark.parametrize("activation", ["relu", slow("softmax_batch")])
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", ["relu", "softmax_batch"])
 def test_full_batches_of_a_dataset_are_trained_on(activation):
     law = Sampled(TracedSampler(sparse, N))
     x = np.asarray(law.dataset(KEY, N, 30))
