@@ -60,6 +60,7 @@ def run(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_results_are_those_of_the_plain_sweeps_of_the_rows():
     """Rows differ in a static field, so each has the program of its plain sweep."""
     group = {"n_hidden": (2, 3), "learning_rate": (1e-3, 5e-4)}

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from running import DATA, REPO
+from running import DATA, REPO, slow
 
 import jsuper
 from jsuper.analysis import evaluation, gating
@@ -320,7 +320,7 @@ def test_a_function_with_the_name_of_a_registered_activation_is_not_taken_for_it
     assert jsuper.scrub_all(ds).scrub_recovered.isnull().all()
 
 
-@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("full", [slow(False), True])
 def test_a_function_is_trained_and_measured_on_a_dataset(full):
     sweep = jsuper.Sweep(activation=Leaky(0.25), dataset_size=100, full_batch=full, **SMALL)
     ds = jsuper.run(sweep, progress=False)

@@ -152,6 +152,7 @@ def test_a_column_has_an_active_feature_below_its_level_only(case):
         before = active
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_float64_samples_are_the_float32_ones_with_more_digits(case):
     single, double = [], []
