@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jsuper.core.json_data import JSONObject
 
 if TYPE_CHECKING:
+    import xarray
     from matplotlib.figure import Figure
+
+Runs = Mapping[str, "xarray.Dataset"]
+"""Preset -> Dataset of `jsuper.analyze`."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,20 @@ class Drawing:
     name: str
     caption: str
     figure: Figure = field(repr=False)
+
+
+def sweeps_of(runs: Runs, presets: Sequence[str]) -> list[xarray.Dataset]:
+    """Return a study's sweeps in the order of its presets.
+
+    Raises
+    ------
+    ValueError
+        One is missing.
+    """
+    lacking = [name for name in presets if name not in runs]
+    if lacking:
+        raise ValueError(f"runs has no {', '.join(lacking)}; give the sweeps {', '.join(presets)}")
+    return [runs[name] for name in presets]
 
 
 def as_data(answers: list[Answer]) -> list[JSONObject]:

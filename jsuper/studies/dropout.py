@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +13,7 @@ from jsuper.studies import (
     _dropout_noise,
     _dropout_superposition,
 )
-from jsuper.studies.answer import Answer, Drawing
+from jsuper.studies.answer import Answer, Drawing, Runs, sweeps_of
 
 if TYPE_CHECKING:
     import xarray
@@ -51,7 +50,6 @@ Models of one seed see the same data and the same masks, so each effect is compu
 Its interval is 95 %, of the mean over seeds; p is of a sign-flip test, by Holm within an answer.
 """
 
-Runs = Mapping[str, "xarray.Dataset"]
 PANEL = (5.6, 3.4)  # inches, with its legend
 
 
@@ -117,10 +115,7 @@ def datasets(runs: Runs) -> tuple[xarray.Dataset, xarray.Dataset]:
     ValueError
         One is missing, or lacks a variable.
     """
-    lacking = [name for name in PRESETS if name not in runs]
-    if lacking:
-        raise ValueError(f"runs has no {', '.join(lacking)}; give the sweeps {', '.join(PRESETS)}")
-    plane, basis = (_with_own(runs[name]) for name in PRESETS)
+    plane, basis = map(_with_own, sweeps_of(runs, PRESETS))
     return plane.isel(activation=0), basis
 
 

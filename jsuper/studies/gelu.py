@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from jsuper.analysis.statements import statements
 from jsuper.core.sources import citation
 from jsuper.core.text import format_number
 from jsuper.studies import _gated, _normality, _revival, _stochastic
-from jsuper.studies.answer import Answer, Drawing, Table
+from jsuper.studies.answer import Answer, Drawing, Runs, Table, sweeps_of
 
 if TYPE_CHECKING:
     import xarray
@@ -36,8 +35,6 @@ of the mean over seeds; p is of a sign-flip test, adjusted by Holm within an ans
 
 _digits = partial(format_number, digits=4, missing="none")
 
-Runs = Mapping[str, "xarray.Dataset"]
-
 
 def answers(runs: Runs) -> list[Answer]:
     """Return the study's answers, from the analysed Datasets of its presets.
@@ -47,7 +44,7 @@ def answers(runs: Runs) -> list[Answer]:
     ValueError
         A preset, a variable or an axis is missing.
     """
-    revival, stochastic, gated = datasets(runs)
+    revival, stochastic, gated = sweeps_of(runs, PRESETS)
     return [
         *_revival.answers(revival),
         *_stochastic.answers(stochastic),
@@ -58,21 +55,7 @@ def answers(runs: Runs) -> list[Answer]:
 
 def tables(runs: Runs) -> list[Table]:
     """Return the sources' statements, the profiles, and who recovers."""
-    return [of_statements(), of_profiles(), *_revival.tables(datasets(runs)[0])]
-
-
-def datasets(runs: Runs) -> list[xarray.Dataset]:
-    """Return the sweeps in the order of PRESETS.
-
-    Raises
-    ------
-    ValueError
-        One is missing.
-    """
-    lacking = [name for name in PRESETS if name not in runs]
-    if lacking:
-        raise ValueError(f"runs has no {', '.join(lacking)}; give the sweeps {', '.join(PRESETS)}")
-    return [runs[name] for name in PRESETS]
+    return [of_statements(), of_profiles(), *_revival.tables(sweeps_of(runs, PRESETS)[0])]
 
 
 def of_statements() -> Table:
@@ -126,7 +109,7 @@ def of_profiles() -> Table:
 
 def figures(runs: Runs) -> list[Drawing]:
     """Return the study's figures."""
-    revival = datasets(runs)[0]
+    revival = sweeps_of(runs, PRESETS)[0]
     return [
         Drawing(
             "profiles",

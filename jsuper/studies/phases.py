@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jsuper.analysis.phases import OUTCOMES, THRESHOLD, compared, of_relu, outcome_shares
 from jsuper.plots.phases import phase_diagram, phase_diagrams
-from jsuper.studies.answer import Answer, Drawing, Row
+from jsuper.studies.answer import Answer, Drawing, Row, Runs, sweeps_of
 
 if TYPE_CHECKING:
-    import xarray
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -31,8 +29,6 @@ or one of them is dropped.
 """
 NAMES = {"phase_2_1": "two features in one unit", "phase_3_2": "three features in two units"}
 
-Runs = Mapping[str, "xarray.Dataset"]
-
 
 def answers(runs: Runs) -> list[Answer]:
     """Return the study's answers, from the Datasets of its presets.
@@ -42,9 +38,7 @@ def answers(runs: Runs) -> list[Answer]:
     ValueError
         A preset, a variable or an axis is missing.
     """
-    lacking = [name for name in PRESETS if name not in runs]
-    if lacking:
-        raise ValueError(f"runs has no {', '.join(lacking)}; give the sweeps {', '.join(PRESETS)}")
+    sweeps_of(runs, PRESETS)  # or one is missing
     return [minima(runs), sharing(runs)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +13,7 @@ from jsuper.studies import (
     _scurves_plateau,
     _scurves_softmax,
 )
-from jsuper.studies.answer import Answer, Drawing, Table
+from jsuper.studies.answer import Answer, Drawing, Runs, Table, sweeps_of
 
 if TYPE_CHECKING:
     import xarray
@@ -49,7 +48,6 @@ Models of one seed have the same target and start, so each effect is computed wi
 interval is 95 %, of the mean over seeds; p is of a sign-flip test, by Holm within an answer.
 """
 
-Runs = Mapping[str, "xarray.Dataset"]
 PANEL = (5.4, 3.4)  # inches, with its legend
 
 
@@ -61,7 +59,7 @@ def answers(runs: Runs) -> list[Answer]:
     ValueError
         A preset, a variable or an axis is missing.
     """
-    check(runs)
+    sweeps_of(runs, PRESETS)  # or one is missing
     return [
         *_scurves_plateau.answers(runs["scurves"]),
         *_scurves_decay.answers(runs["scurves_decay"]),
@@ -73,21 +71,8 @@ def answers(runs: Runs) -> list[Answer]:
 
 def tables(runs: Runs) -> list[Table]:
     """Count of bumps in every cell."""
-    check(runs)
+    sweeps_of(runs, PRESETS)  # or one is missing
     return _scurves_bumps.tables(runs["scurves"])
-
-
-def check(runs: Runs) -> None:
-    """All sweeps are there.
-
-    Raises
-    ------
-    ValueError
-        One is missing.
-    """
-    lacking = [name for name in PRESETS if name not in runs]
-    if lacking:
-        raise ValueError(f"runs has no {', '.join(lacking)}; give the sweeps {', '.join(PRESETS)}")
 
 
 # ---- figures ----
@@ -95,7 +80,7 @@ def check(runs: Runs) -> None:
 
 def figures(runs: Runs) -> list[Drawing]:
     """Return the study's figures, from the same."""
-    check(runs)
+    sweeps_of(runs, PRESETS)  # or one is missing
     ds = runs["scurves"]
     flow = ds.sel(optimizer=_scurves_plateau.descent(ds))
     return [

@@ -32,7 +32,7 @@ SHAPE = (3, 3, 1, 1, 2)
 
 
 def in_three(W):
-    """The models with a further feature in a unit of its own, which is the first feature."""
+    """Add a first feature, which has a hidden unit for itself."""
     wide = np.zeros((*W.shape[:-2], 2, 3))
     wide[..., :1, 1:], wide[..., 1, 0] = W, 1
     return wide
