@@ -60,7 +60,8 @@ def boundary(ds: xarray.Dataset) -> float:
     sweep = json.loads(ds.attrs["sweep"])
     others = {S for numbers in lists_of(sweep, AXIS).values() for S in (numbers or ())[1:]}
     of_five = (ds.sizes["feature"], ds.sizes["hidden"]) == (5, 2) and of_plain_relu(ds, but=AXIS)
-    if not of_five or len(others) != 1 or sweep["importance_decay"] != [1.0]:
+    listed = sweep.get("importance") or any(lists_of(sweep, "importances").values())
+    if not of_five or len(others) != 1 or listed or sweep["importance_decay"] != [1.0]:
         return float("nan")
     density = 1 - others.pop()
     return pentagon_boundary(density) if 0 < density <= 0.2 else float("nan")

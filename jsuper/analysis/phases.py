@@ -6,6 +6,7 @@ not represented, has a dimension for itself, or shares one.
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from jsuper.analysis.reading import finished_values, of_plain_relu
 from jsuper.analysis.superposition import feature_norms, interference
 from jsuper.analysis.sweep import best
 from jsuper.analysis.theory import two_to_one_boundary
+from jsuper.models.toy.labelled import lists_of
 
 if TYPE_CHECKING:
     import xarray
@@ -134,6 +136,12 @@ def phase_map(ds: xarray.Dataset, threshold: float = THRESHOLD) -> xarray.DataAr
             "the labels of importances are not numbers; give the relative importance of the last "
             "feature as label, importance={0.5: (1, 1, 0.5)}"
         )
+    for label, listed in lists_of(json.loads(ds.attrs["sweep"]), "importances").items():
+        if listed and listed != (1, 1, float(label)):
+            raise ValueError(
+                f"importances {label} is {listed}, but the phase diagram reads the importance of "
+                f"the last feature from the label: give (1, 1, {label})"
+            )
     others = [d for d in ds["status"].dims if d not in (*lead, "seed")]
     W = finished_values(best(ds), "W").squeeze(others, drop=True)
     W = W.transpose(*lead, "hidden", "feature")

@@ -58,7 +58,10 @@ def test_the_feature_vanishes_between_two_densities():
     assert np.isnan(never.found)
 
 
-@pytest.mark.parametrize("fields", [{"values": "signed"}, {"importance_decay": 0.9}])
+LISTED = {"importance": {"a": (1, 2, 1, 1, 1)}}  # importance_decay then is 1, without effect
+
+
+@pytest.mark.parametrize("fields", [{"values": "signed"}, {"importance_decay": 0.9}, LISTED])
 def test_theory_is_left_out_for_models_that_it_is_not_about(fields):
     (checked,) = pentagon.vanishing(made_up(**fields))
     assert checked.expected.startswith("published: about 1/2.5")

@@ -149,3 +149,6 @@ def test_other_sweeps_are_refused():
     names = three.assign_coords(importances=["a", "b", "c"])
     with pytest.raises(ValueError, match="the labels of importances are not numbers"):
         phases.phase_map(names)
+    listed = about(n_features=3, n_hidden=2, importance={0.5: (1, 1, 0.4), 2: (1, 1, 2)})
+    with pytest.raises(ValueError, match=r"importances 0.5 is \(1.*give \(1, 1, 0.5\)"):
+        phases.phase_map(three.assign_attrs(listed))
