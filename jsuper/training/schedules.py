@@ -119,21 +119,20 @@ def _parsed(field: str, text: str) -> tuple[str, dict[str, Any]]:
         raise SpecError(not_one_of(subject, name, SCHEDULES, "it is one of"))
     parts = [part for part in (match[2] or "").split(",") if part.strip()]
     expected = inspect.signature(SCHEDULES[name])
-    form = ", ".join(
+    numbers = ", ".join(
         p.name if p.default is p.empty else f"{p.name}={p.default:g}"
         for p in expected.parameters.values()
     )
+    form = f"{name}({numbers})" if numbers else f"{name} without numbers"
     try:
         given = [part.rpartition("=")[::2] for part in parts]
         values = [(key.strip(), _number(number.strip())) for key, number in given]
         named = {key: value for key, value in values if key}
         bound = expected.bind(*(value for key, value in values if not key), **named)
     except (TypeError, ValueError) as error:
-        raise SpecError(
-            f"{field}={text!r}: write {name}({form})".replace("()", " without numbers")
-        ) from error
-    numbers = {k: _CHECKS[k](f"{field}={text!r}: {k}", v) for k, v in bound.arguments.items()}
-    return name, {k: v for k, v in numbers.items() if v != expected.parameters[k].default}
+        raise SpecError(f"{field}={text!r}: write {form}") from error
+    checked = {k: _CHECKS[k](f"{field}={text!r}: {k}", v) for k, v in bound.arguments.items()}
+    return name, {k: v for k, v in checked.items() if v != expected.parameters[k].default}
 
 
 def _number(text: str) -> float:

@@ -102,6 +102,7 @@ def test_a_schedule_has_one_text(text, canonical):
     [
         ("warmupp(3)", "did you mean 'warmup'"),
         ("warmup", r"write warmup\(n\)"),
+        ("warmup()", r"schedule='warmup\(\)': write warmup\(n\)"),
         ("warmup(0)", "n=0 is not"),
         ("warmup(2.5)", "n=2.5 is not a whole number"),
         ("warmup(1, 2)", r"write warmup\(n\)"),
