@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 
+STDERR = "_stderr"  # ends the name of a standard error
+SHARES = ("improvement",)  # differences of nearly equal numbers, as shares of them
+
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
@@ -58,7 +61,9 @@ def compare(first: str | Path, second: str | Path, tolerance: float) -> Comparis
 
     Models are matched by their coordinates. The relative difference of a variable of one model is
     max |a - b| / max(|a|, |b|), each maximum over the elements of the variable. It is infinite if
-    an element is NaN in one run alone.
+    an element is NaN in one run alone. A standard error is divided by its estimate if that is
+    larger, and `improvement`, a share of the loss, by 1: their own sizes are rounding errors where
+    a model no longer changes.
 
     Parameters
     ----------
@@ -89,8 +94,8 @@ def compare(first: str | Path, second: str | Path, tolerance: float) -> Comparis
         (_trained(one) - shared, _trained(other) - shared),
         int((trained & (a["status"].values != b["status"].values)).sum()),
         {
-            name: _difference(a["status"], *_same_shape(a[name], b[name]), finite, tolerance)
-            for name in map(str, a.data_vars)
+            name: _difference(a["status"], *_same_shape(a[name], b[name]), finite, tolerance, size)
+            for name, size in ((str(name), least_size(a, str(name))) for name in a.data_vars)
             if name in b and name not in FOR_ALL and finite.any()
         },
     )
@@ -156,23 +161,35 @@ def _same_shape(a: xarray.DataArray, b: xarray.DataArray) -> tuple[Array, Array]
     return one, other
 
 
+def least_size(ds: xarray.Dataset, name: str) -> Array:
+    """Return the size, of every model, that a variable's difference is divided by at least."""
+    estimate = name.removesuffix(STDERR)
+    if estimate in SHARES:
+        return np.ones(ds["status"].shape)
+    if estimate != name and ds[estimate].dims == ds["status"].dims:
+        return np.abs(ds[estimate].values)
+    return np.zeros(ds["status"].shape)
+
+
 def _difference(
-    models: xarray.DataArray, a: Array, b: Array, finite: Array, tolerance: float
+    models: xarray.DataArray, a: Array, b: Array, finite: Array, tolerance: float, size: Array
 ) -> Difference:
-    found = np.where(finite, relative_difference(a, b, models.ndim), 0.0)
+    found = np.where(finite, relative_difference(a, b, models.ndim, size), 0.0)
     place = np.unravel_index(found.argmax(), found.shape)
     point = models[place].coords
     where = ", ".join(f"{k} {v.item()}" for k, v in point.items() if models.sizes.get(k, 1) > 1)
     return Difference(float(found.max()), int((found > tolerance).sum()), where)
 
 
-def relative_difference(a: Array, b: Array, n_axes: int) -> Array:
-    """Return max |a - b| / max(|a|, |b|) of every model; infinite if NaNs differ.
+def relative_difference(a: Array, b: Array, n_axes: int, least: Array | float = 0.0) -> Array:
+    """Return max |a - b| / max(|a|, |b|, least) of every model; infinite if NaNs differ.
 
     Parameters
     ----------
     a, b
         Arrays of the same shape, whose first `n_axes` axes are those of models.
+    least
+        A number, or one of every model.
     """
     lead = a.shape[:n_axes]
     a, b = (v.reshape(*lead, -1).astype(float) for v in (a, b))
@@ -180,4 +197,5 @@ def relative_difference(a: Array, b: Array, n_axes: int) -> Array:
         apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
     apart = np.where(np.isnan(apart), np.inf, apart).max(-1, initial=0.0)
     size = np.fmax(np.abs(np.nan_to_num(a)), np.abs(np.nan_to_num(b))).max(-1, initial=0.0)
+    size = np.fmax(size, least)
     return np.divide(apart, size, out=np.where(apart > 0, np.inf, 0.0), where=size > 0)

@@ -4,11 +4,17 @@ import shutil
 
 import numpy as np
 import pytest
+import xarray
 from running import DATA, chunk_files, state
 
 from jsuper.core.errors import SpecError
 from jsuper.store import chunk_files as store
-from jsuper.store.comparing import compare, different_functions, relative_difference
+from jsuper.store.comparing import (
+    compare,
+    different_functions,
+    least_size,
+    relative_difference,
+)
 from jsuper.store.manifest import manifest_of
 
 STORED = DATA / "run-0.1-function"
@@ -49,6 +55,25 @@ def test_the_largest_difference_is_relative_to_the_model_and_named(copy):
         f"sparsity {chunk.settings[1]['sparsity']}, seed {chunk.seeds[0]}"
     )
     assert found.variables["loss"].beyond == 0
+
+
+def test_a_standard_error_is_compared_as_a_share_of_its_estimate(copy):
+    def change(arrays):
+        arrays["loss_stderr"][0, 0] += 1e-5 * arrays["loss"][0, 0]
+
+    changed(copy, change)
+    found = compare(STORED, copy, 1e-4)
+    assert found.equal and found.variables["loss_stderr"].largest == pytest.approx(1e-5, rel=0.01)
+    assert not compare(STORED, copy, 1e-6).equal
+
+
+def test_improvement_is_a_share_whatever_its_own_size(copy):
+    ds = xarray.Dataset({"status": ("seed", [0, 0]), "improvement": ("seed", [1e-7, 0.5])})
+    assert least_size(ds, "improvement").tolist() == [1, 1]
+    assert least_size(ds, "improvement_stderr").tolist() == [1, 1]
+    assert least_size(ds, "status").tolist() == [0, 0]
+    a, b = np.array([1e-7, 0.5]), np.array([2e-7, 0.4])
+    assert relative_difference(a, b, 1, 1.0) == pytest.approx([1e-7, 0.1])
 
 
 def test_a_model_that_diverged_in_one_run_alone_differs(copy):
