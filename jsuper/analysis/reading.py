@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jsuper.core.status import OK
+from jsuper.models.toy.architecture import DEFAULTS as ARCHITECTURE
 from jsuper.models.toy.spec import Sweep
 
 if TYPE_CHECKING:
     import xarray
 
 PLAIN = ("support", "values", "density_power", "shared_mask", "inputs", "dataset_size")
-PLAIN += ("feature_sparsity", "feature_sparsities", "dropout", "tied", "bias")
+PLAIN += ("feature_sparsity", "feature_sparsities", "dropout", "tied", "bias", "hidden_l1")
+PLAIN += tuple(ARCHITECTURE)
 """Fields that the expected loss depends on, besides sizes, importance and sparsity."""
 
 

@@ -168,6 +168,8 @@ def test_a_folder_that_an_older_version_named_goes_on(tmp_path, monkeypatch):
 ADDED = {"check_fit", "support", "values", "density_power"}
 ADDED |= {"dataset_size", "full_batch", "normalize", "hidden_vectors", "inputs"}
 ADDED |= {"importances", "feature_sparsities", "bias"}
+ADDED |= {"hidden_activation", "hidden_bias", "hidden_map", "hidden_noise", "hidden_l1", "encoder"}
+ADDED |= {"normalize_columns", "target", "loss_function", "snapshot_parameters"}
 HASHES = {  # preset -> hash of the sweep, first chunk of at most 24 models for two workers
     "activations": ("1d35590232fbdfec", "77c06f3db2e4b9c6"),
     "correlated": ("b30192dcd5f85153", "b03ddcb9cdcf93b8"),
@@ -211,7 +213,7 @@ def test_presets_and_claims_have_the_names_of_the_folders_that_hold_them(sweep, 
     """But for the fields that were added since."""
 
     def without(data):
-        return {k: v for k, v in data.items() if k not in ADDED}
+        return {k: v for k, v in data.items() if sweep.model != "toy" or k not in ADDED}
 
     assert digest(without(sweep.to_dict())) == whole
     chunk = partition(sweep, expand(sweep)[0], 24, 2)[0]

@@ -427,6 +427,16 @@ CHANGED = dict(
     init_bias_scale=1,
     tied=False,
     bias=False,
+    hidden_activation="relu",
+    hidden_bias=True,
+    hidden_map="orthogonal",
+    hidden_noise="normal(0.1)",
+    hidden_l1=0.1,
+    encoder="fixed",
+    normalize_columns=True,
+    target="abs",
+    loss_function="lp(4)",
+    snapshot_parameters=False,
     reduction="sum",
     shared_mask=True,
     support="pairs(0.5)",
@@ -460,6 +470,7 @@ def test_every_field_is_part_of_the_identity():
     known = {f.name for f in dataclasses.fields(Sweep) if f.metadata["role"] != "alias"}
     assert CHANGED.keys() == known, "add the new field above"
     needed = {"density_power": {"sparsity": 0.9}}  # at sparsity 0 every density is 1
+    needed |= {"encoder": {"tied": False}}
     needed |= dict.fromkeys(("full_batch", "hidden_vectors"), {"dataset_size": 3000})
     digests = {
         name: digest(Sweep(**{name: value}, **needed.get(name, {})).to_dict())

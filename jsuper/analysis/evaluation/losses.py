@@ -20,8 +20,9 @@ from jsuper.analysis.arrays import (
     whole_number,
 )
 from jsuper.models.toy.activations.registry import resolve
+from jsuper.models.toy.architecture import PLAIN, Architecture
 from jsuper.models.toy.config import couples_batch
-from jsuper.models.toy.evaluation import evaluation_draws, make_errors, samples_of
+from jsuper.models.toy.evaluation import couplings, evaluation_draws, make_errors, samples_of
 from jsuper.models.toy.functions import traced
 from jsuper.models.toy.inputs.interface import Law
 from jsuper.models.toy.inputs.law import DEFAULT, Inputs, Numbers
@@ -238,7 +239,9 @@ def _evaluate_each(params: Params, x: Array, importance: Array, activation: Acti
     return jax.lax.map(one, params)
 
 
-@functools.partial(jax.jit, static_argnames=("inputs", "activations", "rounds", "batch_size"))
+@functools.partial(
+    jax.jit, static_argnames=("inputs", "activations", "net", "rounds", "batch_size")
+)
 def sparse_errors(
     params: Params,
     activation: Array,
@@ -248,6 +251,7 @@ def sparse_errors(
     inputs: Law = DEFAULT,
     numbers: Numbers = NO_NUMBERS,
     activations: tuple[Activation, ...],
+    net: Architecture = PLAIN,
     rounds: int,
     batch_size: int,
     seed: Array,
@@ -269,11 +273,13 @@ def sparse_errors(
         The law of the data, and its numbers without a density.
     activations
         Activations, either all gated or none.
+    net
+        Hidden layer, target and loss.
     rounds, batch_size, seed
         As in `evaluate_sparse`.
     """
-    errors_of = make_errors(activations, params.W.shape[-1])
-    coupled = any(couples_batch(a, params.W.shape[-1]) for a in activations)
+    errors_of = make_errors(activations, params.W.shape[-1], net)
+    coupled = any(couplings(activations, params.W.shape[-1], net, params.W.shape[-2]))
     key = keys.seed_key(seed)
 
     def one_round(total: Array, i: Array) -> tuple[Array, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,7 @@ NEEDS = ("W", "b", "loss", "loss_over_constant", "batch_size", *COORDINATES_NEED
 COORDINATES = {"figure": [*geometry.FIGURES, "other"]}
 FEATURE, UNIT = ("feature",), ("hidden",)
 NO_SAMPLER = "NaN if inputs is a function"
-NO_MOMENTS = "NaN for normalized samples, and if inputs is a function"
+NO_MOMENTS = "NaN for normalized samples, other targets and losses, and if inputs is a function"
 MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
     "feature_norm": (FEATURE, "|W_i|"),
     "interference": (FEATURE, "sum over j != i of (unit W_i . W_j)^2"),
@@ -66,18 +67,18 @@ MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
     "component": (FEATURE, "smallest feature of i's overlap component; -1: not represented"),
     "feature_error": (
         FEATURE,
-        "mean of (x_i - x_hat_i)^2; NaN if activation or inputs is a function, "
-        "which a run folder does not hold",
+        "mean of (y_i - x_hat_i)^2, y the target, x by default; NaN if an activation, the target "
+        "or inputs is a function, which a run folder does not hold",
     ),
     "r_squared": (
         FEATURE,
         "1 - feature_error / Var(x_i), which is p/3 - p^2/4 by default; NaN for normalized "
-        "samples, and if feature_error is NaN",
+        "samples, other targets and losses, and if feature_error is NaN",
     ),
     "neuron_monosemanticity": (UNIT, "largest |W_ki| of unit k over their sum"),
     "neuron_kurtosis": (
         UNIT,
-        "Pearson's kurtosis of the unit over all samples, exact; NaN unless features are "
+        "Pearson's kurtosis of the unit, (W x)_k, over all samples, exact; NaN unless features are "
         "independent with values uniform on [0, 1]; " + NO_SAMPLER,
     ),
     "participation_ratio": (UNIT, "sum of W_ki^4 / (sum of W_ki^2)^2"),
@@ -99,7 +100,8 @@ MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
     "importance_rank_correlation": ((), "Spearman's, of |W_i| with importance_i"),
     "basis_kurtosis": (
         (),
-        "kurtosis across hidden units, mean over samples with non-zero h; "
+        "kurtosis across hidden units, W x before bias and activation, mean over samples with "
+        "non-zero W x; "
         "3 (m-1)/(m+1) without a privileged basis; " + NO_SAMPLER,
     ),
     "basis_kurtosis_samples": ((), "samples that basis_kurtosis is the mean of; " + NO_SAMPLER),
@@ -290,8 +292,9 @@ def of_losses(models: Models) -> Found:
 def of_samples(models: Models) -> Found:
     """Return metrics that need inputs: the error per feature."""
     errors = np.full(models.b.shape, np.nan, models.b.dtype)
-    if models.sampled is not None:
+    if models.sampled is not None or models.has_function:
         return {"feature_error": errors, "r_squared": errors}
+    net = dataclasses.replace(models.net, loss_function="squared")
     known = np.array([registered(a) for a in models.activation])
     gated = np.array([is_gated(a) for a in models.activation])
     for size, gate in sorted({*zip(models.batch_size[known].tolist(), gated[known], strict=True)}):
@@ -300,13 +303,14 @@ def of_samples(models: Models) -> Found:
         names, index = np.unique(some.activation, return_inverse=True)
         second = (some.V, some.c) if gate else (None, None)
         own = None if some.W_dec is None else read_by(some)
-        params: Any = (some.W, some.b, *second, own)
+        params: Any = (some.W, some.b, *second, own, some.b_hidden, some.M)
         found = in_pieces(
             partial(
                 evaluation.sparse_errors,
                 inputs=models.inputs,
                 numbers=models.inputs.numbers(None, models.W.dtype),
                 activations=tuple(names.tolist()),
+                net=net,
                 rounds=ROUNDS,
                 batch_size=int(size),
                 seed=np.uint32(0),

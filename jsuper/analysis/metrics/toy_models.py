@@ -14,6 +14,8 @@ from jsuper.core.json_data import JSONObject
 from jsuper.core.status import OK
 from jsuper.engine.devices import cores
 from jsuper.models.toy.activations.names import canonical_activation
+from jsuper.models.toy.architecture import DEFAULTS as ARCHITECTURE
+from jsuper.models.toy.architecture import PLAIN, Architecture, architecture_of
 from jsuper.models.toy.inputs.features import power_law
 from jsuper.models.toy.inputs.law import Inputs, named_law
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, support_of
@@ -48,6 +50,9 @@ class Models(NamedTuple):
         None  # (M, m, n), NaN for models with tied weights; None: all have them
     )
     sampled: np.ndarray | None = None  # (M,) true; None unless the data are from a user's sampler
+    b_hidden: np.ndarray | None = None  # (M, m); None without a bias of the hidden layer
+    M: np.ndarray | None = None  # (M, m, m); None without a map of the hidden layer
+    network: np.ndarray | None = None  # (M,) architecture as JSON, the same for all; None: plain
 
     @property
     def inputs(self) -> Inputs:
@@ -57,8 +62,19 @@ class Models(NamedTuple):
 
     @property
     def has_moments(self) -> bool:
-        """Whether the means and variances of the data have a closed form."""
-        return self.sampled is None and not self.normalized[0]
+        """Whether the mean and the variance of what the loss compares have a closed form."""
+        known = self.sampled is None and not self.normalized[0]
+        return known and self.net.has_plain_loss
+
+    @property
+    def net(self) -> Architecture:
+        """The architecture of the models; functions of the user's by their labels."""
+        return PLAIN if self.network is None else architecture_of(json.loads(self.network[0]))
+
+    @property
+    def has_function(self) -> bool:
+        """Whether the hidden layer or the target is a function, which no run folder holds."""
+        return any("@" in str(f) for f in (self.net.hidden_activation, self.net.target))
 
 
 def check_whole(ds: xarray.Dataset) -> None:
@@ -119,10 +135,13 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
     if "V" in ds:
         V, c = flat("V", "hidden", "feature"), flat("c", "feature")
     W_dec = flat("W_dec", "hidden", "feature") if "W_dec" in ds else None
+    network = networks(ds, sweep)
     fine = flat("status") == OK
-    kinds = [a.tolist() for a in (features, units, support, values)]
-    for n, m, law, value in sorted({*zip(*kinds, strict=True)}):
+    kinds = [a.tolist() for a in (features, units, support, values, network)]
+    for n, m, law, value, own in sorted({*zip(*kinds, strict=True)}):
         same = (features == n) & (units == m) & (support == law) & (values == value)
+        same &= network == own
+        fields = json.loads(own)
         places = np.flatnonzero(fine & same)
         if not places.size:
             continue
@@ -151,6 +170,15 @@ def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
                 normalized=np.full(places.size, bool(sweep.get("normalize"))),
                 W_dec=None if W_dec is None else W_dec[places, :m, :n],
                 sampled=sampled,
+                b_hidden=flat("b_hidden", "hidden")[places, :m]
+                if "hidden_bias" in fields
+                else None,
+                M=(
+                    flat("M", "hidden", "hidden_in")[places, :m, :m]
+                    if "hidden_map" in fields
+                    else None
+                ),
+                network=network[places] if fields else None,
             ),
         )
 
@@ -182,12 +210,28 @@ def law_names(ds: xarray.Dataset) -> tuple[np.ndarray, np.ndarray]:
     return names[0], names[1]
 
 
-def activation_labels(sweep: JSONObject) -> dict[str, str]:
+def networks(ds: xarray.Dataset, sweep: JSONObject) -> np.ndarray:
+    """Return the architecture of every model as JSON of what differs from the plain one, (M,)."""
+    status = ds["status"]
+    columns = {}
+    for name in ARCHITECTURE:
+        if name in ds.coords:
+            values = ds[name].broadcast_like(status).transpose(*status.dims).values.ravel()
+            labels = activation_labels(sweep, name)
+            columns[name] = [labels.get(str(v), v) for v in values.tolist()]
+    rows = zip(*columns.values(), strict=True) if columns else [()] * status.size
+    differing = (
+        {k: v for k, v in zip(columns, row, strict=True) if v != ARCHITECTURE[k]} for row in rows
+    )
+    return np.array([json.dumps(fields) for fields in differing])
+
+
+def activation_labels(sweep: JSONObject, field: str = "activation") -> dict[str, str]:
     """Return name of a user's function -> its label name@digest.
 
     A function may have the name of a registered activation and compute something else.
     """
-    labels = sweep.get("activation", [])
+    labels = [v for v in sweep.get(field, []) if isinstance(v, str)]
     return {label.partition("@")[0]: label for label in labels if "@" in label}
 
 

@@ -19,6 +19,7 @@ from jsuper.analysis.metrics.toy_models import Models
 from jsuper.analysis.samplers import active_pair, pair_draws
 from jsuper.analysis.scrubbed import Hypothesis, Moments, couples_features
 from jsuper.models.toy.activations.registry import is_gated, resolve
+from jsuper.models.toy.architecture import architecture_of
 from jsuper.models.toy.config import couples_batch
 from jsuper.models.toy.inputs.law import Inputs, Numbers
 from jsuper.models.toy.model import Params
@@ -76,8 +77,8 @@ def measure(
     the hidden directions of `hypotheses.subspaces`. Inputs are samples of the distribution that a
     model was trained on, the same draws for all; dropout is off, and random gates are replaced by
     their mean. NaN for models that are missing or not finite, outside a smaller model's shape, and
-    for activations that couple the samples of a batch or are user-defined, and for a user's sampler
-    of the data.
+    for activations that couple the samples of a batch or are user-defined, for a user's sampler
+    of the data, and for models with another hidden layer, target or loss.
 
     Parameters
     ----------
@@ -107,11 +108,17 @@ def measure(
 
 
 def left_out(ds: xarray.Dataset) -> list[str]:
-    """Return the activations that cannot be scrubbed: all of them for a user's sampler."""
+    """Return the activations that cannot be scrubbed, all of them for a user's sampler.
+
+    Models with another hidden layer, target or loss are named as such.
+    """
     sweep = json.loads(ds.attrs["sweep"])
     labels = toy_models.activation_labels(sweep)
     names = map(str, np.atleast_1d(ds["activation"].values))
-    return [a for a in names if sweep.get("inputs") or not _scrubs(labels.get(a, a))]
+    kinds = {architecture_of(json.loads(k)) for k in toy_models.networks(ds, sweep).tolist()}
+    others = [k for k in kinds if not k.is_plain_after_training]
+    found = [a for a in names if sweep.get("inputs") or not _scrubs(labels.get(a, a))]
+    return found + ["models with another hidden layer, target or loss"] * bool(others)
 
 
 def _scrubs(activation: str) -> bool:
@@ -123,8 +130,8 @@ def _scrubs(activation: str) -> bool:
 
 def _by_program(models: Models) -> Iterator[tuple[np.ndarray, Models, bool, bool]]:
     """Yield models that one program scrubs: rows, models, and whether gated and coupled."""
-    if models.sampled is not None:  # a run folder does not hold its samples
-        return
+    if models.sampled is not None or not models.net.is_plain_after_training:
+        return  # a run folder does not hold its samples; hypotheses are about h = W x
     kinds = {a: (is_gated(a), couples_features(a)) for a in set(models.activation) if _scrubs(a)}
     for gated, coupled in sorted(set(kinds.values())):
         own = [a for a, kind in kinds.items() if kind == (gated, coupled)]

@@ -5,6 +5,7 @@ Everywhere else in `models` batches are feature-major.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import jax
@@ -16,7 +17,10 @@ from jax.typing import ArrayLike
 
 from jsuper.models.toy import model as functions
 from jsuper.models.toy.activations.registry import resolve
+from jsuper.models.toy.architecture import PLAIN, Architecture
+from jsuper.models.toy.losses import loss_of, output_of
 from jsuper.models.toy.model import Params
+from jsuper.models.toy.network import hidden, output, target_of
 from jsuper.models.toy.weights import as_array
 from jsuper.training.jax_config import shielded
 
@@ -40,6 +44,9 @@ class Model:
     importance: tuple[float, ...] | None = struct.field(pytree_node=False, default=None)
     """Weight of each feature in the loss; None: all are 1."""
 
+    architecture: Architecture = struct.field(pytree_node=False, default=PLAIN)
+    """Hidden activation, target and loss of a model that has others than the plain one."""
+
     @property
     def n_features(self) -> int:
         """Number of features n."""
@@ -54,13 +61,16 @@ class Model:
     def encode(self, x: ArrayLike) -> Array:
         """Return h = W x, (batch, n_hidden), of x (batch, n_features).
 
+        With a hidden layer it is h = M f(W x + b_hidden).
+
         Raises
         ------
         ValueError
             The last axis of x is not n_features long.
         """
         columns, single = _columns("x", x, "n_features", self.n_features)
-        return _rows(functions.encode(jax.tree.map(jnp.asarray, self.params), columns), single)
+        params = jax.tree.map(jnp.asarray, self.params)
+        return _rows(hidden(self.architecture, params, columns), single)
 
     @shielded()
     def decode(self, h: ArrayLike) -> Array:
@@ -83,6 +93,8 @@ class Model:
     def loss(self, x: ArrayLike) -> Array:
         """Return the mean over samples and features of importance_i (x_i - x̂_i)², a scalar.
 
+        A model that was trained on another target or loss has that one.
+
         Raises
         ------
         ValueError
@@ -90,12 +102,20 @@ class Model:
         """
         x, _ = _columns("x", x, "n_features", self.n_features)
         weights = np.ones(self.n_features) if self.importance is None else self.importance
-        return functions.weighted_error(self(x.T).T, x, jnp.asarray(weights, x.dtype))
+        net, params = self.architecture, jax.tree.map(jnp.asarray, self.params)
+        out = output_of(net, self.activation)(output(net, params, x))
+        errors = loss_of(net.loss_function).of(out, target_of(net.target)(x), x)
+        return functions.weighted_mean(errors, jnp.asarray(weights, x.dtype))
 
     def __repr__(self) -> str:
+        further = "".join(
+            f", {f.name}={value!r}"
+            for f in dataclasses.fields(self.architecture)
+            if (value := getattr(self.architecture, f.name)) != f.default
+        )
         return (
             f"Model(activation={self.activation!r}, n_features={self.n_features}, "
-            f"n_hidden={self.n_hidden})"
+            f"n_hidden={self.n_hidden}{further})"
         )
 
 

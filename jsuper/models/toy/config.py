@@ -17,6 +17,14 @@ from jsuper.core import grid
 from jsuper.core.errors import SpecError
 from jsuper.models.toy.activations.names import BATCH_COUPLED
 from jsuper.models.toy.activations.registry import is_gated, is_stochastic
+from jsuper.models.toy.architecture import (
+    IDENTITY,
+    PLAIN,
+    Architecture,
+    architecture_of,
+    differs_at_zero,
+    noise_of,
+)
 from jsuper.models.toy.functions import traced
 from jsuper.models.toy.inputs.features import batch_of, densities, importance
 from jsuper.models.toy.inputs.interface import Law
@@ -62,6 +70,7 @@ class Static:
     check_fit: bool = False  # as in chunks that are older than the field
     records: int = 100
     snapshots: tuple[int, ...] = ()
+    snapshot_parameters: bool = False  # as in chunks that are older than the field
     dropout: bool = False  # whether any model has dropout
     stochastic: bool = False  # whether any activation is random
     gated: bool = False  # whether all activations are gates with a second matrix
@@ -71,6 +80,7 @@ class Static:
     widths: tuple[int, ...] = ()  # of narrow batches, ascending; empty if every batch is whole
     densities: int = 1  # largest number of different densities in a block
     rows: int = 0  # of models with one batch in a block; 0: one model after another
+    net: Architecture = PLAIN  # hidden layer, target and loss
     fused: bool = False  # write products as sums that the compiler fuses, not as library calls
     slots: tuple[int, ...] = ()  # of a row: the activation of each of its models
 
@@ -88,6 +98,8 @@ class Setting:
     weight_decay: Array
     push: Array
     importance: Array  # (n_features,)
+    hidden_l1: Any = None  # (); None for plain models
+    noise_scale: Any = None  # (); None for plain models
 
     @property
     def law(self) -> Numbers:
@@ -132,8 +144,11 @@ def make_static(
     if batching == "auto" and not any(ordering_pays(values, part) for part in parts):
         widths = ()
     whole = any(needs_whole_batch(a, values["n_features"]) for a in activations)
+    net = architecture_of(values, any(s.get("hidden_l1", 0) > 0 for s in settings))
+    if any(not may_be_narrow(values, s) for s in settings):
+        widths = ()
     rows, slots = 0, ()
-    if batching in ("auto", "rows") and not (widths and whole):
+    if net.is_plain and batching in ("auto", "rows") and not (widths and whole):
         rows, slots = common_slots(parts, activations)
     shaped: dict[str, Any] = {**values, "batch_size": batch_of(values), "inputs": inputs_of(values)}
     return Static(
@@ -144,6 +159,7 @@ def make_static(
         pushed=any(s.get("push", 0) > 0 for s in settings),
         widths=widths,
         densities=max(len(rows_of(part)) for part in parts),
+        net=net,
         fused=batching == "fused",
         rows=rows,
         slots=slots,
@@ -202,6 +218,9 @@ def make_setting(static: Static, point: grid.Setting) -> Setting:
         push=as_dtype(point["push"]),
         importance=np.asarray(weights, static.dtype),
     )
+    if not static.net.is_plain:
+        numbers["hidden_l1"] = as_dtype(point["hidden_l1"])
+        numbers["noise_scale"] = as_dtype(noise_of(point.get("hidden_noise", "none"))[1])
     if static.per_feature:
         numbers["density"] = np.broadcast_to(numbers["density"], n)
     return Setting(**numbers)
@@ -264,10 +283,20 @@ def width_of(values: grid.Static, setting: grid.Setting) -> int:
     n, batch, inputs = values["n_features"], batch_of(values), inputs_of(values)
     if not inputs.narrow or needs_whole_batch(setting["activation"], n):
         return batch
+    if not may_be_narrow(values, setting):
+        return batch
     some = inputs.some(np.broadcast_to(density_of(values, setting), n))
     mean = batch * some
     need = mean + STANDARD_DEVIATIONS * math.sqrt(mean * (1 - some)) + 1
     return min(batch, NARROWEST * 2 ** max(math.ceil(math.log2(need / NARROWEST)), 0))
+
+
+def may_be_narrow(values: grid.Static, setting: grid.Setting) -> bool:
+    """Return whether samples without an active feature have one loss in a model's hidden layer."""
+    if differs_at_zero(values, setting.get("dropout", 0.0)):
+        return False
+    hidden = values.get("hidden_activation", IDENTITY)
+    return not needs_whole_batch(hidden, values["n_hidden"])
 
 
 def narrow_widths(values: grid.Static, settings: Sequence[grid.Setting]) -> tuple[int, ...]:

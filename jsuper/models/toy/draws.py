@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jsuper.models.toy.activations.registry import is_stochastic
 from jsuper.models.toy.config import Setting, Static
 from jsuper.training import keys
 
@@ -26,6 +27,8 @@ class Columns(NamedTuple):
     data: Any  # of features: those of `Inputs.draw`, (..., width)
     dropout: Array | None  # of hidden units, (n_hidden, width); None if no model has dropout
     gate: Array | None  # of random activations, (n_features, width); None without them
+    hidden_gate: Array | None = None  # of a random hidden activation, (n_hidden, width)
+    noise: Array | None = None  # of hidden units, (n_hidden, width)
 
 
 class Draws(NamedTuple):
@@ -81,7 +84,7 @@ def make_draws(
     gate = None
     if static.stochastic:
         gate = keys.uniform(keys.stream(key, keys.GATE, step), (static.n_features, batch))
-    whole = Columns(data, dropout, gate)
+    whole = Columns(data, dropout, gate, *_hidden_draws(static, key, step))
     if settings is None or not static.widths:
         return Draws(whole, None, None, None)
     first = settings
@@ -93,6 +96,17 @@ def make_draws(
     columns = order(level, found, static.widths[-1])
     narrow = jax.tree.map(lambda a: a[..., columns], whole)
     return Draws(whole, narrow, level, scale)
+
+
+def _hidden_draws(static: Static, key: Array, step: Array) -> tuple[Array | None, Array | None]:
+    """Return the draws of a random hidden activation and of noise, (n_hidden, batch) or None."""
+    shape = (static.n_hidden, static.batch_size)
+    gate = noise = None
+    if is_stochastic(static.net.hidden_activation):
+        gate = keys.uniform(keys.stream(key, keys.HIDDEN_GATE, step), shape)
+    if static.net.hidden_noise != "none":
+        noise = keys.uniform(keys.stream(key, keys.HIDDEN_NOISE, step), shape)
+    return gate, noise
 
 
 def chosen(key: Array, step: Array, samples: int, batch: int) -> Array | slice:

@@ -19,16 +19,19 @@ from flax import struct
 from jax import Array
 
 from jsuper.models.toy import model
-from jsuper.models.toy.activations.registry import resolve
+from jsuper.models.toy.architecture import IDENTITY, PLAIN, Architecture
 from jsuper.models.toy.batching import anywhere, seed_by_seed
 from jsuper.models.toy.config import Setting, Static, couples_batch
 from jsuper.models.toy.inputs.interface import Law, Numbers
 from jsuper.models.toy.layout import COLUMNS
+from jsuper.models.toy.losses import loss_of, output_of
+from jsuper.models.toy.network import output, target_of
 from jsuper.training import keys
 
 MIN_ROUNDS, MAX_ROUNDS = 16, 2**15
 COMPARED_ROUNDS = 16  # that measure the earlier loss; at most MIN_ROUNDS
 RELATIVE_ERROR = 0.005
+CONSTANT_ROUNDS = 16  # of COLUMNS samples, on which the best constant is computed
 
 
 class Measured(NamedTuple):
@@ -154,8 +157,8 @@ def make_round_loss(static: Static, sequential: bool) -> Callable[[Sampled, Arra
     another, on samples that are made once for all models of a seed and density.
     """
     n, inputs = static.n_features, static.inputs
-    batch = static.batch_size * any(couples_batch(a, n) for a in static.activations)
-    errors = make_errors(static.activations, n)
+    batch = static.batch_size * any(couplings(static.activations, n, static.net, static.n_hidden))
+    errors = make_errors(static.activations, n, static.net)
 
     def loss(one: Sampled, samples: Samples) -> Array:
         setting = one.setting
@@ -197,17 +200,28 @@ def samples_of(inputs: Law, draws: tuple[Any, Any], numbers: Numbers) -> Samples
     return Samples(*inputs.nonzero(columns, numbers), whole)
 
 
-def make_errors(activations: tuple[str | Callable, ...], n_features: int) -> Callable[..., Array]:
-    """Return errors(params, activation, samples): E (x_i - x̂_i)² of every feature.
+def couplings(
+    activations: tuple[str | Callable, ...], n_features: int, net: Architecture, n_hidden: int
+) -> list[bool]:
+    """Return whether models with each of the activations depend on a sample's batch."""
+    inside = net.hidden_activation != IDENTITY and couples_batch(net.hidden_activation, n_hidden)
+    return [inside or couples_batch(a, n_features) for a in activations]
 
-    `activation` is an index into `activations`, `samples` are those of `samples_of`.
+
+def make_errors(
+    activations: tuple[str | Callable, ...], n_features: int, net: Architecture = PLAIN
+) -> Callable[..., Array]:
+    """Return errors(params, activation, samples): E ℓ(x̂_i, y_i) of every feature.
+
+    For the plain model this is E (x_i - x̂_i)². `activation` is an index into `activations`,
+    `samples` are those of `samples_of`.
     """
-    coupled = [couples_batch(a, n_features) for a in activations]
-    branches = [resolve(a) for a in activations]
+    branches = [output_of(net, a) for a in activations]
+    of, target = loss_of(net.loss_function).of, target_of(net.target)
 
     def error(params: model.Params, activation: Array, x: Array) -> Array:
-        x_hat = jax.lax.switch(activation, branches, model.preactivation(params, x))
-        return jnp.mean((x_hat - x) ** 2, axis=1)
+        x_hat = jax.lax.switch(activation, branches, output(net, params, x))
+        return jnp.mean(of(x_hat, target(x), x), axis=1)
 
     def of_columns(params: model.Params, activation: Array, s: Samples) -> Array:
         at_zero = error(params, activation, jnp.zeros_like(s.x[:, :1]))
@@ -217,6 +231,7 @@ def make_errors(activations: tuple[str | Callable, ...], n_features: int) -> Cal
         return error(params, activation, s.whole)
 
     def errors(params: model.Params, activation: Array, samples: Samples) -> Array:
+        coupled = couplings(activations, n_features, net, params.W.shape[-2])
         if all(coupled):
             return of_batch(params, activation, samples)
         if not any(coupled):
@@ -225,3 +240,32 @@ def make_errors(activations: tuple[str | Callable, ...], n_features: int) -> Cal
         return jax.lax.cond(whole, of_batch, of_columns, params, activation, samples)
 
     return errors
+
+
+def make_constant_loss(static: Static) -> Callable[[Setting, Array], Array]:
+    """Return constant_loss(setting, key): the loss of the best constant output.
+
+    It is mean_i I_i Var(x_i) for the squared error of the features. For other losses and targets it
+    is computed on 16,384 samples from `key`.
+    """
+    net, inputs, n = static.net, static.inputs, static.n_features
+    best, target = loss_of(net.loss_function).best, target_of(net.target)
+
+    def exact(setting: Setting, key: Array) -> Array:
+        return inputs.constant_loss(setting.law, setting.importance, key)
+
+    def measured(setting: Setting, key: Array) -> Array:
+        def some(i: Array) -> tuple[Array, Array, Array]:
+            draws = inputs.nonzero_draws(keys.stream(key, keys.MOMENTS, i), n, COLUMNS)
+            x, chance = inputs.nonzero(draws, setting.law)
+            return x, target(x), chance
+
+        x, y, chance = jax.lax.map(some, jnp.arange(CONSTANT_ROUNDS))
+        zero = jnp.zeros((n, 1), static.dtype)
+        x, y = (jnp.concatenate([*a, b], axis=1) for a, b in ((x, zero), (y, target(zero))))
+        columns = x.shape[1] - 1
+        weights = jnp.full(columns, chance[0] / columns, static.dtype)
+        weights = jnp.append(weights, 1 - chance[0]).astype(static.dtype)
+        return jnp.mean(setting.importance * best(y, x, weights, setting.importance))
+
+    return exact if net.has_plain_loss else measured

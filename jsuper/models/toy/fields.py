@@ -1,87 +1,37 @@
-"""The fields of a toy model's sweep, and the checks of their values."""
+"""The fields of a toy model's sweep; `field_checks` has the checks of their values."""
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from jsuper.core.checks import MAX_RECORDS, Check, choice, flag, integer, real, several
-from jsuper.core.errors import SpecError
+from jsuper.core.checks import MAX_RECORDS, choice, flag, integer, real
 from jsuper.core.fields import Axis, Omitted, alias, setting, static
-from jsuper.core.json_data import name_of
 from jsuper.core.sweep import BaseSweep
-from jsuper.models.toy.activations.names import ACTIVATIONS, canonical_activation
+from jsuper.models.toy.activations.names import ACTIVATIONS
+from jsuper.models.toy.architecture import (
+    IDENTITY,
+    MAPS,
+    check_encoder,
+    check_loss,
+    check_noise,
+)
+from jsuper.models.toy.field_checks import (
+    check_activation,
+    check_hidden,
+    check_sampler,
+    check_snapshots,
+    check_sparsity,
+    check_target,
+)
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, VALUES, check_law
 from jsuper.models.toy.labelled import NO_LIST, labelled, one_or_several
 from jsuper.training.optimizers import DECAY_HELP, DEFAULT_DECAYS, WITH_MOMENTUM, check_optimizer
 from jsuper.training.schedules import check_schedule
 
-FUNCTION_LABEL = re.compile(r"\w{1,100}@[0-9a-f]{12}")  # of a Python function in a run folder
 SPARSITIES = (0.0, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
 IMPORTANCE_DECAYS = (0.7,)
-
-
-def _check_activation(name: str, value: Any) -> str | Callable:
-    if callable(value):
-        if not name_of(value).isidentifier():
-            raise SpecError(
-                f"{name}={value!r} has no name; define it with def, or set its __name__"
-            )
-        return value
-    if not isinstance(value, str):
-        raise SpecError(f"{name}={value!r} is not a name or a function; try 'relu'")
-    if FUNCTION_LABEL.fullmatch(value):
-        raise SpecError(
-            f"{name}={value!r} is the label of a Python function, which files and command lines "
-            "cannot contain; pass the function itself to jsuper.run in Python"
-        )
-    try:
-        return canonical_activation(value)
-    except ValueError as error:
-        raise SpecError(f"{error}") from error
-
-
-check_activation = Check(_check_activation, "NAME", takes_functions=True)
-"""The check of a registered name, `relu` or `elu(0.25)`, or of a named function of z."""
-
-
-def _check_sampler(name: str, value: Any) -> Callable | None:
-    if value is None:
-        return None
-    if isinstance(value, str) and FUNCTION_LABEL.fullmatch(value):
-        raise SpecError(
-            f"{name}={value!r} is the label of a Python function, which files and command lines "
-            "cannot contain; pass the function itself to jsuper.Sweep in Python"
-        )
-    if not callable(value):
-        laws = ": support and values name the laws that files and command lines can state"
-        raise SpecError(
-            f"{name}={value!r} is not a function: a sampler, fn(key, batch) -> (batch, "
-            f"n_features), is given in Python only" + laws * isinstance(value, str)
-        )
-    if not name_of(value).isidentifier():
-        raise SpecError(f"{name}={value!r} has no name; define it with def, or set its __name__")
-    try:
-        inspect.signature(value).bind("key", 1)
-    except ValueError:
-        pass  # a function without a known signature
-    except TypeError as error:
-        raise SpecError(
-            f"{name}={name_of(value)} cannot be called with a key and a batch size: {error}; write "
-            f"def {name_of(value)}(key, batch)"
-        ) from error
-    return value
-
-
-check_sampler = Check(_check_sampler, "FUNCTION", takes_functions=True)
-"""The check of a named function (key, batch), or None."""
-
-check_sparsity = real(
-    0, 1, closed="left", hint="it is the probability that a feature is zero; try 0.999"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +112,83 @@ class Fields(BaseSweep):
         later=True,
         since=2,
     )
+    hidden_activation: Axis[str] | tuple[str | Callable, ...] | Callable = static(
+        IDENTITY,
+        "activation f of the hidden layer, h = f(W x); any but the gates",
+        check_hidden,
+        axis=True,
+        later=True,
+        since=2,
+    )
+    hidden_bias: Axis[bool] = static(
+        False,
+        "whether the hidden layer has a bias, h = f(W x + b_hidden)",
+        flag,
+        axis=True,
+        later=True,
+        since=2,
+    )
+    hidden_map: Axis[str] = static(
+        "none",
+        "matrix M after the hidden layer, h = M f(W x): none, identity and orthogonal (random), "
+        "which stay as they are, or trained, from the identity",
+        choice(*MAPS),
+        axis=True,
+        later=True,
+        since=2,
+    )
+    hidden_noise: Axis[str] = static(
+        "none",
+        "noise on h in training: none, normal(scale), uniform(scale) on [-scale, scale], or "
+        "sign(scale)",
+        check_noise,
+        axis=True,
+        later=True,
+        since=2,
+    )
+    hidden_l1: Axis[float] = setting(
+        0.0,
+        "factor of the mean over samples of sum |h_k|, which training adds to the loss",
+        real(0),
+        later=True,
+        since=2,
+    )
+    encoder: Axis[str] = static(
+        "trained",
+        "W: trained; fixed, or fixed(orthogonal), with random orthonormal rows; or "
+        "fixed(gaussian), as init says; the decoder is a separate matrix then",
+        check_encoder,
+        axis=True,
+        later=True,
+        since=2,
+    )
+    normalize_columns: Axis[bool] = static(
+        False,
+        "whether every W_i is scaled to length 1 after each step",
+        flag,
+        axis=True,
+        later=True,
+        since=2,
+    )
+    target: Axis[str] | tuple[str | Callable, ...] | Callable = static(
+        IDENTITY,
+        "what the output is compared with: identity (x), abs, relu, square, or and_pairs (x_i x_j "
+        "of features 2k and 2k+1)",
+        check_target,
+        axis=True,
+        later=True,
+        since=2,
+    )
+    loss_function: Axis[str] = static(
+        "squared",
+        "loss of a feature: squared, lp(p) for |error|^p, active_only (squared where x_i is not "
+        "0), or cross_entropy of distributions, with activation=softmax",
+        check_loss,
+        axis=True,
+        later=True,
+        since=2,
+    )
+    loss: Axis[str] | None = alias("loss_function", "short for loss_function", check_loss)
     reduction: str = static(
         "mean",
         "training loss: the mean over batch and features, or the sum; stored losses are means",
@@ -266,4 +293,16 @@ class Fields(BaseSweep):
         since=2,
     )
     records: int = static(100, "points of the loss curve", integer(1, MAX_RECORDS))
-    snapshots: tuple[int, ...] = static((), "steps after which W is stored", several(integer(0)))
+    snapshots: tuple[int, ...] | str = static(
+        (),
+        "steps after which the parameters are stored; log(50): 0, and 50 steps from 1 to the last "
+        "with even logarithms",
+        check_snapshots,
+    )
+    snapshot_parameters: bool = static(
+        True,
+        "store every parameter at the snapshots; false: W alone",
+        flag,
+        measured=True,
+        since=2,
+    )

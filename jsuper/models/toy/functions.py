@@ -80,6 +80,9 @@ class Traced(Identified):
         sizes: Iterable[tuple[int, str]],
         whole: Iterable[int],
         narrow: Iterable[int] = (),
+        field: str = "activation",
+        *,
+        samples_first: bool = False,
     ) -> None:
         """Trace a function.
 
@@ -93,13 +96,19 @@ class Traced(Identified):
             Numbers of samples in whole batches, which it must accept.
         narrow
             Numbers of samples in narrow batches, which it needs only if it does not couple them.
+        field
+            The field that it is a value of, for messages.
+        samples_first
+            Whether the function is one of (samples, n_features) instead.
 
         Raises
         ------
         SpecError
             The function cannot be traced, differentiated or executed for one of the sizes.
         """
-        self.__name__ = name_of(function)
+        self.__name__, self.field = name_of(function), field
+        if samples_first:
+            function = _turned(function)
         self.forms: dict[Shape, Form] = {}
         self.probes: dict[str, dict[str, list]] = {}
         self.coupled = False
@@ -107,15 +116,15 @@ class Traced(Identified):
         for n, dtype in sizes:
             with in_dtype(dtype), jax.ensure_compile_time_eval():  # also inside another trace
                 for width in whole:
-                    self.forms[n, width, dtype] = form_of(function, n, width, dtype)
-                    with executing(self.__name__, n, width, dtype):
+                    self.forms[n, width, dtype] = form_of(function, n, width, dtype, field)
+                    with executing(self.__name__, n, width, dtype, field):
                         self.probes[key_of(n, width, dtype)] = self._probe(n, width, dtype)
                 for width in sorted({1, NARROWEST, *narrow}.difference(whole)):
                     try:
-                        self.forms[n, width, dtype] = form_of(function, n, width, dtype)
+                        self.forms[n, width, dtype] = form_of(function, n, width, dtype, field)
                     except SpecError:
                         self.coupled = True
-                with executing(self.__name__, n, max(whole), dtype):
+                with executing(self.__name__, n, max(whole), dtype, field):
                     self.coupled |= self._couples(n, dtype)
         self.identities = {key_of(*k): digest(f.digest, 32) for k, f in self.forms.items()}
         self.label = f"{self.__name__}@{digest(self.identities, 12)}"
@@ -127,7 +136,7 @@ class Traced(Identified):
         if form is None:
             traced = ", ".join(self.identities)
             raise ValueError(
-                f"activation {self.__name__!r} was not traced for z of shape {z.shape}, "
+                f"{self.field} {self.__name__!r} was not traced for z of shape {z.shape}, "
                 f"{z.dtype.name}, but for {traced}"
             )
         return form.function(z)
@@ -163,22 +172,35 @@ def in_dtype(dtype: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def executing(name: str, n: int, width: int, dtype: str) -> Iterator[None]:
+def executing(
+    name: str, n: int, width: int, dtype: str, field: str = "activation"
+) -> Iterator[None]:
     """Raise SpecError where a traced function fails when it is executed."""
     try:
         yield
     except Exception as error:
         raise SpecError(
-            f"{_problem(name, n, width, dtype)}: it fails when it is executed: "
+            f"{_problem(name, n, width, dtype, field)}: it fails when it is executed: "
             f"{first_line(error)}; call it with an array of this shape to see the error"
         ) from error
 
 
-def _problem(name: str, n: int, width: int, dtype: str) -> str:
-    return f"activation {name!r} cannot be used for z of shape ({n}, {width}), {dtype}"
+def _problem(name: str, n: int, width: int, dtype: str, field: str) -> str:
+    shape = f"x of shape ({width}, {n})" if field == "target" else f"z of shape ({n}, {width})"
+    return f"{field} {name!r} cannot be used for {shape}, {dtype}"
 
 
-def form_of(function: Callable, n: int, width: int, dtype: str) -> Form:
+def _turned(function: Callable) -> Callable:
+    """Return a function of (samples, n_features) as one of (n_features, samples)."""
+
+    def of_columns(z: Array) -> Array:
+        return function(z.T).T
+
+    of_columns.__name__ = name_of(function)
+    return of_columns
+
+
+def form_of(function: Callable, n: int, width: int, dtype: str, field: str = "activation") -> Form:
     """Trace a function and its derivative for z (n, width).
 
     Raises
@@ -188,7 +210,7 @@ def form_of(function: Callable, n: int, width: int, dtype: str) -> Form:
         of z, or calls Python while it runs.
     """
     z = jax.ShapeDtypeStruct((n, width), dtype)
-    problem = _problem(name_of(function), n, width, dtype)
+    problem = _problem(name_of(function), n, width, dtype, field)
     try:  # a new lambda, because JAX caches the trace of a function although its globals may change
         value = jax.make_jaxpr(lambda z: function(z))(z)
     except Exception as error:

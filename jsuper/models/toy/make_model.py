@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,13 +15,20 @@ from jax.typing import ArrayLike
 from jsuper.core.expecting import described
 from jsuper.core.json_data import JSONObject, label
 from jsuper.core.status import OK, Status
-from jsuper.models.toy.activations.names import canonical_activation
 from jsuper.models.toy.activations.registry import is_gated, resolve
+from jsuper.models.toy.architecture import (
+    DEFAULTS,
+    IDENTITY,
+    Architecture,
+    architecture_of,
+    check_loss,
+)
 from jsuper.models.toy.callable_model import Model
+from jsuper.models.toy.field_checks import TRY, check_hidden, check_target
 from jsuper.models.toy.inputs.features import importance as geometric
 from jsuper.models.toy.labelled import lists_of
 from jsuper.models.toy.model import Params, check_gate
-from jsuper.models.toy.weights import params_of
+from jsuper.models.toy.weights import as_array, params_of
 
 if TYPE_CHECKING:
     import xarray
@@ -30,8 +38,9 @@ DIMENSIONS = {
     "W": ("hidden", "feature"),
     "V": ("hidden", "feature"),
     "W_dec": ("hidden", "feature"),
+    "M": ("hidden", "hidden_in"),
 }
-DIMENSIONS |= {"b": ("feature",), "c": ("feature",)}
+DIMENSIONS |= {"b": ("feature",), "c": ("feature",), "b_hidden": ("hidden",)}
 NEEDED = ("W", "b", "status", "activation", "n_features", "n_hidden")
 
 
@@ -43,6 +52,11 @@ def model(
     V: ArrayLike | None = None,
     c: ArrayLike | None = None,
     W_dec: ArrayLike | None = None,
+    b_hidden: ArrayLike | None = None,
+    M: ArrayLike | None = None,
+    hidden_activation: str | Callable[[Array], Array] | None = None,
+    target: str | Callable[[Array], Array] | None = None,
+    loss: str | None = None,
     importance: Sequence[float] | None = None,
     features_last: bool | None = None,
 ) -> Model:
@@ -52,7 +66,8 @@ def model(
     ----------
     source
         One model of the Dataset of `jsuper.run` or `jsuper.load`, as in
-        `ds.sel(activation="relu", sparsity=0.9, seed=0)`; then only `activation` may be added.
+        `ds.sel(activation="relu", sparsity=0.9, seed=0)`; then only functions of yours may be
+        added: `activation`, `hidden_activation` and `target`.
         Or the matrix W of any model: an array of NumPy, JAX or PyTorch, (n_hidden, n_features).
     b
         Output bias, (n_features,). None: 0.
@@ -64,6 +79,12 @@ def model(
         Second matrix and bias of a gated decoder such as "geglu", shaped as W and b.
     W_dec
         Decoder of an untied model, shaped as W. None: the weights are tied.
+    b_hidden, M
+        Bias (n_hidden,) and map (n_hidden, n_hidden) of the hidden layer, h = M f(W x + b_hidden).
+    hidden_activation
+        f, a registered name or a function of z, (n_hidden, batch). None: the identity.
+    target, loss
+        As `target` and `loss` of `jsuper.Sweep`, for the model's `loss`. None: identity, squared.
     importance
         Weight of each feature in `loss`, (n_features,). None: 1, or that of the sweep.
     features_last
@@ -97,10 +118,10 @@ def model(
     """
     if hasattr(source, "data_vars"):
         beside = {"b": b, "V": V, "c": c, "W_dec": W_dec, "importance": importance}
-        beside["features_last"] = features_last
+        beside |= {"features_last": features_last, "b_hidden": b_hidden, "M": M, "loss": loss}
         if given := [k for k, v in beside.items() if v is not None]:
             raise ValueError(f"{', '.join(given)} cannot be combined with a Dataset; leave it out")
-        return _from_dataset(source, activation)
+        return _from_dataset(source, activation, hidden_activation, target)
     if source is None or isinstance(source, (str, Path)):
         raise TypeError(
             f"source is {described(source)}, not a Dataset or the matrix W; for a run folder give "
@@ -111,15 +132,38 @@ def model(
     resolve(activation)  # an unknown name is refused here
     params = params_of(source, b, V, c, W_dec, features_last)
     check_gate(activation, params.W, params.b, params.V, params.c)
-    n = params.W.shape[1]
+    m, n = params.W.shape
+    for name, given, shape in (("b_hidden", b_hidden, (m,)), ("M", M, (m, m))):
+        if given is not None:
+            array = as_array(name, given)
+            if array.shape != shape:
+                raise ValueError(f"{name} has shape {array.shape}; with this W it is {shape}")
+            params = params._replace(**{name: array})
+    net = Architecture(
+        hidden_activation=check_hidden("hidden_activation", hidden_activation or IDENTITY),
+        hidden_bias=b_hidden is not None,
+        hidden_map="none" if M is None else "trained",
+        target=_by_columns(check_target("target", target or IDENTITY)),
+        loss_function=check_loss("loss", loss or "squared"),
+    )
     if importance is not None:
         importance = tuple(np.asarray(importance, float).ravel().tolist())
         if len(importance) != n:
             raise ValueError(f"importance has {len(importance)} values; give n_features={n}")
-    return Model(params, activation, importance)
+    return Model(params, activation, importance, net)
 
 
-def _from_dataset(ds: xarray.Dataset, activation: str | Callable | None) -> Model:
+def _by_columns(target: str | Callable) -> str | Callable:
+    """Return a function of x (batch, n_features) as one of (n_features, batch); names unchanged."""
+    return (lambda x: target(x.T).T) if callable(target) else target
+
+
+def _from_dataset(
+    ds: xarray.Dataset,
+    activation: str | Callable | None,
+    hidden_activation: str | Callable | None,
+    target: str | Callable | None,
+) -> Model:
     """Return the only model of a Dataset, without the padding of larger ones."""
     sweep = _sweep_of(ds)
     if lacking := [k for k in NEEDED if k not in ds]:
@@ -136,17 +180,21 @@ def _from_dataset(ds: xarray.Dataset, activation: str | Callable | None) -> Mode
         )
     sizes = {"feature": int(ds["n_features"]), "hidden": int(ds["n_hidden"])}
     arrays: JSONObject = {k: _unpadded(ds, k, sizes) for k in DIMENSIONS if k in ds}
-    activation = _activation_of(sweep, ds["activation"].item(), activation)
+    activation = _function_of(sweep, "activation", ds["activation"].item(), activation)
+    given = {"hidden_activation": hidden_activation, "target": target}
+    net = architecture_of({k: _value_of(ds, sweep, k, given.get(k)) for k in DEFAULTS})
+    net = dataclasses.replace(net, target=_by_columns(net.target))
     if not is_gated(activation):  # of a sweep with gates too
         arrays = {k: a for k, a in arrays.items() if k not in ("V", "c")}
-    if "W_dec" in arrays and np.isnan(arrays["W_dec"]).all():  # of a sweep with untied models too
-        del arrays["W_dec"]
+    for name in ("W_dec", "b_hidden", "M"):  # of a sweep in which only some models have it
+        if name in arrays and np.isnan(arrays[name]).all():
+            del arrays[name]
     weights = sweep.get("importance")
     if weights is None and "importances" in ds.coords:
         weights = lists_of(sweep, "importances")[ds["importances"].item()]
     if weights is None:
         weights = geometric(float(ds["importance_decay"]), sizes["feature"]).tolist()
-    return Model(Params(**arrays), activation, tuple(weights))
+    return Model(Params(**arrays), activation, tuple(weights), net)
 
 
 def _sweep_of(ds: xarray.Dataset) -> JSONObject:
@@ -170,7 +218,7 @@ def _sweep_of(ds: xarray.Dataset) -> JSONObject:
 def _unpadded(ds: xarray.Dataset, name: str, sizes: dict[str, int]) -> np.ndarray:
     """Return a variable of one model without the padding of larger ones."""
     dims = DIMENSIONS[name]
-    own = {dim: sizes[dim] for dim in dims}
+    own = {dim: sizes[dim.removesuffix("_in")] for dim in dims}
     array = ds[name]
     if lacking := [d for d in dims if array.sizes.get(d, 0) < own[d]]:
         raise ValueError(
@@ -180,19 +228,33 @@ def _unpadded(ds: xarray.Dataset, name: str, sizes: dict[str, int]) -> np.ndarra
     return array.isel({d: slice(n) for d, n in own.items()}).transpose(*dims).values
 
 
-def _activation_of(sweep: JSONObject, name: str, given: str | Callable | None) -> str | Callable:
-    """Return the activation of a stored model: its name, or the user's function that was given."""
-    is_function = any(str(stored).startswith(f"{name}@") for stored in sweep["activation"])
+def _value_of(ds: xarray.Dataset, sweep: JSONObject, field: str, given: Any) -> Any:
+    """Return a stored model's value of an architecture's field; older runs have the default."""
+    if field not in ds.coords:
+        return DEFAULTS[field]
+    value = ds[field].item()
+    return _function_of(sweep, field, value, given) if field in TRY else value
+
+
+def _function_of(
+    sweep: JSONObject, field: str, name: str, given: str | Callable | None
+) -> str | Callable:
+    """Return the activation of a stored model: its name, or the user's function that was given.
+
+    `field` is `activation`, or another one whose values may be functions.
+    """
+    stored = np.atleast_1d(sweep.get(field, []))
+    is_function = any(str(one).startswith(f"{name}@") for one in stored)
     if not is_function:
-        if given is not None and (callable(given) or canonical_activation(given) != name):
+        if given is not None and (callable(given) or given.replace(" ", "") != name):
             raise ValueError(
-                f"activation={described(given)}, and the model was trained with {name!r}; leave it "
+                f"{field}={described(given)}, and the model was trained with {name!r}; leave it "
                 "out, or give W and b instead of a Dataset"
             )
         return name
     if not callable(given) or label(given) != name:
         raise ValueError(
             f"the model was trained with a function {name!r}, which a run folder does not hold: "
-            f"give it, as in jsuper.model(ds.sel(...), activation={name})"
+            f"give it, as in jsuper.model(ds.sel(...), {field}={name})"
         )
     return given

@@ -25,11 +25,13 @@ from jsuper.core.status import OK
 from jsuper.models.toy.config import make_setting, make_static
 from jsuper.models.toy.functions import in_dtype
 from jsuper.models.toy.identified import TOLERANCE, Identified, same_at_probes
-from jsuper.models.toy.results import recorded_steps
+from jsuper.models.toy.results import OPTIONAL, recorded_steps
 from jsuper.models.toy.spec import Sweep
 from jsuper.models.toy.train import make_train
 from jsuper.training import keys
 
+FUNCTIONS = ("activation", "hidden_activation", "target")
+"""Fields whose values may be functions of an array."""
 SAME_CURVE = 1e-4  # relative; sums in another order, over some hundred steps
 SAME_LOSS = 1e-3
 
@@ -42,17 +44,17 @@ def matched(sweep: Sweep, existing: Existing) -> Sweep:
     SpecError
         The folder was trained with another function of the same name.
     """
-    given = (*sweep.values_of("activation"), sweep.inputs)
-    fields = (*("activation" for _ in given[1:]), "inputs")
-    found = [_labelled(f, existing, name) for f, name in zip(given, fields, strict=True)]
-    relabelled = {f.label: f for f in found if isinstance(f, Identified)}
-    for before, after in zip(given, found, strict=True):
+    given = {name: sweep.values_of(name) for name in FUNCTIONS} | {"inputs": (sweep.inputs,)}
+    found = {k: tuple(_labelled(f, existing, k) for f in v) for k, v in given.items()}
+    every = [f for values in found.values() for f in values]
+    relabelled = {f.label: f for f in every if isinstance(f, Identified)}
+    for before, after in zip((f for v in given.values() for f in v), every, strict=True):
         if after is not before and not is_same(after, existing, relabelled):
             raise SpecError(
                 f"out={existing.folder!r} was trained with a function {after.__name__!r} that "
                 "computes something else; rename your function, or choose another --out"
             )
-    return dataclasses.replace(sweep, activation=tuple(found[:-1]), inputs=found[-1])
+    return dataclasses.replace(sweep, **found | {"inputs": found["inputs"][0]})
 
 
 def _labelled(function: Any, existing: Existing, field: str) -> Any:
@@ -99,7 +101,8 @@ def _trained(
     seen = set()
     for chunk in existing.chunks:
         size = chunk.static["n_features"]
-        used = [{s["activation"], chunk.static.get("inputs")} - {None} for s in chunk.settings]
+        of_all = {str(chunk.static.get(name)) for name in ("hidden_activation", "target", "inputs")}
+        used = [{s["activation"]} | of_all for s in chunk.settings]
         rows = [
             i
             for i, labels in enumerate(used)
@@ -129,11 +132,10 @@ def _reproduces(
 ) -> bool:
     """Return whether training with the functions starts and ends with a stored model's losses."""
     identity = Sweep.identity(chunk.static | setting)
-    sampler = chunk.static.get("inputs")
     point = setting | {"activation": functions.get(setting["activation"], setting["activation"])}
     values = chunk.static | {"check_fit": False}
-    if sampler is not None:
-        values |= {"inputs": functions[sampler]}
+    of_all = {k: str(chunk.static.get(k)) for k in ("hidden_activation", "target", "inputs")}
+    values |= {k: functions[label] for k, label in of_all.items() if label in functions}
     static = make_static(values, [[point]], "reference")
     train = make_train(static)
     second = [*recorded_steps(static.steps, static.records), static.steps][1]
@@ -150,7 +152,7 @@ def _reproduces(
                 state = advance(state, numbers, key, jnp.int32(start), n)
         curve = np.asarray(advance(state, numbers, key, jnp.int32(second), jnp.int32(0)).loss_curve)
         finish = jax.jit(train.finish)
-        stored = {k: jnp.asarray(found[k]) for k in ("W", "b", "W_dec") if k in found}
+        stored = {k: jnp.asarray(found[k]) for k in ("W", "b", *OPTIONAL) if k in found}
         last = dataclasses.replace(state, params=state.params._replace(**stored))
         losses = [finish(last, numbers, key)["loss"]]
         if second == static.steps:  # a curve of one point does not depend on the slopes

@@ -7,7 +7,7 @@ W is (n_hidden, n_features) and its column W_i is the embedding of feature i; ba
 
 A gated decoder has a second matrix and bias of the same shapes, x̂ = gate(Wᵀ h + b) ⊙ (Vᵀ h + c)
 (Shazeer 2020). Its two pre-activations are one array, z above v. An untied model has a separate
-decoder matrix, z = W_decᵀ h + b.
+decoder matrix, z = W_decᵀ h + b. `network.py` has other hidden layers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ GATED, GATED_BIAS, BIAS, DECODER = 1, 2, 3, 4  # folded into the key of the init
 class Params(NamedTuple):
     """W (n_hidden, n_features) and b (n_features,); V and c have these shapes in a gated decoder.
 
-    W_dec, of W's shape, is the decoder matrix, or None if the weights are tied.
+    W_dec, of W's shape, is the decoder matrix, or None if the weights are tied. b_hidden
+    (n_hidden,) and M (n_hidden, n_hidden) are a bias and a map of the hidden layer, or None.
     """
 
     W: Array
@@ -40,6 +41,8 @@ class Params(NamedTuple):
     V: Any = None
     c: Any = None
     W_dec: Any = None
+    b_hidden: Any = None
+    M: Any = None
 
 
 def init_params(
@@ -277,9 +280,14 @@ def weighted_error(x_hat: Array, x: Array, importance: Array, repeats: int = 1) 
     repeats
         Number of columns of the batch that the last column represents.
     """
-    error = importance[:, None] * (x_hat - x) ** 2
+    return weighted_mean((x_hat - x) ** 2, importance, repeats)
+
+
+def weighted_mean(errors: Array, importance: Array, repeats: int = 1) -> Array:
+    """Return the mean of I_i times the errors (n_features, batch), as `weighted_error`."""
+    error = importance[:, None] * errors
     if repeats == 1:
         return jnp.mean(error)
-    columns = x.shape[1]
+    columns = error.shape[1]
     weights = jnp.where(jnp.arange(columns) == columns - 1, repeats, 1).astype(error.dtype)
-    return jnp.sum(weights * error) / (x.shape[0] * (columns - 1 + repeats))
+    return jnp.sum(weights * error) / (error.shape[0] * (columns - 1 + repeats))

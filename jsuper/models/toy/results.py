@@ -13,6 +13,8 @@ SUMMARY = "loss_over_constant"
 FINITE = ("W", "b", "loss", "loss_curve")
 WATCHED = ("unit_error", "unit_bias", "unit_gradient", "unit_peak")
 HYPOTHESES = ("all", "self", "antipodal", "cluster", "subspaces", "random", "none")
+OPTIONAL = ("V", "c", "W_dec", "b_hidden", "M")
+"""Parameters that only some models have."""
 KEPT = {"scrubbing": {"hypothesis": HYPOTHESES}}
 """Derived file -> coordinates of its variables."""
 
@@ -22,22 +24,30 @@ ATTRIBUTES = {
     "W_dec": "decoder of a model with untied weights; x_hat = act(W_dec^T h + b)",
     "V": "second matrix of a gated decoder; x_hat = gate(W^T h + b) * (V^T h + c)",
     "c": "bias of V",
-    "loss": "mean over samples and features of importance_i (x_i - x_hat_i)^2 on a large sample, "
-    "dropout off",
+    "b_hidden": "bias of the hidden layer; h = f(W x + b_hidden)",
+    "M": "map of the hidden layer; h = M f(W x + b_hidden)",
+    "loss": "mean over samples and features of importance_i (x_i - x_hat_i)^2, or of the loss and "
+    "target of the sweep, on a large sample; dropout, noise and regularizers off",
+    "squared_error": "mean over samples and features of importance_i (y_i - x_hat_i)^2, y the "
+    "target, beside another loss",
     "loss_stderr": "standard error of loss, same unit",
     "loss_over_constant": "loss divided by that of the best constant prediction, "
-    "mean_i importance_i Var(x_i)",
+    "mean_i importance_i Var(x_i) for the squared error of x",
     "improvement": "1 - L(100 %)/L(90 %): relative fall of the loss over the last 10 % of the "
     "steps, on the same samples",
     "improvement_stderr": "standard error of improvement, from paired differences",
     "train_loss": "loss on the samples of the dataset that was trained on, dropout off",
-    "hidden_vectors": "h = W x of the samples of the dataset that was trained on",
+    "hidden_vectors": "h of the samples of the dataset that was trained on",
     "loss_curve": "loss of the training batch of a step, before that step's update",
-    "W_snapshots": "W after the steps of `snapshots`",
     "unit_error": "mean of (x_0 - x_hat_0)^2 over the training batch, before the step's update",
     "unit_bias": "b_0 before the step's update",
     "unit_gradient": "gradient of the training batch's loss at b_0",
     "unit_peak": "largest pre-activation of feature 0 in the training batch",
+}
+
+
+ATTRIBUTES |= {
+    f"{name}_snapshots": f"{name} after the steps of `snapshots`" for name in ("W", "b", *OPTIONAL)
 }
 
 
@@ -75,11 +85,20 @@ def layout(static: Static, settings: Iterable[Setting]) -> dict[str, tuple[Dimen
         variables |= {"V": variables["W"], "c": variables["b"]}
     if not static.get("tied", True):
         variables["W_dec"] = variables["W"]
+    if static.get("hidden_bias"):
+        variables["b_hidden"] = (("hidden",), (m,))
+    if static.get("hidden_map", "none") != "none":
+        variables["M"] = (("hidden", "hidden_in"), (m, m))
+    if static.get("loss_function", "squared") != "squared":
+        variables["squared_error"] = ((), ())
     if static.get("watch"):
         variables |= dict.fromkeys(WATCHED, variables["loss_curve"])
     if static["snapshots"]:
-        shape = (len(static["snapshots"]), m, n)
-        variables["W_snapshots"] = (("snapshot_step", "hidden", "feature"), shape)
+        every = ("W", "b", *OPTIONAL) if static.get("snapshot_parameters") else ("W",)
+        for name in filter(variables.__contains__, every):
+            dims, shape = variables[name]
+            of_steps = (("snapshot_step", *dims), (len(static["snapshots"]), *shape))
+            variables[f"{name}_snapshots"] = of_steps
     return variables
 
 

@@ -20,7 +20,7 @@ from jax.typing import ArrayLike
 from jsuper.core.checks import integer
 from jsuper.core.errors import SpecError
 from jsuper.core.expecting import expect, expect_array
-from jsuper.models.toy.fields import check_sparsity
+from jsuper.models.toy.field_checks import check_sparsity
 from jsuper.models.toy.inputs.law import Inputs, Numbers
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, support_of, values_of
 from jsuper.models.toy.limits import check_drawable

@@ -12,6 +12,7 @@ from jsuper.core.errors import SpecError
 from jsuper.core.fields import Omitted
 from jsuper.core.json_data import label
 from jsuper.models.toy import limits
+from jsuper.models.toy.architecture_rules import check_architecture
 from jsuper.models.toy.data_rules import check_data
 from jsuper.models.toy.fields import Fields
 from jsuper.models.toy.labelled import labels_of, spread
@@ -89,6 +90,34 @@ class Sweep(Fields):
         Axis. Whether the decoder is Wᵀ; if False it is a separate matrix, x̂ = act(W_decᵀ W x + b).
     bias
         Axis. Whether there is a bias; if False b stays 0, and so does the second one of a gate.
+    hidden_activation
+        Axis. Activation f of the hidden layer, h = f(W x): a name of an activation other than the
+        gates, or a function of z (n_hidden, samples). Random ones have their mean in evaluation.
+    hidden_bias
+        Axis. Whether the hidden layer has a bias, h = f(W x + b_hidden).
+    hidden_map
+        Axis. A matrix after the hidden layer, h = M f(W x + b_hidden): `none`; `identity` or
+        `orthogonal` (random), which are not trained; or `trained`, from the identity.
+    hidden_noise
+        Axis. Noise on every h_k in training: `normal(s)` of standard deviation s, `uniform(s)` on
+        [-s, s], or `sign(s)`, which is s or -s. Losses of results are without noise.
+    hidden_l1
+        Axis, >= 0. Training adds hidden_l1 E sum_k |h_k| to the loss; results are without it.
+    encoder
+        Axis. `trained`; or `fixed(orthogonal)`, in short `fixed`: W has random orthonormal rows and
+        is not trained; `fixed(gaussian)` is as `init` says. Fixed ones need tied=False.
+    normalize_columns
+        Axis. Whether every W_i is scaled to length 1, at the start and after each step.
+    target
+        Axis. What the output is compared with, y: `identity` (x), `abs`, `relu`, `square`,
+        `and_pairs` (y_i = x_i x_j for features 2k and 2k + 1), or a function of x (batch,
+        n_features) of the same shape, in Python only.
+    loss_function, loss
+        Axis. The loss l of an output and its target, whose mean over samples and features, weighted
+        by importance, is minimized, and stored as `loss`: `squared`; `lp(p)`, |y - x̂|^p with p >=
+        1; `active_only`, squared where x_i is not 0, else 0; `cross_entropy`, -y log x̂, for
+        activation="softmax" and a target that is a distribution. Other losses have
+        `squared_error` beside them. `loss` is short for `loss_function`.
     reduction
         Whether the mean or the sum of the errors is minimized; stored losses are means.
     support
@@ -144,7 +173,10 @@ class Sweep(Fields):
     records
         Points of the loss curve.
     snapshots
-        Steps after which W is stored.
+        Steps after which the parameters are stored; "log(50)" gives 50 steps from 1 to the last,
+        evenly spaced in their logarithm, and 0.
+    snapshot_parameters
+        Whether snapshots hold every parameter; if False W alone.
 
     Raises
     ------
@@ -188,12 +220,15 @@ class Sweep(Fields):
     def check(self) -> None:
         """Raise SpecError if lists do not fit n_features, or steps do not fit the training."""
         check_data(self, self._set)
+        check_architecture(self, self._set)
         labels = [label(a) for a in self.values_of("activation")]
         for name, times in Counter(labels).items():
             if times > 1:
                 raise SpecError(
                     f"activation contains {name!r} twice; give every function a different name"
                 )
+        if isinstance(self.snapshots, str):
+            self._set("snapshots", self._log_steps())
         if len(set(self.snapshots)) < len(self.snapshots):
             raise SpecError(
                 f"snapshots={list(self.snapshots)} contains a step twice; give each step once"
@@ -201,6 +236,18 @@ class Sweep(Fields):
         if not all(self.values_of("bias")):
             self._check_no_bias()
         self._check_steps()
+
+    def _log_steps(self) -> tuple[int, ...]:
+        """Return 0 and the steps of snapshots="log(n)", without those that round to the same."""
+        steps, *others = self.values_of("steps")
+        if others:
+            raise SpecError(
+                f"snapshots={self.snapshots} depends on the number of steps, and steps has "
+                f"{len(others) + 1} values: give a list of steps, or one value of steps"
+            )
+        count = int(str(self.snapshots)[4:-1])
+        spaced = {round(steps ** (i / (count - 1))) for i in range(count)}
+        return (0, *sorted(spaced))
 
     def _check_no_bias(self) -> None:
         others = {"init_bias_scale": (self.init_bias_scale,), "push": self.values_of("push")}

@@ -5,8 +5,18 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from jsuper.models.toy.functions import Traced, widths_of
+import numpy as np
+
+from jsuper.core.errors import SpecError
+from jsuper.core.grid import expand
+from jsuper.core.json_data import label
+from jsuper.models.toy.functions import Traced, in_dtype, widths_of
+from jsuper.models.toy.inputs.features import densities
+from jsuper.models.toy.inputs.law import inputs_of
+from jsuper.models.toy.layout import COLUMNS
+from jsuper.models.toy.network import target_of
 from jsuper.models.toy.samplers import traced_sampler
+from jsuper.training import keys
 
 
 def trace_sweep(sweep: Any) -> Any:
@@ -15,11 +25,44 @@ def trace_sweep(sweep: Any) -> Any:
     datasets = [size for size in sweep.values_of("dataset_size") if size]
     batches = datasets if sweep.full_batch else sweep.values_of("batch_size")
     whole, narrow = {*batches, *datasets}, widths_of(batches)  # a dataset is measured as a whole
-    activations = tuple(
-        Traced(a, sizes, whole, narrow) if callable(a) and not isinstance(a, Traced) else a
-        for a in sweep.values_of("activation")
-    )
+
+    def traced(field: str, sizes: list, turned: bool = False) -> tuple:
+        return tuple(
+            Traced(f, sizes, whole, narrow, field, samples_first=turned)
+            if callable(f) and not isinstance(f, Traced)
+            else f
+            for f in sweep.values_of(field)
+        )
+
+    hidden = [(m, d) for m in sweep.values_of("n_hidden") for d in sweep.values_of("dtype")]
+    found: dict[str, Any] = {
+        "activation": traced("activation", sizes),
+        "hidden_activation": traced("hidden_activation", hidden),
+        "target": traced("target", sizes, turned=True),
+    }
     inputs = sweep.inputs
     if inputs is not None:
         inputs = traced_sampler(inputs, sizes[0][0], batches)
-    return dataclasses.replace(sweep, activation=activations, inputs=inputs)
+    sweep = dataclasses.replace(sweep, **found, inputs=inputs)
+    if "cross_entropy" in sweep.values_of("loss_function"):
+        _try_distributions(sweep)
+    return sweep
+
+
+def _try_distributions(sweep: Any) -> None:
+    """Raise SpecError if a target is no distribution on some samples that the sweep trains on."""
+    for group in expand(sweep):
+        values, n = group.static, group.static["n_features"]
+        inputs = inputs_of(values)
+        density = inputs.densities(densities(values, group.settings[0]["sparsity"]), n)
+        with in_dtype(values["dtype"]):
+            draws = inputs.nonzero_draws(keys.seed_key(0), n, COLUMNS)
+            x, _ = inputs.nonzero(draws, inputs.numbers(density, values["dtype"]))
+            y = np.asarray(target_of(values["target"])(x))
+        if (y < 0).any() or not np.allclose(y.sum(axis=0), 1, atol=1e-3):
+            raise SpecError(
+                f"loss=cross_entropy needs targets that are distributions, and target="
+                f"{label(values['target'])} has values down to {y.min():.3g} and sums from "
+                f"{y.sum(axis=0).min():.3g} to {y.sum(axis=0).max():.3g}: return values >= 0 that "
+                "add up to 1"
+            )

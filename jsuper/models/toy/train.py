@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +22,7 @@ from jax.custom_batching import sequential_vmap
 from jsuper.core.expecting import expect
 from jsuper.core.protocols import PyTree
 from jsuper.core.status import NON_FINITE, OK
-from jsuper.models.toy import model
-from jsuper.models.toy.activations.registry import resolve
+from jsuper.models.toy import model, network
 from jsuper.models.toy.config import (
     Setting,
     Static,
@@ -35,10 +35,11 @@ from jsuper.models.toy.config import (
     step_work,
 )
 from jsuper.models.toy.draws import Source, make_draws, source_of
-from jsuper.models.toy.evaluation import make_evaluate
+from jsuper.models.toy.evaluation import make_constant_loss, make_evaluate
 from jsuper.models.toy.gradient import make_batch_loss
+from jsuper.models.toy.losses import loss_of, output_of
 from jsuper.models.toy.model import Params
-from jsuper.models.toy.results import WATCHED, earlier_step, recorded_steps
+from jsuper.models.toy.results import OPTIONAL, WATCHED, earlier_step, recorded_steps
 from jsuper.models.toy.rows import step_gradient
 from jsuper.models.toy.watch import make_unit_record, perturb_bias
 from jsuper.training import keys
@@ -71,7 +72,7 @@ class State:
     first_bad_step: Array  # -1 while every number is finite
     loss_curve: Array  # (records,), NaN for steps that are not reached
     watched: Array  # (len(WATCHED), records), or (0, records) without `watch`
-    W_snapshots: Array  # (snapshots, n_hidden, n_features)
+    snapshots: Params  # with a leading axis of snapshots; W alone without `snapshot_parameters`
     earlier: Params | None  # the weights after `earlier_step`; None without `check_fit`
 
 
@@ -156,13 +157,17 @@ def make_init(static: Static) -> Callable[[Setting, Array], State]:
             tied=static.tied,
             bias_std=static.init_bias_scale,
         )
+        params = network.initial(static.net, params, init_key, static.init_bias_scale)
         return State(
             params=params,
             opt_state=optimizer(static, setting, jnp.int32(0)).init(params),
             first_bad_step=jnp.int32(-1),
             loss_curve=jnp.full(records, jnp.nan, static.dtype),
             watched=jnp.full((watched, records), jnp.nan, static.dtype),
-            W_snapshots=jnp.full((len(static.snapshots), *sizes), jnp.nan, static.dtype),
+            snapshots=jax.tree.map(
+                lambda a: jnp.full((len(static.snapshots), *a.shape), jnp.nan, static.dtype),
+                in_snapshots(static, params),
+            ),
             earlier=jax.tree.map(jnp.zeros_like, params) if static.check_fit else None,
         )
 
@@ -202,6 +207,13 @@ def make_finish(static: Static, sequential: bool) -> Callable[..., dict[str, Arr
     evaluate = make_evaluate(static, sequential)
     per_model = sequential_vmap if sequential else lambda f: f
     on_dataset = per_model(make_on_dataset(static))
+    constant_loss = make_constant_loss(static)
+    squared = None
+    if not static.net.has_plain_loss:
+        constant_loss = per_model(constant_loss)  # its samples take memory
+    if static.net.loss_function != "squared":
+        net = dataclasses.replace(static.net, loss_function="squared")
+        squared = make_evaluate(dataclasses.replace(static, net=net, check_fit=False), sequential)
 
     def finish(state: State, setting: Setting, key: Array) -> dict[str, Array]:
         state = keep_snapshot(static, state, jnp.int32(static.steps))
@@ -218,8 +230,7 @@ def make_finish(static: Static, sequential: bool) -> Callable[..., dict[str, Arr
             "b": state.params.b,
             "loss": found.loss,
             "loss_stderr": found.stderr,
-            "loss_over_constant": found.loss
-            / static.inputs.constant_loss(setting.law, setting.importance, key),
+            "loss_over_constant": found.loss / constant_loss(setting, key),
             "loss_curve": state.loss_curve,
             "status": jnp.where(is_finite, OK, NON_FINITE).astype(jnp.int8),
             "first_bad_step": first_bad,
@@ -227,30 +238,37 @@ def make_finish(static: Static, sequential: bool) -> Callable[..., dict[str, Arr
         if static.check_fit:
             result["improvement"] = found.improvement
             result["improvement_stderr"] = found.improvement_stderr
+        if squared is not None:
+            other = squared(state.params, state.earlier, setting, key, is_finite & is_trained)
+            result["squared_error"] = jnp.where(is_finite, other.loss, jnp.nan)
         if static.dataset_size:
             found = on_dataset(state.params, setting, source_of(static, key).dataset)
             result |= {k: jnp.where(is_finite, a, jnp.nan) for k, a in found.items()}
-        if static.gated:
-            result |= {"V": state.params.V, "c": state.params.c}
-        if not static.tied:
-            result["W_dec"] = state.params.W_dec
+        for name in OPTIONAL:
+            if (array := getattr(state.params, name)) is not None:
+                result[name] = array
         if static.watch:
             result |= {name: state.watched[i] for i, name in enumerate(WATCHED)}
-        return result | ({"W_snapshots": state.W_snapshots} if static.snapshots else {})
+        if static.snapshots:
+            kept = state.snapshots._asdict().items()
+            result |= {f"{name}_snapshots": a for name, a in kept if a is not None}
+        return result
 
     return finish
 
 
 def make_on_dataset(static: Static) -> Callable[..., dict[str, Array]]:
     """Return on_dataset(params, setting, draws) -> the results on the dataset of the training."""
-    branches = [resolve(a) for a in static.activations]
+    net = static.net
+    branches = [output_of(net, a) for a in static.activations]
+    of, target = loss_of(net.loss_function).of, network.target_of(net.target)
 
     def on_dataset(params: Params, setting: Setting, draws: Array) -> dict[str, Array]:
         x = static.inputs.sample(draws, setting.law)
-        x_hat = jax.lax.switch(setting.activation, branches, model.preactivation(params, x))
-        found = {"train_loss": model.weighted_error(x_hat, x, setting.importance)}
+        x_hat = jax.lax.switch(setting.activation, branches, network.output(net, params, x))
+        found = {"train_loss": model.weighted_mean(of(x_hat, target(x), x), setting.importance)}
         if static.hidden_vectors:
-            found["hidden_vectors"] = model.encode(params, x)
+            found["hidden_vectors"] = network.hidden(net, params, x)
         return found
 
     return on_dataset
@@ -275,6 +293,8 @@ def apply_gradient(
     active = active & (state.first_bad_step < 0)
     transformation = optimizer(static, setting, step)
     params, opt_state, bad = descend(transformation, state.params, state.opt_state, grads, active)
+    if not static.net.is_plain:
+        params = network.constrained(static.net, params, state.params)
     first_bad = jnp.where(bad, step, state.first_bad_step)
     return dataclasses.replace(state, params=params, opt_state=opt_state, first_bad_step=first_bad)
 
@@ -289,10 +309,21 @@ def keep_earlier(static: Static, state: State, step: Array) -> State:
 
 
 def keep_snapshot(static: Static, state: State, step: Array) -> State:
-    """Store W if `step` is one of the snapshot steps."""
+    """Store the parameters if `step` is one of the snapshot steps."""
     if not static.snapshots:
         return state
-    here = (np.array(static.snapshots) == step)[:, None, None]
-    return dataclasses.replace(
-        state, W_snapshots=jnp.where(here, state.params.W, state.W_snapshots)
-    )
+    here = np.array(static.snapshots) == step
+
+    def stored(now: Array, before: Array) -> Array:
+        return jnp.where(here.reshape(-1, *(1,) * now.ndim), now, before)
+
+    now = in_snapshots(static, state.params)
+    return dataclasses.replace(state, snapshots=jax.tree.map(stored, now, state.snapshots))
+
+
+def in_snapshots(static: Static, params: Params) -> Params:
+    """Return the parameters that snapshots keep: all, or W alone; None for the others."""
+    if static.snapshot_parameters:
+        return params
+    none: Any = None
+    return Params(params.W, none)

@@ -18,7 +18,7 @@ from jax import Array
 from jsuper.models.toy import model
 from jsuper.models.toy.config import Setting, Static
 from jsuper.models.toy.draws import Draws
-from jsuper.models.toy.gradient import batch_of, make_batch_loss
+from jsuper.models.toy.gradient import batch_of, hidden_in_training, make_batch_loss
 from jsuper.models.toy.model import Params
 from jsuper.models.toy.results import WATCHED
 
@@ -35,7 +35,9 @@ def make_unit_record(static: Static) -> Callable[[Params, Setting, Draws], Array
     def record(params: Params, setting: Setting, draws: Draws) -> Array:
         # The loss is a mean over features, so this importance makes it the error of feature 0.
         only_first = jnp.zeros_like(setting.importance).at[0].set(static.n_features)
-        z = model.preactivation(params, *batch_of(static, setting, draws.whole))
+        x, mask = batch_of(static, setting, draws.whole)
+        h = hidden_in_training(static.net, params, setting, x, draws.whole, mask)
+        z = model.decode(params, h)
         numbers = {
             "unit_error": loss(params, dataclasses.replace(setting, importance=only_first), draws),
             "unit_bias": params.b[0],
