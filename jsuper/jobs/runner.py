@@ -17,6 +17,7 @@ from jsuper.core.sweep import BaseSweep
 from jsuper.engine.stopping import Stop
 from jsuper.jobs.diverged import describe
 from jsuper.jobs.job import Job, fix_partition, prepare
+from jsuper.jobs.listening import Listener, Listening, expect_listener
 from jsuper.jobs.retry import write_improved
 from jsuper.jobs.room import check_room, unusually_large
 from jsuper.jobs.session import session_metadata, timestamp
@@ -48,6 +49,7 @@ def run(
     plan: Plan | str | None = None,
     force: bool = False,
     keep_failed: bool = False,
+    on_progress: Listener | None = None,
 ) -> xarray.Dataset:
     """Train every model of a sweep and return all of them as one Dataset.
 
@@ -71,6 +73,10 @@ def run(
         a million models or takes more than ten days.
     keep_failed
         Do not train the folder's failed models (status 3) once more.
+    on_progress
+        A function that is called with a `jsuper.jobs.listening.RunProgress` at the end of every
+        chunk and about once a second between, in this thread; once if nothing is left to train.
+        What it raises stops the run, and is raised here: a folder keeps the finished chunks.
 
     Returns
     -------
@@ -114,6 +120,7 @@ def run(
 
     check_not_forked()
     expect("plan", plan, (str, Plan, type(None)), "a name", "jsuper.run(sweep, plan='reference')")
+    expect_listener(on_progress)
     use_compilation_cache()
     began = time.perf_counter()
     if plan is None or isinstance(plan, str):
@@ -125,11 +132,18 @@ def run(
     for note in (*job.notes, *job.sweep.all_notes()):
         warnings.warn(note, SweepWarning, stacklevel=2)
     counters, stop = Progress(), Stop()
-    with reporter(expected, counters, quiet=not progress) as tick:
+    listening = Listening(on_progress, expected, counters, job.sweep, job.pending)
+    with reporter(expected, counters, quiet=not progress) as show:
+
+        def tick() -> None:
+            show()
+            listening.tick()
+
         if job.folder is None:
-            ds = _run_in_memory(job, plan, counters, stop, tick)
+            ds = _run_in_memory(job, plan, counters, stop, tick, listening)
         else:
-            execute(job, plan, counters, stop, tick)
+            execute(job, plan, counters, stop, tick, finished=listening.finished)
+            listening.end()
             ds = load(job.folder)
     ds.attrs["timing"] = json.dumps(counters.timing(time.perf_counter() - began, plan.workers))
     if text := describe(ds, job.sweep):
@@ -147,7 +161,7 @@ def _check_room(job: Job, plan: Plan, seconds: float) -> None:
 
 
 def _run_in_memory(
-    job: Job, plan: Plan, progress: Progress, stop: Stop, tick: Tick
+    job: Job, plan: Plan, progress: Progress, stop: Stop, tick: Tick, listening: Listening
 ) -> xarray.Dataset:
     from jsuper.engine.workers import train_chunks
     from jsuper.store.dataset import to_dataset
@@ -156,6 +170,8 @@ def _run_in_memory(
     try:
         for chunk, arrays in train_chunks(plan, job.chunks, job.chunks, progress, stop, tick):
             results[chunk.name] = arrays
+            listening.finished(chunk)
+        listening.end()
     except KeyboardInterrupt:
         if not results:
             raise
@@ -165,6 +181,12 @@ def _run_in_memory(
             SweepWarning,
             stacklevel=3,
         )
+    except Exception as error:
+        error.add_note(
+            f"{len(results)} of {len(job.chunks)} chunks were finished; a run with a folder, "
+            "jsuper.run(sweep, out), keeps them"
+        )
+        raise
     return to_dataset(job.sweep.to_dict(), job.chunks, lambda chunk: results.pop(chunk.name, None))
 
 
@@ -198,6 +220,7 @@ def execute(
     stop: Stop,
     tick: Tick = lambda: None,
     train: Train = run_locally,
+    finished: Callable[[Chunk], None] = lambda chunk: None,
 ) -> None:
     """Train the missing chunks of a job in a folder; each is written as soon as it is finished.
 
@@ -215,6 +238,8 @@ def execute(
         Called several times a second.
     train
         What trains the chunks.
+    finished
+        Called with every chunk that has been written.
 
     Raises
     ------
@@ -234,8 +259,10 @@ def execute(
     except sharing.WaitEndedError as error:
         raise StoppedError(str(error)) from error
     sharing.write_session(job.folder, session)
+    chunks = {c.name: c for c in job.share}
     for name, lost in train(job, plan, progress, stop, tick):
         job.done[name] = lost
+        finished(chunks[name])
     _check_files_exist(job)
     by_others = [c for c in job.share if c.name not in job.done or c.name in job.retry]
     job.done |= chunk_files.done(job.folder, list(filter(job.is_done, by_others)))[0]
