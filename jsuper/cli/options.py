@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from jsuper import presets
+from jsuper.cli.groups import GROUPS, grouped
 from jsuper.cli.values import (
     FLOAT,
     INT,
@@ -114,20 +115,15 @@ def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
     data, name = _start(known.preset, known.config, known.model)
     start = sweep_from_dict(data)
     _refuse_others(rest, start)
-    fields = [_flag(f, getattr(start, f.name)) for f in _flag_fields(start)]
-    flags = dataclasses.make_dataclass("Flags", fields, frozen=True, kw_only=True)
-    command = dataclasses.make_dataclass(
-        "Command",
-        [
-            ("run", tyro.conf.OmitArgPrefixes[RunOptions], dataclasses.field(default=RunOptions())),
-            ("sweep", tyro.conf.OmitArgPrefixes[flags], dataclasses.field(default=flags())),
-        ],
-    )
+    declared = {f.name: f for f in _flag_fields(start)}
+    groups = {k: [declared[name] for name in some] for k, some in grouped(declared).items()}
+    command = _command(start, groups)
     parsed: Any = read(command, rest, "jsuper sweep", _all_flags(start), _description(type(start)))
     given = {flag_name(word) for word in rest if word.startswith("--")}
     changed = {
-        f.name: _value(f, getattr(parsed.sweep, f.name))
-        for f in _flag_fields(start)
+        f.name: _value(f, getattr(getattr(parsed, group), f.name))
+        for group, some in groups.items()
+        for f in some
         if f.name in given
     }
     for f in dataclasses.fields(start):  # a flag replaces what the file gives in the other way
@@ -135,6 +131,23 @@ def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
         if None not in both and both & changed.keys():
             data = {k: v for k, v in data.items() if k not in both}
     return sweep_from_dict(data | changed), parsed.run, name
+
+
+def _command(start: BaseSweep, groups: dict[str, list[dataclasses.Field]]) -> type:
+    """Return the command as a dataclass: a box of flags for each group, and that of the run."""
+    boxes = []
+    for group, some in groups.items():
+        flags = [_flag(f, getattr(start, f.name)) for f in some]
+        text = {"__doc__": GROUPS[group][0]}
+        box = dataclasses.make_dataclass(group, flags, namespace=text, frozen=True, kw_only=True)
+        boxes.append((group, box))
+    return dataclasses.make_dataclass(
+        "Command",
+        [
+            (name, tyro.conf.OmitArgPrefixes[box], dataclasses.field(default=box()))
+            for name, box in (*boxes, ("run", RunOptions))
+        ],
+    )
 
 
 def asked_preset(argv: list[str], asked: BaseSweep) -> presets.Preset | None:
@@ -249,8 +262,8 @@ def _value(f: dataclasses.Field, given: Any) -> Any:
 
 
 def _annotated(kind: Any, f: dataclasses.Field, shown: str | None) -> Any:
-    shows_default = f.default and not isinstance(f.default, Omitted)
-    hint = None if shows_default else ""
+    no_value = isinstance(f.default, Omitted) or f.default == ("",)
+    hint = None if f.default and not no_value else ""
     return Annotated[
         kind, tyro.conf.arg(help=f.metadata["help"], metavar=shown, help_behavior_hint=hint)
     ]
