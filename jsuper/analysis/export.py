@@ -1,4 +1,4 @@
-"""A run's results as a file for other programs: RUN/results.csv, .nc or .parquet.
+"""A run's results for other programs: RUN/results.csv, .nc, .parquet or .safetensors.
 
 The file is written under a temporary name, read back, and renamed, so it is whole or absent. HDF5
 crashes the process when the disk is full while it writes. A netCDF file is therefore put together
@@ -11,14 +11,16 @@ import csv
 import errno
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jsuper.analysis import weight_files
 from jsuper.analysis.table import table
+from jsuper.analysis.weight_names import STACKED, naming_of
 from jsuper.core import files
 from jsuper.core.errors import RunError, SpecError
-from jsuper.core.expecting import expect_folder
+from jsuper.core.expecting import expect, expect_folder
 from jsuper.core.suggestions import did_you_mean
 from jsuper.store import chunk_files
 from jsuper.store.dataset import load
@@ -28,30 +30,56 @@ if TYPE_CHECKING:
     import pandas
     import xarray
 
-SUFFIXES = {"csv": "csv", "netcdf": "nc", "parquet": "parquet"}
+SUFFIXES = {"csv": "csv", "netcdf": "nc", "parquet": "parquet", "safetensors": "safetensors"}
+LIBRARIES = "format={!r} needs a library: pip install 'jsuper[io]'"
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what text begins with that a spreadsheet computes
 NETCDF = "h5netcdf"  # the library that writes it
 
 
-def export(run: str | Path, format: str = "csv", force: bool = False) -> Path:
-    """Write a run's Dataset to RUN/results.csv, results.nc or results.parquet.
+def export(
+    run: str | Path,
+    format: str = "csv",
+    force: bool = False,
+    *,
+    names: str | None = None,
+    select: Mapping[str, Any] | None = None,
+    stacked: bool = False,
+) -> Path:
+    """Write a run's results to RUN/results.csv, .nc, .parquet, or its weights as safetensors.
 
     csv and parquet are `jsuper.table` of the run, one row per model with every measure; netCDF has
-    all variables of `jsuper.load`. The file is complete or absent.
+    all variables of `jsuper.load`. safetensors has the weights of every model that has not
+    diverged, one file each in RUN/safetensors, or all in RUN/results.safetensors. What is written
+    is complete or absent.
 
     Parameters
     ----------
     run
         The run folder, finished or not.
     format
-        Csv, netcdf or parquet.
+        Csv, netcdf, parquet or safetensors.
     force
-        Replace the file if it exists.
+        Replace what exists.
+    names
+        Of safetensors: torch (encoder.weight, decoder.weight, decoder.bias), notebook (W and
+        b_final, stacked), spd (linear1.weight, linear2.weight, linear2.bias) or jsuper (the
+        variables of `jsuper.load`); see `jsuper.analysis.weight_names`. By default torch, and
+        jsuper for families without it.
+    select
+        Of safetensors: field -> value or values of the models, {"sparsity": 0.9, "seed": (0, 1)}.
+    stacked
+        Of safetensors: one file, whose tensors have a leading axis of models, instead of one for
+        each model.
 
     Returns
     -------
     Path
-        Path of the file.
+        Path of the file, or of the folder of files.
+
+    Warns
+    -----
+    SweepWarning
+        Models are left out of safetensors: how many diverged, failed or are not trained.
 
     Raises
     ------
@@ -60,8 +88,8 @@ def export(run: str | Path, format: str = "csv", force: bool = False) -> Path:
     FileNotFoundError
         There is no run folder at `run`.
     SpecError
-        The format is not known, the file exists and `force` is false, or a library that
-        the format needs is not installed.
+        The format or an option is not known, the file exists and `force` is false, or a library
+        that the format needs is not installed.
     RunError
         The manifest cannot be read, or the results do not fit in the free memory.
     OSError
@@ -71,21 +99,55 @@ def export(run: str | Path, format: str = "csv", force: bool = False) -> Path:
     if format not in SUFFIXES:
         hint = did_you_mean(format, SUFFIXES)
         raise SpecError(f"format={format!r} is not one of {', '.join(SUFFIXES)}{hint}")
+    example = "jsuper.export(run, 'safetensors', select={'sparsity': 0.9})"
+    expect("select", select, (Mapping, type(None)), "a dict of fields", example)
+    asked = weight_files.Asked(names, select or {}, stacked or names in STACKED)
+    if format == "safetensors":
+        return _export_weights(Path(run), asked, force)
+    if asked != weight_files.Asked():
+        raise SpecError(
+            f"names, select and stacked are for format='safetensors', and this is {format!r}; "
+            "leave them out"
+        )
     folder = Path(run)
     path = folder / f"results.{SUFFIXES[format]}"
     manifest = manifest_of(folder)
     files.check_file(path)
-    if not force and files.kind_of(path):
-        raise SpecError(
-            f"{path} exists and {_age(path, folder, manifest)}; to replace it, give --force "
-            "(force=True in Python)"
-        )
+    _check_new(path, folder, manifest, force)
     ds = load(folder)
     try:
         write, check = WRITERS[format](ds)
         files.write_atomically(path, write, check=functools.partial(_verify, check))
     except ImportError as error:
-        raise SpecError(f"format={format!r} needs a library: pip install 'jsuper[io]'") from error
+        raise SpecError(LIBRARIES.format(format)) from error
+    return path
+
+
+def _check_new(path: Path, folder: Path, manifest: Manifest, force: bool) -> None:
+    """Raise SpecError if a file or folder exists, unless it is to be replaced."""
+    if not force and files.kind_of(path):
+        raise SpecError(
+            f"{path} exists and {_age(path, folder, manifest)}; to replace it, give --force "
+            "(force=True in Python)"
+        )
+
+
+def _export_weights(folder: Path, asked: weight_files.Asked, force: bool) -> Path:
+    manifest = manifest_of(folder)
+    naming_of(manifest.sweep["model"], asked.names)  # or it is refused
+    path = folder / ("results.safetensors" if asked.stacked else "safetensors")
+    if asked.stacked:
+        files.check_file(path)
+    else:
+        files.check_directory(path, folder)
+    _check_new(path, folder, manifest, force)
+    if path.is_dir():
+        weight_files.check_replaceable(path)
+    write = weight_files.write_stacked if asked.stacked else weight_files.write_files
+    try:
+        write(folder, manifest, asked, path)
+    except ImportError as error:
+        raise SpecError(LIBRARIES.format("safetensors")) from error
     return path
 
 

@@ -12,7 +12,7 @@ import tyro
 import jsuper
 from jsuper.cli import process, sweeping
 from jsuper.cli.options import RunOptions, check_platform
-from jsuper.cli.values import FLOAT, INT, no_default, read
+from jsuper.cli.values import FLOAT, INT, no_default, read, selected
 from jsuper.core.checks import integer, real
 from jsuper.core.family import family_of
 from jsuper.core.text import printable
@@ -134,22 +134,33 @@ def _write_study(options: StudyOptions, folders: dict[str, Path]) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class ExportOptions:
-    """Write a run's results for other programs: netcdf has all, csv and parquet a row per model."""
+    """Write a run's results for other programs.
+
+    netcdf has all, csv and parquet a row per model, safetensors the weights for PyTorch code.
+    """
 
     run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """run folder"""
-    format: Annotated[str, tyro.conf.arg(metavar="{csv,netcdf,parquet}")] = "csv"
-    """netcdf and parquet need jsuper[io]"""
+    format: Annotated[str, tyro.conf.arg(metavar="{csv,netcdf,parquet,safetensors}")] = "csv"
+    """all but csv need jsuper[io]"""
     force: Annotated[bool, no_default()] = False
-    """replace the results file if it exists"""
+    """replace the results if they exist"""
+    names: Annotated[str | None, no_default("{torch,notebook,spd,jsuper}")] = None
+    """names of the tensors in safetensors; torch by default, jsuper for families without it"""
+    select: Annotated[tuple[str, ...], no_default("FIELD=VALUE ...")] = ()
+    """models in safetensors: sparsity=0.9 seed=0 seed=1; all by default"""
+    stacked: Annotated[bool, no_default()] = False
+    """one file of safetensors for all models, instead of one each"""
 
 
 def export(argv: list[str] | None = None) -> int:
-    """`jsuper export RUN --format csv|netcdf|parquet [--force]`."""
+    """`jsuper export RUN --format csv|netcdf|parquet|safetensors [--force]`."""
 
     def write() -> int:
         options = read(ExportOptions, argv, "jsuper export")
-        print(printable(jsuper.export(options.run, options.format, options.force)))
+        select = selected(options.select)
+        further = {"names": options.names, "select": select, "stacked": options.stacked}
+        print(printable(jsuper.export(options.run, options.format, options.force, **further)))
         return process.DONE
 
     return process.reported(write)

@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "status": (inspect.status, "show how far a run is, also while it is running"),
     "verify": (inspect.verify, "read every byte of a run and name the damaged files"),
     "report": (commands.report, "write a run's page, report.html"),
-    "export": (commands.export, "write a run's results as csv, netcdf or parquet"),
+    "export": (commands.export, "write a run's results as csv, netcdf, parquet or safetensors"),
     "list": (folders.list_runs, "list the run folders below a folder"),
     "compare": (folders.compare, "compare the models of two runs"),
     "merge": (folders.merge, "combine run folders of one sweep into a new one"),

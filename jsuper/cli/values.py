@@ -118,6 +118,25 @@ def as_flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+def selected(words: Iterable[str]) -> dict[str, list[int | float | str | bool]]:
+    """Return field -> values of words like sparsity=0.9; a field may be given several times.
+
+    Raises
+    ------
+    SpecError
+        A word has no `=`.
+    """
+    found: dict[str, list[int | float | str | bool]] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise SpecError(f"select={word!r} is not FIELD=VALUE; write for example sparsity=0.9")
+        parsed = number(value)
+        parsed = truth(parsed) if isinstance(parsed, str) else parsed
+        found.setdefault(name.replace("-", "_"), []).append(parsed)
+    return found
+
+
 def _unknown(word: str, prog: str, known: list[str]) -> str:
     """Return the message for an argument that is not known."""
     more = f"{prog} --help lists the flags"

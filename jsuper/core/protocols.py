@@ -44,6 +44,8 @@ class Spec(Protocol):
 
     Optional: coordinates(static) -> the coordinates of dimensions that are not 0, 1, 2, ...; and
     dataset_numbers(static) -> how many numbers of each seed stay in memory during the training.
+    PARAMETERS, the variables that are weights, which `jsuper export --format safetensors` writes;
+    by default all arrays without a dimension of steps.
     """
 
     Sweep: type[BaseSweep]

@@ -72,6 +72,10 @@ _ELSEWHERE = {
     "netcdf": "nc nc4 netcdf4 hdf5 h5",
     "parquet": "pq feather",
     "csv": "tsv xls xlsx excel",
+    "notebook": "elhage anthropic",
+    "torch": "pytorch pt nn",
+    "spd": "apd goodfire apollo tms",
+    "safetensors": "safetensor hf huggingface pt pth",
     "toy": "tms toy_model toy_models superposition",
     "factorization": "low_rank matrix_factorization factorisation",
 }

@@ -19,6 +19,8 @@ from running import REPO, chunk_files
 
 import jsuper
 from jsuper.analysis import hypotheses, kurtosis, statistics, superposition
+from jsuper.analysis.export import SUFFIXES
+from jsuper.analysis.weight_names import NAMINGS
 from jsuper.cli import main, process, summary
 from jsuper.cli import options as flags
 from jsuper.core import suggestions
@@ -348,7 +350,7 @@ def test_the_table_of_names_suggests_only_what_there_is():
     """Every name that is suggested is a field, an option or a value of some family."""
     names = {*TOY, *(f.name for f in dataclasses.fields(flags.RunOptions)), *KNOWN, *FAMILIES}
     names |= {f.name for m in FAMILIES for f in dataclasses.fields(family_of(m).spec.Sweep)}
-    names |= {*flags.PLATFORMS, "csv", "netcdf", "parquet", "sgd", *SCHEDULES}
+    names |= {*flags.PLATFORMS, *SUFFIXES, *NAMINGS["toy"], "sgd", *SCHEDULES}
     for model in FAMILIES:
         for f in dataclasses.fields(family_of(model).spec.Sweep):
             names |= set(getattr(f.metadata["check"], "metavar", "").strip("{}").split(","))
