@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import functools
 import json
 import os
 import shutil
@@ -84,7 +85,9 @@ def write_files(folder: Path, manifest: Manifest, asked: Asked, path: Path) -> N
     new.mkdir()
     try:
         for model in _models(folder, manifest, asked, selection):
-            write_file(new / files.shortened(model.name, ENDING), model.tensors, model.about)
+            place, content = new / files.shortened(model.name, ENDING), packed(model)
+            place.write_bytes(content)  # not flushed to the disk, which takes 5 ms a file
+            _check_written(place, content)
         _replace(path, new)
     finally:
         shutil.rmtree(new, ignore_errors=True)
@@ -135,20 +138,24 @@ def write_stacked(folder: Path, manifest: Manifest, asked: Asked, path: Path) ->
     abouts = [m.about for m in models]
     shared = {k: v for k, v in abouts[0].items() if all(a[k] == v for a in abouts)}
     each = [{k: v for k, v in a.items() if k not in shared} for a in abouts]
-    write_file(path, stacked, shared | {"models": json.dumps(each)})
+    about = shared | {"models": json.dumps(each)}
+    content = packed(Named((), path.stem, stacked, about))
+    check = functools.partial(_check_written, content=content)
+    files.write_atomically(path, lambda file: file.write(content), check=check)
 
 
-def write_file(path: Path, tensors: Arrays, about: dict[str, str]) -> None:
-    """Write tensors with metadata, and read them back."""
+def packed(model: Named) -> bytes:
+    """Return the content of a model's file."""
     from safetensors.numpy import save
 
-    content = save({k: np.ascontiguousarray(v) for k, v in tensors.items()}, metadata=about)
+    tensors = {k: np.ascontiguousarray(v) for k, v in model.tensors.items()}
+    return save(tensors, metadata=model.about)
 
-    def check(written: Path) -> None:
-        if written.read_bytes() != content:
-            raise OSError(errno.EIO, "the file does not read back as it was written")
 
-    files.write_atomically(path, lambda file: file.write(content), check=check)
+def _check_written(path: Path, content: bytes) -> None:
+    """Raise OSError unless a file has the content that was written."""
+    if path.read_bytes() != content:
+        raise OSError(errno.EIO, "the file does not read back as it was written", str(path))
 
 
 def _models(

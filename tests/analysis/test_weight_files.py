@@ -263,7 +263,7 @@ def test_a_folder_is_replaced_as_a_whole_and_with_force_alone(run, monkeypatch):
     with pytest.raises(SpecError, match="safetensors exists and is newer .* give --force"):
         jsuper.export(run, "safetensors")
     with monkeypatch.context() as patched:
-        patched.setattr(files.os, "fsync", lambda descriptor: os.ftruncate(descriptor, 9))
+        patched.setattr(weight_files.Path, "write_bytes", lambda path, content: path.touch())
         with pytest.raises(OSError, match="does not read back"):
             jsuper.export(run, "safetensors", force=True)
     assert len(list((run / "safetensors").iterdir())) == 6
@@ -273,6 +273,15 @@ def test_a_folder_is_replaced_as_a_whole_and_with_force_alone(run, monkeypatch):
     with pytest.raises(SpecError, match="is not replaced, since it has mine.txt too"):
         jsuper.export(run, "safetensors", force=True)
     assert (run / "safetensors" / "mine.txt").exists() and not list(run.glob(".*"))
+
+
+def test_a_stacked_file_is_replaced_when_it_is_whole(run, monkeypatch):
+    path = jsuper.export(run, "safetensors", stacked=True)
+    whole = path.read_bytes()
+    monkeypatch.setattr(files.os, "fsync", lambda descriptor: os.ftruncate(descriptor, 9))
+    with pytest.raises(OSError, match="does not read back"):
+        jsuper.export(run, "safetensors", stacked=True, force=True)
+    assert path.read_bytes() == whole and not list(run.glob(".*"))
 
 
 def test_a_link_is_not_written_through(run, tmp_path):
