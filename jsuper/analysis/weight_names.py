@@ -16,6 +16,7 @@ from jsuper.core.family import family_of
 from jsuper.core.grid import Setting, Static
 from jsuper.core.suggestions import not_one_of
 from jsuper.models.toy.activations.names import GATED
+from jsuper.models.toy.results import OPTIONAL
 
 Arrays = dict[str, np.ndarray]
 Fields = dict[str, Any]
@@ -31,7 +32,8 @@ def toy_linear(arrays: Arrays, fields: Fields) -> Arrays:
 
     encoder.weight (m, n) is W, without a bias; decoder.weight (n, m) is Wᵀ, or W_decᵀ of untied
     models; decoder.bias (n,) is b. Gated models, x̂ = gate(decoder(h)) ⊙ value(h), have
-    value.weight (n, m), Vᵀ, and value.bias (n,), c.
+    value.weight (n, m), Vᵀ, and value.bias (n,), c. A hidden layer, h = hidden(f(encoder(x))), has
+    encoder.bias (m,), b_hidden, and hidden.weight (m, m), M; f is the hidden_activation.
     """
     found = {
         "encoder.weight": arrays["W"],
@@ -40,7 +42,8 @@ def toy_linear(arrays: Arrays, fields: Fields) -> Arrays:
     }
     if fields["activation"] in GATED:
         found |= {"value.weight": arrays["V"].T, "value.bias": arrays["c"]}
-    return found
+    further = {"encoder.bias": "b_hidden", "hidden.weight": "M"}
+    return found | {name: arrays[own] for name, own in further.items() if own in arrays}
 
 
 def toy_notebook(arrays: Arrays, fields: Fields) -> Arrays:
@@ -49,6 +52,7 @@ def toy_notebook(arrays: Arrays, fields: Fields) -> Arrays:
     Elhage et al., "Toy Models of Superposition", 2022: the class `Model` of its notebook.
     """
     _refuse_gated("notebook", fields)
+    _refuse_hidden("notebook", arrays, fields, ("b_hidden", "M"))
     if "W_dec" in arrays:
         raise SpecError(
             "names='notebook' has no decoder matrix, and tied=false is selected; select "
@@ -60,12 +64,14 @@ def toy_notebook(arrays: Arrays, fields: Fields) -> Arrays:
 def toy_spd(arrays: Arrays, fields: Fields) -> Arrays:
     """Return linear1.weight (m, n), linear2.weight (n, m) and linear2.bias (n,).
 
-    The state dict of the class `TMSModel` without hidden layers in the code of stochastic parameter
-    decomposition, https://github.com/goodfire-ai/spd, spd/experiments/tms/models.py.
+    With a map of the hidden layer also hidden_layers.0.weight (m, m). The state dict of the class
+    `TMSModel` in the code of stochastic parameter decomposition,
+    https://github.com/goodfire-ai/spd, spd/experiments/tms/models.py.
     """
     _refuse_gated("spd", fields)
+    _refuse_hidden("spd", arrays, fields, ("b_hidden",))
     found = toy_linear(arrays, fields)
-    layers = {"encoder": "linear1", "decoder": "linear2"}
+    layers = {"encoder": "linear1", "decoder": "linear2", "hidden": "hidden_layers.0"}
     return {
         f"{layers[layer]}.{kind}": array
         for (layer, kind), array in ((name.split("."), found[name]) for name in found)
@@ -77,6 +83,17 @@ def _refuse_gated(names: str, fields: Fields) -> None:
         raise SpecError(
             f"names={names!r} has no second decoder matrix, and activation="
             f"{fields['activation']} is selected; select other activations, or give names='torch'"
+        )
+
+
+def _refuse_hidden(names: str, arrays: Arrays, fields: Fields, unknown: tuple[str, ...]) -> None:
+    activation = fields.get("hidden_activation", "identity")
+    found = [name for name in unknown if name in arrays]
+    if activation != "identity":
+        found.append(f"hidden_activation={activation}")
+    if found:
+        raise SpecError(
+            f"names={names!r} has no hidden layer with {', '.join(found)}; give names='torch'"
         )
 
 
@@ -93,7 +110,7 @@ NAMINGS: dict[str, dict[str, Naming]] = {  # family -> convention -> function, t
     "toy": {"torch": toy_linear, "notebook": toy_notebook, "spd": toy_spd},
     "factorization": {"torch": factorization_linear},
 }
-PARAMETERS = {"toy": ("W", "b", "W_dec", "V", "c"), "factorization": ("A", "B")}
+PARAMETERS = {"toy": ("W", "b", *OPTIONAL), "factorization": ("A", "B")}
 
 
 def naming_of(model: str, names: str | None) -> tuple[str, Naming]:

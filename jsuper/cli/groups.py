@@ -11,7 +11,8 @@ from collections.abc import Iterable
 GROUPS: dict[str, tuple[str, str]] = {  # group -> what it is, and its fields in the order shown
     "model": (
         "What is trained.",
-        "activation n_features n_hidden tied bias dropout pairs",
+        "activation n_features n_hidden tied bias hidden_activation hidden_bias hidden_map encoder "
+        "normalize_columns dropout pairs",
     ),
     "data": (
         "What it is trained on, and how much each feature counts.",
@@ -22,11 +23,12 @@ GROUPS: dict[str, tuple[str, str]] = {  # group -> what it is, and its fields in
     "training": (
         "How it is trained, from which start, and how often.",
         "seeds unpaired steps batch_size objective reduction optimizer learning_rate weight_decay "
-        "momentum schedule init init_scale init_instances init_bias_scale push push_step dtype",
+        "momentum schedule loss loss_function hidden_l1 hidden_noise "
+        "init init_scale init_instances init_bias_scale push push_step dtype",
     ),
     "recording": (
         "What is stored besides the final weights and losses.",
-        "records spacing snapshots watch check_fit hidden_vectors",
+        "records spacing snapshots snapshot_parameters watch check_fit hidden_vectors",
     ),
 }
 REST = "model"

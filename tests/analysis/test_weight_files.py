@@ -310,3 +310,13 @@ def test_without_the_library_an_error_says_what_to_install(run, monkeypatch):
 def test_every_family_s_names_and_parameters_exist():
     assert weight_names.NAMINGS.keys() == weight_names.PARAMETERS.keys() <= FAMILIES.keys()
     assert set(weight_names.STACKED) <= set(weight_names.NAMINGS["toy"])
+
+
+def test_a_hidden_layer_has_names_of_its_own(tmp_path):
+    given = dict(hidden_map="orthogonal", hidden_bias=True, tied=False)
+    found = one(run_of(tmp_path / "run", toy(**given)))
+    assert found["encoder.bias"].shape == (2,) and found["hidden.weight"].shape == (2, 2)
+    with pytest.raises(SpecError, match="has no hidden layer with b_hidden"):
+        one(tmp_path / "run", names="spd", force=True)
+    mapped = one(run_of(tmp_path / "map", toy(hidden_map="identity")), names="spd")
+    assert np.array_equal(mapped["hidden_layers.0.weight"], np.eye(2))

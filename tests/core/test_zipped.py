@@ -243,7 +243,9 @@ def test_a_field_of_a_group_is_not_given_by_itself():
         factorization.Sweep(zipped=factorizations)
 
 
-@pytest.mark.parametrize("name", ["hidden", "feature", "W", "train_loss", "step", "features_represented"])
+@pytest.mark.parametrize(
+    "name", ["hidden", "feature", "W", "train_loss", "step", "features_represented"]
+)
 def test_a_dimension_with_the_name_of_a_result_is_refused_before_training(name):
     sweep = Sweep(**TINY, zipped={name: SIZES["size"]})
     said = f"zipped has the dimension '{name}', which is the name of a variable or dimension"
