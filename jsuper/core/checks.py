@@ -31,6 +31,8 @@ class Check(Generic[T]):
     metavar: str = "VALUE"
     takes_functions: bool = False
     """whether Python functions pass, so that run folders may contain their labels"""
+    takes_tables: bool = False
+    """whether a mapping, such as a Dataset, is one value"""
 
     def __call__(self, name: str, value: object) -> T:
         """Return the checked value."""

@@ -152,9 +152,9 @@ def _several(name: str, check: Check, value: Any) -> tuple:
     if isinstance(value, str) and (parts := split_at_commas([value])):
         listed = parts if check.metavar == "NAME" else f"[{', '.join(parts)}]"
         raise SpecError(f"{name}={value!r} is a single string; give a list of values: {listed}")
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not check.takes_tables:
         raise SpecError(f"{name}={value!r} is not a list; give a list of values")
-    single = isinstance(value, str) or not isinstance(value, Iterable)
+    single = isinstance(value, (str, Mapping)) or not isinstance(value, Iterable)
     values = tuple(check(name, scalar(v)) for v in ([value] if single else list(value)))
     if not values:
         raise SpecError(f"{name}=[] is empty; give at least one value")

@@ -427,6 +427,7 @@ CHANGED = dict(
     init_bias_scale=1,
     tied=False,
     bias=False,
+    start="kgon(4)",
     hidden_activation="relu",
     hidden_bias=True,
     hidden_map="orthogonal",

@@ -32,6 +32,7 @@ from jsuper.models.toy.inputs.law import Numbers, inputs_of
 from jsuper.models.toy.labelled import given_list
 from jsuper.models.toy.layout import NARROWEST, common_slots, fill, rows_of
 from jsuper.models.toy.spec import Sweep
+from jsuper.models.toy.starts import RANDOM, Stored
 
 STANDARD_DEVIATIONS = 2.0  # such that a width fits the active columns of nearly every batch
 # In multiply-adds that take as long: ordering the columns of a seed's batch, and gathering one
@@ -61,6 +62,7 @@ class Static:
     init_scale: float = 1.0
     init_instances: int = 10
     init_bias_scale: float = 0.0
+    start: str | Stored = RANDOM  # the name of a start, or the shapes of stored weights
     tied: bool = True
     bias: bool = True
     reduction: str = "mean"
@@ -100,6 +102,7 @@ class Setting:
     importance: Array  # (n_features,)
     hidden_l1: Any = None  # (); None for plain models
     noise_scale: Any = None  # (); None for plain models
+    start: Any = None  # `starting.Weights`; None unless stored weights are the start
 
     @property
     def law(self) -> Numbers:
@@ -151,6 +154,7 @@ def make_static(
     if net.is_plain and batching in ("auto", "rows") and not (widths and whole):
         rows, slots = common_slots(parts, activations)
     shaped: dict[str, Any] = {**values, "batch_size": batch_of(values), "inputs": inputs_of(values)}
+    shaped["start"] = getattr(start := values.get("start", RANDOM), "stored", start)
     return Static(
         activations=activations,
         dropout=any(s["dropout"] > 0 for s in settings),
@@ -224,12 +228,6 @@ def make_setting(static: Static, point: grid.Setting) -> Setting:
     if static.per_feature:
         numbers["density"] = np.broadcast_to(numbers["density"], n)
     return Setting(**numbers)
-
-
-def empty_setting(static: Static) -> Setting:
-    """Return the numbers of a model that is not trained: its density is 0."""
-    setting = make_setting(static, {})
-    return dataclasses.replace(setting, density=np.zeros_like(setting.density))
 
 
 def divide(

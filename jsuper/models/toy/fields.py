@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from jsuper.core.checks import MAX_RECORDS, choice, flag, integer, real
 from jsuper.core.fields import Axis, Omitted, alias, setting, static
@@ -27,6 +27,7 @@ from jsuper.models.toy.field_checks import (
 )
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, VALUES, check_law
 from jsuper.models.toy.labelled import NO_LIST, labelled, one_or_several
+from jsuper.models.toy.starts import RANDOM, check_start
 from jsuper.training.optimizers import DECAY_HELP, DEFAULT_DECAYS, WITH_MOMENTUM, check_optimizer
 from jsuper.training.schedules import check_schedule
 
@@ -96,6 +97,15 @@ class Fields(BaseSweep):
     )
     init_bias_scale: float = static(
         0.0, "standard deviation of the initial b; 0: b starts at 0", real(0), later=True
+    )
+    start: Axis[str] | Any = static(
+        RANDOM,
+        "initial weights: random, kgon(k, r), pca, identity, zeros, or a run folder; in Python "
+        "also a Dataset or arrays",
+        check_start,
+        axis=True,
+        later=True,
+        since=2,
     )
     tied: Axis[bool] = static(
         True,

@@ -32,6 +32,8 @@ from jsuper.training import keys
 
 FUNCTIONS = ("activation", "hidden_activation", "target")
 """Fields whose values may be functions of an array."""
+OF_ALL = ("hidden_activation", "target", "inputs", "start")
+"""Static fields whose values may be labels."""
 SAME_CURVE = 1e-4  # relative; sums in another order, over some hundred steps
 SAME_LOSS = 1e-3
 
@@ -101,7 +103,7 @@ def _trained(
     seen = set()
     for chunk in existing.chunks:
         size = chunk.static["n_features"]
-        of_all = {str(chunk.static.get(name)) for name in ("hidden_activation", "target", "inputs")}
+        of_all = {str(chunk.static.get(name)) for name in OF_ALL}
         used = [{s["activation"]} | of_all for s in chunk.settings]
         rows = [
             i

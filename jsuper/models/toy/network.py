@@ -100,7 +100,7 @@ def initial(net: Architecture, params: Params, key: Array, bias_std: float) -> P
         params = params._replace(M=orthogonal(own, m, m).astype(dtype))
     elif net.hidden_map != "none":
         params = params._replace(M=jnp.eye(m, dtype=dtype))
-    return normalized(net, params)
+    return params
 
 
 def orthogonal(key: Array, rows: int, columns: int) -> Array:

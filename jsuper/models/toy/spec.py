@@ -24,6 +24,7 @@ from jsuper.models.toy.results import coordinates as coordinates
 from jsuper.models.toy.results import dataset_numbers as dataset_numbers
 from jsuper.models.toy.results import layout as layout
 from jsuper.models.toy.results import work as work
+from jsuper.models.toy.start_rules import check_starts
 from jsuper.training.optimizers import default_decay
 from jsuper.training.schedules import warmup_steps
 
@@ -86,6 +87,13 @@ class Sweep(Fields):
     init, init_scale, init_instances, init_bias_scale
         Distribution of the initial W (xavier, notebook or normal) and b; see
         `jsuper.models.toy.model.init_std`.
+    start
+        Axis. Initial weights: `random`, by `init`; `kgon(k)`, the first k features at the corners
+        of a polygon of radius 1, or `kgon(k, r)`; `identity`, a hidden unit for each of the first
+        features; `pca`, the best linear model; `zeros`; a run folder; in Python also a Dataset of
+        trained models, or a dict of arrays, `{"W": (n_hidden, n_features), "b": (n_features,)}`, of
+        one model or with a leading axis of seeds. The models of a Dataset start those with the same
+        coordinates; a single one starts all. Run folders store the weights.
     tied
         Axis. Whether the decoder is Wᵀ; if False it is a separate matrix, x̂ = act(W_decᵀ W x + b).
     bias
@@ -221,6 +229,7 @@ class Sweep(Fields):
         """Raise SpecError if lists do not fit n_features, or steps do not fit the training."""
         check_data(self, self._set)
         check_architecture(self, self._set)
+        check_starts(self, self._set)
         labels = [label(a) for a in self.values_of("activation")]
         for name, times in Counter(labels).items():
             if times > 1:

@@ -19,6 +19,7 @@ from flax import struct
 from jax import Array
 from jax.custom_batching import sequential_vmap
 
+from jsuper.core import grid
 from jsuper.core.expecting import expect
 from jsuper.core.protocols import PyTree
 from jsuper.core.status import NON_FINITE, OK
@@ -29,11 +30,10 @@ from jsuper.models.toy.config import (
     arrange,
     branch_of,
     divide,
-    empty_setting,
-    make_setting,
     make_static,
     step_work,
 )
+from jsuper.models.toy.config import make_setting as numbers_of
 from jsuper.models.toy.draws import Source, make_draws, source_of
 from jsuper.models.toy.evaluation import make_constant_loss, make_evaluate
 from jsuper.models.toy.gradient import make_batch_loss
@@ -41,6 +41,7 @@ from jsuper.models.toy.losses import loss_of, output_of
 from jsuper.models.toy.model import Params
 from jsuper.models.toy.results import OPTIONAL, WATCHED, earlier_step, recorded_steps
 from jsuper.models.toy.rows import step_gradient
+from jsuper.models.toy.starting import started, stored_start
 from jsuper.models.toy.watch import make_unit_record, perturb_bias
 from jsuper.training import keys
 from jsuper.training.loop import Train, descend
@@ -61,6 +62,20 @@ __all__ = [
     "make_train",
     "step_work",
 ]
+
+
+def make_setting(static: Static, point: grid.Setting) -> Setting:
+    """Return the traced numbers of a point, with the stored weights that it starts from."""
+    setting = numbers_of(static, point)
+    if isinstance(static.start, str):
+        return setting
+    return dataclasses.replace(setting, start=stored_start(static, point))
+
+
+def empty_setting(static: Static) -> Setting:
+    """Return the numbers of a model that is not trained: its density is 0."""
+    setting = make_setting(static, {})
+    return dataclasses.replace(setting, density=np.zeros_like(setting.density))
 
 
 @struct.dataclass
@@ -158,6 +173,7 @@ def make_init(static: Static) -> Callable[[Setting, Array], State]:
             bias_std=static.init_bias_scale,
         )
         params = network.initial(static.net, params, init_key, static.init_bias_scale)
+        params = network.normalized(static.net, started(static, setting, params, key))
         return State(
             params=params,
             opt_state=optimizer(static, setting, jnp.int32(0)).init(params),
