@@ -27,7 +27,7 @@ import jsuper
 from jsuper.plots.norms import norms
 
 sweep = jsuper.Sweep(
-    activation=("relu", "arctan"), optimizer="lion", learning_rate=(0.01, 0.03), sparsity=0.5,
+    activation=("relu", "arctan"), optimizer="signw", learning_rate=(0.01, 0.03), sparsity=0.5,
     n_features=3, n_hidden=2, batch_size=8, steps=1, seeds=2,
 )
 assert sweep.weight_decay == (0.0,)

@@ -214,11 +214,13 @@ def _programs(plan: Plan, chunks: list[Chunk]) -> dict[str, int]:
     """Return an identity of every program that chunks need -> its number of branches."""
     # the chunks of a run share their settings
     alike = list({(id(c.static), id(c.settings), len(c.seeds)): c for c in chunks}.values())
-    programs = {}
+    programs, known = {}, {}  # groups whose static values differ may share a program
     for block in split(plan, alike, alike):
         static = {k: plain(v) for k, v in block.chunk.static.items()}
         branches = sorted(_branches(block.chunk))
-        programs[digest([static, branches, block.shape])] = len(branches)
+        identity = digest([static, branches, block.shape])
+        name = known.setdefault((block.static, block.shape, *branches), identity)
+        programs[name] = len(branches)
     return programs
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jsuper.core.errors import SpecError
 from jsuper.core.limits import check_representable
 from jsuper.core.sweep import BaseSweep
-from jsuper.training.optimizers import split_optimizer
+from jsuper.training.optimizer_texts import learning_rate_of, momentum_of
 
 LEAST_MOTION = 1e-6  # learning rate times steps below which the weights keep their initial values
 
@@ -28,7 +28,7 @@ def check_training(sweep: BaseSweep) -> None:
         Has the fields optimizer, learning_rate, weight_decay, momentum and dtype.
     """
     # Not `sweep.values`: an omitted weight decay may have no value yet.
-    decays, momentum = sweep.weight_decay, sweep.momentum  # type: ignore[attr-defined]
+    decays = sweep.weight_decay  # type: ignore[attr-defined]
     for decay in decays:
         if decay < 0:
             raise SpecError(
@@ -36,12 +36,13 @@ def check_training(sweep: BaseSweep) -> None:
                 "bound; give 0 or more"
             )
     for dtype in sweep.values_of("dtype"):
-        check_representable("momentum", momentum, dtype)
-        if np.dtype(dtype).type(momentum) >= 1:
-            raise SpecError(
-                f"momentum={momentum!r} is 1 in {dtype}: steps would add up without bound; give "
-                "0.99, for example"
-            )
+        for name, momentum in _momenta(sweep):
+            check_representable(name, momentum, dtype)
+            if np.dtype(dtype).type(momentum) >= 1:
+                raise SpecError(
+                    f"{name}={momentum!r} is 1 in {dtype}: steps would add up without bound; give "
+                    "0.99, for example"
+                )
         for decay in decays:
             check_representable("weight_decay", decay, dtype)
     for name, rate in learning_rates(sweep):
@@ -49,14 +50,24 @@ def check_training(sweep: BaseSweep) -> None:
             check_representable(name, rate, dtype)
 
 
+def _momenta(sweep: BaseSweep) -> Iterator[tuple[str, float]]:
+    """Yield (where it is given, momentum) for the field, and for optimizers that set another."""
+    field: float = sweep.momentum  # type: ignore[attr-defined]
+    yield "momentum", field
+    for text in sweep.values_of("optimizer"):
+        momentum = momentum_of(text, field)
+        if momentum is not None and momentum != field:
+            yield f"optimizer={text!r}: its momentum", momentum
+
+
 def learning_rates(sweep: BaseSweep) -> Iterator[tuple[str, float]]:
     """Yield (where it is given, learning rate) for every learning rate of a sweep."""
     for rate in sweep.values_of("learning_rate"):
         yield "learning_rate", rate
     for text in sweep.values_of("optimizer"):
-        rate = split_optimizer(text)[1]
+        rate = learning_rate_of(text, None)
         if rate is not None:
-            yield f"optimizer={text!r}: its learning rate", float(rate)
+            yield f"optimizer={text!r}: its learning rate", rate
 
 
 def training_notes(sweep: BaseSweep) -> list[str]:

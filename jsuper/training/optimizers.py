@@ -1,19 +1,21 @@
-"""Optimizers by name: update rule, default weight decay, and the notation `sgd(0.5)`.
+"""Optimizers by name: update rules, their arguments, and default weight decays.
 
 The conventions are PyTorch's. To add an optimizer, write its factory and one entry of `OPTIMIZERS`;
-checks, defaults and help texts are derived from that table.
+checks, arguments, defaults and help texts are derived from that table. Other names are optax's, see
+`optax_names`.
 
-Names are checked before JAX is imported, so a factory imports optax when it is called.
-Hyper-parameters may be traced: a model's learning rate is a number, not part of the program.
+Names are checked before JAX is imported, so a factory imports optax when it is called. Rates may
+be traced: a model's learning rate is a number, not part of the program.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jsuper.core.checks import Check, choice, real
-from jsuper.core.errors import SpecError
+from jsuper.training import optax_names
+from jsuper.training.calls import settable
 
 if TYPE_CHECKING:
     import jax
@@ -23,61 +25,112 @@ if TYPE_CHECKING:
 
 
 # ---------------------------------------------------------------------------------- update rules
+#
+# `mask` selects the parameters that decay, as in optax; None: all of them.
 
 
-def adamw(learning_rate: Number, weight_decay: Number) -> optax.GradientTransformation:
-    """θ ← θ - η (m̂ / (√v̂ + 1e-8) + λ θ), β = (.9, .999): decay decoupled from the gradient.
+def adamw(
+    learning_rate: Number,
+    weight_decay: Number,
+    *,
+    mask: Any = None,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    nesterov: bool = False,
+) -> optax.GradientTransformation:
+    """θ ← θ - η (m̂ / (√v̂ + ε) + λ θ): decay decoupled from the gradient.
 
     Source: Loshchilov and Hutter 2019; torch.optim.AdamW.
     """
     import optax
 
-    return optax.adamw(learning_rate, b1=0.9, b2=0.999, eps=1e-8, weight_decay=weight_decay)
+    return optax.adamw(
+        learning_rate,
+        b1,
+        b2,
+        eps,
+        eps_root,
+        weight_decay=weight_decay,
+        mask=mask,
+        nesterov=nesterov,
+    )
 
 
-def adam(learning_rate: Number, weight_decay: Number) -> optax.GradientTransformation:
-    """θ ← θ - η m̂ / (√v̂ + 1e-8) of the gradient g + λ θ, β = (.9, .999).
+def adam(
+    learning_rate: Number,
+    weight_decay: Number,
+    *,
+    mask: Any = None,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    nesterov: bool = False,
+) -> optax.GradientTransformation:
+    """θ ← θ - η m̂ / (√v̂ + ε) of the gradient g + λ θ.
 
     Source: Kingma and Ba 2015; torch.optim.Adam (its weight decay is coupled).
     """
     import optax
 
     return optax.chain(
-        optax.add_decayed_weights(weight_decay), optax.adam(learning_rate, b1=0.9, b2=0.999)
+        optax.add_decayed_weights(weight_decay, mask),
+        optax.adam(learning_rate, b1, b2, eps, eps_root, nesterov=nesterov),
     )
 
 
 def sgd(
-    learning_rate: Number, weight_decay: Number, momentum: float
+    learning_rate: Number,
+    weight_decay: Number,
+    momentum: float,
+    *,
+    mask: Any = None,
+    nesterov: bool = False,
 ) -> optax.GradientTransformation:
     """v ← μ v + g + λ θ; θ ← θ - η v. Source: torch.optim.SGD."""
     import optax
 
     return optax.chain(
-        optax.add_decayed_weights(weight_decay), optax.sgd(learning_rate, momentum=momentum)
+        optax.add_decayed_weights(weight_decay, mask),
+        optax.sgd(learning_rate, momentum, nesterov),
     )
 
 
 def sgdw(
-    learning_rate: Number, weight_decay: Number, momentum: float
+    learning_rate: Number,
+    weight_decay: Number,
+    momentum: float,
+    *,
+    mask: Any = None,
+    nesterov: bool = False,
 ) -> optax.GradientTransformation:
     """v ← μ v + g; θ ← θ - η (v + λ θ): decay decoupled. Source: Loshchilov and Hutter 2019."""
     import optax
 
     return optax.chain(
-        optax.trace(momentum),
-        optax.add_decayed_weights(weight_decay),
+        optax.trace(momentum, nesterov),
+        optax.add_decayed_weights(weight_decay, mask),
         optax.scale_by_learning_rate(learning_rate),
     )
 
 
-def rmsprop(learning_rate: Number, weight_decay: Number) -> optax.GradientTransformation:
-    """v ← .99 v + .01 g²; θ ← θ - η g / (√v + 1e-8), g with λ θ. Source: torch.optim.RMSprop."""
+def rmsprop(
+    learning_rate: Number,
+    weight_decay: Number,
+    *,
+    mask: Any = None,
+    decay: float = 0.99,
+    eps: float = 1e-8,
+    centered: bool = False,
+) -> optax.GradientTransformation:
+    """v ← ρ v + (1 - ρ) g²; θ ← θ - η g / (√v + ε), g with λ θ. Source: torch.optim.RMSprop."""
     import optax
 
     return optax.chain(
-        optax.add_decayed_weights(weight_decay),
-        optax.rmsprop(learning_rate, decay=0.99, eps=1e-8, eps_in_sqrt=False),
+        optax.add_decayed_weights(weight_decay, mask),
+        optax.rmsprop(learning_rate, decay, eps, eps_in_sqrt=False, centered=centered),
     )
 
 
@@ -88,12 +141,27 @@ class Optimizer(NamedTuple):
     """One optimizer and its conventions."""
 
     make: Callable[..., optax.GradientTransformation]
-    """make(learning_rate, weight_decay), and `momentum` as a third argument if `has_momentum`"""
+    """make(learning_rate, weight_decay), and `momentum` as a third argument if `has_momentum`; then
+    further keyword arguments, and `mask`"""
     default_decay: float = 0.0
     """weight decay of a sweep of toy models that gives none"""
     decoupled: bool = False
     """whether the decay is applied to the weights instead of being added to the gradient"""
     has_momentum: bool = False
+    of_optax: Callable | None = None
+    """the function of optax that states the arguments, for optimizers outside of the table"""
+
+    @property
+    def arguments(self) -> dict[str, inspect.Parameter]:
+        """The numbers and flags that its text may set, besides the learning rate."""
+        return settable(self.of_optax or self.make, apart=("learning_rate", "weight_decay"))
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether the decay may be that of some parameters only."""
+        if self.of_optax is not None and optax_names.has_decay(self.of_optax):
+            return optax_names.mask_name(self.of_optax) is not None
+        return "mask" in inspect.signature(self.make).parameters
 
 
 # The default of 0.01 is torch.optim.AdamW's, whose decay is decoupled: it is not divided by the
@@ -117,6 +185,7 @@ def _names(where: Callable[[Optimizer], bool]) -> str:
 
 
 # Parts of help texts.
+NAMES = ", ".join(OPTIMIZERS)
 WITH_MOMENTUM = _names(lambda optimizer: optimizer.has_momentum)
 DECAY_HELP = (
     f"decoupled from the gradient for {_names(lambda optimizer: optimizer.decoupled)}, in the "
@@ -127,59 +196,4 @@ DEFAULT_DECAYS = "".join(
     for name, optimizer in OPTIMIZERS.items()
     if optimizer.default_decay
 )
-DEFAULT_DECAYS += "0 for the others"
-
-
-# -------------------------------------------------------------------- a sweep's optimizers by name
-
-
-def _check_optimizer(name: str, value: Any) -> str:
-    is_known = choice(*OPTIMIZERS)
-    if not isinstance(value, str):
-        return is_known(name, value)
-    optimizer, rate = split_optimizer(value)
-    is_known(name, optimizer)
-    if rate is None:
-        return optimizer
-    try:
-        number = real(0, closed="neither")(name, float(rate))
-    except ValueError as error:
-        raise SpecError(
-            f"{name}={value!r}: {rate!r} is not a learning rate > 0; write for example "
-            f"{optimizer}(0.5)"
-        ) from error
-    return f"{optimizer}({repr(number).removesuffix('.0')})"
-
-
-check_optimizer = Check(_check_optimizer, "NAME")
-"""The check of `sgd`, or of `sgd(0.5)`, which sets its own learning rate."""
-
-
-def split_optimizer(text: str) -> tuple[str, str | None]:
-    """Return ("sgd", "0.5") for `sgd(0.5)`, and ("sgd", None) for `sgd`."""
-    name, bracket, rest = text.strip().partition("(")
-    if not bracket:
-        return name, None
-    rate, closed, after = rest.partition(")")
-    return name.strip(), rate.strip() if closed and not after else f"({rest}"
-
-
-def default_decay(text: str) -> float:
-    """Return the weight decay of an optimizer for which a sweep gives none."""
-    return OPTIMIZERS[split_optimizer(text)[0]].default_decay
-
-
-def learning_rate_of(text: str, default: Number) -> Number:
-    """Return the learning rate that an optimizer's text sets, as `sgd(0.5)` does, or `default`."""
-    rate = split_optimizer(text)[1]
-    return default if rate is None else float(rate)
-
-
-def make_optimizer(
-    text: str, learning_rate: Number, weight_decay: Number, momentum: float
-) -> optax.GradientTransformation:
-    """Build the optax transformation of an optimizer; a learning rate in `text` is ignored."""
-    optimizer = OPTIMIZERS[split_optimizer(text)[0]]
-    if optimizer.has_momentum:
-        return optimizer.make(learning_rate, weight_decay, momentum)
-    return optimizer.make(learning_rate, weight_decay)
+DEFAULT_DECAYS += "optax's for other names that decouple it, 0 for the others"

@@ -1,9 +1,10 @@
 """Learning-rate schedules by name, and the notation `warmup(100)`.
 
 A schedule is a function (step, steps) -> factor of the learning rate, for step = 0 ... steps - 1.
-To add one, write its factory, whose parameters are its numbers, and one entry of `SCHEDULES`.
+To add one, write its factory, whose parameters are its numbers, and one entry of `SCHEDULES`. Other
+names are optax's, see `optax_schedules`.
 
-Names are checked before JAX is imported, so a schedule imports it when it is called.
+Names of the table are checked before JAX is imported, so a schedule imports it when it is called.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from jsuper.core.checks import Check, integer, real
 from jsuper.core.errors import SpecError
 from jsuper.core.suggestions import not_one_of
+from jsuper.training.calls import call_text, split_call
+from jsuper.training.optax_schedules import checked_numbers, functions, made
 
 if TYPE_CHECKING:
     import jax
@@ -96,12 +99,13 @@ _CHECKS: dict[str, Check] = {
 def make_schedule(text: str) -> Schedule:
     """Return the schedule of a checked text: constant, warmup(100), ..."""
     name, numbers = _parsed("schedule", text)
-    return SCHEDULES[name](**numbers)
+    return SCHEDULES[name](**numbers) if name in SCHEDULES else made(name, numbers)
 
 
 def warmup_steps(text: str) -> int:
     """Return the steps in which a schedule rises; 0 if it does not."""
-    return _parsed("schedule", text)[1].get("n", 0)
+    numbers = _parsed("schedule", text)[1]
+    return numbers.get("n", numbers.get("warmup_steps", 0))
 
 
 def _parsed(field: str, text: str) -> tuple[str, dict[str, Any]]:
@@ -114,9 +118,11 @@ def _parsed(field: str, text: str) -> tuple[str, dict[str, Any]]:
     """
     match = _FORM.fullmatch(text)
     name = match[1] if match else text
+    if match is not None and name not in SCHEDULES and name in functions():
+        return name, checked_numbers(f"{field}={text!r}", name, split_call(text)[1] or [])
     if match is None or name not in SCHEDULES:
         subject = f"{field}={text!r} is not known"
-        raise SpecError(not_one_of(subject, name, SCHEDULES, "it is one of"))
+        raise SpecError(not_one_of(subject, name, [*SCHEDULES, *functions()], "it is one of"))
     parts = [part for part in (match[2] or "").split(",") if part.strip()]
     expected = inspect.signature(SCHEDULES[name])
     numbers = ", ".join(
@@ -144,6 +150,8 @@ def _check(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise SpecError(not_one_of(f"{name}={value!r} is not known", value, SCHEDULES, "write"))
     schedule, numbers = _parsed(name, value)
+    if schedule not in SCHEDULES:
+        return call_text(schedule, (), numbers)
     optional = inspect.signature(SCHEDULES[schedule]).parameters
     shown = [
         f"{v!r}" if optional[k].default is inspect.Parameter.empty else f"{k}={v!r}"

@@ -125,7 +125,7 @@ def assert_refused(result, said):
         ("--weight-decay nan", r"weight_decay=nan is not a finite number"),
         ("--importance 1 0.5", r"importance has 2 values but n_features is 20; give one value per"),
         ("--feature-sparsity 0.5", r"feature_sparsity has 1 values but n_features is 20"),
-        ("--optimizer adamx", r"optimizer='adamx' is not known; did you mean 'adam'"),
+        ("--optimizer adamx", r"optimizer='adamx' is not known; did you mean 'adamax'"),
         ("--dtype float16", r"dtype='float16' is not known.*float32, float64"),
         ("--snapshots 5 --steps 3", r"snapshots.* 5.*steps=3"),
         ("--preset activation", r"preset='activation' is not known.*activations"),

@@ -65,7 +65,7 @@ BAD = [
     (dict(activation=lambda z: z), r"activation=.*has no name; define it with def"),
     (
         dict(optimizer="adamx"),
-        r"optimizer='adamx' is not known.*'adam'.*adamw, adam, sgd, sgdw, rms",
+        r"optimizer='adamx' is not known.*'adamax'.*adamw, adam, sgd, sgdw, rms",
     ),
     (dict(dtype="float16"), r"dtype='float16' is not known.*float32, float64"),
     (dict(schedule="cosin"), r"schedule='cosin' is not known; did you mean 'cosine'"),

@@ -1,5 +1,7 @@
 """Optimizers and schedules: their update rules, names and defaults."""
 
+import functools
+import json
 import subprocess
 import sys
 
@@ -11,13 +13,15 @@ import pytest
 
 import jsuper
 from jsuper.core.errors import SpecError
-from jsuper.training.optimizers import (
-    OPTIMIZERS,
-    Optimizer,
+from jsuper.models.toy.train import Static, make_setting, make_train
+from jsuper.training import optax_names, optax_schedules
+from jsuper.training.optimizer_texts import (
     check_optimizer,
     default_decay,
     make_optimizer,
+    program_of,
 )
+from jsuper.training.optimizers import OPTIMIZERS, Optimizer
 from jsuper.training.schedules import SCHEDULES, check_schedule, make_schedule
 
 
@@ -118,15 +122,61 @@ def test_other_schedules_are_refused(value, message):
         check_schedule("schedule", value)
 
 
+OF_OPTAX = {
+    "constant_schedule(value=0.5)": optax.constant_schedule(0.5),
+    "cosine_decay_schedule(decay_steps=8, alpha=0.1)": optax.cosine_decay_schedule(1.0, 8, 0.1),
+    "cosine_onecycle_schedule(transition_steps=9)": optax.cosine_onecycle_schedule(9, 1.0),
+    "exponential_decay(transition_steps=5, decay_rate=0.5)": optax.exponential_decay(1.0, 5, 0.5),
+    "linear_onecycle_schedule(transition_steps=9)": optax.linear_onecycle_schedule(9, 1.0),
+    "linear_schedule(end_value=0.2, transition_steps=5)": optax.linear_schedule(1.0, 0.2, 5),
+    "polynomial_schedule(end_value=0, power=2, transition_steps=9)": optax.polynomial_schedule(
+        1.0, 0.0, 2, 9
+    ),
+    "warmup_constant_schedule(warmup_steps=4)": optax.warmup_constant_schedule(0.0, 1.0, 4),
+    "warmup_cosine_decay_schedule(warmup_steps=3, decay_steps=9)": (
+        optax.warmup_cosine_decay_schedule(0.0, 1.0, 3, 9)
+    ),
+    "warmup_exponential_decay_schedule(warmup_steps=3, transition_steps=2, decay_rate=0.5)": (
+        optax.warmup_exponential_decay_schedule(0.0, 1.0, 3, 2, 0.5)
+    ),
+}
+
+
+def test_schedules_of_optax_are_optaxs():
+    assert {text.partition("(")[0] for text in OF_OPTAX} == optax_schedules.functions().keys()
+    for text, theirs in OF_OPTAX.items():
+        assert check_schedule("schedule", text) == text
+        assert factors(text) == pytest.approx([float(theirs(i)) for i in range(11)], abs=1e-6), text
+
+
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        ("cosine_decay_schedule", r"lacks decay_steps; write cosine_decay_schedule\(decay_steps="),
+        ("cosine_decay_schedule(9)", "'9' has no name.*it takes init_value=1, decay_steps"),
+        ("cosine_decay_schedule(decay_steps=0)", "cannot be used: ValueError: .*positive"),
+        ("cosine_decay_schedule(steps=3)", "'steps' is no argument of.*did you mean 'decay_steps'"),
+        ("linear_schedule(end_value=0, transition_steps=1.5)", "1.5 is not a whole number"),
+        ("warmup_constant_schedule(warmup_steps=1, warmup_steps=2)", "an argument twice"),
+    ],
+)
+def test_wrong_numbers_of_a_schedule_of_optax_are_refused(value, message):
+    with pytest.raises(SpecError, match=message):
+        check_schedule("schedule", value)
+
+
 def test_a_warm_up_has_to_end_before_the_training():
     with pytest.raises(SpecError, match=r"warmup\(50\) rises for 50 steps, and steps=50"):
         jsuper.Sweep(schedule="warmup(50)", steps=(50, 100))
+    with pytest.raises(SpecError, match="rises for 50 steps, and steps=50"):
+        jsuper.Sweep(schedule="warmup_constant_schedule(warmup_steps=50)", steps=50)
 
 
 def test_names_are_checked_without_jax():
     code = (
-        "import sys; from jsuper.training.optimizers import check_optimizer as check;"
+        "import sys; from jsuper.training.optimizer_texts import check_optimizer as check;"
         "assert check('optimizer', 'sgd(0.50)') == 'sgd(0.5)';"
+        "assert check('optimizer', 'adamw(1, b2=.95)') == 'adamw(1, b2=0.95)';"
         "sys.exit(any(name in sys.modules for name in ('jax', 'optax')))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
@@ -135,7 +185,7 @@ def test_names_are_checked_without_jax():
 @pytest.mark.parametrize(
     "value, message",
     [
-        ("adamx", "optimizer='adamx' is not known; did you mean 'adam'"),
+        ("adamx", "optimizer='adamx' is not known; did you mean 'adamax'.*adamw, adam, sgd, sgdw"),
         ("sgd(fast)", r"'fast' is not a learning rate > 0; write for example sgd\(0\.5\)"),
         ("sgd(0)", "'0' is not a learning rate > 0"),
         ("sgd(1", r"'\(1' is not a learning rate > 0"),
@@ -145,6 +195,135 @@ def test_names_are_checked_without_jax():
 def test_a_wrong_optimizer_is_refused(value, message):
     with pytest.raises(SpecError, match=message):
         check_optimizer("optimizer", value)
+
+
+@pytest.mark.parametrize(
+    "text, canonical",
+    [
+        ("adamw( b2 = .95 )", "adamw(b2=0.95)"),
+        ("adamw(b1=0.9)", "adamw"),
+        ("adam(eps=1e-6, b1=0.5)", "adam(b1=0.5, eps=1e-06)"),
+        ("sgd( momentum=0, 0.50 )", "sgd(0.5, momentum=0)"),
+        ("sgdw(nesterov=True)", "sgdw(nesterov=true)"),
+        ("lion(b1=0.90)", "lion(b1=0.9)"),
+        ("muon(1.0, ns_steps=3.0, nesterov=False)", "muon(1, ns_steps=3, nesterov=false)"),
+    ],
+)
+def test_an_optimizer_has_one_text(text, canonical):
+    assert check_optimizer("optimizer", text) == canonical
+    assert check_optimizer("optimizer", canonical) == canonical
+
+
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        ("adamw(b3=1)", "'b3' is no argument of adamw.*it takes b1=0.9, b2=0.999, eps=1e-08"),
+        ("adamw(b1=2)", r"adamw\(b1=2\)': b1=2 is not in \[0, 1\)"),
+        ("adamw(b1=true)", "b1=true is not a number"),
+        ("sgd(nesterov=1)", "nesterov=1 is not true or false"),
+        ("sgd(momentum=x)", "momentum=x is not a finite number"),
+        ("sgd(weight_decay=1)", "weight_decay is no argument; give the field weight_decay"),
+        ("sgd(learning_rate=1)", r"learning_rate is no argument; write sgd\(0\.5\)"),
+        ("sgd(0.1, 0.2)", "'0.1, 0.2' is not a learning rate > 0"),
+        ("lion(b1=0.1, b1=0.2)", "has an argument twice"),
+        ("lion(b3=1)", "'b3' is no argument of lion.*it takes b1=0.9, b2=0.99"),
+        ("muon(ns_steps=2.5)", "ns_steps=2.5 is not a whole number"),
+        ("lbfgs", "'lbfgs' of optax cannot be used: its update needs the loss"),
+        ("schedule_free_sgd", "cannot be used: the weights to evaluate are not those"),
+        ("noisy_sgd", "cannot be used: its noise"),
+    ],
+)
+def test_wrong_arguments_are_refused(value, message):
+    with pytest.raises(SpecError, match=message):
+        check_optimizer("optimizer", value)
+
+
+def stepped(transform, steps=4):
+    """Parameters after some steps of a transformation."""
+    params = {"W": jnp.linspace(-1, 1, 6).reshape(2, 3), "b": jnp.array([0.5, -0.1, 0.2])}
+    state, draws = transform.init(params), np.random.default_rng(0)
+    for _ in range(steps):
+        grads = jax.tree.map(lambda p: jnp.asarray(draws.normal(size=p.shape), p.dtype), params)
+        updates, state = transform.update(grads, state, params)
+        params = optax.apply_updates(params, updates)
+    return np.concatenate([np.ravel(p) for p in jax.tree.leaves(params)])
+
+
+COUPLED = optax.add_decayed_weights(0.1)
+
+
+@pytest.mark.parametrize(
+    "text, theirs",
+    [
+        ("adamw(b2=0.95)", lambda: optax.adamw(0.03, b2=0.95, weight_decay=0.1)),
+        ("adam(b1=0.5, eps=1e-6)", lambda: optax.chain(COUPLED, optax.adam(0.03, 0.5, eps=1e-6))),
+        ("sgd(momentum=0.5)", lambda: optax.chain(COUPLED, optax.sgd(0.03, momentum=0.5))),
+        ("sgd(nesterov=true)", lambda: optax.chain(COUPLED, optax.sgd(0.03, 0.8, nesterov=True))),
+        ("lion", lambda: optax.lion(0.03, weight_decay=0.1)),
+        ("nadamw(b1=0.8)", lambda: optax.nadamw(0.03, b1=0.8, weight_decay=0.1)),
+        ("muon(ns_steps=3)", lambda: optax.contrib.muon(0.03, ns_steps=3, weight_decay=0.1)),
+        ("adagrad", lambda: optax.chain(COUPLED, optax.adagrad(0.03))),
+    ],
+)
+def test_optimizers_are_optaxs(text, theirs):
+    ours = make_optimizer(text, 0.03, 0.1, 0.8)
+    np.testing.assert_array_equal(stepped(ours), stepped(theirs()))
+
+
+@pytest.mark.parametrize(
+    "text, decay", [("lion", 1e-3), ("nadamw", 1e-4), ("muon", 0.0), ("dog", 0.0), ("yogi", 0.0)]
+)
+def test_an_optimizer_of_optax_has_optaxs_decay(text, decay):
+    assert default_decay(text) == decay
+
+
+TRAINED = sorted(optax_names.functions().keys() - OPTIMIZERS)
+RATES = {"optimistic_gradient_descent": 0.5, "lars": 0.1, "sm3": 0.1}
+RATES |= dict.fromkeys(("adadelta", "cocob", "dadapt_adamw", "dog", "dowg", "prodigy"), 1)
+SMALL = dict(activation="relu", sparsity=0.5, n_features=4, n_hidden=2, batch_size=64, seeds=1)
+SMALL |= dict(steps=60, records=2, check_fit=False)
+
+
+@functools.cache
+def untrained():
+    """A model that hardly moves."""
+    return jsuper.run(jsuper.Sweep(**SMALL, optimizer="sgd(1e-30)"), progress=False).squeeze()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in ("lion", "muon") else pytest.param(n, marks=pytest.mark.slow) for n in TRAINED],
+)
+def test_every_name_of_optax_trains(name):
+    """The weights move and stay finite, and the loss falls."""
+    text = f"{name}({RATES.get(name, 0.01)})"
+    ds = jsuper.run(jsuper.Sweep(**SMALL, optimizer=text), progress=False).squeeze()
+    assert ds.status == 1 and np.isfinite(ds.W).all()
+    assert not np.array_equal(ds.W, untrained().W)
+    assert ds.loss < untrained().loss
+
+
+@pytest.mark.slow
+def test_one_program_trains_all_learning_rates_of_an_optimizer():
+    shape = dict(activation="relu", sparsity=0.5, n_features=3, n_hidden=2, batch_size=8, seeds=1)
+    rates = [round(0.1 * (i + 1), 1) for i in range(10)]
+    texts = tuple(f"sgd({rate:g}, momentum=0.5)" for rate in rates)
+    ds = jsuper.run(jsuper.Sweep(**shape, optimizer=texts, steps=7), progress=False)
+    assert json.loads(ds.attrs["timing"])["compiles"] == 1
+    one = jsuper.Sweep(**shape, optimizer="sgd(momentum=0.5)", learning_rate=tuple(rates), steps=7)
+    found = jsuper.run(one, progress=False)
+    assert np.array_equal(ds.W.squeeze(), found.W.squeeze())
+
+
+@pytest.mark.parametrize("text", ["adamw(0.0017)", "sgd(0.3)", "rmsprop(0.0013, decay=0.9)"])
+def test_a_traced_rate_gives_the_bits_of_a_compiled_one(text):
+    static = dict(n_features=3, n_hidden=2, batch_size=8, steps=20, schedule="linear")
+    in_program = Static(optimizer=text, **static)
+    traced = Static(optimizer=program_of(text), **static)
+    setting = make_setting(traced, {"optimizer": text, "learning_rate": 7.0, "weight_decay": 0.03})
+    key = jsuper.seed_key(3)
+    one, two = (jax.jit(make_train(s))(setting, key) for s in (in_program, traced))
+    assert np.array_equal(one["W"], two["W"]) and np.array_equal(one["b"], two["b"])
 
 
 @pytest.mark.slow

@@ -15,14 +15,8 @@ from jsuper.core.grid import Setting, Static
 from jsuper.core.limits import check_representable, rounding_notes, settings_of_numbers
 from jsuper.core.sweep import BaseSweep
 from jsuper.training.limits import check_training, training_notes
-from jsuper.training.optimizers import (
-    DECAY_HELP,
-    OPTIMIZERS,
-    WITH_MOMENTUM,
-    check_optimizer,
-    learning_rate_of,
-    split_optimizer,
-)
+from jsuper.training.optimizer_texts import check_optimizer, learning_rate_of, momentum_of
+from jsuper.training.optimizers import DECAY_HELP, NAMES, WITH_MOMENTUM
 
 FASTEST = 0.2  # learning rate times strength, above which plain descent leaves the gradient flow
 
@@ -49,7 +43,11 @@ class Sweep(BaseSweep):
         axis=True,
     )
     optimizer: Axis[str] = static(
-        "sgd", "optimizer; adam(0.001) sets its own learning rate", check_optimizer, axis=True
+        "sgd",
+        f"optimizer: {NAMES}, or another one of optax; adam(0.001) sets its own learning rate, "
+        "adam(b1=0.5) another number",
+        check_optimizer,
+        axis=True,
     )
     learning_rate: Axis[float] = setting(5e-3, "learning rate", real(0, closed="neither"))
     weight_decay: Axis[float] = setting(
@@ -154,7 +152,7 @@ class Sweep(BaseSweep):
         rates = [
             learning_rate_of(optimizer, rate)
             for optimizer in self.values_of("optimizer")
-            if OPTIMIZERS[split_optimizer(optimizer)[0]].has_momentum
+            if momentum_of(optimizer, self.momentum) is not None
             for rate in self.values_of("learning_rate")
         ]
         step = max(self.values_of("strength")) * max(rates, default=0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +27,12 @@ from jsuper.models.factorization.model import Params, Target
 from jsuper.models.factorization.spec import Sweep, recorded_steps
 from jsuper.training import keys
 from jsuper.training.loop import Train, descend
-from jsuper.training.optimizers import learning_rate_of, make_optimizer
+from jsuper.training.optimizer_texts import (
+    learning_rate_of,
+    make_optimizer,
+    momentum_of,
+    program_of,
+)
 
 CURVES = ("loss_curve", "alignment", "norm_inside", "norm_outside", "singular_values")
 
@@ -48,6 +54,7 @@ class Static:
     momentum: float = 0.0
     records: int = 100
     spacing: str = "even"
+    own_rate: bool = False  # whether the optimizer's text sets the learning rate
 
     @property
     def recorded(self) -> np.ndarray:
@@ -63,6 +70,7 @@ class Setting:
     weight_decay: Array
     init_scale: Array
     strengths: Array  # (rank,)
+    time: Array | None = None  # (recorded,), where the optimizer's text sets the learning rate
 
 
 @struct.dataclass
@@ -82,7 +90,11 @@ def make_static(
     """Return the shapes and the program of a group; batching does not change them."""
     del parts, batching
     own = {f.name for f in dataclasses.fields(Static)}
-    return Static(**{k: v for k, v in values.items() if k in own})
+    optimizer = values["optimizer"]
+    shaped: dict[str, Any] = {k: v for k, v in values.items() if k in own}
+    shaped["own_rate"] = learning_rate_of(optimizer, None) is not None
+    shaped["optimizer"] = program_of(optimizer)
+    return Static(**shaped)
 
 
 def arrange(static: Static, settings: Sequence[grid.Setting]) -> tuple[int, ...]:
@@ -103,12 +115,20 @@ def make_setting(static: Static, point: grid.Setting) -> Setting:
     if static.target == "mixture":  # whose strengths are the weights of its components
         ratios = ratios / ratios.sum()
     as_dtype = np.dtype(static.dtype).type
+    rate = learning_rate_of(point.get("optimizer", static.optimizer), point["learning_rate"])
     return Setting(
-        learning_rate=as_dtype(point["learning_rate"]),
+        learning_rate=as_dtype(rate),
         weight_decay=as_dtype(point["weight_decay"]),
         init_scale=as_dtype(point["init_scale"]),
         strengths=(point["strength"] * ratios).astype(static.dtype),
+        time=time_of(static, rate).astype(static.dtype) if static.own_rate else None,
     )
+
+
+def time_of(static: Static, rate: Any) -> Any:
+    """Return steps x learning rate / (1 - momentum) at the recorded steps."""
+    momentum = momentum_of(static.optimizer, static.momentum)
+    return rate / (1 - (static.momentum if momentum is None else momentum)) * static.recorded
 
 
 def make_train(static: Static, sequential: bool = False) -> Train:
@@ -249,11 +269,8 @@ def results(static: Static, state: State, setting: Setting) -> dict[str, Array]:
     is_finite = first_bad < 0
     zero_loss = model.loss(jax.tree.map(jnp.zeros_like, state.params), state.target)
     loss = jnp.where(is_finite, loss, jnp.nan)
-    time = (
-        learning_rate_of(static.optimizer, setting.learning_rate)
-        / (1 - static.momentum)
-        * static.recorded
-    )
+    rate = learning_rate_of(static.optimizer, setting.learning_rate)
+    time = time_of(static, rate) if setting.time is None else setting.time
     return {
         "A": state.params.A,
         "B": state.params.B,

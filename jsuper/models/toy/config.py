@@ -33,6 +33,7 @@ from jsuper.models.toy.labelled import given_list
 from jsuper.models.toy.layout import NARROWEST, common_slots, fill, rows_of
 from jsuper.models.toy.spec import Sweep
 from jsuper.models.toy.starts import RANDOM, Stored
+from jsuper.training.optimizer_texts import learning_rate_of, program_of
 
 STANDARD_DEVIATIONS = 2.0  # such that a width fits the active columns of nearly every batch
 # In multiply-adds that take as long: ordering the columns of a seed's batch, and gathering one
@@ -155,6 +156,7 @@ def make_static(
         rows, slots = common_slots(parts, activations)
     shaped: dict[str, Any] = {**values, "batch_size": batch_of(values), "inputs": inputs_of(values)}
     shaped["start"] = getattr(start := values.get("start", RANDOM), "stored", start)
+    shaped["optimizer"] = program_of(values.get("optimizer", Static.optimizer))
     return Static(
         activations=activations,
         dropout=any(s["dropout"] > 0 for s in settings),
@@ -204,11 +206,13 @@ def make_setting(static: Static, point: grid.Setting) -> Setting:
     point
         The setting, and static values. Fields that it lacks have the first default of `Sweep`,
         which for the weight decay depends on the optimizer; the default activation is the
-        program's first. The density is 1 - sparsity in float64, rounded to the model's dtype.
+        program's first. An optimizer such as `sgd(0.5)` sets the learning rate. The density is
+        1 - sparsity in float64, rounded to the model's dtype.
     """
     n = static.n_features
     inputs = inputs_of(point) if "support" in point else static.inputs
     point = _defaults(static.optimizer) | {"activation": static.activations[0]} | point
+    rate = learning_rate_of(point.get("optimizer", static.optimizer), point["learning_rate"])
     listed = given_list(point, "importance", "importances")
     weights = listed or importance(point["importance_decay"], n)
     density = density_of(point | {"n_features": n}, point)
@@ -217,7 +221,7 @@ def make_setting(static: Static, point: grid.Setting) -> Setting:
         activation=np.int32(static.activations.index(point["activation"])),
         **inputs.numbers(density, static.dtype)._asdict(),
         dropout=as_dtype(point["dropout"]),
-        learning_rate=as_dtype(point["learning_rate"]),
+        learning_rate=as_dtype(rate),
         weight_decay=as_dtype(point["weight_decay"]),
         push=as_dtype(point["push"]),
         importance=np.asarray(weights, static.dtype),

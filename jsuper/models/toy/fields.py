@@ -28,7 +28,8 @@ from jsuper.models.toy.field_checks import (
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, VALUES, check_law
 from jsuper.models.toy.labelled import NO_LIST, labelled, one_or_several
 from jsuper.models.toy.starts import RANDOM, check_start
-from jsuper.training.optimizers import DECAY_HELP, DEFAULT_DECAYS, WITH_MOMENTUM, check_optimizer
+from jsuper.training.optimizer_texts import check_optimizer
+from jsuper.training.optimizers import DECAY_HELP, DEFAULT_DECAYS, NAMES, WITH_MOMENTUM
 from jsuper.training.schedules import check_schedule
 
 SPARSITIES = (0.0, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
@@ -72,7 +73,8 @@ class Fields(BaseSweep):
     steps: Axis[int] = static(10_000, "optimizer steps", integer(1), axis=True)
     optimizer: Axis[str] = static(
         "adamw",
-        f"optimizer ({WITH_MOMENTUM} have --momentum); sgd(0.5) sets its own learning rate",
+        f"optimizer: {NAMES}, or another one of optax, such as lion or muon ({WITH_MOMENTUM} have "
+        "--momentum); sgd(0.5) sets its own learning rate, adamw(b2=0.95) another number",
         check_optimizer,
         axis=True,
     )
@@ -82,7 +84,8 @@ class Fields(BaseSweep):
     schedule: str = static(
         "constant",
         "schedule of the learning rate: constant, linear, cosine (a quarter of a wave, as in the "
-        "notebook), warmup(n), half_cosine(final=0) or warmup_half_cosine(n, final=0)",
+        "notebook), warmup(n), half_cosine(final=0), warmup_half_cosine(n, final=0), or one of "
+        "optax, such as exponential_decay(transition_steps=1000, decay_rate=0.5)",
         check_schedule,
     )
     momentum: float = static(0.9, f"momentum of {WITH_MOMENTUM}", real(0, 1, closed="left"))

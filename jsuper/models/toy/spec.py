@@ -25,7 +25,7 @@ from jsuper.models.toy.results import dataset_numbers as dataset_numbers
 from jsuper.models.toy.results import layout as layout
 from jsuper.models.toy.results import work as work
 from jsuper.models.toy.start_rules import check_starts
-from jsuper.training.optimizers import default_decay
+from jsuper.training.optimizer_texts import default_decay, has_mask
 from jsuper.training.schedules import warmup_steps
 
 LABELS = {"importances": labels_of, "feature_sparsities": labels_of}
@@ -74,7 +74,9 @@ class Sweep(Fields):
     batch_size, steps
         Axes. Samples per step, and optimizer steps.
     optimizer
-        Axis. adamw, adam, sgd, sgdw or rmsprop; `sgd(0.5)` sets its own learning rate.
+        Axis. adamw, adam, sgd, sgdw or rmsprop, with PyTorch's conventions, or another optimizer of
+        optax and optax.contrib, such as lion or muon, with its defaults. `sgd(0.5)` sets its own
+        learning rate, `adamw(b2=0.95)` or `sgd(0.5, momentum=0)` other numbers.
     dtype
         Axis. float32 or float64.
     schedule

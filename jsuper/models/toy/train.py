@@ -45,7 +45,7 @@ from jsuper.models.toy.starting import started, stored_start
 from jsuper.models.toy.watch import make_unit_record, perturb_bias
 from jsuper.training import keys
 from jsuper.training.loop import Train, descend
-from jsuper.training.optimizers import learning_rate_of, make_optimizer
+from jsuper.training.optimizer_texts import learning_rate_of, make_optimizer
 from jsuper.training.schedules import make_schedule
 
 __all__ = [
