@@ -170,6 +170,7 @@ ADDED |= {"dataset_size", "full_batch", "normalize", "hidden_vectors", "inputs"}
 ADDED |= {"importances", "feature_sparsities", "bias"}
 ADDED |= {"hidden_activation", "hidden_bias", "hidden_map", "hidden_noise", "hidden_l1", "encoder"}
 ADDED |= {"normalize_columns", "target", "loss_function", "snapshot_parameters", "start"}
+ADDED |= {"importances", "feature_sparsities", "bias", "norm_pull", "decay_on"}
 HASHES = {  # preset -> hash of the sweep, first chunk of at most 24 models for two workers
     "activations": ("1d35590232fbdfec", "77c06f3db2e4b9c6"),
     "correlated": ("b30192dcd5f85153", "b03ddcb9cdcf93b8"),

@@ -85,6 +85,8 @@ class Static:
     rows: int = 0  # of models with one batch in a block; 0: one model after another
     net: Architecture = PLAIN  # hidden layer, target and loss
     fused: bool = False  # write products as sums that the compiler fuses, not as library calls
+    decay_on: str = "all"
+    norm_pulled: bool = False  # whether the norms of any model's columns are pulled to 1
     slots: tuple[int, ...] = ()  # of a row: the activation of each of its models
 
 
@@ -104,6 +106,7 @@ class Setting:
     hidden_l1: Any = None  # (); None for plain models
     noise_scale: Any = None  # (); None for plain models
     start: Any = None  # `starting.Weights`; None unless stored weights are the start
+    norm_pull: Array | None = None  # of Static.norm_pulled
 
     @property
     def law(self) -> Numbers:
@@ -163,6 +166,7 @@ def make_static(
         stochastic=any(map(is_stochastic, activations)),
         gated=is_gated(activations[0]),
         pushed=any(s.get("push", 0) > 0 for s in settings),
+        norm_pulled=any(s.get("norm_pull", 0) > 0 for s in settings),
         widths=widths,
         densities=max(len(rows_of(part)) for part in parts),
         net=net,
@@ -229,6 +233,8 @@ def make_setting(static: Static, point: grid.Setting) -> Setting:
     if not static.net.is_plain:
         numbers["hidden_l1"] = as_dtype(point["hidden_l1"])
         numbers["noise_scale"] = as_dtype(noise_of(point.get("hidden_noise", "none"))[1])
+    if static.norm_pulled:
+        numbers["norm_pull"] = as_dtype(point["norm_pull"])
     if static.per_feature:
         numbers["density"] = np.broadcast_to(numbers["density"], n)
     return Setting(**numbers)

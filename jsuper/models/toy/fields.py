@@ -62,6 +62,14 @@ class Fields(BaseSweep):
         f"{DEFAULT_DECAYS}",
         real(),
     )
+    norm_pull: Axis[float] = setting(
+        0.0,
+        "pull γ of the norms of W's columns towards 1, W_i - η γ W_i (1 - 1/|W_i|), instead of a "
+        "weight decay; 0: none",
+        real(0),
+        later=True,
+        since=2,
+    )
     importance_decay: Axis[float] = setting(
         IMPORTANCE_DECAYS,
         "feature i has importance decay^i, i = 0, 1, ...",
@@ -87,6 +95,13 @@ class Fields(BaseSweep):
         "notebook), warmup(n), half_cosine(final=0), warmup_half_cosine(n, final=0), or one of "
         "optax, such as exponential_decay(transition_steps=1000, decay_rate=0.5)",
         check_schedule,
+    )
+    decay_on: str = static(
+        "all",
+        "what the weight decay applies to: all parameters, or W: matrices, without biases",
+        choice("all", "W"),
+        later=True,
+        since=2,
     )
     momentum: float = static(0.9, f"momentum of {WITH_MOMENTUM}", real(0, 1, closed="left"))
     init: str = static(

@@ -56,7 +56,7 @@ def check_new(sweep: Fields) -> None:
                 f"dropped; give 1 - 2^-23 = {1 - 1 / DRAWS:.8f} or less"
             )
     for dtype in sweep.values_of("dtype"):
-        for name in ("dropout", "push", "importance_decay"):
+        for name in ("dropout", "push", "importance_decay", "norm_pull"):
             for value in sweep.values_of(name):
                 check_representable(name, value, dtype)
         lists = lists_in(sweep, "importance", "importances")

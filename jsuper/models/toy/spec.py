@@ -65,8 +65,12 @@ class Sweep(Fields):
     learning_rate
         Axis, > 0.
     weight_decay
-        Axis, >= 0; of W and b. If omitted, the run folder's value, else 0.01 for adamw and 0 for
-        other optimizers.
+        Axis, >= 0; of W and b. If omitted, the run folder's value, else 0.01 for adamw, optax's for
+        other optimizers of optax that take it, and 0 where it is added to the gradient.
+    norm_pull
+        Axis, >= 0. Pull γ of the norms of W's columns towards 1, instead of a weight decay:
+        W_i ← W_i - η γ W_i (1 - 1/|W_i|) in addition to the optimizer's step, as in [2]_. An
+        omitted weight decay is then 0.
     importance_decay
         Axis, > 0.
     n_features, n_hidden
@@ -82,8 +86,12 @@ class Sweep(Fields):
     schedule
         Learning rate over the steps: constant; linear to 0; cosine, a quarter of a wave to 0, as
         in the notebook; half_cosine, half a wave to 0, or to a share of the rate with
-        `half_cosine(final=0.1)`; `warmup(100)`, which rises over 100 steps and then stays; or
-        `warmup_half_cosine(100)`.
+        `half_cosine(final=0.1)`; `warmup(100)`, which rises over 100 steps and then stays;
+        `warmup_half_cosine(100)`; or one of optax with named arguments, whose value is a factor of
+        the learning rate: `exponential_decay(transition_steps=1000, decay_rate=0.5)`.
+    decay_on
+        What the weight decay applies to: "all" parameters, or "W": W and other matrices, without
+        biases.
     momentum
         Of sgd and sgdw, in [0, 1).
     init, init_scale, init_instances, init_bias_scale
@@ -197,6 +205,7 @@ class Sweep(Fields):
     References
     ----------
     .. [1] Elhage et al., "Toy Models of Superposition", 2022.
+    .. [2] Liu, Liu and Gore, "Superposition Yields Robust Neural Scaling", 2025.
 
     Examples
     --------
@@ -214,13 +223,25 @@ class Sweep(Fields):
         """
         spread(self, "importance", "importances", self._set)
         spread(self, "feature_sparsity", "feature_sparsities", self._set)
-        decays = tuple({default_decay(text) for text in self.values_of("optimizer")})
+        decays = tuple(
+            {
+                0.0 if pull else default_decay(text)
+                for text in self.values_of("optimizer")
+                for pull in self.values_of("norm_pull")
+            }
+        )
         if isinstance(self.weight_decay, Omitted) and len(decays) == 1:
             self._set("weight_decay", Omitted(decays))
 
     def no_value(self, name: str) -> str:
         """Return the message for optimizers whose defaults of the weight decay differ."""
-        optimizers = self.values_of("optimizer")
+        optimizers, pulls = self.values_of("optimizer"), self.values_of("norm_pull")
+        if any(pulls):
+            return (
+                f"{name} is omitted, and norm_pull={', '.join(f'{p:g}' for p in pulls)} has the "
+                f"default 0 where it is above 0, and optimizer={', '.join(optimizers)} another one "
+                f"at 0: give one value for all of them, {name}=0"
+            )
         defaults = ", ".join(f"{default_decay(text):g} for {text}" for text in optimizers)
         return (
             f"{name} is omitted, and optimizer={', '.join(optimizers)} have different defaults "
@@ -246,6 +267,7 @@ class Sweep(Fields):
             )
         if not all(self.values_of("bias")):
             self._check_no_bias()
+        self._check_decay()
         self._check_steps()
 
     def _log_steps(self) -> tuple[int, ...]:
@@ -259,6 +281,23 @@ class Sweep(Fields):
         count = int(str(self.snapshots)[4:-1])
         spaced = {round(steps ** (i / (count - 1))) for i in range(count)}
         return (0, *sorted(spaced))
+
+    def _check_decay(self) -> None:
+        decays = self.weight_decay if isinstance(self.weight_decay, tuple) else ()
+        decay, pull = max(decays, default=0), max(self.values_of("norm_pull"))
+        if decay > 0 and pull > 0:
+            raise SpecError(
+                f"norm_pull={pull:g} pulls the norms of W's columns to 1, and weight_decay="
+                f"{decay:g} to 0: leave one of them out, or set it to 0"
+            )
+        if self.decay_on == "all":
+            return
+        for text in self.values_of("optimizer"):
+            if not has_mask(text):
+                raise SpecError(
+                    f"decay_on={self.decay_on!r}: optimizer={text!r} has no choice of the "
+                    "parameters that decay; use decay_on=all, or adamw, for example"
+                )
 
     def _check_no_bias(self) -> None:
         others = {"init_bias_scale": (self.init_bias_scale,), "push": self.values_of("push")}

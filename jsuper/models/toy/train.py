@@ -34,6 +34,7 @@ from jsuper.models.toy.config import (
     step_work,
 )
 from jsuper.models.toy.config import make_setting as numbers_of
+from jsuper.models.toy.decay import matrices, pull_norms
 from jsuper.models.toy.draws import Source, make_draws, source_of
 from jsuper.models.toy.evaluation import make_constant_loss, make_evaluate
 from jsuper.models.toy.gradient import make_batch_loss
@@ -294,7 +295,11 @@ def optimizer(static: Static, setting: Setting, step: Array) -> optax.GradientTr
     """Return a model's optimizer at one step, with that step's learning rate."""
     rate = learning_rate_of(static.optimizer, setting.learning_rate)
     rate = rate * make_schedule(static.schedule)(step, static.steps)
-    return make_optimizer(static.optimizer, rate, setting.weight_decay, static.momentum)
+    mask = matrices if static.decay_on == "W" else None
+    chosen = make_optimizer(static.optimizer, rate, setting.weight_decay, static.momentum, mask)
+    if setting.norm_pull is not None:
+        return optax.chain(chosen, pull_norms(rate, setting.norm_pull))
+    return chosen
 
 
 def apply_gradient(
