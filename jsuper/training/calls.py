@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from jsuper.core.errors import SpecError
+from jsuper.core.json_data import name_of
 from jsuper.core.suggestions import did_you_mean
 
 Value = bool | int | float
@@ -20,6 +21,21 @@ _WHOLE = re.compile(r"[+-]?\d+")
 _VALUES = re.compile(r"\b(int|float|bool)\b")  # in an annotation
 _OTHERS = re.compile(r"Callable|Iterable|Mapping|Any|tuple|dict")
 _FLAGS = {"true": True, "false": False}
+
+
+def named_function(field: str, function: Callable) -> Callable:
+    """Return a Python function that has a name, by which run folders know it.
+
+    Raises
+    ------
+    SpecError
+        It has none.
+    """
+    if not name_of(function).isidentifier():
+        raise SpecError(
+            f"{field}={function!r} has no name; define it with def, or set its __name__"
+        )
+    return function
 
 
 def split_call(text: str) -> tuple[str, list[tuple[str, str]] | None]:

@@ -14,7 +14,14 @@ from jsuper.core.checks import Check, real
 from jsuper.core.errors import SpecError
 from jsuper.core.suggestions import not_one_of
 from jsuper.training import optax_names
-from jsuper.training.calls import Value, call_text, checked_arguments, split_call, value_of
+from jsuper.training.calls import (
+    Value,
+    call_text,
+    checked_arguments,
+    named_function,
+    split_call,
+    value_of,
+)
 from jsuper.training.optimizers import OPTIMIZERS, Optimizer
 
 if TYPE_CHECKING:
@@ -120,6 +127,13 @@ def _tried(subject: str, name: str, numbers: tuple[tuple[str, Value], ...]) -> N
     optax_names.check_usable(subject, _found("optimizer", name).make, dict(numbers))
 
 
+def _check_or_function(name: str, value: Any) -> Any:
+    return named_function(name, value) if callable(value) else _check_optimizer(name, value)
+
+
+check_optimizer_or_function = Check(_check_or_function, "NAME", takes_functions=True)
+"""The same, or a named function (learning_rate, weight_decay) -> GradientTransformation."""
+
 check_optimizer = Check(_check_optimizer, "NAME")
 """The check of `sgd`, or of `sgd(0.5, momentum=0)`, which sets its own numbers; its one text."""
 
@@ -132,30 +146,39 @@ def _parsed(text: str) -> tuple[str, float | None, dict[str, Value]]:
     return name, numbers.pop("", None), numbers
 
 
-def program_of(text: str) -> str:
-    """Return an optimizer's text without its learning rate, which the program does not contain."""
+def program_of(text: Any) -> Any:
+    """Return an optimizer's text without its learning rate, which the program does not contain.
+
+    A function is the program's, and is returned unchanged.
+    """
+    if callable(text):
+        return text
     name, _, numbers = _parsed(text)
     return call_text(name, (), numbers)
 
 
-def default_decay(text: str) -> float:
-    """Return the weight decay of an optimizer for which a sweep gives none."""
+def default_decay(text: Any) -> float:
+    """Return the weight decay of an optimizer for which a sweep gives none; 0 for a function."""
+    if callable(text):
+        return 0.0
     return _found("optimizer", _parsed(text)[0]).default_decay
 
 
-def has_mask(text: str) -> bool:
+def has_mask(text: Any) -> bool:
     """Return whether an optimizer's weight decay may be that of some parameters only."""
-    return _found("optimizer", _parsed(text)[0]).has_mask
+    return not callable(text) and _found("optimizer", _parsed(text)[0]).has_mask
 
 
-def learning_rate_of(text: str, default: Any) -> Any:
+def learning_rate_of(text: Any, default: Any) -> Any:
     """Return the learning rate that an optimizer's text sets, as `sgd(0.5)` does, or `default`."""
-    rate = _parsed(text)[1]
+    rate = None if callable(text) else _parsed(text)[1]
     return default if rate is None else float(rate)
 
 
-def momentum_of(text: str, default: float) -> float | None:
+def momentum_of(text: Any, default: float) -> float | None:
     """Return the momentum of an optimizer, its own or `default`; None if it has no such field."""
+    if callable(text):
+        return None
     name, _, numbers = _parsed(text)
     if not _found("optimizer", name).has_momentum:
         return None
@@ -163,7 +186,7 @@ def momentum_of(text: str, default: float) -> float | None:
 
 
 def make_optimizer(
-    text: str,
+    text: Any,
     learning_rate: Number,
     weight_decay: Number,
     momentum: float,
@@ -174,7 +197,7 @@ def make_optimizer(
     Parameters
     ----------
     text
-        A checked text, such as "adamw(b2=0.95)".
+        A checked text, such as "adamw(b2=0.95)", or a function of the next two.
     learning_rate, weight_decay
         Numbers, which may be traced.
     momentum
@@ -182,6 +205,9 @@ def make_optimizer(
     mask
         Which parameters decay: a function of the parameters, as in optax; None: all of them.
     """
+    if callable(text):
+        made: Any = text(learning_rate, weight_decay)
+        return made
     name, _, numbers = _parsed(text)
     optimizer = _found("optimizer", name)
     if optimizer.has_momentum:

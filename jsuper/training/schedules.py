@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from jsuper.core.checks import Check, integer, real
 from jsuper.core.errors import SpecError
 from jsuper.core.suggestions import not_one_of
-from jsuper.training.calls import call_text, split_call
+from jsuper.training.calls import call_text, named_function, split_call
 from jsuper.training.optax_schedules import checked_numbers, functions, made
 
 if TYPE_CHECKING:
@@ -96,14 +96,19 @@ _CHECKS: dict[str, Check] = {
 
 
 @functools.cache
-def make_schedule(text: str) -> Schedule:
-    """Return the schedule of a checked text: constant, warmup(100), ..."""
+def make_schedule(text: Any) -> Schedule:
+    """Return the schedule of a checked text, constant or warmup(100), or of a function of step."""
+    if callable(text):
+        function: Callable[..., Any] = text
+        return lambda step, steps: function(step)
     name, numbers = _parsed("schedule", text)
     return SCHEDULES[name](**numbers) if name in SCHEDULES else made(name, numbers)
 
 
-def warmup_steps(text: str) -> int:
-    """Return the steps in which a schedule rises; 0 if it does not."""
+def warmup_steps(text: Any) -> int:
+    """Return the steps in which a schedule rises; 0 if it does not, or is a function."""
+    if callable(text):
+        return 0
     numbers = _parsed("schedule", text)[1]
     return numbers.get("n", numbers.get("warmup_steps", 0))
 
@@ -160,5 +165,9 @@ def _check(name: str, value: object) -> str:
     return f"{schedule}({', '.join(shown)})" if shown else schedule
 
 
-check_schedule = Check(_check, "NAME")
-"""The check of the field `schedule`."""
+def _check_or_function(name: str, value: Any) -> Any:
+    return named_function(name, value) if callable(value) else _check(name, value)
+
+
+check_schedule = Check(_check_or_function, "NAME", takes_functions=True)
+"""The check of the field `schedule`: a text, or a named function step -> factor."""

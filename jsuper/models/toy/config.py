@@ -55,9 +55,9 @@ class Static:
     batch_size: int = 1024  # that of the dataset, if every batch is all of it
     dataset_size: int = 0  # 0: every step draws new samples
     steps: int = 10_000
-    optimizer: str = "adamw"
+    optimizer: str | Callable = "adamw"
     dtype: str = "float32"
-    schedule: str = "constant"
+    schedule: str | Callable = "constant"
     momentum: float = 0.9
     init: str = "xavier"
     init_scale: float = 1.0
@@ -86,6 +86,7 @@ class Static:
     net: Architecture = PLAIN  # hidden layer, target and loss
     fused: bool = False  # write products as sums that the compiler fuses, not as library calls
     decay_on: str = "all"
+    own_rate: bool = False  # in float64: whether the optimizer's text sets the learning rate
     norm_pulled: bool = False  # whether the norms of any model's columns are pulled to 1
     slots: tuple[int, ...] = ()  # of a row: the activation of each of its models
 
@@ -159,7 +160,10 @@ def make_static(
         rows, slots = common_slots(parts, activations)
     shaped: dict[str, Any] = {**values, "batch_size": batch_of(values), "inputs": inputs_of(values)}
     shaped["start"] = getattr(start := values.get("start", RANDOM), "stored", start)
-    shaped["optimizer"] = program_of(values.get("optimizer", Static.optimizer))
+    optimizer = shaped.get("optimizer", Static.optimizer)
+    shaped["optimizer"] = program_of(optimizer)
+    is_double = shaped.get("dtype", Static.dtype) == "float64"
+    own_rate = is_double and learning_rate_of(optimizer, None) is not None
     return Static(
         activations=activations,
         dropout=any(s["dropout"] > 0 for s in settings),
@@ -167,6 +171,7 @@ def make_static(
         gated=is_gated(activations[0]),
         pushed=any(s.get("push", 0) > 0 for s in settings),
         norm_pulled=any(s.get("norm_pull", 0) > 0 for s in settings),
+        own_rate=own_rate,
         widths=widths,
         densities=max(len(rows_of(part)) for part in parts),
         net=net,
@@ -268,7 +273,7 @@ def divide(
 
 
 @functools.cache
-def _defaults(optimizer: str) -> grid.Setting:
+def _defaults(optimizer: str | Callable) -> grid.Setting:
     """Return the first default of every setting, for a sweep with this optimizer."""
     default = Sweep(optimizer=optimizer)
     return {name: default.values_of(name)[0] for name in default.names("setting")}

@@ -28,7 +28,7 @@ from jsuper.models.toy.field_checks import (
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES, VALUES, check_law
 from jsuper.models.toy.labelled import NO_LIST, labelled, one_or_several
 from jsuper.models.toy.starts import RANDOM, check_start
-from jsuper.training.optimizer_texts import check_optimizer
+from jsuper.training.optimizer_texts import check_optimizer_or_function
 from jsuper.training.optimizers import DECAY_HELP, DEFAULT_DECAYS, NAMES, WITH_MOMENTUM
 from jsuper.training.schedules import check_schedule
 
@@ -79,17 +79,17 @@ class Fields(BaseSweep):
     n_hidden: Axis[int] = static(5, "number of hidden units m", integer(1), axis=True)
     batch_size: Axis[int] = static(1024, "samples per step", integer(1), axis=True)
     steps: Axis[int] = static(10_000, "optimizer steps", integer(1), axis=True)
-    optimizer: Axis[str] = static(
+    optimizer: Axis[str] | tuple[str | Callable, ...] | Callable = static(
         "adamw",
         f"optimizer: {NAMES}, or another one of optax, such as lion or muon ({WITH_MOMENTUM} have "
         "--momentum); sgd(0.5) sets its own learning rate, adamw(b2=0.95) another number",
-        check_optimizer,
+        check_optimizer_or_function,
         axis=True,
     )
     dtype: Axis[str] = static(
         "float32", "precision of weights and arithmetic", choice("float32", "float64"), axis=True
     )
-    schedule: str = static(
+    schedule: str | Callable = static(
         "constant",
         "schedule of the learning rate: constant, linear, cosine (a quarter of a wave, as in the "
         "notebook), warmup(n), half_cosine(final=0), warmup_half_cosine(n, final=0), or one of "

@@ -30,9 +30,9 @@ from jsuper.models.toy.spec import Sweep
 from jsuper.models.toy.train import make_train
 from jsuper.training import keys
 
-FUNCTIONS = ("activation", "hidden_activation", "target")
-"""Fields whose values may be functions of an array."""
-OF_ALL = ("hidden_activation", "target", "inputs", "start")
+FUNCTIONS = ("activation", "hidden_activation", "target", "optimizer")
+"""Axes whose values may be functions."""
+OF_ALL = ("hidden_activation", "target", "inputs", "start", "optimizer", "schedule")
 """Static fields whose values may be labels."""
 SAME_CURVE = 1e-4  # relative; sums in another order, over some hundred steps
 SAME_LOSS = 1e-3
@@ -46,7 +46,8 @@ def matched(sweep: Sweep, existing: Existing) -> Sweep:
     SpecError
         The folder was trained with another function of the same name.
     """
-    given = {name: sweep.values_of(name) for name in FUNCTIONS} | {"inputs": (sweep.inputs,)}
+    single = {"inputs": (sweep.inputs,), "schedule": (sweep.schedule,)}
+    given = {name: sweep.values_of(name) for name in FUNCTIONS} | single
     found = {k: tuple(_labelled(f, existing, k) for f in v) for k, v in given.items()}
     every = [f for values in found.values() for f in values]
     relabelled = {f.label: f for f in every if isinstance(f, Identified)}
@@ -56,7 +57,7 @@ def matched(sweep: Sweep, existing: Existing) -> Sweep:
                 f"out={existing.folder!r} was trained with a function {after.__name__!r} that "
                 "computes something else; rename your function, or choose another --out"
             )
-    return dataclasses.replace(sweep, **found | {"inputs": found["inputs"][0]})
+    return dataclasses.replace(sweep, **found | {k: found[k][0] for k in single})
 
 
 def _labelled(function: Any, existing: Existing, field: str) -> Any:
@@ -136,7 +137,7 @@ def _reproduces(
     identity = Sweep.identity(chunk.static | setting)
     point = setting | {"activation": functions.get(setting["activation"], setting["activation"])}
     values = chunk.static | {"check_fit": False}
-    of_all = {k: str(chunk.static.get(k)) for k in ("hidden_activation", "target", "inputs")}
+    of_all = {k: str(chunk.static.get(k)) for k in OF_ALL}
     values |= {k: functions[label] for k, label in of_all.items() if label in functions}
     static = make_static(values, [[point]], "reference")
     train = make_train(static)

@@ -80,7 +80,9 @@ class Sweep(Fields):
     optimizer
         Axis. adamw, adam, sgd, sgdw or rmsprop, with PyTorch's conventions, or another optimizer of
         optax and optax.contrib, such as lion or muon, with its defaults. `sgd(0.5)` sets its own
-        learning rate, `adamw(b2=0.95)` or `sgd(0.5, momentum=0)` other numbers.
+        learning rate, `adamw(b2=0.95)` or `sgd(0.5, momentum=0)` other numbers. A function
+        (learning_rate, weight_decay) -> optax.GradientTransformation is identified by what JAX
+        traces of it.
     dtype
         Axis. float32 or float64.
     schedule
@@ -88,7 +90,8 @@ class Sweep(Fields):
         in the notebook; half_cosine, half a wave to 0, or to a share of the rate with
         `half_cosine(final=0.1)`; `warmup(100)`, which rises over 100 steps and then stays;
         `warmup_half_cosine(100)`; or one of optax with named arguments, whose value is a factor of
-        the learning rate: `exponential_decay(transition_steps=1000, decay_rate=0.5)`.
+        the learning rate: `exponential_decay(transition_steps=1000, decay_rate=0.5)`. A function of
+        the step that returns such a factor is accepted too.
     decay_on
         What the weight decay applies to: "all" parameters, or "W": W and other matrices, without
         biases.
@@ -235,14 +238,16 @@ class Sweep(Fields):
 
     def no_value(self, name: str) -> str:
         """Return the message for optimizers whose defaults of the weight decay differ."""
-        optimizers, pulls = self.values_of("optimizer"), self.values_of("norm_pull")
+        optimizers = [label(o) for o in self.values_of("optimizer")]
+        pulls = self.values_of("norm_pull")
         if any(pulls):
             return (
                 f"{name} is omitted, and norm_pull={', '.join(f'{p:g}' for p in pulls)} has the "
                 f"default 0 where it is above 0, and optimizer={', '.join(optimizers)} another one "
                 f"at 0: give one value for all of them, {name}=0"
             )
-        defaults = ", ".join(f"{default_decay(text):g} for {text}" for text in optimizers)
+        given = zip(self.values_of("optimizer"), optimizers, strict=True)
+        defaults = ", ".join(f"{default_decay(value):g} for {text}" for value, text in given)
         return (
             f"{name} is omitted, and optimizer={', '.join(optimizers)} have different defaults "
             f"({defaults}): give one value for all of them, for example {name}=0"
@@ -253,12 +258,13 @@ class Sweep(Fields):
         check_data(self, self._set)
         check_architecture(self, self._set)
         check_starts(self, self._set)
-        labels = [label(a) for a in self.values_of("activation")]
-        for name, times in Counter(labels).items():
-            if times > 1:
-                raise SpecError(
-                    f"activation contains {name!r} twice; give every function a different name"
-                )
+        for field in ("activation", "optimizer"):
+            labels = [label(a) for a in self.values_of(field)]
+            for name, times in Counter(labels).items():
+                if times > 1:
+                    raise SpecError(
+                        f"{field} contains {name!r} twice; give every function a different name"
+                    )
         if isinstance(self.snapshots, str):
             self._set("snapshots", self._log_steps())
         if len(set(self.snapshots)) < len(self.snapshots):

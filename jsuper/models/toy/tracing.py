@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 from typing import Any
 
+import jax
 import numpy as np
 
 from jsuper.core.errors import SpecError
 from jsuper.core.grid import expand
 from jsuper.core.json_data import label
+from jsuper.models.toy.activations.registry import is_gated
 from jsuper.models.toy.functions import Traced, in_dtype, widths_of
 from jsuper.models.toy.inputs.features import densities
 from jsuper.models.toy.inputs.law import inputs_of
 from jsuper.models.toy.layout import COLUMNS
+from jsuper.models.toy.model import Params, init_params
 from jsuper.models.toy.network import target_of
 from jsuper.models.toy.samplers import traced_sampler
+from jsuper.models.toy.user_training import TracedOptimizer, TracedSchedule
 from jsuper.training import keys
 
 
@@ -43,7 +49,17 @@ def trace_sweep(sweep: Any) -> Any:
     inputs = sweep.inputs
     if inputs is not None:
         inputs = traced_sampler(inputs, sizes[0][0], batches)
-    sweep = dataclasses.replace(sweep, **found, inputs=inputs)
+    optimizers = tuple(
+        TracedOptimizer(o, params_of(sweep))
+        if callable(o) and not isinstance(o, TracedOptimizer)
+        else o
+        for o in sweep.values_of("optimizer")
+    )
+    schedule = sweep.schedule
+    if callable(schedule) and not isinstance(schedule, TracedSchedule):
+        schedule = TracedSchedule(schedule, sweep.values_of("steps"))
+    found |= {"inputs": inputs, "optimizer": optimizers, "schedule": schedule}
+    sweep = dataclasses.replace(sweep, **found)
     if "cross_entropy" in sweep.values_of("loss_function"):
         _try_distributions(sweep)
     return sweep
@@ -66,3 +82,20 @@ def _try_distributions(sweep: Any) -> None:
                 f"{y.sum(axis=0).min():.3g} to {y.sum(axis=0).max():.3g}: return values >= 0 that "
                 "add up to 1"
             )
+
+
+def params_of(sweep: Any) -> list[tuple[str, str, Params]]:
+    """Return (key, dtype, parameters as shapes) of the kinds of model that a sweep may have."""
+    gates = {is_gated(a) for a in sweep.values_of("activation")}
+    names = ("n_features", "n_hidden", "dtype", "tied")
+    found = []
+    for gated in sorted(gates):
+        for n, m, dtype, tied in itertools.product(*map(sweep.values_of, names)):
+            init = functools.partial(init_params, gated=gated, tied=tied)
+            with in_dtype(dtype):
+                shapes = jax.eval_shape(
+                    lambda i=init, s=(m, n), d=dtype: i(keys.seed_key(0), *s, 1.0, d)
+                )
+            key = f"{n} {m} {dtype}{' gated' * gated}{'' if tied else ' untied'}"
+            found.append((key, dtype, shapes))
+    return found

@@ -294,7 +294,10 @@ def make_on_dataset(static: Static) -> Callable[..., dict[str, Array]]:
 def optimizer(static: Static, setting: Setting, step: Array) -> optax.GradientTransformation:
     """Return a model's optimizer at one step, with that step's learning rate."""
     rate = learning_rate_of(static.optimizer, setting.learning_rate)
-    rate = rate * make_schedule(static.schedule)(step, static.steps)
+    factor = make_schedule(static.schedule)(step, static.steps)
+    if static.own_rate:  # its product is rounded as the schedule is, to float32
+        rate = jnp.asarray(rate, jnp.result_type(factor))
+    rate = rate * factor
     mask = matrices if static.decay_on == "W" else None
     chosen = make_optimizer(static.optimizer, rate, setting.weight_decay, static.momentum, mask)
     if setting.norm_pull is not None:
