@@ -45,6 +45,15 @@ def check_encoder(sweep: Fields) -> None:
                 f"encoder={encoder} is not trained, and with tied=true neither is the decoder: "
                 "give tied=false"
             )
+    if not any(sweep.values_of("norm_pull")):
+        return
+    lengths = {"normalize_columns=true": any(sweep.values_of("normalize_columns"))}
+    lengths |= {f"encoder={e}": e != "trained" for e in sweep.values_of("encoder")}
+    for other, given in lengths.items():
+        if given:
+            raise SpecError(
+                f"norm_pull pulls the norms of W's columns to 1, which {other} sets: leave one out"
+            )
 
 
 def check_distribution(sweep: Fields) -> None:

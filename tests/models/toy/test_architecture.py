@@ -318,6 +318,7 @@ BAD = [
     (dict(hidden_noise="gauss(1)"), r"hidden_noise='gauss\(1\)' is not known"),
     (dict(hidden_l1=-1), r"hidden_l1=-1 is not a finite number >= 0"),
     (dict(encoder="fixed", tied=True), r"encoder=fixed\(orthogonal\) .*tied=false"),
+    (dict(normalize_columns=True, norm_pull=0.1, weight_decay=0), r"norm_pull .*normalize_columns"),
     (dict(encoder="free"), r"encoder='free' is not known"),
     (dict(target="cube"), r"target='cube' is not known.*function of x"),
     (dict(target="and_pairs", n_features=5), r"and_pairs needs pairs.*n_features=5 is odd"),
@@ -379,3 +380,14 @@ def test_snapshots_hold_every_parameter():
         assert np.isfinite(ds[f"{name}_snapshots"]).all()
     alone = jsuper.run(Sweep(**TINY, **given, snapshot_parameters=False), progress=False).squeeze()
     assert "b_snapshots" not in alone and np.array_equal(alone.W_snapshots, ds.W_snapshots)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", ["vmapped", "fused", "sequential", "auto"])
+def test_every_plan_trains_the_same_models(plan):
+    given = dict(hidden_activation="tanh", target="abs", hidden_l1=(0.0, 0.1), seeds=2)
+    sweep = Sweep(**TINY | given | {"sparsity": (0.9, 0.99)})
+    expected = jsuper.run(sweep, plan="reference", progress=False)
+    found = jsuper.run(sweep, plan=plan, progress=False)
+    np.testing.assert_allclose(found.W, expected.W, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.loss, expected.loss, rtol=0.02)

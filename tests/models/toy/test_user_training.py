@@ -121,7 +121,7 @@ def of_the_loss(learning_rate, weight_decay):
         (dict(schedule=jnp.zeros), "schedule 'zeros' cannot be used"),
         (dict(schedule=jnp.log), "schedule 'log' cannot be used: .*one finite number"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
 def test_what_cannot_be_used_is_refused(fields, message):
     with pytest.raises(SpecError, match=message):
