@@ -4,7 +4,7 @@
     ds = jsuper.run(jsuper.Sweep(activation=("relu", "gelu"), sparsity=(0.0, 0.9), seeds=4))
 
 Importing jsuper imports no jax. The names below, and the modules `jsuper.plots`, `analysis`,
-`report` and `factorization`, are imported when they are first used.
+`report`, `factorization` and `mlp`, are imported when they are first used.
 """
 
 from importlib import import_module
@@ -15,6 +15,7 @@ from jsuper.core.version import __version__ as __version__
 if TYPE_CHECKING:
     from jsuper import analysis as analysis
     from jsuper import factorization as factorization
+    from jsuper import mlp as mlp
     from jsuper import plots as plots
     from jsuper import report as report
     from jsuper.analysis.export import export as export
@@ -56,7 +57,7 @@ _WHERE = {
     "make_train": "jsuper.models.one_model",
     "make_setting": "jsuper.models.one_model",
 }
-_MODULES = ("analysis", "factorization", "plots", "report")
+_MODULES = ("analysis", "factorization", "mlp", "plots", "report")
 __all__ = ["Sweep", "SpecError", "RunError", "run", "load", "export", "model", "forward", "sample"]
 __all__ += ["seed_key", "make_train", "make_setting", "analyze", "best", "scrub_all", "table"]
 __all__ += ["Family", "register_family"]

@@ -326,5 +326,13 @@ for _family in (
         figures="jsuper.report.factorization_figures",
         page="jsuper.report/factorization.js",
     ),
+    Family(
+        "mlp",
+        spec="jsuper.models.mlp.spec",
+        train="jsuper.models.mlp.train",
+        measures="jsuper.analysis.metrics.mlp",
+        figures="jsuper.report.mlp_figures",
+        page="jsuper.report/mlp.js",
+    ),
 ):
     register_family(_family)

@@ -3,7 +3,7 @@
 To add a law, write a file with its factory and add a line to `SUPPORTS` or `VALUES`: the name, and
 "module:factory". The factory takes the numbers in brackets, checks them and returns a
 `jsuper.models.toy.inputs.support.Support` or a `jsuper.models.toy.inputs.values.Values`.
-Modules are imported when a law is used, so that the default law needs no jax.
+Modules are imported when a law is used, so that default laws need no jax.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ VALUES = {
     "exponential": f"{PACKAGE}.values:exponential",
 }
 DEFAULT_SUPPORT, DEFAULT_VALUES = "independent", "uniform"
+PLAIN = (DEFAULT_SUPPORT, DEFAULT_VALUES, "signed")  # defaults of families, valid without numbers
 
 _FORM = re.compile(r"\s*(?P<name>\w+)\s*(?:\((?P<numbers>[^()]*)\))?\s*")
 
@@ -124,7 +125,7 @@ def _check(name: str, value: object) -> str:
     law, numbers = parse(name, value, table)
     shown = ", ".join(f"{n:.0f}" if n.is_integer() else repr(n) for n in numbers)
     text = f"{law}({shown})" if numbers else law
-    if text not in (DEFAULT_SUPPORT, DEFAULT_VALUES):
+    if text not in PLAIN:
         of(text)
     return text
 
