@@ -19,8 +19,9 @@ _ELSEWHERE = {
     "sparsity_level n_instances num_instances instances",
     "n_features": "n features n_feat n_feats num_features n_inputs n_input d_in input_dim "
     "in_features",
+    "d_embed": "d_resid d_model d_embedding embed_dim width",
     "n_hidden": "m hidden n_hid hid hidden_dim hidden_size n_hidden_units n_units d_hidden "
-    "num_hidden d_hid d_model bottleneck",
+    "num_hidden d_hid d_model d_mlp bottleneck",
     "batch_size": "batch bs batchsize n_batch n_samples samples",
     "steps": "epochs epoch n_epochs num_epochs n_steps num_steps iterations iters n_iter max_iter "
     "max_steps train_steps training_steps",
@@ -78,6 +79,9 @@ _ELSEWHERE = {
     "safetensors": "safetensor hf huggingface pt pth",
     "toy": "tms toy_model toy_models superposition",
     "factorization": "low_rank matrix_factorization factorisation",
+    "mlp": "resid_mlp residual_mlp compressed_computation",
+    "n_layers": "layers depth num_layers n_layer",
+    "target_noise": "label_noise noise noise_scale",
 }
 _PER_FEATURE = (
     "feature_sparsity is 1 - probability, one value per feature; sparsity is 1 - probability where "

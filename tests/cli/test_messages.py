@@ -255,7 +255,7 @@ def test_the_module_is_the_command():
     assert done.stdout == f"jsuper {jsuper.__version__}\n"
 
 
-LAZY = "plots.weights analysis.superposition report.write factorization.Sweep"
+LAZY = "plots.weights analysis.superposition report.write factorization.Sweep mlp.Sweep"
 
 
 @pytest.mark.parametrize("path", LAZY.split())

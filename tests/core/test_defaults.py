@@ -183,6 +183,8 @@ HASHES = {  # preset -> hash of the sweep, first chunk of at most 24 models for 
     "phase_2_1": ("51ec111fb691f6c5", "3aca4a1b975c0f2a"),
     "phase_3_2": ("4dc4f198114e7658", "5a40bf15d8cb7dce"),
     "phase_activations": ("980cc4be2c468432", "074ee1a360fb9ba8"),
+    "resid_mlp_1": ("238e653f76fb2774", "8c90de45e3286c72"),
+    "resid_mlp_2": ("c4142065341374f2", "71d126ab7cb9d582"),
     "revival": ("f326712d8293e0d2", "279164a80e088c33"),
     "scaling": ("cf8e261118bf6321", "21102e915023577c"),
     "scurves": ("a2ec4f216c7f2c77", "3e99161e567e91bc"),

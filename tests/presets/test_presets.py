@@ -24,6 +24,7 @@ NEEDED |= {"independent", "pairs(1)", "exclusive(2)"}
 SMALL = {
     "toy": {"batch_size": 8, "steps": 6, "records": 3},
     "factorization": {"steps": 6, "records": 3},
+    "mlp": {"batch_size": 8, "steps": 6, "records": 3, "d_embed": 20},
 }
 
 

@@ -27,11 +27,11 @@ MAX_ROUNDS = 2**11  # a model with almost no error stops here; its standard erro
 
 
 class Measured(NamedTuple):
-    """Means over samples, of every feature but for the first two."""
+    """Means over samples; of every feature, but for the loss."""
 
     loss: Array
-    naive: Array
     error: Array  # (y_i - x_hat_i)²
+    naive: Array  # the same of the naive solution
     residual: Array  # the same without hidden units
     mean: Array  # y_i
     square: Array  # y_i²
@@ -89,8 +89,8 @@ def make_measure(static: Static, sequential: bool) -> Callable[..., Measured]:
         left = jnp.mean((alone + kept) ** 2, axis=1)
         exact = jnp.mean((0 * alone + kept) ** 2, axis=1)
         naive = jnp.where(naive_features(static, setting), exact, left)
-        weighted = (jnp.mean(setting.importance * e) for e in (errors, naive))
-        return Measured(*weighted, errors, left, y.mean(axis=1), (y * y).mean(axis=1))
+        loss = jnp.mean(setting.importance * errors)
+        return Measured(loss, errors, naive, left, y.mean(axis=1), (y * y).mean(axis=1))
 
     def of_round(models: tuple[Params, Setting, Array], source: Source, draws: Any) -> Measured:
         params, setting, wanted = models
@@ -147,7 +147,7 @@ def make_evaluate(static: Static, sequential: bool) -> Callable[..., tuple[Measu
 
         zero = jnp.zeros((), static.dtype)
         each = jnp.zeros(static.n_features, static.dtype)
-        start = (jnp.int32(0), Measured(zero, zero, each, each, each, each), zero)
+        start = (jnp.int32(0), Measured(zero, each, each, each, each, each), zero)
         _, (count, mean, squares) = jax.lax.while_loop(condition, body, (jnp.int32(0), start))
         return mean, stderr_of(count, squares)
 

@@ -177,13 +177,15 @@ def make_finish(static: Static, sequential: bool) -> Callable[..., dict[str, Arr
         first_bad = jnp.where(bad, static.steps, state.first_bad_step)
         is_finite = first_bad < 0
         constant = jnp.mean(setting.importance * (found.square - found.mean**2))
+        naive = jnp.mean(setting.importance * found.naive)
         measured = {
             "loss": found.loss,
             "loss_stderr": stderr,
-            "naive_loss": found.naive,
+            "naive_loss": naive,
             "loss_over_constant": found.loss / constant,
-            "loss_over_naive": jnp.where(found.naive > 0, found.loss / found.naive, jnp.nan),
+            "loss_over_naive": jnp.where(naive > 0, found.loss / naive, jnp.nan),
             "feature_loss": found.error,
+            "naive_feature_loss": found.naive,
             "residual_loss": found.residual,
             "response": response(static, params, setting, source),
         }

@@ -197,6 +197,15 @@ def _from_dataset(
     return Model(Params(**arrays), activation, tuple(weights), net)
 
 
+OTHER = {
+    "factorization": "a model of the family 'factorization' is not a function of inputs x, so "
+    "jsuper.model does not apply. It is the matrix Z = AᵀB of ds.A and ds.B.",
+    "mlp": "jsuper.model makes toy models, and this is one of the family 'mlp': call "
+    "jsuper.mlp.forward(one.W_in.values, one.W_out.values, x, ...)",
+}
+"""Family -> what its models are instead."""
+
+
 def _sweep_of(ds: xarray.Dataset) -> JSONObject:
     """Return the sweep of toy models that a Dataset belongs to."""
     try:
@@ -207,11 +216,7 @@ def _sweep_of(ds: xarray.Dataset) -> JSONObject:
             f"ds has no attrs['sweep']; give the Dataset of jsuper.run or jsuper.load: {EXAMPLE}"
         ) from error
     if family != "toy":
-        own = " It is the matrix Z = AᵀB of ds.A and ds.B." * (family == "factorization")
-        raise ValueError(
-            f"a model of the family {family!r} is not a function of inputs x, so jsuper.model "
-            f"does not apply.{own}"
-        )
+        raise ValueError(OTHER.get(family, f"jsuper.model makes no models of the family {family!r}"))
     return sweep
 
 

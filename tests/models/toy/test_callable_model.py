@@ -129,6 +129,9 @@ def test_what_is_no_single_trained_model_is_refused(ds):
     other = chosen.assign_attrs(sweep='{"model": "factorization"}')
     with pytest.raises(ValueError, match=r"'factorization' is not a function of inputs .*ds.A"):
         jsuper.model(other)
+    other = chosen.assign_attrs(sweep='{"model": "mlp"}')
+    with pytest.raises(ValueError, match=r"of the family 'mlp': call jsuper.mlp.forward"):
+        jsuper.model(other)
 
 
 def test_a_function_of_the_users_is_asked_for(ds):
