@@ -147,8 +147,8 @@ class Family:
         """
         if self._scrubbing is None:
             raise SpecError(
-                f"models of the family {self.name!r} cannot be scrubbed: it has no hypotheses about "
-                "which inputs an output depends on; use a run of model='toy'"
+                f"models of the family {self.name!r} cannot be scrubbed: it has no hypotheses "
+                "about which inputs an output depends on; use a run of model='toy'"
             )
         return cast(Scrubbing, import_module(self._scrubbing))
 

@@ -46,7 +46,7 @@ def feature_losses(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
     """
     check_variables(ds, "feature_loss", "naive_feature_loss", "residual_loss")
     values, naive = (_of_residual(ds, name) for name in ("feature_loss", "naive_feature_loss"))
-    kept = ~np.isnan(values).any(axis=1)
+    kept = np.asarray(~np.isnan(values).any(axis=1))
     ax = get_axes(ax, 5.6, 3.6)
     places = np.arange(1, values.shape[1] + 1)
     ax.plot(places, np.sort(values[kept], axis=1).T, color=COLORS[4], linewidth=0.9, alpha=0.7)
@@ -61,7 +61,7 @@ def feature_losses(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
 
 
 def _of_residual(ds: xarray.Dataset, variable: str) -> np.ndarray:
-    """Return an error over that without hidden units, (seeds, the features that the models have)."""
+    """Return an error over that without hidden units, (seeds, features of the models)."""
     ratio = finished_values(ds, variable) / finished_values(ds, "residual_loss")
     ratio = ratio.squeeze([d for d in ratio.dims if d not in ("seed", "feature")], drop=True)
     values = np.atleast_2d(ratio.transpose(..., "feature").values)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 MAX_PANELS = 12
 ERRORS = (
-    "Error of every feature relative to that without hidden units, smallest first, a line per seed. "
-    "Dashed: a unit for each of n_hidden functions"
+    "Error of every feature relative to that without hidden units, smallest first, a line per "
+    "seed. Dashed: a unit for each of n_hidden functions"
 )
 NEURONS = (
     "Contribution reads x writes of every neuron to the first features, in the seed with the least "

@@ -74,7 +74,7 @@ def measure(ds: xarray.Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]
 def of_models(models: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the measures of models (M, ...), whose arrays have NaN beyond a model's own sizes."""
     K = contributions(models["reads"], models["writes"])
-    feature, neuron = ~np.isnan(K).all(axis=1), ~np.isnan(K).all(axis=2)
+    feature, neuron = (np.asarray(~np.isnan(K).all(axis=axis)) for axis in (1, 2))
     per_feature = np.where(feature, participation(K, -2), np.nan)
     per_neuron = np.where(neuron, participation(K, -1), np.nan)
     error, alone = models["feature_loss"].astype(float), models["residual_loss"].astype(float)
@@ -84,7 +84,7 @@ def of_models(models: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         "neurons_per_feature": per_feature,
         "features_per_neuron": per_neuron,
         "mean_neurons_per_feature": _mean(per_feature, feature),
-        "mean_features_per_neuron": _mean(per_neuron, neuron & (per_neuron > 0)),
+        "mean_features_per_neuron": _mean(per_neuron, np.asarray(per_neuron > 0)),
         "main_neuron": np.where(feature, main_neuron(K), -1),
         "features_computed": (error < COMPUTED * alone).sum(axis=1).astype(float),
         "share_better": _mean(better.astype(float), feature),

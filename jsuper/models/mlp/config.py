@@ -101,16 +101,16 @@ def make_setting(static: Static, point: grid.Setting) -> Setting:
     inputs = inputs_of(point) if "support" in point else static.inputs
     point = _defaults(static.optimizer) | point
     density = inputs.densities(1 - point["sparsity"], n)
-    numbers = inputs.numbers(density, static.dtype)._asdict()
-    if static.per_feature:
-        numbers["density"] = np.broadcast_to(numbers["density"], n)
-    return Setting(
-        **numbers,
+    numbers: grid.Setting = dict(  # of NumPy: nothing is sent to a device here
+        **inputs.numbers(density, static.dtype)._asdict(),
         learning_rate=as_dtype(point["learning_rate"]),
         weight_decay=as_dtype(point["weight_decay"]),
         target_noise=as_dtype(point["target_noise"]),
         importance=importance(point["importance_decay"], n).astype(static.dtype),
     )
+    if static.per_feature:
+        numbers["density"] = np.broadcast_to(numbers["density"], n)
+    return Setting(**numbers)
 
 
 @functools.cache

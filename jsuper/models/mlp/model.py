@@ -51,7 +51,7 @@ class Fixed(NamedTuple):
 class Layers(NamedTuple):
     """What the forward pass depends on besides the arrays; hashable."""
 
-    count: int = 1
+    depth: int = 1
     activation: str = "relu"
     residual: bool = True
 
@@ -104,7 +104,7 @@ def init_params(
     key
         Key of the initial weights.
     layers
-        Number of layers; each has n_hidden / layers.count units.
+        Number of layers; each has n_hidden / layers.depth units.
     n_hidden, d
         Units of all layers, and width of the stream.
     init
@@ -116,7 +116,7 @@ def init_params(
     dtype
         Dtype of the weights; draws are made in float32.
     """
-    width = n_hidden // layers.count
+    width = n_hidden // layers.depth
 
     def draw(stream: int | None, inputs: int, outputs: int) -> Array:
         array_key = key if stream is None else jax.random.fold_in(key, stream)
@@ -141,10 +141,10 @@ def through(W: Array, E: Array | None) -> Array:
 
 def hidden(params: Params, E: Array | None, layers: Layers, x: Array) -> Array:
     """Return the activations of all hidden units, (n_hidden, samples)."""
-    act, width = resolve(layers.activation), len(params.W_in) // layers.count
+    act, width = resolve(layers.activation), len(params.W_in) // layers.depth
     reads = through(params.W_in, E)
     h = jnp.zeros((0, x.shape[1]), x.dtype)
-    for layer in range(layers.count):
+    for layer in range(layers.depth):
         own = slice(layer * width, (layer + 1) * width)
         z = params.b[own, None]
         if layer == 0 or layers.residual:
@@ -160,7 +160,7 @@ def hidden(params: Params, E: Array | None, layers: Layers, x: Array) -> Array:
 def written(params: Params, E: Array | None, layers: Layers, x: Array) -> Array:
     """Return what the hidden units write to the outputs, (n_features, samples)."""
     h, writes = hidden(params, E, layers, x), through(params.W_out, E)
-    first = 0 if layers.residual else len(h) // layers.count * (layers.count - 1)
+    first = 0 if layers.residual else len(h) // layers.depth * (layers.depth - 1)
     return _dot(writes[first:].T, h[first:])
 
 

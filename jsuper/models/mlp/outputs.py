@@ -61,9 +61,9 @@ def forward(
     if not fit or len(W_in) % n_layers or (E is not None and len(E) != len(x)):
         shape = None if E is None else E.shape
         raise ValueError(
-            f"W_in {W_in.shape}, W_out {W_out.shape}, b {b.shape}, E {shape} and x {x.shape} do not "
-            f"fit n_layers={n_layers}; they are (n_hidden, d) twice, (n_hidden,), (n_features, d) "
-            "or None with d = n_features, and (n_features, samples)"
+            f"W_in {W_in.shape}, W_out {W_out.shape}, b {b.shape}, E {shape} and x {x.shape} "
+            f"do not fit n_layers={n_layers}; they are (n_hidden, d) twice, (n_hidden,), "
+            "(n_features, d) or None with d = n_features, and (n_features, samples)"
         )
     layers = Layers(n_layers, check_activation("activation", activation), residual)
     return model.outputs(Params(W_in, W_out, b), E, layers, x)

@@ -44,7 +44,7 @@ class State:
 def step_work(
     values: grid.Static, settings: Sequence[grid.Setting], batching: str
 ) -> tuple[list[float], float]:
-    """Return that each setting takes a whole step, and the random numbers that are drawn for all."""
+    """Return that each setting takes a whole step, and the numbers that are drawn for all."""
     del batching
     return [1.0] * len(settings), float(values["n_features"] * values["batch_size"])
 

@@ -216,7 +216,9 @@ def _sweep_of(ds: xarray.Dataset) -> JSONObject:
             f"ds has no attrs['sweep']; give the Dataset of jsuper.run or jsuper.load: {EXAMPLE}"
         ) from error
     if family != "toy":
-        raise ValueError(OTHER.get(family, f"jsuper.model makes no models of the family {family!r}"))
+        raise ValueError(
+            OTHER.get(family, f"jsuper.model makes no models of the family {family!r}")
+        )
     return sweep
 
 

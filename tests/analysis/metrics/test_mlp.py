@@ -30,7 +30,7 @@ def test_participation_counts_equal_entries(axis):
 
 
 def made_up():
-    """Three models of 4 features: a neuron each; two neurons and half of them; one that diverged."""
+    """Models of 4 features: a neuron for each; two neurons for half; one that diverged."""
     nan = np.nan
     eye = np.eye(4)
     shared = np.full((4, 4), nan)

@@ -117,7 +117,9 @@ def test_results_are_those_of_the_model_with_the_seeds_embedding(stored):
 @pytest.mark.slow
 @pytest.mark.parametrize("unpaired", [False, True])
 def test_every_plan_gives_the_same_models(unpaired):
-    sweep = Sweep(n_hidden=4, sparsity=(0.5, 0.8), target_noise=(0.0, 0.1), unpaired=unpaired, **TINY)
+    sweep = Sweep(
+        n_hidden=4, sparsity=(0.5, 0.8), target_noise=(0.0, 0.1), unpaired=unpaired, **TINY
+    )
     reference = jsuper.run(sweep, progress=False)
     for batching in ("vmapped", "sequential"):
         ds = jsuper.run(sweep, plan=make_plan("cpu", batching=batching), progress=False)

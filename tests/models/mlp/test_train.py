@@ -50,10 +50,10 @@ def double():
 
 def plain_outputs(params, E, layers, x):
     """The stream layer by layer, as in the papers, with activations of one layer at a time."""
-    act, width = ACTIVATIONS[layers.activation], len(params.W_in) // layers.count
+    act, width = ACTIVATIONS[layers.activation], len(params.W_in) // layers.depth
     E = np.eye(len(x)) if E is None else np.asarray(E)
     stream = E.T @ x
-    for layer in range(layers.count):
+    for layer in range(layers.depth):
         own = slice(layer * width, (layer + 1) * width)
         h = act(np.asarray(params.W_in)[own] @ stream + np.asarray(params.b)[own, None])
         stream = layers.residual * stream + np.asarray(params.W_out)[own].T @ h
@@ -87,7 +87,7 @@ def test_a_mixing_matrix_is_normal_with_an_empty_diagonal():
 
 @pytest.mark.parametrize("init", ["linear", *map(slow, ("xavier", "kaiming", "normal"))])
 def test_initial_weights_have_their_scale_in_every_layer(init):
-    key, layers = keys.stream(jsuper.seed_key(1), keys.INIT), Layers(count=2)
+    key, layers = keys.stream(jsuper.seed_key(1), keys.INIT), Layers(depth=2)
     params = model.init_params(key, layers, 200, 400, init, 0.3, "float64")
     scales = {
         "linear": (1 / np.sqrt(3 * 400), 1 / np.sqrt(3 * 100)),
@@ -106,15 +106,15 @@ def test_initial_weights_have_their_scale_in_every_layer(init):
 
 
 @pytest.mark.parametrize("residual", [True, False])
-@pytest.mark.parametrize(("d", "count"), [(0, 3), (3, 3), slow(9, 1), slow(0, 1)])
-def test_outputs_are_those_of_the_stream(residual, d, count):
+@pytest.mark.parametrize(("d", "depth"), [(0, 3), (3, 3), slow(9, 1), slow(0, 1)])
+def test_outputs_are_those_of_the_stream(residual, d, depth):
     n, m, x = 5, 6, RNG.normal(size=(5, 8))
     params = random_params(m, d or n)
     E = embedding(jsuper.seed_key(0), n, d, "float64") if d else None
-    layers = Layers(count, "tanh", residual)
+    layers = Layers(depth, "tanh", residual)
     expected = plain_outputs(params, E, layers, x)
     assert np.asarray(model.outputs(params, E, layers, jnp.asarray(x))) == pytest.approx(expected)
-    options = {"activation": "tanh", "n_layers": count, "residual": residual}
+    options = {"activation": "tanh", "n_layers": depth, "residual": residual}
     public = forward(params.W_in, params.W_out, x, params.b, E, **options)
     assert np.asarray(public) == pytest.approx(expected)
 
