@@ -13,6 +13,7 @@ import jsuper
 from jsuper import factorization, report
 from jsuper.analysis.metrics import toy
 from jsuper.analysis.metrics.factorization import HEADLINES as OF_FACTORIZATIONS
+from jsuper.analysis.metrics.mlp import HEADLINES as OF_MLPS
 from jsuper.cli import commands
 from jsuper.core.family import FAMILIES
 from jsuper.report.data import best_median_worst, page_data
@@ -421,3 +422,34 @@ def test_records_that_grow_apart_are_drawn_along_the_logarithm_of_time(its_page)
     places = [float(at.split(" ")[0]) for at in re.split("[ML]", path[0])[1:]]
     assert len(places) == 5 and np.ptp(np.diff(places)) < 0.2  # all but time 0
     assert "━━ 9" in path[1]
+
+
+# ---- the page of MLPs ----
+
+
+@pytest.fixture(scope="module")
+def mlps(tmp_path_factory):
+    """A run folder with its page: MLPs of 2 and of 4 units."""
+    sizes = {"n_features": 6, "d_embed": 8, "batch_size": 16, "steps": 10, "records": 5}
+    sweep = jsuper.mlp.Sweep(n_hidden=(2, 4), sparsity=0.5, seeds=2, **sizes)
+    folder = tmp_path_factory.mktemp("runs") / "mlps"
+    jsuper.run(sweep, out=folder, progress=False)
+    report.write(folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_an_mlp_is_drawn_with_its_own_neurons(browser, mlps):
+    browser.get((mlps / "report.html").as_uri())
+    headings = [t.split(":")[0] for t in texts(browser, "#heatmaps h3")]
+    assert headings == list(OF_MLPS)
+    sizes = []
+    for position in (0, 1):
+        click(browser, "#heatmaps figure:first-child .heatmap button", position)
+        captions = texts(browser, "#cell figcaption")
+        assert any("reads × writes" in text for text in captions)
+        assert not any("NaN" in text for text in captions)
+        picture = "document.querySelector('#cell canvas[aria-label^=contributions]').height"
+        sizes.append(browser.execute_script(f"return {picture}"))
+    assert sizes == [2 * 102, 2 * 202]  # neurons of 50 pixels each, twice as sharp
+    assert browser.get_log("browser") == []

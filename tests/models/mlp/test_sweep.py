@@ -127,7 +127,7 @@ def test_every_plan_gives_the_same_models(unpaired):
             expected = reference[name].values
             assert ds[name].values == pytest.approx(expected, rel=1e-4, abs=1e-6)
     cell = reference.isel(n_hidden=0, sparsity=0, seed=0)
-    same = np.allclose(cell.W_in.isel(target_noise=0), cell.W_in.isel(target_noise=1), atol=0.01)
+    same = np.allclose(cell.W_in.isel(target_noise=0), cell.W_in.isel(target_noise=1), atol=0.07)
     assert same != unpaired
 
 

@@ -169,14 +169,14 @@ def test_the_gradient_is_that_of_the_plain_definition(changes):
         x_hat = model.outputs(params, source.fixed.E, static.layers, jnp.asarray(x))
         return jnp.mean(jnp.asarray(0.7 ** np.arange(6))[:, None] * (y - x_hat) ** 2)
 
-    expected, slopes = jax.value_and_grad(loss)(params)
+    expected, slopes = jax.jit(jax.value_and_grad(loss))(params)
     x_hat = plain_outputs(params, source.fixed.E, static.layers, x)
     weights = 0.7 ** np.arange(6)[:, None]
     assert float(expected) == pytest.approx((weights * (y - x_hat) ** 2).mean())
-    on_batch = train.make_on_batch(static, train.batch_loss, False)
+    on_batch = jax.jit(train.make_on_batch(static, train.batch_loss, False))
     assert float(on_batch((params, setting), source, 3)) == pytest.approx(float(expected))
     gradient = train.make_on_batch(static, jax.grad(train.batch_loss, argnums=1), False)
-    found = gradient((params, setting), source, 3)
+    found = jax.jit(gradient)((params, setting), source, 3)
     for name in Params._fields:
         assert np.asarray(getattr(found, name)) == pytest.approx(
             np.asarray(getattr(slopes, name)), rel=1e-9, abs=1e-12
