@@ -28,6 +28,7 @@ from jax import Array
 from jsuper.models.mlp.targets import PAIRS
 from jsuper.models.toy.activations.registry import resolve
 from jsuper.training import keys
+from jsuper.training.jax_config import shielded
 
 EMBEDDING, MIXING = 0, 1  # steps of the stream TARGET
 W_OUT, BIAS = 1, 2  # folded into the key of the initial W_in
@@ -63,6 +64,7 @@ def _dot(a: Array, b: Array) -> Array:
 # ---- draws ----
 
 
+@shielded()
 def embedding(key: Array, n_features: int, d: int, dtype: str = "float32") -> Array:
     """Return the embedding of a seed: rows of independent directions and length 1.
 
@@ -84,6 +86,7 @@ def embedding(key: Array, n_features: int, d: int, dtype: str = "float32") -> Ar
     return drawn / jnp.linalg.norm(drawn, axis=1, keepdims=True)
 
 
+@shielded()
 def mixing(key: Array, n_features: int, dtype: str = "float32") -> Array:
     """Return the mixing matrix of a seed: independent N(0, 1) entries, and 0 on the diagonal.
 

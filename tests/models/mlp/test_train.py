@@ -286,6 +286,7 @@ def test_no_hidden_units_leave_the_residual_stream():
     assert float(found["loss_stderr"]) < 0.005 * float(found["loss"])
 
 
+@pytest.mark.slow
 def test_interference_of_the_stream_is_in_the_naive_loss():
     static = dataclasses.replace(EXACT, n_hidden=8, d_embed=20)
     zeros = np.zeros((8, 20)), np.zeros((8, 20)), np.zeros(8)
@@ -304,8 +305,12 @@ def test_noise_of_the_target_is_what_no_exact_function_removes():
     expected = 0.01 * (M**2).sum(axis=1) * 0.3 / 3
     assert found["feature_loss"] == pytest.approx(expected, rel=0.1)
     assert found["loss_over_naive"] == pytest.approx(1)
-    clean = dataclasses.replace(static, noisy=False)
-    found = finished(clean, one_unit_per_feature(8, 8), sparsity=0.7)
+
+
+@pytest.mark.slow
+def test_a_naive_solution_without_error_has_no_ratio():
+    static = dataclasses.replace(EXACT, n_hidden=8)
+    found = finished(static, one_unit_per_feature(8, 8), sparsity=0.7)
     assert float(found["loss"]) < 1e-20 and np.isnan(found["loss_over_naive"])
 
 
