@@ -11,14 +11,15 @@ from collections.abc import Iterable
 GROUPS: dict[str, tuple[str, str]] = {  # group -> what it is, and its fields in the order shown
     "model": (
         "What is trained.",
-        "activation n_features n_hidden tied bias hidden_activation hidden_bias hidden_map encoder "
-        "normalize_columns dropout pairs",
+        "activation n_features n_hidden tied bias d_embed n_layers residual hidden_activation "
+        "hidden_bias hidden_map encoder normalize_columns dropout pairs",
     ),
     "data": (
         "What it is trained on, and how much each feature counts.",
         "sparsity activity support values density_power feature_sparsity feature_sparsities "
         "importance_decay importance importances dataset_size full_batch normalize inputs "
-        "shared_mask rank size strength strength_ratio target probabilities",
+        "shared_mask rank size strength strength_ratio target target_residual target_noise "
+        "probabilities",
     ),
     "training": (
         "How it is trained, from which start, and how often.",

@@ -17,6 +17,7 @@ from jsuper.models.mlp.spec import Sweep
 from jsuper.models.toy.inputs.features import importance
 from jsuper.models.toy.inputs.interface import Law
 from jsuper.models.toy.inputs.law import Numbers, inputs_of
+from jsuper.training.optimizer_texts import learning_rate_of, program_of
 
 SIGNED = inputs_of({"values": "signed"})
 
@@ -81,9 +82,10 @@ def make_static(
 ) -> Static:
     """Return the shapes and the program of blocks of settings; batching does not change them."""
     del batching
-    own = {f.name for f in dataclasses.fields(Static)}
+    own = {f.name for f in dataclasses.fields(Static)} - {"optimizer"}
     law = inputs_of(values)
     return Static(
+        optimizer=program_of(values["optimizer"]),
         inputs=law,
         per_feature=np.ndim(law.densities(0.5, values["n_features"])) > 0,
         noisy=any(s["target_noise"] > 0 for part in parts for s in part),
@@ -101,9 +103,10 @@ def make_setting(static: Static, point: grid.Setting) -> Setting:
     inputs = inputs_of(point) if "support" in point else static.inputs
     point = _defaults(static.optimizer) | point
     density = inputs.densities(1 - point["sparsity"], n)
+    rate = learning_rate_of(point.get("optimizer", static.optimizer), point["learning_rate"])
     numbers: grid.Setting = dict(  # of NumPy: nothing is sent to a device here
         **inputs.numbers(density, static.dtype)._asdict(),
-        learning_rate=as_dtype(point["learning_rate"]),
+        learning_rate=as_dtype(rate),
         weight_decay=as_dtype(point["weight_decay"]),
         target_noise=as_dtype(point["target_noise"]),
         importance=importance(point["importance_decay"], n).astype(static.dtype),

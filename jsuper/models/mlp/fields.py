@@ -9,9 +9,10 @@ from jsuper.core.checks import MAX_RECORDS, choice, flag, integer, real
 from jsuper.core.fields import Axis, Omitted, setting, static
 from jsuper.core.sweep import BaseSweep
 from jsuper.models.mlp.targets import PAIRS, check_activation, check_target
-from jsuper.models.toy.fields import check_sparsity
+from jsuper.models.toy.field_checks import check_sparsity
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, VALUES, check_law
-from jsuper.training.optimizers import DECAY_HELP, DEFAULT_DECAYS, WITH_MOMENTUM, check_optimizer
+from jsuper.training.optimizer_texts import check_optimizer
+from jsuper.training.optimizers import DECAY_HELP, DEFAULT_DECAYS, WITH_MOMENTUM
 from jsuper.training.schedules import check_schedule
 
 SPARSITY = (0.99,)

@@ -25,7 +25,7 @@ from jsuper.models.mlp.targets import PAIRS, functions_of
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, support_of
 from jsuper.models.toy.limits import MOST_DRAWS, check_drawable
 from jsuper.training.limits import check_training, training_notes
-from jsuper.training.optimizers import default_decay
+from jsuper.training.optimizer_texts import default_decay
 from jsuper.training.schedules import warmup_steps
 
 

@@ -25,7 +25,7 @@ from jsuper.models.mlp.results import recorded_steps
 from jsuper.models.mlp.source import Source, on_draws, source_of
 from jsuper.training import keys
 from jsuper.training.loop import Train, descend
-from jsuper.training.optimizers import learning_rate_of, make_optimizer
+from jsuper.training.optimizer_texts import make_optimizer
 from jsuper.training.schedules import make_schedule
 
 __all__ = ["Setting", "State", "Static", "make_setting", "make_static", "make_train", "step_work"]
@@ -148,8 +148,7 @@ def make_on_batch(static: Static, function: Callable, sequential: bool) -> Calla
 
 def optimizer(static: Static, setting: Setting, step: Array) -> optax.GradientTransformation:
     """Return a model's optimizer at one step, with that step's learning rate."""
-    rate = learning_rate_of(static.optimizer, setting.learning_rate)
-    rate = rate * make_schedule(static.schedule)(step, static.steps)
+    rate = setting.learning_rate * make_schedule(static.schedule)(step, static.steps)
     return make_optimizer(static.optimizer, rate, setting.weight_decay, static.momentum)
 
 
