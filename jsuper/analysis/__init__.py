@@ -19,18 +19,26 @@ if TYPE_CHECKING:
     from jsuper.analysis import statistics as statistics
     from jsuper.analysis import superposition as superposition
     from jsuper.analysis import theory as theory
+    from jsuper.analysis.dictionaries import mmcs as mmcs
     from jsuper.analysis.sweep import analyze as analyze
     from jsuper.analysis.sweep import best as best
     from jsuper.analysis.sweep import scrub_all as scrub_all
 
-_OF_SWEEPS = ("analyze", "best", "scrub_all")
-__all__ = ["analyze", "best", "evaluation", "geometry", "hypotheses", "kurtosis", "samplers"]
-__all__ += ["scrub_all", "scrubbing", "statistics", "superposition", "theory"]
+_FUNCTIONS = {
+    "analyze": "sweep",
+    "best": "sweep",
+    "mmcs": "dictionaries",
+    "scrub_all": "sweep",
+}
+"""Function -> its module."""
+
+__all__ = ["analyze", "best", "evaluation", "geometry", "hypotheses", "kurtosis", "mmcs"]
+__all__ += ["samplers", "scrub_all", "scrubbing", "statistics", "superposition", "theory"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _OF_SWEEPS:
-        return getattr(import_module("jsuper.analysis.sweep"), name)
+    if name in _FUNCTIONS:
+        return getattr(import_module(f"jsuper.analysis.{_FUNCTIONS[name]}"), name)
     if name in __all__:
         return import_module(f"jsuper.analysis.{name}")
     raise AttributeError(f"module 'jsuper.analysis' has no attribute {name!r}")
