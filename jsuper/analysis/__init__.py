@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from jsuper.analysis import geometry as geometry
     from jsuper.analysis import hypotheses as hypotheses
     from jsuper.analysis import kurtosis as kurtosis
+    from jsuper.analysis import learning_coefficient as learning_coefficient
     from jsuper.analysis import samplers as samplers
     from jsuper.analysis import scrubbing as scrubbing
     from jsuper.analysis import statistics as statistics
     from jsuper.analysis import superposition as superposition
     from jsuper.analysis import theory as theory
+    from jsuper.analysis.degeneracy import llc as llc
     from jsuper.analysis.dictionaries import mmcs as mmcs
     from jsuper.analysis.sweep import analyze as analyze
     from jsuper.analysis.sweep import best as best
@@ -27,13 +29,24 @@ if TYPE_CHECKING:
 _FUNCTIONS = {
     "analyze": "sweep",
     "best": "sweep",
+    "llc": "degeneracy",
     "mmcs": "dictionaries",
     "scrub_all": "sweep",
 }
 """Function -> its module."""
 
-__all__ = ["analyze", "best", "evaluation", "geometry", "hypotheses", "kurtosis", "mmcs"]
-__all__ += ["samplers", "scrub_all", "scrubbing", "statistics", "superposition", "theory"]
+__all__ = ["analyze", "best", "evaluation", "geometry", "hypotheses", "kurtosis"]
+__all__ += [
+    "learning_coefficient",
+    "llc",
+    "mmcs",
+    "samplers",
+    "scrub_all",
+    "scrubbing",
+    "statistics",
+    "superposition",
+    "theory",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from jsuper.training.jax_config import shielded
 
 @shielded()
 def mmcs(W: Array, dictionary: Array, *, absolute: bool = False, threshold: float = 0.0) -> Array:
-    """Return the mean over columns of W of the largest cosine with a column of a dictionary: (...,).
+    """Return the mean over columns of W of the largest cosine with a dictionary column: (...,).
 
         MMCS = mean_i max_k cos(W_i, D_k)
 

@@ -31,6 +31,7 @@ from jsuper.analysis.theory.phases import (
     three_to_two,
     two_to_one,
 )
+from jsuper.analysis.theory.reduced_rank import LearningCoefficient, reduced_rank_coefficient
 from jsuper.analysis.theory.references import (
     constant_loss,
     top_features_loss,
@@ -39,8 +40,9 @@ from jsuper.analysis.theory.references import (
 )
 
 __all__ = ["ActiveLoss", "Boundary", "KGon", "PairModel", "PentagonModel", "ThreeToTwo", "TwoToOne"]
-__all__ += ["digons_loss", "pentagon_boundary", "pentagon_model"]
+__all__ += ["LearningCoefficient", "digons_loss", "pentagon_boundary", "pentagon_model"]
 __all__ += ["active_weights", "best_solution", "constant_loss", "construction_boundary"]
 __all__ += ["dropout_linear_loss", "kgon", "loss_by_active", "one_sparse_relu_gradient"]
-__all__ += ["one_sparse_relu_loss", "pair_loss", "pair_model", "three_to_two", "top_features_loss"]
+__all__ += ["one_sparse_relu_loss", "pair_loss", "pair_model", "reduced_rank_coefficient"]
+__all__ += ["three_to_two", "top_features_loss"]
 __all__ += ["two_to_one", "two_to_one_boundary", "welch_bound", "zero_loss"]
