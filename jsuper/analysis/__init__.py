@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from jsuper.analysis import statistics as statistics
     from jsuper.analysis import superposition as superposition
     from jsuper.analysis import theory as theory
+    from jsuper.analysis.curvature import hessian as hessian
     from jsuper.analysis.degeneracy import llc as llc
     from jsuper.analysis.dictionaries import mmcs as mmcs
+    from jsuper.analysis.jumping import jumps as jumps
     from jsuper.analysis.sweep import analyze as analyze
     from jsuper.analysis.sweep import best as best
     from jsuper.analysis.sweep import scrub_all as scrub_all
@@ -29,13 +31,15 @@ if TYPE_CHECKING:
 _FUNCTIONS = {
     "analyze": "sweep",
     "best": "sweep",
+    "hessian": "curvature",
+    "jumps": "jumping",
     "llc": "degeneracy",
     "mmcs": "dictionaries",
     "scrub_all": "sweep",
 }
 """Function -> its module."""
 
-__all__ = ["analyze", "best", "evaluation", "geometry", "hypotheses", "kurtosis"]
+__all__ = ["analyze", "best", "evaluation", "geometry", "hessian", "hypotheses", "kurtosis"]
 __all__ += [
     "learning_coefficient",
     "llc",

@@ -18,9 +18,9 @@ FEW = {"chains": 2, "draws": 20, "burn_in": 10}
 @pytest.mark.slow
 def test_k_gons_have_half_the_directions_in_which_their_loss_rises():
     # To leading order the loss is homogeneous of degree 2 in as many directions, so λ is half of
-    # them. Triangle: 3 lengths, 3 biases, and W of 3 features that raise an output whose bias is 0.
-    # Square: one rotation less than 8 weights, 4 biases, W of 2 features. Pentagon and hexagon, with
-    # biases below 0: all weights but a rotation, and the biases of embedded features.
+    # them. Triangle: 3 lengths, 3 biases, and W of the 3 other features, which raises outputs whose
+    # bias is 0. Square: 8 weights but a rotation, 4 biases, and W of the 2 others. Pentagon and
+    # hexagon, with biases below 0: the weights but a rotation, and biases, of embedded features.
     found = analysis.llc(k_gons(3, 4, 5, 6), chains=16, draws=20_000, burn_in=5000)
     expected = np.array([(3 + 3 + 6) / 2, (7 + 4 + 4) / 2, (9 + 5) / 2, (11 + 6) / 2])
     values = found.llc.values.ravel()

@@ -55,11 +55,11 @@ def reduced_rank_coefficient(
             f"rank={rank} is above {min(M, N, H)}, the largest of {M} inputs, {N} outputs and "
             f"{H} hidden units"
         )
-    if M + H < N + r:
+    if N + r > M + H:
         return LearningCoefficient((H * M - H * r + N * r) / 2, 1)
-    if N + H < M + r:
+    if M + r > N + H:
         return LearningCoefficient((H * N - H * r + M * r) / 2, 1)
-    if M + N < H + r:
+    if H + r > M + N:
         return LearningCoefficient(M * N / 2, 1)
     s = 2 * (H + r) * (M + N) + 2 * M * N - (H + r) ** 2 - M**2 - N**2
     odd = (M + N + H + r) % 2
