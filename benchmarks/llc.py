@@ -1,9 +1,9 @@
 """Measure the seconds of the local learning coefficients of a thousand models, and their errors.
 
-Writes results/llc.json: wall and CPU seconds of `jsuper.analysis.llc` with its defaults for models of
-six features in a plane, one active at a time, and λ̂ of k-gons next to half the number of directions
-in which their loss rises. CPU seconds over the number of cores are the wall seconds of a machine
-without other work.
+Writes results/llc.json: wall and CPU seconds of `jsuper.analysis.llc` with its defaults for models
+of six features in a plane, one active at a time, and λ̂ of k-gons next to half the number of
+directions in which their loss rises. CPU seconds over the number of cores are the wall seconds of a
+machine without other work.
 
     python benchmarks/llc.py
 """

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from jsuper.analysis.degeneracy import llc as llc
     from jsuper.analysis.dictionaries import mmcs as mmcs
     from jsuper.analysis.jumping import jumps as jumps
+    from jsuper.analysis.shapes import shape_names as shape_names
+    from jsuper.analysis.snapshots import of_snapshots as of_snapshots
     from jsuper.analysis.sweep import analyze as analyze
     from jsuper.analysis.sweep import best as best
     from jsuper.analysis.sweep import scrub_all as scrub_all
@@ -35,28 +37,22 @@ _FUNCTIONS = {
     "jumps": "jumping",
     "llc": "degeneracy",
     "mmcs": "dictionaries",
+    "of_snapshots": "snapshots",
     "scrub_all": "sweep",
+    "shape_names": "shapes",
 }
 """Function -> its module."""
 
-__all__ = ["analyze", "best", "evaluation", "geometry", "hessian", "hypotheses", "kurtosis"]
-__all__ += [
-    "learning_coefficient",
-    "llc",
-    "mmcs",
-    "samplers",
-    "scrub_all",
-    "scrubbing",
-    "statistics",
-    "superposition",
-    "theory",
-]
+_MODULES = ("evaluation", "geometry", "hypotheses", "kurtosis", "learning_coefficient", "samplers")
+_MODULES += ("scrubbing", "statistics", "superposition", "theory")
+
+__all__ = [*_FUNCTIONS, *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
     if name in _FUNCTIONS:
         return getattr(import_module(f"jsuper.analysis.{_FUNCTIONS[name]}"), name)
-    if name in __all__:
+    if name in _MODULES:
         return import_module(f"jsuper.analysis.{name}")
     raise AttributeError(f"module 'jsuper.analysis' has no attribute {name!r}")
 

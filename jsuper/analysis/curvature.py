@@ -64,7 +64,7 @@ def spectrum(H: np.ndarray, tolerance: float = TOLERANCE) -> Spectrum:
         raise ValueError(f"H has shape {H.shape}; it is (..., d, d)")
     if not 0 <= tolerance < 1:
         raise ValueError(f"tolerance={tolerance!r} is not in [0, 1)")
-    fine = np.isfinite(H).all(axis=(-2, -1))
+    fine = np.asarray(np.isfinite(H).all(axis=(-2, -1)))
     values = np.linalg.eigvalsh(np.where(fine[..., None, None], H, 0))
     values = np.where(fine[..., None], values, np.nan)
     size = np.abs(values)

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
@@ -197,7 +198,7 @@ def of_models(
             samples = large(keys.stream(key, REFERENCE, k), model.density)
             return jax.value_and_grad(of_samples)(start, samples)
 
-        values, gradients = jax.lax.map(of_round, np.arange(REFERENCE_ROUNDS))
+        values, gradients = jax.lax.map(of_round, jnp.arange(REFERENCE_ROUNDS))
         gradient = gradients.mean(axis=0) if control_variates else None
 
         def of_chain(k: Array) -> tuple[Array, Array]:
@@ -211,6 +212,6 @@ def of_models(
                 lambda key: small(key, model.density),
             )
 
-        return *jax.vmap(of_chain)(np.arange(chains)), values.mean()
+        return *jax.vmap(of_chain)(jnp.arange(chains)), values.mean()
 
     return jax.lax.map(one, Trained(params, density, importance), batch_size=TOGETHER)

@@ -128,10 +128,11 @@ def estimate(
             return loss(unravel(w), *batch)
 
         gradient = None
-        if sample is not None:
-            keys = jax.random.split(jax.random.fold_in(key, REFERENCE), REFERENCE_BATCHES)
-            each = jax.lax.map(lambda k: jax.grad(flat)(start, sample(k)), keys)
-            gradient = each.mean(axis=0) if control_variates else None
+        if sample is not None and control_variates:
+            make, of = sample, jax.random.fold_in(key, REFERENCE)
+            keys = jax.random.split(of, REFERENCE_BATCHES)
+            each = jax.lax.map(lambda k: jax.grad(flat)(start, make(k)), keys)
+            gradient = each.mean(axis=0)
 
         def one(k: Array) -> tuple[Array, Array]:
             chain_key = jax.random.fold_in(key, k)

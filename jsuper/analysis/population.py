@@ -89,16 +89,16 @@ def by_kind(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Kind, Trained]]:
 def _tied(models: Models) -> np.ndarray:
     if models.W_dec is None:
         return np.ones(len(models.W), bool)
-    return np.isnan(models.W_dec).all(axis=(1, 2))
+    return np.asarray(np.isnan(models.W_dec).all(axis=(1, 2)))
 
 
 def _trained(kind: Kind, models: Models) -> Trained:
     second = (models.V, models.c) if is_gated(kind.activation) else (None, None)
-    params = Params(models.W, models.b, *second, None if kind.tied else read_by(models))
+    parts: Any = (models.W, models.b, *second, None if kind.tied else read_by(models))
+    params = Params(*parts)
     if not kind.bias:
-        params = params._replace(
-            b=np.zeros_like(models.b), c=None if params.c is None else np.zeros_like(models.b)
-        )
+        zero: Any = np.zeros_like(models.b)
+        params = params._replace(b=zero, c=None if params.c is None else zero)
     return Trained(params, models.density, models.importance)
 
 
@@ -138,9 +138,3 @@ def free_vector(kind: Kind, params: Params) -> tuple[Array, Callable[[Array], Pa
         return ravel_pytree(params)
     vector, unravel = ravel_pytree(params._replace(b=None, c=None))
     return vector, lambda w: unravel(w)._replace(b=params.b, c=params.c)
-
-
-def free_numbers(kind: Kind, params: Params) -> int:
-    """Return how many numbers of one of several models (M, ...) are trained."""
-    arrays = params if kind.bias else params._replace(b=None, c=None)
-    return sum(a[0].size for a in jax.tree.leaves(arrays))

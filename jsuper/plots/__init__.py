@@ -6,6 +6,7 @@ train to the end or have no finite value. Legends lie outside the Axes, so creat
 """
 
 from jsuper.plots.cells import heatmap
+from jsuper.plots.developing import development
 from jsuper.plots.lines import (
     curve,
     dimensions_per_feature,
@@ -20,6 +21,7 @@ __all__ = [
     "activation_style",
     "arrows",
     "curve",
+    "development",
     "dimensionality",
     "dimensions_per_feature",
     "features",
