@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from jsuper.analysis.sweep import analyze as analyze
     from jsuper.analysis.sweep import best as best
     from jsuper.analysis.sweep import scrub_all as scrub_all
+    from jsuper.analysis.vulnerability import adversarial as adversarial
 
 _FUNCTIONS = {
+    "adversarial": "vulnerability",
     "analyze": "sweep",
     "best": "sweep",
     "hessian": "curvature",

@@ -97,6 +97,7 @@ def test_models_that_are_missing_or_lost_a_snapshot_are_nan():
     assert np.isnan(found.llc.values.ravel()).tolist() == [False, False, True]
 
 
+@pytest.mark.slow
 def test_other_kinds_of_models_have_a_finite_value():
     sweep = jsuper.Sweep(
         activation=("relu", "geglu"), sparsity=0.8, n_features=4, n_hidden=2, steps=2,

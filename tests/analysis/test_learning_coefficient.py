@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from running import slow
 
 import jsuper
 from jsuper.analysis import learning_coefficient, theory
@@ -58,7 +59,8 @@ def test_a_regular_model_has_half_its_weights(d):
     assert found.value == pytest.approx(d / 2, rel=0.1)
 
 
-NETWORKS = [(2, 2, 1, 1), (3, 2, 2, 1), (2, 2, 2, 0), (4, 4, 2, 2)]  # of multiplicity 1
+NETWORKS = [(2, 2, 1, 1), (2, 2, 2, 0)]  # of multiplicity 1
+NETWORKS += [slow(3, 2, 2, 1), slow(4, 4, 2, 2)]
 
 
 @pytest.mark.parametrize(("inputs", "outputs", "hidden", "rank"), NETWORKS)
