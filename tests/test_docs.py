@@ -239,5 +239,17 @@ def test_the_share_of_a_core_s_limit_is_the_measured_one():
         assert f"{found['us_of_derivative'][f'{name}, 1024 columns']:.1f}" == us, name
 
 
+def test_the_time_of_learning_coefficients_is_the_measured_one():
+    found = json.loads((RESULTS / "llc.json").read_text())
+    text = section(BENCHMARKS, "Local learning coefficients")
+    assert f"{found['cpu_s']:.0f} CPU seconds" in text and f"{found['models']:,} models" in text
+    assert f"{found['wall_s']:.0f} s on a machine" in text
+    assert f"{found['cpu_s'] / found['cores']:.0f} s on two cores" in text
+    assert found["cpu_s"] / found["cores"] < 120
+    for k, one in found["k_gons"].items():
+        assert f"| {k} | {one['half']} | {one['llc']:.2f} ± {one['stderr']:.2f} |" in text
+        assert abs(one["llc"] - one["half"]) < 0.1 * one["half"]
+
+
 def rounded(number, digits):
     return float(f"{number:.{digits}g}")

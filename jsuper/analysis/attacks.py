@@ -46,7 +46,7 @@ def worst_losses(loss: Callable[[Array], Array], along: Array, norm: Array, refi
     Parameters
     ----------
     loss
-        Perturbations δ (n, samples) -> losses (samples,), each of its own sample.
+        Perturbations δ (n, samples) -> losses (samples,); column k perturbs sample k.
     along
         Directions to try, (count, n).
     norm

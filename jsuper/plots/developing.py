@@ -155,7 +155,8 @@ def _mark(ax: Axes, before: float, after: float, text: str, logarithmic: bool) -
     middle = (before * after) ** 0.5 if logarithmic else (before + after) / 2
     ax.axvline(middle, color="0.35", linestyle="--", linewidth=0.9)
     place = {"transform": ax.get_xaxis_transform(), "rotation": 90, "ha": "right", "va": "top"}
-    ax.text(middle, 0.97, text, fontsize=SMALL_FONT, color="0.25", **place)
+    behind = {"facecolor": "white", "alpha": 0.6, "edgecolor": "none", "pad": 0.5}
+    ax.text(middle, 0.97, text + " ", fontsize=SMALL_FONT, color="0.25", bbox=behind, **place)
 
 
 def _draw_shapes(axes: np.ndarray, steps: np.ndarray, names: np.ndarray) -> None:
@@ -164,8 +165,7 @@ def _draw_shapes(axes: np.ndarray, steps: np.ndarray, names: np.ndarray) -> None
     for k, (start, end) in enumerate(zip(starts, [*starts[1:], len(names) - 1], strict=True)):
         for ax in axes:
             ax.axvspan(steps[start], steps[end], color=SHADES[k % 2], linewidth=0, zorder=0)
-    longest = max(starts, key=lambda s: np.sum(names == names[s]))
     order = [names[s] for s in starts]
     shown = order if len(order) <= 6 else [*order[:3], "...", *order[-2:]]
-    title = ", then ".join(shown) if len(order) > 1 else str(names[longest])
+    title = " → ".join(shown)
     axes[0].set_title(title, fontsize=TITLE_FONT, wrap=True)

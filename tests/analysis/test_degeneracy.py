@@ -108,7 +108,24 @@ def test_other_kinds_of_models_have_a_finite_value():
     assert np.isfinite(found.llc).all()
 
 
-def test_a_user_s_sampler_is_nan_and_bad_settings_are_refused():
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "law",
+    [
+        {"sparsity": 0.8, "importance_decay": 0.7},
+        {"sparsity": 0.8, "support": "pairs(0.5)", "values": "signed", "dtype": "float64"},
+        {"sparsity": 0.5, "normalize": True},
+    ],
+)
+def test_the_loss_at_the_start_is_the_final_loss_of_the_training(law):
+    sizes = {"n_features": 6, "n_hidden": 2, "steps": 20, "batch_size": 32, "seeds": 2}
+    ds = jsuper.run(jsuper.Sweep(activation="relu", **sizes, **law), progress=False)
+    found = analysis.llc(ds, **FEW)
+    np.testing.assert_allclose(found.llc_loss, ds.loss, rtol=0.02)
+
+
+@pytest.mark.slow
+def test_a_user_s_sampler_is_nan():
     def sampler(key, batch):
         return jax.random.uniform(key, (batch, 4))
 
@@ -116,5 +133,9 @@ def test_a_user_s_sampler_is_nan_and_bad_settings_are_refused():
         inputs=sampler, n_features=4, n_hidden=2, activation="relu", steps=2, seeds=1
     )
     assert np.isnan(analysis.llc(jsuper.run(sweep, progress=False), **FEW).llc).all()
-    with pytest.raises(ValueError, match="batch_size=0"):
-        analysis.llc(k_gons(5), batch_size=0)
+
+
+def test_bad_settings_are_refused():
+    for name, value in (("batch_size", 0), ("n_beta", -1)):
+        with pytest.raises(ValueError, match=f"{name}={value}"):
+            analysis.llc(k_gons(5), **{name: value})

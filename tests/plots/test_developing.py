@@ -34,12 +34,12 @@ def test_it_draws_every_feature_the_shapes_and_the_jumps():
     for i, line in enumerate(lines):
         np.testing.assert_array_equal(line.get_xdata(), STEPS)
         np.testing.assert_allclose(line.get_ydata(), np.linalg.norm(W[:, :, i], axis=1), atol=1e-6)
-    assert loss.get_title() == "4-gon, then 5-gon"
+    assert loss.get_title() == "4-gon → 5-gon"
     middle = (STEPS[JUMP - 1] + STEPS[JUMP]) / 2
-    (size,) = [t.get_text() for t in norms.texts]
+    (size,) = [t.get_text().strip() for t in norms.texts]
     assert size == "+1.2 (5 features)"
     assert [line.get_xdata()[0] for line in norms.lines[6:]] == [middle]
-    assert [t.get_text() for t in loss.texts] == ["x 0.5"]
+    assert [t.get_text().strip() for t in loss.texts] == ["x 0.5"]
     assert "(5 features)" in shares.texts[0].get_text()
     plt.close(figure)
 
