@@ -71,19 +71,24 @@ def test_a_model_does_not_depend_on_the_others_and_snapshots_are_models():
     np.testing.assert_allclose(snapshots.llc.values.ravel(), whole.llc.values.ravel(), rtol=1e-3)
 
 
-def test_snapshots_without_biases_are_refused_unless_there_are_none():
+def test_snapshots_without_biases_are_refused():
     ds = trained(2, snapshots=(0, 1), bias=(True, False))
     with pytest.raises(SpecError, match="snapshots of W and not of b"):
         analysis.llc(ds, **FEW)
+    with pytest.raises(SpecError, match="no snapshots"):
+        analysis.llc(k_gons(5), snapshots=True)
+    lenient = of_snapshots(ds, need_bias=False)
+    assert np.isnan(lenient.b.isel(bias=0)).all() and (lenient.b.isel(bias=1) == 0).all()
+
+
+@pytest.mark.slow
+def test_models_without_biases_and_trained_models_need_no_snapshots_of_them():
+    ds = trained(2, snapshots=(0, 1), bias=(True, False))
     assert np.isfinite(analysis.llc(ds, snapshots=False, **FEW).llc).all()
     without = ds.isel(bias=[1])
     found = analysis.llc(without, **FEW)
     assert np.isfinite(found.llc).all()
     assert found.llc.sizes["snapshot_step"] == 2
-    with pytest.raises(SpecError, match="no snapshots"):
-        analysis.llc(k_gons(5), snapshots=True)
-    lenient = of_snapshots(ds, need_bias=False)
-    assert np.isnan(lenient.b.isel(bias=0)).all() and (lenient.b.isel(bias=1) == 0).all()
 
 
 def test_models_that_are_missing_or_lost_a_snapshot_are_nan():

@@ -107,6 +107,7 @@ def regression(w, x):
     return ((x @ (w - 1) - noise) ** 2).mean()
 
 
+@pytest.mark.slow
 def test_batches_change_nothing_with_control_variates_and_heat_plain_chains():
     settings = {"n_beta": 1000.0, "epsilon": 5e-5, "gamma": 0.0, "draws": 2000}
     settings |= {"chains": 8}
