@@ -25,8 +25,8 @@ from jsuper.analysis.metrics.toy_models import (
 )
 from jsuper.analysis.snapshots import has_bias
 from jsuper.models.toy.activations.registry import is_gated
-from jsuper.models.toy.config import couples_batch
-from jsuper.models.toy.evaluation import Samples, make_errors, samples_of
+from jsuper.models.toy.architecture import Architecture
+from jsuper.models.toy.evaluation import Samples, couplings, make_errors, samples_of
 from jsuper.models.toy.inputs.law import Inputs, Numbers
 from jsuper.models.toy.layout import COLUMNS
 from jsuper.models.toy.model import Params
@@ -43,6 +43,12 @@ class Kind(NamedTuple):
     batch_size: int  # of training, if the activation couples the samples of a batch; else 0
     bias: bool  # whether b and c are trained; otherwise they stay 0
     tied: bool
+    net: Architecture
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """Names of the parameters that are not trained."""
+        return self.net.fixed + (() if self.bias else ("b", "c"))
 
 
 class Trained(NamedTuple):
@@ -56,7 +62,8 @@ class Trained(NamedTuple):
 def by_kind(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Kind, Trained]]:
     """Yield the finished models of every kind, with their positions among all models.
 
-    Models of a user's activation or sampler are left out: a run folder does not hold these.
+    Models of a user's functions or sampler are left out: a run folder does not hold these. So are
+    models whose columns of W have length 1, which are no free numbers.
 
     Raises
     ------
@@ -66,7 +73,7 @@ def by_kind(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Kind, Trained]]:
     check_whole(ds)
     biased = has_bias(ds)
     for places, models in groups(ds):
-        if models.sampled is not None:
+        if models.sampled is not None or models.has_function or models.net.normalize_columns:
             continue
         tied = _tied(models)
         keys = zip(
@@ -79,8 +86,9 @@ def by_kind(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Kind, Trained]]:
         found: dict[Kind, list[int]] = {}
         for row, (activation, size, bias, is_tied) in enumerate(keys):
             if registered(activation):
-                size = size * couples_batch(activation, models.W.shape[-1])
-                kind = Kind(activation, models.inputs, size, bias, is_tied)
+                m, n = models.W.shape[1:]
+                size = size * couplings((activation,), n, models.net, m)[0]
+                kind = Kind(activation, models.inputs, size, bias, is_tied, models.net)
                 found.setdefault(kind, []).append(row)
         for kind, rows in found.items():
             yield places[rows], kind, _trained(kind, select_models(models, np.array(rows)))
@@ -94,7 +102,8 @@ def _tied(models: Models) -> np.ndarray:
 
 def _trained(kind: Kind, models: Models) -> Trained:
     second = (models.V, models.c) if is_gated(kind.activation) else (None, None)
-    parts: Any = (models.W, models.b, *second, None if kind.tied else read_by(models))
+    read = None if kind.tied else read_by(models)
+    parts: Any = (models.W, models.b, *second, read, models.b_hidden, models.M)
     params = Params(*parts)
     if not kind.bias:
         zero: Any = np.zeros_like(models.b)
@@ -106,7 +115,7 @@ def make_loss(kind: Kind) -> Callable[[Params, Array, Samples], Array]:
     """Return loss(params, importance, samples): the loss of one model on the samples of a round."""
 
     def loss(params: Params, importance: Array, samples: Samples) -> Array:
-        errors = make_errors((kind.activation,), params.W.shape[-1])
+        errors = make_errors((kind.activation,), params.W.shape[-1], kind.net)
         return jnp.mean(importance * errors(params, jnp.int32(0), samples))
 
     return loss
@@ -134,7 +143,6 @@ def make_sample(kind: Kind, n_features: int, columns: int = COLUMNS) -> Callable
 
 def free_vector(kind: Kind, params: Params) -> tuple[Array, Callable[[Array], Params]]:
     """Return the trained numbers of one model as a vector, and its inverse."""
-    if kind.bias:
-        return ravel_pytree(params)
-    vector, unravel = ravel_pytree(params._replace(b=None, c=None))
-    return vector, lambda w: unravel(w)._replace(b=params.b, c=params.c)
+    fixed = {name: getattr(params, name) for name in kind.fixed}
+    vector, unravel = ravel_pytree(params._replace(**dict.fromkeys(fixed)))
+    return vector, lambda w: unravel(w)._replace(**fixed)

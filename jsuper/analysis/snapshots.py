@@ -13,7 +13,7 @@ from jsuper.core.status import MISSING
 if TYPE_CHECKING:
     import xarray
 
-MATRICES, VECTORS = ("W", "W_dec", "V"), ("b", "c")
+MATRICES, VECTORS = ("W", "W_dec", "V", "M"), ("b", "c", "b_hidden")
 STEP = "snapshot_step"
 
 
@@ -56,7 +56,7 @@ def of_snapshots(ds: xarray.Dataset, *, need_bias: bool = True) -> xarray.Datase
                 "trained models"
             )
     for name, values in found.items():
-        inner = [d for d in ("hidden", "feature") if d in values.dims]
+        inner = [d for d in ("hidden", "hidden_in", "feature") if d in values.dims]
         found[name] = values.transpose(*lead, *inner) if STEP in values.dims else values
     whole = found["W"].notnull().any(("hidden", "feature"))
     status = ds["status"].where(whole, MISSING).astype(ds["status"].dtype).transpose(*lead)

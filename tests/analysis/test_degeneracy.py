@@ -144,3 +144,19 @@ def test_bad_settings_are_refused():
     for name, value in (("batch_size", 0), ("n_beta", -1)):
         with pytest.raises(ValueError, match=f"{name}={value}"):
             analysis.llc(k_gons(5), **{name: value})
+
+
+@pytest.mark.slow
+def test_hidden_layers_and_targets_are_those_of_the_training():
+    fields = dict(hidden_activation="tanh", hidden_bias=True, hidden_map="orthogonal", target="abs")
+    fields |= dict(n_features=4, n_hidden=2, sparsity=0.5, seeds=1, steps=300, batch_size=256)
+    fields |= dict(loss="lp(4)", tied=False, values="signed", encoder="fixed", activation="softplus")
+    ds = jsuper.run(jsuper.Sweep(**fields, snapshots=(0, 300)), progress=False)
+    found = jsuper.analysis.llc(ds, chains=2, draws=50, burn_in=50)
+    assert found.llc_loss.isel(snapshot_step=-1).item() == pytest.approx(ds.loss.item(), rel=0.02)
+    assert np.isfinite(found.llc).all()
+    curved = jsuper.analysis.hessian(ds)
+    trained = 4 + 2 * 4 + 2  # b, W_dec and b_hidden; W and M stay as they are
+    assert np.isfinite(curved.hessian_trace).all()
+    assert (curved.hessian_rank <= trained).all()
+    assert np.isnan(jsuper.analysis.adversarial(ds).vulnerability).all()
