@@ -150,7 +150,9 @@ def test_bad_settings_are_refused():
 def test_hidden_layers_and_targets_are_those_of_the_training():
     fields = dict(hidden_activation="tanh", hidden_bias=True, hidden_map="orthogonal", target="abs")
     fields |= dict(n_features=4, n_hidden=2, sparsity=0.5, seeds=1, steps=300, batch_size=256)
-    fields |= dict(loss="lp(4)", tied=False, values="signed", encoder="fixed", activation="softplus")
+    fields |= dict(
+        loss="lp(4)", tied=False, values="signed", encoder="fixed", activation="softplus"
+    )
     ds = jsuper.run(jsuper.Sweep(**fields, snapshots=(0, 300)), progress=False)
     found = jsuper.analysis.llc(ds, chains=2, draws=50, burn_in=50)
     assert found.llc_loss.isel(snapshot_step=-1).item() == pytest.approx(ds.loss.item(), rel=0.02)

@@ -194,6 +194,10 @@ HASHES = {  # preset -> hash of the sweep, first chunk of at most 24 models for 
     "scurves_softmax_100": ("379c8c70e32b7ad8", "59a093aeb380f9f2"),
     "scurves_softmax_1000": ("e953eff1e6ec0387", "6117e7e9c76b3d2e"),
     "stochastic": ("2f85396d964e3328", "e723a4011feeed0a"),
+    "tms_40_10": ("a4057f0413781827", "7f7b02515b7f3294"),
+    "tms_40_10_id": ("a4057f0413781827", "7f7b02515b7f3294"),
+    "tms_5_2": ("68be104482b0cde8", "22cf660e1bd83164"),
+    "tms_5_2_id": ("68be104482b0cde8", "22cf660e1bd83164"),
 }
 CLAIMS = {  # sweep of the claims at ten seeds -> the same
     "study": ("f0fe6ed44645cafd", "88652b0e8b75c936"),
