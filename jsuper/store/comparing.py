@@ -148,8 +148,9 @@ def _with_all_axes(ds: xarray.Dataset) -> xarray.Dataset:
 def _shared_points(a: xarray.Dataset, b: xarray.Dataset) -> tuple[xarray.Dataset, xarray.Dataset]:
     """Return both Datasets at the coordinates that they share, dimensions in the same order."""
     for dim in a.indexes.keys() & b.indexes.keys():
-        both = [v for v in a[dim].values.tolist() if v in set(b[dim].values.tolist())]
-        a, b = a.sel({dim: both}), b.sel({dim: both})
+        places = {v: i for i, v in enumerate(b[dim].values.tolist())}  # False is no mask
+        both = [(i, places[v]) for i, v in enumerate(a[dim].values.tolist()) if v in places]
+        a, b = a.isel({dim: [i for i, _ in both]}), b.isel({dim: [j for _, j in both]})
     return a, b.transpose(*a["status"].dims, ...)
 
 

@@ -34,6 +34,7 @@ def run(activation, n=4, m=2, **fields):
     return jsuper.run(sweep, progress=False)
 
 
+@pytest.mark.slow
 def test_the_linear_model_of_one_feature_by_hand():
     # L = E ((w² - 1) x + b)² with x uniform on [0, 1], at w = 1 and b = 0
     ds = run("identity", 1, 1, sparsity=0.0).load()

@@ -29,6 +29,7 @@ def test_k_gons_have_half_the_directions_in_which_their_loss_rises():
     assert (found.llc_stderr < 0.2).all() and (abs(found.llc_drift) < 1).all()
 
 
+@pytest.mark.slow
 def test_the_order_of_pentagon_and_hexagon_with_the_defaults():
     ds = k_gons(5, 6)
     found = analysis.llc(ds)
@@ -62,6 +63,7 @@ def test_it_is_the_estimate_for_the_closed_form_of_the_loss():
     assert abs(found.llc.item() - exact.value) < 3 * error
 
 
+@pytest.mark.slow
 def test_a_model_does_not_depend_on_the_others_and_snapshots_are_models():
     whole = analysis.llc(k_gons(4, 5, 6), **FEW)
     alone = analysis.llc(k_gons(4, 5, 6).isel(seed=[1]), **FEW)
@@ -71,8 +73,9 @@ def test_a_model_does_not_depend_on_the_others_and_snapshots_are_models():
     np.testing.assert_allclose(snapshots.llc.values.ravel(), whole.llc.values.ravel(), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_snapshots_without_biases_are_refused():
-    ds = trained(2, snapshots=(0, 1), bias=(True, False))
+    ds = trained(2, snapshots=(0, 1), bias=(True, False), snapshot_parameters=False)
     with pytest.raises(SpecError, match="snapshots of W and not of b"):
         analysis.llc(ds, **FEW)
     with pytest.raises(SpecError, match="no snapshots"):
@@ -83,7 +86,7 @@ def test_snapshots_without_biases_are_refused():
 
 @pytest.mark.slow
 def test_models_without_biases_and_trained_models_need_no_snapshots_of_them():
-    ds = trained(2, snapshots=(0, 1), bias=(True, False))
+    ds = trained(2, snapshots=(0, 1), bias=(True, False), snapshot_parameters=False)
     assert np.isfinite(analysis.llc(ds, snapshots=False, **FEW).llc).all()
     without = ds.isel(bias=[1])
     found = analysis.llc(without, **FEW)

@@ -24,6 +24,7 @@ def developing():
     return ds.assign(loss_curve=(ds.loss_curve.dims, curve[None, None, None]))
 
 
+@pytest.mark.slow
 def test_it_draws_every_feature_the_shapes_and_the_jumps():
     ds = developing()
     figure = development(ds)
@@ -44,6 +45,7 @@ def test_it_draws_every_feature_the_shapes_and_the_jumps():
     plt.close(figure)
 
 
+@pytest.mark.slow
 def test_increasing_intervals_have_a_logarithmic_axis():
     steps = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 399)
     figure = development(trained(1, snapshots=steps, steps=400))
@@ -52,6 +54,7 @@ def test_increasing_intervals_have_a_logarithmic_axis():
     plt.close(figure)
 
 
+@pytest.mark.slow
 def test_one_model_with_snapshots_is_needed():
     with pytest.raises(ValueError, match="no W_snapshots"):
         development(trained(1))

@@ -119,7 +119,7 @@ def _check_snapshots(name: str, value: Any) -> tuple[int, ...] | str:
     return several(integer(0))(name, value) or ()
 
 
-check_snapshots = Check(_check_snapshots, "N ...")
+check_snapshots = Check(_check_snapshots, "INT ...")
 """The check of a list of steps, or of `log(50)`."""
 
 check_sparsity = real(

@@ -131,6 +131,7 @@ def test_every_plan_gives_the_same_models(unpaired):
     assert same != unpaired
 
 
+@pytest.mark.slow
 def test_a_diverged_model_is_frozen_and_spoils_no_other():
     fields = TINY | {"steps": 60, "optimizer": "sgd", "n_hidden": 4, "schedule": "constant"}
     with pytest.warns(NonFiniteWarning, match="2 of 4 models are not finite"):

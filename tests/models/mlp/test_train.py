@@ -223,6 +223,7 @@ def numpy_training(static, seed, rate, decay):
     return theta, losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bias", [False, slow(True)])
 def test_training_is_that_of_plain_numpy(bias):
     static = dataclasses.replace(SMALL, bias=bias)

@@ -108,6 +108,7 @@ def test_loss_and_gradient_are_those_of_the_definition(given, batching):
             np.testing.assert_allclose(mine, theirs, rtol=2e-4, atol=2e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_noise_and_dropout_are_added_to_hidden_units_in_training_alone():
     given = dict(hidden_noise="sign(0.5)", hidden_activation="relu", dropout=0.5)
     values, setting = parts_of(**given)
@@ -138,6 +139,7 @@ def test_noise_has_the_moments_of_its_law(law, moments):
     np.testing.assert_allclose(found, moments, atol=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["fixed", "fixed(gaussian)"])
 def test_a_fixed_encoder_and_map_stay_what_they_were(encoder):
     given = dict(encoder=encoder, hidden_map="orthogonal", weight_decay=0.1, snapshots=(0, 12))
@@ -168,6 +170,7 @@ def test_normalized_columns_have_length_one_after_every_step():
     assert not np.array_equal(ds.W_snapshots[0], ds.W_snapshots[2])
 
 
+@pytest.mark.slow
 def test_a_trained_map_starts_at_the_identity_and_moves():
     ds = jsuper.run(
         Sweep(**TINY, hidden_map="trained", snapshots=(0, 12)), progress=False
@@ -372,6 +375,7 @@ def test_snapshots_at_steps_with_even_logarithms():
     assert Sweep(**TINY, snapshots="log(50)").snapshots == (0, *range(1, 13))
 
 
+@pytest.mark.slow
 def test_snapshots_hold_every_parameter():
     given = dict(snapshots=(0, 6, 12), hidden_bias=True, hidden_map="trained", init_bias_scale=0.1)
     ds = jsuper.run(Sweep(**TINY, **given), progress=False).squeeze()

@@ -66,6 +66,7 @@ def test_updates_are_those_of_plain_numpy(case):
         np.testing.assert_allclose(found[name], expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_pull_brings_norms_to_one():
     sweep = jsuper.Sweep(**SMALL | {"sparsity": 0.99}, norm_pull=(0.0, 20.0), weight_decay=0)
     sweep = dataclasses.replace(sweep, seeds=1, learning_rate=0.003, steps=200)
@@ -76,6 +77,7 @@ def test_the_pull_brings_norms_to_one():
     np.testing.assert_allclose(ds.W.sel(norm_pull=0), one.W, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_bias_decays_unless_only_matrices_do():
     """Without a gradient of the bias, its initial value stays or shrinks."""
     sweep = jsuper.Sweep(**SMALL | {"activation": "identity"}, seeds=1, init_bias_scale=1.0)

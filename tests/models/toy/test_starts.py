@@ -71,6 +71,7 @@ def test_a_single_model_starts_all_whatever_is_batched_with_it(trained):
     assert np.array_equal(ds.W.isel(start=0).squeeze(), plain.W.squeeze())
 
 
+@pytest.mark.slow
 def test_weights_for_each_seed_are_found_in_any_order_of_seeds():
     W = np.random.default_rng(0).normal(size=(3, 2, 6)).astype(np.float32)
     ds = first(start={"W": W}, seeds=[5, 2, 9])
@@ -109,6 +110,7 @@ def test_the_identity_is_the_content(trained):
     assert from_arrays({"W": np.eye(2, 6)}).label != from_arrays({"W": 2 * np.eye(2, 6)}).label
 
 
+@pytest.mark.slow
 def test_a_fixed_encoder_of_ones_own():
     W = np.random.default_rng(0).normal(size=(2, 6)).astype(np.float32)
     ds = first(start={"W": W}, encoder="fixed", tied=False, sparsity=0.5, seeds=1).squeeze()
