@@ -12,17 +12,23 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from jsuper.models.toy import model
 from jsuper.models.toy.activations.registry import in_training
-from jsuper.models.toy.architecture import Architecture
-from jsuper.models.toy.config import Setting, Static, needs_whole_batch
-from jsuper.models.toy.draws import Columns, Draws, threshold
+from jsuper.models.toy.batches import (
+    batch_of,
+    columns_of,
+    hidden_in_training,
+    index_of_width,
+    only_whole,
+)
+from jsuper.models.toy.config import Setting, Static
+from jsuper.models.toy.draws import Draws
+from jsuper.models.toy.general import make_general_gradient
 from jsuper.models.toy.losses import loss_of, training_output_of
 from jsuper.models.toy.model import Params
-from jsuper.models.toy.network import hidden, noise_from, target_of
+from jsuper.models.toy.network import target_of
 
 
 def error_of(activation: str | Callable, repeats: int = 1) -> Callable[..., Array]:
@@ -36,21 +42,6 @@ def error_of(activation: str | Callable, repeats: int = 1) -> Callable[..., Arra
         return model.weighted_error(function(z, gate), x, importance, repeats)
 
     return error
-
-
-def columns_of(static: Static, draws: Draws, width: int) -> Columns:
-    """Return the draws of the first `width` columns of a batch."""
-    if draws.narrow is None or width == static.batch_size:
-        return draws.whole
-    return jax.tree.map(lambda a: a[..., :width], draws.narrow)
-
-
-def batch_of(static: Static, setting: Setting, columns: Columns) -> tuple[Array, Array | None]:
-    """Return the batch and the dropout mask of one setting."""
-    x = static.inputs.batch(columns.data, setting.law)
-    if columns.dropout is None:
-        return x, None
-    return x, model.dropout_mask(columns.dropout, setting.dropout)
 
 
 def make_batch_loss(static: Static) -> Callable[[Params, Setting, Draws], Array]:
@@ -103,46 +94,6 @@ def make_gradient(
     return gradient
 
 
-def make_general_gradient(
-    static: Static, per_model: Callable
-) -> Callable[[Params, Setting, Draws], Params]:
-    """Return the gradient for a model with an architecture, likewise.
-
-    It is that of the loss plus λ E Σ_k |h_k|, λ = hidden_l1.
-    """
-    widths = (*static.widths, static.batch_size)
-    at_width = [general_gradient_at(static, width) for width in widths]
-    whole_only = only_whole(static)
-    heavy = per_model(lambda index, *args: jax.lax.switch(index, at_width, *args))
-
-    def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
-        return heavy(index_of_width(static, whole_only, setting, draws), params, setting, draws)
-
-    return gradient
-
-
-def only_whole(static: Static) -> np.ndarray:
-    """Return which of the activations need a whole batch."""
-    return np.array([needs_whole_batch(a, static.n_features) for a in static.activations])
-
-
-def index_of_width(static: Static, whole_only: np.ndarray, setting: Setting, draws: Draws) -> Array:
-    """Return the index in (*widths, batch_size) of the batch that one model trains on."""
-    index = jnp.int32(len(static.widths))
-    if draws.level is None:
-        return index
-    narrow = narrowest(static, draws, setting.density)
-    return jnp.where(jnp.array(whole_only)[setting.activation], index, narrow)
-
-
-def narrowest(static: Static, draws: Draws, density: Array) -> Array:
-    """Return the index in (*widths, batch_size) of the narrowest batch with all active columns."""
-    assert draws.level is not None and draws.scale is not None
-    active = jnp.sum(draws.level < threshold(density, draws.scale, static.per_feature))
-    # a narrow batch ends with a zero column, so it is wider than its active ones
-    return jnp.sum(active >= np.array(static.widths), dtype=jnp.int32)
-
-
 def gradient_at(static: Static, width: int) -> Callable[..., tuple[Array, Array]]:
     """Return the gradient on the first `width` columns, of which the last represents the rest.
 
@@ -178,57 +129,6 @@ def gradient_at(static: Static, width: int) -> Callable[..., tuple[Array, Array]
         return over_batch(dh, x), over_batch(h1, dz)
 
     return gradient
-
-
-def general_gradient_at(static: Static, width: int) -> Callable[[Params, Setting, Draws], Params]:
-    """Return the gradient on the first `width` columns by reverse mode, for any architecture.
-
-    As in `gradient_at`, the switch over activations is around ∂L/∂z alone.
-    """
-    net, repeats = static.net, static.batch_size - width + 1
-    branches = [jax.grad(general_error_of(net, a, repeats)) for a in static.activations]
-
-    def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
-        columns = columns_of(static, draws, width)
-        x, mask = batch_of(static, setting, columns)
-
-        def outputs(params: Params) -> tuple[Array, Array]:
-            h = hidden_in_training(net, params, setting, x, columns, mask)
-            units = jnp.ones(len(h), h.dtype)
-            size = len(h) * model.weighted_mean(jnp.abs(h), units, repeats)
-            return model.decode(params, h), size
-
-        (z, _), back = jax.vjp(outputs, params)
-        dz = jax.lax.switch(setting.activation, branches, z, x, setting.importance, columns.gate)
-        return back((dz, setting.hidden_l1))[0]
-
-    return gradient
-
-
-def general_error_of(net: Architecture, activation: str | Callable, repeats: int) -> Callable:
-    """Return error(z, x, importance, gate), as `error_of`, for the architecture's loss."""
-    function, of = training_output_of(net, activation), loss_of(net.loss_function).of
-    target = target_of(net.target)
-
-    def error(z: Array, x: Array, importance: Array, gate: Array | None) -> Array:
-        return model.weighted_mean(of(function(z, gate), target(x), x), importance, repeats)
-
-    return error
-
-
-def hidden_in_training(
-    net: Architecture,
-    params: Params,
-    setting: Setting,
-    x: Array,
-    columns: Columns,
-    mask: Array | None,
-) -> Array:
-    """Return h with noise and dropout, (n_hidden, width)."""
-    h = hidden(net, params, x, columns.hidden_gate)
-    if columns.noise is not None:
-        h = h + setting.noise_scale * noise_from(net.hidden_noise, columns.noise.astype(h.dtype))
-    return h if mask is None else h * mask
 
 
 def products(

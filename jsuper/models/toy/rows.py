@@ -20,10 +20,11 @@ from jax import Array
 from jax.custom_batching import sequential_vmap
 
 from jsuper.models.toy import model
+from jsuper.models.toy.batches import columns_of, narrowest
 from jsuper.models.toy.batching import seed_by_seed
 from jsuper.models.toy.config import Setting, Static
 from jsuper.models.toy.draws import Draws, make_draws
-from jsuper.models.toy.gradient import columns_of, error_of, make_gradient, narrowest
+from jsuper.models.toy.gradient import error_of, make_gradient
 from jsuper.models.toy.model import Params
 
 TEAM = 6  # models per team: with more, z leaves the cache; with fewer, products are small

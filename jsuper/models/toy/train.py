@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import struct
 from jax import Array
 from jax.custom_batching import sequential_vmap
 
 from jsuper.core import grid
 from jsuper.core.expecting import expect
-from jsuper.core.protocols import PyTree
 from jsuper.core.status import NON_FINITE, OK
 from jsuper.models.toy import model, network
 from jsuper.models.toy.config import (
@@ -35,15 +32,15 @@ from jsuper.models.toy.config import (
 )
 from jsuper.models.toy.config import make_setting as numbers_of
 from jsuper.models.toy.decay import matrices, pull_norms
-from jsuper.models.toy.draws import Source, make_draws, source_of
+from jsuper.models.toy.draws import source_of
 from jsuper.models.toy.evaluation import make_constant_loss, make_evaluate
-from jsuper.models.toy.gradient import make_batch_loss
 from jsuper.models.toy.losses import loss_of, output_of
 from jsuper.models.toy.model import Params
+from jsuper.models.toy.recording import State, in_snapshots, keep_snapshot, make_record
 from jsuper.models.toy.results import OPTIONAL, WATCHED, earlier_step, recorded_steps
 from jsuper.models.toy.rows import step_gradient
 from jsuper.models.toy.starting import started, stored_start
-from jsuper.models.toy.watch import make_unit_record, perturb_bias
+from jsuper.models.toy.watch import perturb_bias
 from jsuper.training import keys
 from jsuper.training.loop import Train, descend
 from jsuper.training.optimizer_texts import learning_rate_of, make_optimizer
@@ -77,19 +74,6 @@ def empty_setting(static: Static) -> Setting:
     """Return the numbers of a model that is not trained: its density is 0."""
     setting = make_setting(static, {})
     return dataclasses.replace(setting, density=np.zeros_like(setting.density))
-
-
-@struct.dataclass
-class State:
-    """The carry of the training loop: what the next step needs, and what has been recorded."""
-
-    params: Params
-    opt_state: PyTree
-    first_bad_step: Array  # -1 while every number is finite
-    loss_curve: Array  # (records,), NaN for steps that are not reached
-    watched: Array  # (len(WATCHED), records), or (0, records) without `watch`
-    snapshots: Params  # with a leading axis of snapshots; W alone without `snapshot_parameters`
-    earlier: Params | None  # the weights after `earlier_step`; None without `check_fit`
 
 
 def make_train(static: Static, sequential: bool = False) -> Train:
@@ -189,34 +173,6 @@ def make_init(static: Static) -> Callable[[Setting, Array], State]:
         )
 
     return init
-
-
-def make_record(static: Static, per_model: Callable) -> Callable[..., State]:
-    """Return record(state, setting, source, step) -> State with the records before that step.
-
-    Parameters
-    ----------
-    static
-        Shapes and program.
-    per_model
-        Wrapper of the expensive parts, e.g. `sequential_vmap`.
-    """
-    batch_loss, record_unit = (
-        per_model(make(static)) for make in (make_batch_loss, make_unit_record)
-    )
-    curve_steps = np.array(recorded_steps(static.steps, static.records))
-
-    def record(state: State, setting: Setting, source: Source, step: Array) -> State:
-        draws = make_draws(static, source, step)
-        here = (curve_steps == step) & (state.first_bad_step < 0)
-        loss = batch_loss(state.params, setting, draws)
-        state = dataclasses.replace(state, loss_curve=jnp.where(here, loss, state.loss_curve))
-        if static.watch:
-            numbers = record_unit(state.params, setting, draws)[:, None]
-            state = dataclasses.replace(state, watched=jnp.where(here, numbers, state.watched))
-        return keep_earlier(static, keep_snapshot(static, state, step), step)
-
-    return record
 
 
 def make_finish(static: Static, sequential: bool) -> Callable[..., dict[str, Array]]:
@@ -321,33 +277,3 @@ def apply_gradient(
         params = network.constrained(static.net, params, state.params)
     first_bad = jnp.where(bad, step, state.first_bad_step)
     return dataclasses.replace(state, params=params, opt_state=opt_state, first_bad_step=first_bad)
-
-
-def keep_earlier(static: Static, state: State, step: Array) -> State:
-    """Store the weights if `step` is that of the earlier loss."""
-    if not static.check_fit:
-        return state
-    here = step == earlier_step(static.steps)
-    earlier = jax.tree.map(lambda a, b: jnp.where(here, a, b), state.params, state.earlier)
-    return dataclasses.replace(state, earlier=earlier)
-
-
-def keep_snapshot(static: Static, state: State, step: Array) -> State:
-    """Store the parameters if `step` is one of the snapshot steps."""
-    if not static.snapshots:
-        return state
-    here = np.array(static.snapshots) == step
-
-    def stored(now: Array, before: Array) -> Array:
-        return jnp.where(here.reshape(-1, *(1,) * now.ndim), now, before)
-
-    now = in_snapshots(static, state.params)
-    return dataclasses.replace(state, snapshots=jax.tree.map(stored, now, state.snapshots))
-
-
-def in_snapshots(static: Static, params: Params) -> Params:
-    """Return the parameters that snapshots keep: all, or W alone; None for the others."""
-    if static.snapshot_parameters:
-        return params
-    none: Any = None
-    return Params(params.W, none)

@@ -16,9 +16,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from jsuper.models.toy import model
+from jsuper.models.toy.batches import batch_of, hidden_in_training
 from jsuper.models.toy.config import Setting, Static
 from jsuper.models.toy.draws import Draws
-from jsuper.models.toy.gradient import batch_of, hidden_in_training, make_batch_loss
+from jsuper.models.toy.gradient import make_batch_loss
 from jsuper.models.toy.model import Params
 from jsuper.models.toy.results import WATCHED
 

@@ -20,9 +20,10 @@ from jsuper.analysis import dropout, evaluation, gating, superposition
 from jsuper.analysis.metrics import toy as measures
 from jsuper.cli import options as flags
 from jsuper.models.toy import model
+from jsuper.models.toy.batches import batch_of
 from jsuper.models.toy.config import Static, arrange, make_setting, make_static
 from jsuper.models.toy.draws import make_draws
-from jsuper.models.toy.gradient import batch_of, make_batch_loss, make_gradient
+from jsuper.models.toy.gradient import make_batch_loss, make_gradient
 from jsuper.models.toy.inputs.features import importance
 from jsuper.models.toy.inputs.law import Numbers, inputs_of
 from jsuper.models.toy.model import Params
