@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jsuper.core.errors import SpecError as SpecError
     from jsuper.core.family import Family as Family
     from jsuper.core.family import register_family as register_family
+    from jsuper.jobs.continuing import continue_run as continue_run
     from jsuper.jobs.runner import run as run
     from jsuper.models.one_model import make_setting as make_setting
     from jsuper.models.one_model import make_train as make_train
@@ -44,6 +45,7 @@ _WHERE = {
     "Family": "jsuper.core.family",
     "register_family": "jsuper.core.family",
     "run": "jsuper.jobs.runner",
+    "continue_run": "jsuper.jobs.continuing",
     "load": "jsuper.store.dataset",
     "export": "jsuper.analysis.export",
     "analyze": "jsuper.analysis.sweep",
@@ -58,7 +60,8 @@ _WHERE = {
     "make_setting": "jsuper.models.one_model",
 }
 _MODULES = ("analysis", "factorization", "mlp", "plots", "report")
-__all__ = ["Sweep", "SpecError", "RunError", "run", "load", "export", "model", "forward", "sample"]
+__all__ = ["Sweep", "SpecError", "RunError", "run", "continue_run", "load", "export", "model"]
+__all__ += ["forward", "sample"]
 __all__ += ["seed_key", "make_train", "make_setting", "analyze", "best", "scrub_all", "table"]
 __all__ += ["Family", "register_family"]
 

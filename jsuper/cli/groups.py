@@ -25,11 +25,11 @@ GROUPS: dict[str, tuple[str, str]] = {  # group -> what it is, and its fields in
         "How it is trained, from which start, and how often.",
         "seeds unpaired steps batch_size objective reduction optimizer learning_rate weight_decay "
         "decay_on norm_pull momentum schedule loss loss_function hidden_l1 hidden_noise "
-        "start init init_scale init_instances init_bias_scale push push_step dtype",
+        "start first_step init init_scale init_instances init_bias_scale push push_step dtype",
     ),
     "recording": (
         "What is stored besides the final weights and losses.",
-        "records spacing snapshots snapshot_parameters watch check_fit hidden_vectors",
+        "records spacing snapshots snapshot_parameters watch check_fit hidden_vectors keep_state",
     ),
 }
 REST = "model"

@@ -169,7 +169,15 @@ ADDED = {"check_fit", "support", "values", "density_power"}
 ADDED |= {"dataset_size", "full_batch", "normalize", "hidden_vectors", "inputs"}
 ADDED |= {"importances", "feature_sparsities", "bias"}
 ADDED |= {"hidden_activation", "hidden_bias", "hidden_map", "hidden_noise", "hidden_l1", "encoder"}
-ADDED |= {"normalize_columns", "target", "loss_function", "snapshot_parameters", "start"}
+ADDED |= {
+    "normalize_columns",
+    "target",
+    "loss_function",
+    "snapshot_parameters",
+    "start",
+    "first_step",
+}
+ADDED |= {"keep_state", "first_step"}
 ADDED |= {"importances", "feature_sparsities", "bias", "norm_pull", "decay_on"}
 HASHES = {  # preset -> hash of the sweep, first chunk of at most 24 models for two workers
     "activations": ("1d35590232fbdfec", "77c06f3db2e4b9c6"),

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import jsuper
@@ -19,6 +20,7 @@ from jsuper.core.family import sweep_from_dict
 from jsuper.core.json_data import digest, label, plain
 from jsuper.core.toml import read_toml
 from jsuper.models.toy.activations.names import ACTIVATIONS
+from jsuper.models.toy.starts import Start
 
 NAN, INF = float("nan"), float("inf")
 ONES = (1.0,) * 20
@@ -430,6 +432,8 @@ CHANGED = dict(
     tied=False,
     bias=False,
     start="kgon(4)",
+    first_step=5,
+    keep_state=True,
     hidden_activation="relu",
     hidden_bias=True,
     hidden_map="orthogonal",
@@ -474,6 +478,7 @@ def test_every_field_is_part_of_the_identity():
     assert CHANGED.keys() == known, "add the new field above"
     needed = {"density_power": {"sparsity": 0.9}}  # at sparsity 0 every density is 1
     needed |= {"encoder": {"tied": False}}
+    needed["first_step"] = {"start": Start({"W": np.ones((5, 20)), "loss_curve": np.ones(3)})}
     needed |= dict.fromkeys(("full_batch", "hidden_vectors"), {"dataset_size": 3000})
     digests = {
         name: digest(Sweep(**{name: value}, **needed.get(name, {})).to_dict())

@@ -63,6 +63,8 @@ class Static:
     init_scale: float = 1.0
     init_instances: int = 10
     init_bias_scale: float = 0.0
+    first_step: int = 0
+    keep_state: bool = False
     start: str | Stored = RANDOM  # the name of a start, or the shapes of stored weights
     tied: bool = True
     bias: bool = True

@@ -125,6 +125,13 @@ class Fields(BaseSweep):
         later=True,
         since=2,
     )
+    first_step: int = static(
+        0,
+        "steps that the start has been trained for; jsuper.continue_run sets it",
+        integer(0),
+        later=True,
+        since=2,
+    )
     tied: Axis[bool] = static(
         True,
         "whether the decoder is W transposed; false: it is a separate matrix W_dec",
@@ -330,6 +337,13 @@ class Fields(BaseSweep):
     snapshot_parameters: bool = static(
         True,
         "store every parameter at the snapshots; false: W alone",
+        flag,
+        measured=True,
+        since=2,
+    )
+    keep_state: bool = static(
+        False,
+        "store the optimizer's state, from which jsuper.continue_run goes on",
         flag,
         measured=True,
         since=2,

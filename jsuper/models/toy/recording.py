@@ -17,7 +17,7 @@ from jsuper.models.toy.config import Setting, Static
 from jsuper.models.toy.draws import Source, make_draws
 from jsuper.models.toy.gradient import make_batch_loss
 from jsuper.models.toy.model import Params
-from jsuper.models.toy.results import earlier_step, recorded_steps
+from jsuper.models.toy.results import earlier_step, moments_of, recorded_steps
 from jsuper.models.toy.watch import make_unit_record
 
 
@@ -90,3 +90,25 @@ def in_snapshots(static: Static, params: Params) -> Params:
         return params
     none: Any = None
     return Params(params.W, none)
+
+
+def empty_snapshots(static: Static, params: Params, before: Callable[..., Array]) -> Params:
+    """Return snapshots that are NaN, but for those that a continued run has from its start."""
+    steps = np.array(static.snapshots)
+
+    def empty(name: str, a: Any) -> Any:
+        if a is None:
+            return None
+        nothing = jnp.full((len(steps), *a.shape), jnp.nan, static.dtype)
+        return before(f"{name}_snapshots", nothing, steps)
+
+    return Params(*map(empty, Params._fields, in_snapshots(static, params)))
+
+
+def kept_state(static: Static, state: State) -> dict[str, Array]:
+    """Return the numbers of the optimizer's state, by moment and parameter."""
+    names = [name for name, a in state.params._asdict().items() if a is not None]
+    wanted = [f"{kind}_{name}" for kind in moments_of(static.optimizer) for name in names]
+    leaves = jax.tree.leaves(state.opt_state)
+    floats = [a for a in leaves if jnp.issubdtype(a.dtype, jnp.inexact)]
+    return dict(zip(wanted, floats, strict=True))

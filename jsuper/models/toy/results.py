@@ -15,6 +15,9 @@ WATCHED = ("unit_error", "unit_bias", "unit_gradient", "unit_peak")
 HYPOTHESES = ("all", "self", "antipodal", "cluster", "subspaces", "random", "none")
 OPTIONAL = ("V", "c", "W_dec", "b_hidden", "M")
 """Parameters that only some models have."""
+MOMENTS = {"adamw": ("mu", "nu"), "adam": ("mu", "nu"), "rmsprop": ("nu",)}
+MOMENTS |= {"sgd": ("trace",), "sgdw": ("trace",)}
+"""Optimizer -> what its state holds of every parameter, in the order of optax."""
 KEPT = {"scrubbing": {"hypothesis": HYPOTHESES}}
 """Derived file -> coordinates of its variables."""
 
@@ -48,6 +51,13 @@ ATTRIBUTES = {
 
 ATTRIBUTES |= {
     f"{name}_snapshots": f"{name} after the steps of `snapshots`" for name in ("W", "b", *OPTIONAL)
+}
+
+
+ATTRIBUTES |= {
+    f"{kind}_{name}": f"the optimizer's {kind} of {name} after the last step"
+    for kind in ("mu", "nu", "trace")
+    for name in ("W", "b", *OPTIONAL)
 }
 
 
@@ -93,6 +103,10 @@ def layout(static: Static, settings: Iterable[Setting]) -> dict[str, tuple[Dimen
         variables["squared_error"] = ((), ())
     if static.get("watch"):
         variables |= dict.fromkeys(WATCHED, variables["loss_curve"])
+    if static.get("keep_state"):
+        own = [name for name in ("W", "b", *OPTIONAL) if name in variables]
+        kinds = moments_of(static["optimizer"])
+        variables |= {f"{kind}_{name}": variables[name] for kind in kinds for name in own}
     if static["snapshots"]:
         every = ("W", "b", *OPTIONAL) if static.get("snapshot_parameters") else ("W",)
         for name in filter(variables.__contains__, every):
@@ -100,6 +114,11 @@ def layout(static: Static, settings: Iterable[Setting]) -> dict[str, tuple[Dimen
             of_steps = (("snapshot_step", *dims), (len(static["snapshots"]), *shape))
             variables[f"{name}_snapshots"] = of_steps
     return variables
+
+
+def moments_of(optimizer: object) -> tuple[str, ...]:
+    """Return what the state of an optimizer holds of every parameter; () if that is unknown."""
+    return MOMENTS.get(str(optimizer).partition("(")[0], ())
 
 
 def coordinates(static: Static) -> dict[str, list[int]]:

@@ -19,6 +19,7 @@ from jsuper.models.toy.labelled import labels_of, spread
 from jsuper.models.toy.results import ATTRIBUTES as ATTRIBUTES
 from jsuper.models.toy.results import FINITE as FINITE
 from jsuper.models.toy.results import KEPT as KEPT
+from jsuper.models.toy.results import MOMENTS, moments_of
 from jsuper.models.toy.results import SUMMARY as SUMMARY
 from jsuper.models.toy.results import coordinates as coordinates
 from jsuper.models.toy.results import dataset_numbers as dataset_numbers
@@ -198,6 +199,10 @@ class Sweep(Fields):
         evenly spaced in their logarithm, and 0.
     snapshot_parameters
         Whether snapshots hold every parameter; if False W alone.
+    keep_state
+        Whether to store the optimizer's state, so that `jsuper.continue_run` can train on.
+    first_step
+        Number of steps that the start has been trained for; set by `jsuper.continue_run`.
 
     Raises
     ------
@@ -316,6 +321,17 @@ class Sweep(Fields):
 
     def _check_steps(self) -> None:
         fewest = min(self.values_of("steps"))
+        for text in self.values_of("optimizer") if self.keep_state else ():
+            if callable(text) or not moments_of(text):
+                raise SpecError(
+                    f"keep_state stores the states of {', '.join(MOMENTS)}, and optimizer="
+                    f"{label(text)} is another one: leave keep_state out"
+                )
+        if self.first_step >= fewest:
+            raise SpecError(
+                f"first_step={self.first_step} is not below steps={fewest}: give the number of "
+                "all steps, those of the start and further ones"
+            )
         latest = max(self.values_of("push_step"))
         if latest >= fewest:
             raise SpecError(

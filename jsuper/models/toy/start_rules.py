@@ -17,6 +17,12 @@ NEEDS = {"W_dec": "tied=false", "b_hidden": "hidden_bias=true", "M": "a hidden_m
 def check_starts(sweep: Fields, assign: Callable[[str, Any], None]) -> None:
     """Raise SpecError if a start does not fit the models; tell stored weights the sweep's seeds."""
     starts = sweep.values_of("start")
+    goes_on = all(isinstance(s, Start) and "loss_curve" in s.arrays for s in starts)
+    if sweep.first_step and not goes_on:
+        raise SpecError(
+            f"first_step={sweep.first_step} is set by jsuper.continue_run, which also gives the "
+            "state that the training goes on from: call it, or leave first_step out"
+        )
     if starts == (RANDOM,):
         return
     bound = tuple(s.bound(sweep.seed_values) if isinstance(s, Start) else s for s in starts)
@@ -50,6 +56,8 @@ def check_stored(sweep: Fields, start: Start) -> None:
     sizes = {"feature": sweep.values_of("n_features"), "hidden": sweep.values_of("n_hidden")}
     sizes["hidden_in"] = sizes["hidden"]
     for name, array in start.arrays.items():
+        if name not in DIMENSIONS:
+            continue  # of a continued run
         own = dict(zip(DIMENSIONS[name], array.shape[len(start.dims) :], strict=True))
         for dim, size in own.items():
             if sizes[dim] != (size,):

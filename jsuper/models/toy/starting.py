@@ -13,6 +13,7 @@ from jax import Array
 from jsuper.models.toy.config import Setting, Static
 from jsuper.models.toy.layout import COLUMNS
 from jsuper.models.toy.model import Params
+from jsuper.models.toy.results import moments_of
 from jsuper.models.toy.starts import RANDOM, kgon_of
 from jsuper.training import keys
 
@@ -86,11 +87,41 @@ def _leading(static: Static, setting: Setting, key: Array) -> tuple[Array, Array
     return W, mean - W.T @ (W @ mean)
 
 
+def resumed(static: Static, setting: Setting, opt_state: Any, key: Array) -> Any:
+    """Return the optimizer's state of a continued run: its moments, and the steps it has taken."""
+    if not static.first_step:
+        return opt_state
+    found = _of_seed(setting, key)
+    wanted = [name for name in Params._fields if name in found]
+    kept = [found[f"{kind}_{name}"] for kind in moments_of(static.optimizer) for name in wanted]
+    leaves, tree = jax.tree.flatten(opt_state)
+    floats = iter(kept)
+    count = static.first_step
+    new = [
+        next(floats) if jnp.issubdtype(a.dtype, jnp.inexact) else jnp.full_like(a, count)
+        for a in leaves
+    ]
+    return jax.tree.unflatten(tree, new)
+
+
+def recorded_before(
+    static: Static, setting: Setting, key: Array, name: str, empty: Array, steps: np.ndarray
+) -> Array:
+    """Return an array with steps in front, in which those before `first_step` are the start's."""
+    if not static.first_step:
+        return empty
+    before = _of_seed(setting, key).get(name)
+    if before is None:
+        return empty
+    count = int((steps < static.first_step).sum())
+    return empty.at[:count].set(before[:count])
+
+
 class Weights(NamedTuple):
     """The traced weights of a start: for each of some seeds, or the same for all."""
 
     keys: Any  # data of the seeds' keys, (seeds, 2); (0, 2) if one model is the start of all
-    params: Params  # with a leading axis of seeds, or of length 1; None for what is not given
+    arrays: dict[str, Any]  # with a leading axis of seeds, or of length 1
 
 
 def stored_start(static: Static, point: Mapping[str, Any]) -> Weights:
@@ -101,16 +132,19 @@ def stored_start(static: Static, point: Mapping[str, Any]) -> Weights:
     if "start" in point:
         seeds, arrays = point["start"].of_setting(point)
     of_seeds = [np.asarray(jax.random.key_data(keys.seed_key(seed))) for seed in seeds]
-    none: Any = None
     given = {k: a.astype(static.dtype) for k, a in arrays.items()}
-    params = Params(*(given.get(name, none) for name in Params._fields))
-    return Weights(np.array(of_seeds, np.uint32).reshape(-1, 2), params)
+    return Weights(np.array(of_seeds, np.uint32).reshape(-1, 2), given)
 
 
-def _stored(setting: Setting, params: Params, key: Array) -> Params:
+def _of_seed(setting: Setting, key: Array) -> dict[str, Array]:
+    """Return the arrays that a model starts from."""
     found = setting.start
     index = jnp.int32(0)
     if len(found.keys):
         index = jnp.argmax(jnp.all(found.keys == jax.random.key_data(key), axis=-1))
-    given = {k: a[index] for k, a in found.params._asdict().items() if a is not None}
-    return _completed(params, given)
+    return {k: a[index] for k, a in found.arrays.items()}
+
+
+def _stored(setting: Setting, params: Params, key: Array) -> Params:
+    found = _of_seed(setting, key)
+    return _completed(params, {k: a for k, a in found.items() if k in Params._fields})

@@ -28,7 +28,7 @@ from jsuper.core.expecting import described
 from jsuper.core.json_data import JSONObject, label
 from jsuper.core.status import OK
 from jsuper.core.suggestions import not_one_of
-from jsuper.models.toy.results import OPTIONAL
+from jsuper.models.toy.results import OPTIONAL, WATCHED
 
 if TYPE_CHECKING:
     import xarray
@@ -39,6 +39,7 @@ PARAMETERS = ("W", "b", *OPTIONAL)
 DIMENSIONS = {"W": ("hidden", "feature"), "b": ("feature",), "b_hidden": ("hidden",)}
 DIMENSIONS |= {"V": DIMENSIONS["W"], "W_dec": DIMENSIONS["W"], "c": DIMENSIONS["b"]}
 DIMENSIONS |= {"M": ("hidden", "hidden_in")}
+RECORDED = ("loss_curve", *WATCHED)
 LARGEST = 2**22  # numbers of a start, which a run's manifest holds
 LABEL = re.compile(r"arrays@[0-9a-f]{12}")
 _KGON = re.compile(r"kgon\(\s*(\d{1,6})\s*(?:,\s*([^,()]+))?\)")
@@ -186,6 +187,27 @@ def from_dataset(ds: xarray.Dataset) -> Start:
             "and n_hidden, tied or not"
         )
     return _small(Start(arrays, dims, {d: ds[d].values.tolist() for d in dims}))
+
+
+def from_continued(ds: xarray.Dataset, steps: list[int]) -> Start:
+    """Return the start of a continued run: weights, optimizer states and what was recorded.
+
+    Curves are those at some recorded steps.
+    """
+    ds = ds.sel(step=steps)
+    start = from_dataset(ds)
+    ds = ds.squeeze([d for d, n in ds["status"].sizes.items() if n == 1], drop=True)
+    arrays = dict(start.arrays)
+    for name, values in ds.data_vars.items():
+        kind, _, parameter = str(name).partition("_")
+        own = DIMENSIONS.get(parameter) if kind in ("mu", "nu", "trace") else None
+        if name in RECORDED:
+            own = ("step",)
+        elif str(name).endswith("_snapshots"):
+            own = ("snapshot_step", *DIMENSIONS[str(name).removesuffix("_snapshots")])
+        if own is not None:
+            arrays[str(name)] = values.transpose(*start.dims, *own).values
+    return _small(Start(arrays, start.dims, start.coordinates))
 
 
 def _small(start: Start) -> Start:

@@ -8,6 +8,7 @@ the engine.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -36,10 +37,16 @@ from jsuper.models.toy.draws import source_of
 from jsuper.models.toy.evaluation import make_constant_loss, make_evaluate
 from jsuper.models.toy.losses import loss_of, output_of
 from jsuper.models.toy.model import Params
-from jsuper.models.toy.recording import State, in_snapshots, keep_snapshot, make_record
+from jsuper.models.toy.recording import (
+    State,
+    empty_snapshots,
+    keep_snapshot,
+    kept_state,
+    make_record,
+)
 from jsuper.models.toy.results import OPTIONAL, WATCHED, earlier_step, recorded_steps
 from jsuper.models.toy.rows import step_gradient
-from jsuper.models.toy.starting import started, stored_start
+from jsuper.models.toy.starting import recorded_before, resumed, started, stored_start
 from jsuper.models.toy.watch import perturb_bias
 from jsuper.training import keys
 from jsuper.training.loop import Train, descend
@@ -132,7 +139,8 @@ def make_train(static: Static, sequential: bool = False) -> Train:
     pushes = (static.push_step,) if static.pushed else ()
     compared = (earlier_step(static.steps),) if static.check_fit else ()
     curve_steps = recorded_steps(static.steps, static.records)
-    stops = tuple(sorted({0, *curve_steps, *snapshots, *pushes, *compared}))
+    stops = {static.first_step, *curve_steps, *snapshots, *pushes, *compared}
+    stops = tuple(sorted(step for step in stops if step >= static.first_step))
     finish = make_finish(static, sequential)
     return Train(make_init(static), advance, finish, static.steps, stops)
 
@@ -142,7 +150,8 @@ def make_init(static: Static) -> Callable[[Setting, Array], State]:
     std = model.init_std(
         static.init, static.n_features, static.n_hidden, static.init_scale, static.init_instances
     )
-    records = len(recorded_steps(static.steps, static.records))
+    curve_steps = np.array(recorded_steps(static.steps, static.records))
+    records = len(curve_steps)
     watched = len(WATCHED) if static.watch else 0
 
     def init(setting: Setting, key: Array) -> State:
@@ -159,16 +168,17 @@ def make_init(static: Static) -> Callable[[Setting, Array], State]:
         )
         params = network.initial(static.net, params, init_key, static.init_bias_scale)
         params = network.normalized(static.net, started(static, setting, params, key))
+        before = functools.partial(recorded_before, static, setting, key)
+        curve = jnp.full(records, jnp.nan, static.dtype)
+        units = [before(name, curve, curve_steps) for name in WATCHED[:watched]]
+        opt_state = optimizer(static, setting, jnp.int32(0)).init(params)
         return State(
             params=params,
-            opt_state=optimizer(static, setting, jnp.int32(0)).init(params),
+            opt_state=resumed(static, setting, opt_state, key),
             first_bad_step=jnp.int32(-1),
-            loss_curve=jnp.full(records, jnp.nan, static.dtype),
-            watched=jnp.full((watched, records), jnp.nan, static.dtype),
-            snapshots=jax.tree.map(
-                lambda a: jnp.full((len(static.snapshots), *a.shape), jnp.nan, static.dtype),
-                in_snapshots(static, params),
-            ),
+            loss_curve=before("loss_curve", curve, curve_steps),
+            watched=jnp.stack(units) if units else jnp.zeros((0, records), static.dtype),
+            snapshots=empty_snapshots(static, params, before),
             earlier=jax.tree.map(jnp.zeros_like, params) if static.check_fit else None,
         )
 
@@ -222,6 +232,8 @@ def make_finish(static: Static, sequential: bool) -> Callable[..., dict[str, Arr
                 result[name] = array
         if static.watch:
             result |= {name: state.watched[i] for i, name in enumerate(WATCHED)}
+        if static.keep_state:
+            result |= kept_state(static, state)
         if static.snapshots:
             kept = state.snapshots._asdict().items()
             result |= {f"{name}_snapshots": a for name, a in kept if a is not None}
