@@ -28,5 +28,5 @@ def against_torch(ds: xarray.Dataset) -> list[Checked]:
     n, m = int(ds["n_features"]), int(ds["n_hidden"])
     lowest = float(np.nanmin(losses))
     quantity = f"lowest loss of {losses.size} seeds, {lowest:.4g}, over PyTorch's"
-    expected = f"PyTorch, the same configuration and number of seeds: {TORCH[n, m]:.4g}, so 1"
+    expected = f"published configuration, as many seeds in PyTorch: {TORCH[n, m]:.4g}, so 1"
     return [Checked(quantity, lowest / TORCH[n, m], expected)]

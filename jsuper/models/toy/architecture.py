@@ -146,7 +146,8 @@ def _check_loss(name: str, value: Any) -> str:
         return text
     law = text.partition("(")[0].strip()
     if law not in LOSSES:
-        raise SpecError(not_one_of(f"{name}={value!r} is not known", law, LOSSES, "it is one of"))
+        known = ("squared", "lp(4)", "active_only", "cross_entropy")
+        raise SpecError(not_one_of(f"{name}={value!r} is not known", law, known, "it is one of"))
     if law != "lp":
         raise SpecError(f"{name}={value!r}: {law} takes no number; write {law!r}")
     return _numbered(name, text, ("lp",), 1.0, "lp(4)")

@@ -31,7 +31,6 @@ from jsuper.training import keys
 MIN_ROUNDS, MAX_ROUNDS = 16, 2**15
 COMPARED_ROUNDS = 16  # that measure the earlier loss; at most MIN_ROUNDS
 RELATIVE_ERROR = 0.005
-CONSTANT_ROUNDS = 16  # of COLUMNS samples, on which the best constant is computed
 
 
 class Measured(NamedTuple):
@@ -240,32 +239,3 @@ def make_errors(
         return jax.lax.cond(whole, of_batch, of_columns, params, activation, samples)
 
     return errors
-
-
-def make_constant_loss(static: Static) -> Callable[[Setting, Array], Array]:
-    """Return constant_loss(setting, key): the loss of the best constant output.
-
-    It is mean_i I_i Var(x_i) for the squared error of the features. For other losses and targets it
-    is computed on 16,384 samples from `key`.
-    """
-    net, inputs, n = static.net, static.inputs, static.n_features
-    best, target = loss_of(net.loss_function).best, target_of(net.target)
-
-    def exact(setting: Setting, key: Array) -> Array:
-        return inputs.constant_loss(setting.law, setting.importance, key)
-
-    def measured(setting: Setting, key: Array) -> Array:
-        def some(i: Array) -> tuple[Array, Array, Array]:
-            draws = inputs.nonzero_draws(keys.stream(key, keys.MOMENTS, i), n, COLUMNS)
-            x, chance = inputs.nonzero(draws, setting.law)
-            return x, target(x), chance
-
-        x, y, chance = jax.lax.map(some, jnp.arange(CONSTANT_ROUNDS))
-        zero = jnp.zeros((n, 1), static.dtype)
-        x, y = (jnp.concatenate([*a, b], axis=1) for a, b in ((x, zero), (y, target(zero))))
-        columns = x.shape[1] - 1
-        weights = jnp.full(columns, chance[0] / columns, static.dtype)
-        weights = jnp.append(weights, 1 - chance[0]).astype(static.dtype)
-        return jnp.mean(setting.importance * best(y, x, weights, setting.importance))
-
-    return exact if net.has_plain_loss else measured

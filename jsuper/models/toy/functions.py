@@ -126,6 +126,8 @@ class Traced(Identified):
                         self.coupled = True
                 with executing(self.__name__, n, max(whole), dtype, field):
                     self.coupled |= self._couples(n, dtype)
+        if field == "target":
+            self._check_target()
         self.identities = {key_of(*k): digest(f.digest, 32) for k, f in self.forms.items()}
         self.label = f"{self.__name__}@{digest(self.identities, 12)}"
 
@@ -155,6 +157,14 @@ class Traced(Identified):
         z, g = probe_points(n, dtype, width)
         value, slope = jaxpr_as_fun(form.value)(z)[0], jaxpr_as_fun(form.slope)(z, g)[0]
         return {"values": as_lists(value[:, :PROBES]), "slopes": as_lists(slope[:, :PROBES])}
+
+    def _check_target(self) -> None:
+        """Raise SpecError for a target that mixes samples."""
+        if self.coupled:
+            raise SpecError(
+                f"target {self.__name__!r} cannot be used: the target of a sample depends on the "
+                "others of its batch; compute each row of x by itself"
+            )
 
     def _couples(self, n: int, dtype: str) -> bool:
         """Return whether a column's output differs between any two of the traced widths."""
@@ -220,8 +230,10 @@ def form_of(function: Callable, n: int, width: int, dtype: str, field: str = "ac
     found = [(v.shape, v.dtype.name) for v in value.out_avals]
     if found != [(z.shape, dtype)]:
         returned = ", ".join(f"{shape} {kind}" for shape, kind in found) or "nothing"
+        of = "x" if field == "target" else "z"
+        turned = ", transposed" if field == "target" else ""
         raise SpecError(
-            f"{problem}: it returns {returned}; return one array of z's shape and dtype"
+            f"{problem}: it returns {returned}{turned}; return one array of {of}'s shape and dtype"
         )
     try:
         digest_of(value)

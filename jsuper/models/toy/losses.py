@@ -32,7 +32,7 @@ class Loss(NamedTuple):
     """(x̂, y, x) -> ℓ of every element; with cross_entropy, of log x̂ instead of x̂"""
     best: Callable[[Array, Array, Array, Array], Array]
     """(y, x, weights, importance) -> E ℓ of every feature, (n,), with the best constant output;
-    y and x are (n, samples), weights (samples,) add up to 1"""
+    y and x are (n or 1, samples), weights (samples,) or (n, samples) add up to 1"""
 
 
 def loss_of(text: str) -> Loss:
@@ -42,25 +42,29 @@ def loss_of(text: str) -> Loss:
     return {"squared": SQUARED, "active_only": ACTIVE_ONLY, "cross_entropy": CROSS_ENTROPY}[text]
 
 
+def _mean(values: Array, weights: Array) -> Array:
+    return (weights * values).sum(axis=-1)
+
+
 def _best_squared(y: Array, x: Array, weights: Array, importance: Array) -> Array:
     """Var y_i, with c_i = E y_i."""
     del x, importance
-    mean = y @ weights
-    return (y - mean[:, None]) ** 2 @ weights
+    mean = _mean(y, weights)
+    return _mean((y - mean[:, None]) ** 2, weights)
 
 
 def _best_active(y: Array, x: Array, weights: Array, importance: Array) -> Array:
     """P(x_i ≠ 0) Var(y_i | x_i ≠ 0)."""
     del importance
     mine = weights * (x != 0)
-    mean = (mine * y).sum(axis=1) / jnp.maximum(mine.sum(axis=1), jnp.finfo(y.dtype).tiny)
-    return (mine * (y - mean[:, None]) ** 2).sum(axis=1)
+    mean = _mean(y, mine) / jnp.maximum(mine.sum(axis=-1), jnp.finfo(y.dtype).tiny)
+    return _mean((y - mean[:, None]) ** 2, mine)
 
 
 def _best_entropy(y: Array, x: Array, weights: Array, importance: Array) -> Array:
     """-E y_i log c_i, with c_i in proportion to I_i E y_i."""
     del x
-    mean = y @ weights
+    mean = _mean(y, weights)
     share = importance * mean / jnp.sum(importance * mean)
     return jnp.where(mean > 0, -mean * jnp.log(jnp.where(share > 0, share, 1)), 0)
 
@@ -73,17 +77,18 @@ def _lp(power: float) -> Loss:
 
     def best(y: Array, x: Array, weights: Array, importance: Array) -> Array:
         """Bisection: the derivative of the convex function of c is negative below its minimum."""
-        del x, importance
+        del x
 
         def halved(i: int, interval: tuple[Array, Array]) -> tuple[Array, Array]:
             low, high = interval
             c = (low + high) / 2
             error = c[:, None] - y
-            rises = (jnp.sign(error) * jnp.abs(error) ** (power - 1)) @ weights > 0
+            rises = _mean(jnp.sign(error) * jnp.abs(error) ** (power - 1), weights) > 0
             return jnp.where(rises, low, c), jnp.where(rises, c, high)
 
-        low, high = jax.lax.fori_loop(0, HALVINGS, halved, (y.min(axis=1), y.max(axis=1)))
-        return size(y - (low + high)[:, None] / 2) @ weights
+        ends = (jnp.broadcast_to(a, importance.shape) for a in (y.min(axis=-1), y.max(axis=-1)))
+        low, high = jax.lax.fori_loop(0, HALVINGS, halved, tuple(ends))
+        return _mean(size(y - (low + high)[:, None] / 2), weights)
 
     return Loss(lambda out, y, x: size(y - out), best)
 

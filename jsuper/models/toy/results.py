@@ -22,8 +22,9 @@ KEPT = {"scrubbing": {"hypothesis": HYPOTHESES}}
 """Derived file -> coordinates of its variables."""
 
 ATTRIBUTES = {
-    "W": "weights; column i is the embedding of feature i; h = W x",
-    "b": "output bias; x_hat = act(W^T h + b)",
+    "W": "weights; column i is the embedding of feature i; h = W x, and f(W x + b_hidden) with a "
+    "hidden activation f",
+    "b": "output bias; x_hat = act(W^T h + b), with W_dec for W if untied",
     "W_dec": "decoder of a model with untied weights; x_hat = act(W_dec^T h + b)",
     "V": "second matrix of a gated decoder; x_hat = gate(W^T h + b) * (V^T h + c)",
     "c": "bias of V",
@@ -42,7 +43,8 @@ ATTRIBUTES = {
     "train_loss": "loss on the samples of the dataset that was trained on, dropout off",
     "hidden_vectors": "h of the samples of the dataset that was trained on",
     "loss_curve": "loss of the training batch of a step, before that step's update",
-    "unit_error": "mean of (x_0 - x_hat_0)^2 over the training batch, before the step's update",
+    "unit_error": "loss of feature 0, (x_0 - x_hat_0)^2 by default, mean over the training batch, "
+    "before the step's update",
     "unit_bias": "b_0 before the step's update",
     "unit_gradient": "gradient of the training batch's loss at b_0",
     "unit_peak": "largest pre-activation of feature 0 in the training batch",

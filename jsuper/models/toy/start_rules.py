@@ -37,8 +37,21 @@ def check_starts(sweep: Fields, assign: Callable[[str, Any], None]) -> None:
                 f"start={start} does not state the second matrix of activation={gates[0]}: give "
                 "weights with V and c, or other activations"
             )
+        elif any(sweep.values_of("normalize_columns")) and has_zeros(sweep, start):
+            raise SpecError(
+                f"start={start} has columns of W that are 0, and normalize_columns=true would "
+                "scale them to length 1: leave one of them out"
+            )
         elif kgon := kgon_of(start):
             check_polygon(sweep, start, kgon[0])
+
+
+def has_zeros(sweep: Fields, start: str) -> bool:
+    """Return whether a named start has columns of W that are 0."""
+    n, m = max(sweep.values_of("n_features")), min(sweep.values_of("n_hidden"))
+    corners = kgon_of(start)
+    columns = {"zeros": 0, "identity": m}.get(start, corners[0] if corners else n)
+    return columns < n
 
 
 def check_polygon(sweep: Fields, start: str, corners: int) -> None:
@@ -99,8 +112,9 @@ def _check_parameters(sweep: Fields, start: Start) -> None:
     gated = [a in GATED for a in sweep.values_of("activation")]
     if ("V" in start.arrays) != all(gated) or any(gated) != all(gated):
         raise SpecError(
-            "start has V and c if and only if every activation is a gate; activation is "
-            f"{', '.join(str(label(a)) for a in sweep.values_of('activation'))}"
+            "gates need V and c in start, and other activations have none; activation is "
+            f"{', '.join(str(label(a)) for a in sweep.values_of('activation'))}: add V and c, "
+            "leave them out, or train the gates in a separate sweep"
         )
     biased = "b" in start.arrays and start.arrays["b"].any()
     if biased and not all(sweep.values_of("bias")):

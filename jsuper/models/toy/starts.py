@@ -41,7 +41,7 @@ DIMENSIONS |= {"V": DIMENSIONS["W"], "W_dec": DIMENSIONS["W"], "c": DIMENSIONS["
 DIMENSIONS |= {"M": ("hidden", "hidden_in")}
 RECORDED = ("loss_curve", *WATCHED)
 LARGEST = 2**22  # numbers of a start, which a run's manifest holds
-LABEL = re.compile(r"arrays@[0-9a-f]{12}")
+LABEL = re.compile(r"weights_[0-9a-f]{6}@[0-9a-f]{12}")
 _KGON = re.compile(r"kgon\(\s*(\d{1,6})\s*(?:,\s*([^,()]+))?\)")
 
 
@@ -68,8 +68,6 @@ class Start:
         Parameter -> array, (*dims, ...).
     """
 
-    __name__ = "arrays"
-
     def __init__(
         self,
         arrays: Mapping[str, np.ndarray],
@@ -81,7 +79,9 @@ class Start:
         content = hashlib.sha256(repr((dims, sorted(self.coordinates.items()))).encode())
         for name, array in self.arrays.items():
             content.update(f"{name} {array.dtype.name} {array.shape}".encode() + array.tobytes())
-        self.label = f"arrays@{content.hexdigest()[:12]}"
+        digest = content.hexdigest()[:12]
+        self.__name__ = f"weights_{digest[:6]}"  # names differ along an axis of starts
+        self.label = f"{self.__name__}@{digest}"
 
     def __call__(self) -> Mapping[str, np.ndarray]:
         """Return the arrays; a start is labelled and stored as a function is."""
@@ -167,7 +167,10 @@ def from_dataset(ds: xarray.Dataset) -> Start:
     Axes with a single value are left out, so that one model is the start of all.
     """
     if "W" not in ds or "status" not in ds:
-        raise SpecError("start is a Dataset without W and status; give that of jsuper.run or load")
+        raise SpecError(
+            "start is a Dataset or run folder without W and status; give one of toy models, as "
+            "jsuper.run and jsuper.load return it"
+        )
     bad = int((ds["status"] != OK).sum())
     if bad:
         raise SpecError(
@@ -241,12 +244,19 @@ def _check_start(name: str, value: Any) -> str | Start:
             f"{name}={text!r} is the label of stored weights, which files and command lines cannot "
             "contain; give the run folder, the Dataset or the arrays again"
         )
-    if Path(text).is_dir():
+    if _is_folder(text):
         import jsuper  # what is above this package
 
         return from_dataset(jsuper.load(text))
     subject = f"{name}={text!r} is neither a run folder nor a known name"
     raise SpecError(not_one_of(subject, text, NAMES, "names are"))
+
+
+def _is_folder(text: str) -> bool:
+    try:
+        return bool(text) and Path(text).is_dir()
+    except (OSError, ValueError):  # a name that is too long, or contains a null character
+        return False
 
 
 def _check_kgon(name: str, text: str) -> str:

@@ -32,9 +32,10 @@ from jsuper.models.toy.config import (
     step_work,
 )
 from jsuper.models.toy.config import make_setting as numbers_of
+from jsuper.models.toy.constants import make_constant_loss
 from jsuper.models.toy.decay import matrices, pull_norms
 from jsuper.models.toy.draws import source_of
-from jsuper.models.toy.evaluation import make_constant_loss, make_evaluate
+from jsuper.models.toy.evaluation import make_evaluate
 from jsuper.models.toy.losses import loss_of, output_of
 from jsuper.models.toy.model import Params
 from jsuper.models.toy.recording import (

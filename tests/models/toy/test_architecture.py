@@ -22,6 +22,7 @@ from jsuper.models.toy.architecture import (
     check_noise,
 )
 from jsuper.models.toy.config import make_setting, make_static
+from jsuper.models.toy.constants import make_constant_loss
 from jsuper.models.toy.draws import make_draws
 from jsuper.models.toy.gradient import make_batch_loss, make_gradient
 from jsuper.models.toy.losses import loss_of
@@ -237,6 +238,50 @@ def test_the_final_losses_are_those_of_the_trained_function(given):
     assert float(ds.loss / ds.loss_over_constant) == pytest.approx(constant, rel=0.02)
 
 
+@pytest.mark.parametrize(
+    "given, square, mean",
+    [
+        (dict(target="square"), 1 / 5, 1 / 3),
+        (dict(target="abs", values="signed"), 1 / 3, 1 / 2),
+        (dict(target="relu", values="normal"), 1 / 2, 1 / np.sqrt(2 * np.pi)),
+        (dict(target="square", values="exponential"), 24, 2),
+        (dict(target="square", values="exponential", support="pairs(0.5)"), 24, 2),
+    ],
+    ids=str,
+)
+def test_the_constant_of_single_features_is_exact(given, square, mean):
+    p = 0.02
+    assert constant(**given, sparsity=1 - p) == pytest.approx(
+        p * square - (p * mean) ** 2, rel=1e-4
+    )
+
+
+def constant(**given):
+    """The loss of the best constant output, of features with equal importance."""
+    values, setting = parts_of(**{"importance_decay": 1.0} | given)
+    static = make_static(values, [[setting]])
+    return float(jax.jit(make_constant_loss(static))(make_setting(static, values | setting), None))
+
+
+def test_the_constant_of_pairs_and_of_higher_powers_is_exact():
+    p = 0.01
+    pairs = p**2 / 9 - (p / 2) ** 4
+    assert constant(target="and_pairs", values="uniform", sparsity=1 - p) == pytest.approx(
+        pairs, rel=1e-4
+    )
+    fourth = constant(loss="lp(4)", values="exponential", sparsity=1 - p)
+    levels = np.linspace(0, 1, 2001)
+    moments = [1, 1, 2, 6, 24]  # of the exponential law
+    binomial = [1, -4, 6, -4, 1]
+    tried = sum(
+        b * m * p * levels ** (4 - k)
+        for k, (b, m) in enumerate(zip(binomial, moments, strict=True))
+    )
+    assert fourth == pytest.approx((tried + (1 - p) * levels**4).min(), rel=1e-3)
+    active = constant(loss="active_only", target="and_pairs", values="uniform", sparsity=1 - p)
+    assert active == pytest.approx(p * (p / 9 - (p / 4) ** 2), rel=1e-4)
+
+
 @pytest.mark.slow
 def test_a_one_hot_distribution_is_learned_by_the_cross_entropy():
     given = dict(loss="cross_entropy", activation="softmax", support="exactly(1)", values="binary")
@@ -352,6 +397,12 @@ def test_targets_that_are_no_distribution_are_refused_when_they_are_traced():
             return x / 2
 
         jsuper.run(Sweep(**given, target=halves), progress=False)
+
+    def mixed(x):
+        return x - x.mean(0)
+
+    with pytest.raises(SpecError, match="target 'mixed' .*depends on the others of its batch"):
+        jsuper.run(Sweep(**TINY, target=mixed), progress=False)
 
     def shares(x):
         return jax.nn.softmax(3 * x, axis=-1)

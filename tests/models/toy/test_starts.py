@@ -66,7 +66,7 @@ def test_a_single_model_starts_all_whatever_is_batched_with_it(trained):
     ds = first(start=("random", one), weight_decay=(0.0, 0.1))
     mine = ds.W_snapshots.isel(start=1).squeeze("snapshot_step")
     assert (mine == one.W.squeeze()).all()
-    assert ds.start.values.tolist() == ["random", "arrays"]
+    assert ds.start.values[0] == "random" and ds.start.values[1].startswith("weights_")
     plain = first(weight_decay=(0.0, 0.1))
     assert np.array_equal(ds.W.isel(start=0).squeeze(), plain.W.squeeze())
 
@@ -84,9 +84,9 @@ def test_run_folders_store_the_weights_and_resume(trained, tmp_path):
     stored = first(start=trained)
     jsuper.run(sweep, tmp_path / "run", progress=False)
     ds = jsuper.load(tmp_path / "run")
-    assert np.array_equal(ds.W, stored.W) and ds.start.item() == "arrays"
-    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     (label,) = sweep.start
+    assert np.array_equal(ds.W, stored.W) and ds.start.item() == label.__name__
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     arrays = manifest["functions"][label.label]["arrays"]
     raw = bytes.fromhex(arrays["W"]["hex"])
     W = np.frombuffer(raw, arrays["W"]["dtype"]).reshape(arrays["W"]["shape"])
@@ -135,10 +135,11 @@ BAD = [
     (dict(start={"W": np.zeros((2, 2, 2, 6))}), r"give the parameters of one model"),
     (dict(start=ONE | {"W_dec": np.zeros((2, 6))}), r"start has W_dec.*tied=false"),
     (dict(start=ONE | {"b": np.ones(6)}, bias=False), r"bias=false keeps b at 0"),
-    (dict(start=ONE, activation="geglu"), r"V and c if and only if"),
+    (dict(start=ONE, activation="geglu"), r"gates need V and c in start"),
     (dict(start="zeros", activation="geglu"), r"second matrix of activation=geglu"),
+    (dict(start="identity", normalize_columns=True), r"columns of W that are 0"),
     (dict(start={"W": np.zeros((2, 2, 6))}, unpaired=True), r"unpaired sweep share no seed"),
-    (dict(start="arrays@0123456789ab"), r"is the label of stored weights"),
+    (dict(start="weights_012345@0123456789ab"), r"is the label of stored weights"),
 ]
 
 
