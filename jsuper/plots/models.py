@@ -21,6 +21,7 @@ def weights(
     b: np.ndarray | None = None,
     *,
     W_dec: np.ndarray | None = None,
+    M: np.ndarray | None = None,
     colorbar: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
@@ -38,6 +39,8 @@ def weights(
         Output bias, (feature,).
     W_dec
         Decoder of an untied model, (hidden, feature).
+    M
+        Map of the hidden layer, (hidden, hidden); W_decᵀMW is drawn then.
     colorbar
         Add a colour bar.
     ax
@@ -62,7 +65,10 @@ def weights(
 
     W = _one(W)
     m, n = W.shape
-    values = superposition.gram(W, None if W_dec is None else _one(W_dec))
+    read = None if W_dec is None else _one(W_dec)
+    if M is not None:
+        read = _one(M).T @ (W if read is None else read)
+    values = superposition.gram(W, read)
     if b is not None:
         expect_array("b", b, 'ds.b.sel(activation="relu", sparsity=0.9, seed=0)')
         b = np.asarray(b, dtype=float)
@@ -78,7 +84,7 @@ def weights(
     if 0 < m < n:
         ax.plot([-0.5, n - 0.5], [m - 0.5] * 2, color="k", linewidth=0.6)
         ax.plot([m - 0.5] * 2, [-0.5, n - 0.5], color="k", linewidth=0.6)
-    product = "WᵀW" if W_dec is None else "W_decᵀW"
+    product = ("Wᵀ" if W_dec is None else "W_decᵀ") + ("W" if M is None else "MW")
     ax.set_title(_title(product if b is None else f"{product} and b", W), fontsize=TITLE_FONT)
     if colorbar:
         beyond = bool((values > 1).any()), bool((values < -1).any())

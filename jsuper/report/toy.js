@@ -1,13 +1,21 @@
 "use strict";
-// Pictures of a toy model: WᵀW, or W_decᵀW, with b to its right, and the norm of every embedding.
+// Pictures of a toy model: WᵀW, W_decᵀW or W_decᵀMW, with b to its right, and the norm of every
+// embedding. A hidden activation is no part of these products.
 
-function drawModel(place, { W, b, W_dec }) {
+function drawModel(place, { W, b, W_dec, M }) {
   const m = W.length, untied = W_dec !== undefined && W_dec.length > 0;
-  const name = untied ? "W_decᵀW" : "WᵀW";
+  const mapped = M !== undefined && M.length > 0;
+  const name = (untied ? "W_decᵀ" : "Wᵀ") + (mapped ? "MW" : "W");
+  const read = untied ? W_dec : W;
   place.append(caption(`${name}, and b to its right: −1 blue, 0 white, 1 red`));
-  place.append(productPicture(productOf(untied ? W_dec : W, W), b, m, name));
+  place.append(productPicture(productOf(mapped ? throughMap(M, read) : read, W), b, m, name));
   place.append(caption("‖W_i‖, feature 0 on top; interference from violet, 0, to yellow, 1 or more"));
   place.append(barsPicture(productOf(W, W), m));
+}
+
+function throughMap(M, read) {
+  return M[0].map((_, k) => read[0].map((_, i) =>
+    M.reduce((sum, row, l) => sum + row[k] * read[l][i], 0)));
 }
 
 function productOf(read, W) {

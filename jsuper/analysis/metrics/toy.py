@@ -44,7 +44,7 @@ HEADLINES = (
     "basis_kurtosis_z",
 )
 RANK = "loss"
-PICTURES = ("W", "b", "W_dec")
+PICTURES = ("W", "b", "W_dec", "M")
 COLUMNS = 1024  # samples with an active feature, of basis_kurtosis
 ROUNDS = 32  # of 1,024 such samples, of the per-feature errors
 TOGETHER = 2**18  # numbers of WᵀW at once: 1 MB
@@ -63,7 +63,11 @@ MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
         "interference, j weighted by its density p_j; " + NO_SAMPLER,
     ),
     "dimensionality": (FEATURE, "D_i = |W_i|^2 / sum over j of (unit W_i . W_j)^2, the capacity"),
-    "own_weight": (FEATURE, "(W_dec^T W)_ii, by which x_i moves its own output; |W_i|^2 if tied"),
+    "own_weight": (
+        FEATURE,
+        "(W_dec^T W)_ii, by which x_i moves its own output; |W_i|^2 if tied; W_dec^T M W with a "
+        "hidden map",
+    ),
     "component": (FEATURE, "smallest feature of i's overlap component; -1: not represented"),
     "feature_error": (
         FEATURE,
@@ -83,14 +87,19 @@ MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "participation_ratio": (UNIT, "sum of W_ki^4 / (sum of W_ki^2)^2"),
     "figures": (("figure",), "overlap components of this form"),
-    "features_represented": ((), "features with |W_i| > 1/2"),
+    "features_represented": (
+        (),
+        "features with |W_i| > 1/2, whatever reads them; not informative where W is fixed or its "
+        "columns have length 1",
+    ),
     "excess": ((), "features represented beyond n_hidden"),
     "dimensions_per_feature": ((), "n_hidden / |W|_F^2"),
     "mean_dimensionality": ((), "mean of D_i over represented features"),
     "mean_interference": ((), "mean of interference over represented features"),
     "crosstalk": (
         (),
-        "sum over i != j of (W_dec^T W)_ij^2 / sum of (W_dec^T W)_ii^2; W for W_dec if tied",
+        "sum over i != j of (W_dec^T W)_ij^2 / sum of (W_dec^T W)_ii^2; W for W_dec if tied; "
+        "W_dec^T M W with a hidden map",
     ),
     "coherence": ((), "largest |cosine| of two represented features"),
     "mean_squared_overlap": ((), "mean cosine^2 of two represented features"),
@@ -212,13 +221,19 @@ def of_weights(models: Models) -> Found:
     if models.sampled is None:
         weighted = superposition.interference(W, density=models.density)
     return {
-        **of_matrices(W, read_by(models)),
+        **of_matrices(W, through_map(models)),
         "interference_by_density": weighted,
         "neuron_kurtosis": neuron_kurtosis(models),
         "importance_rank_correlation": superposition.importance_rank_correlation(
             W, models.importance
         ),
     }
+
+
+def through_map(models: Models) -> np.ndarray:
+    """Return what the output reads h = f(W x) with, before a hidden map: Mᵀ W_dec."""
+    read = read_by(models)
+    return read if models.M is None else np.matmul(models.M.swapaxes(-2, -1), read)
 
 
 def neuron_kurtosis(models: Models) -> np.ndarray:
