@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jsuper.core.checks import Check
-from jsuper.core.errors import SpecError
+from jsuper.core.errors import RunError, SpecError
 from jsuper.core.expecting import described
 from jsuper.core.json_data import JSONObject, label
 from jsuper.core.status import OK
@@ -247,7 +247,10 @@ def _check_start(name: str, value: Any) -> str | Start:
     if _is_folder(text):
         import jsuper  # what is above this package
 
-        return from_dataset(jsuper.load(text))
+        try:
+            return from_dataset(jsuper.load(text))
+        except (OSError, RunError) as error:
+            raise SpecError(f"{name}={text!r} cannot be loaded: {error}") from error
     subject = f"{name}={text!r} is neither a run folder nor a known name"
     raise SpecError(not_one_of(subject, text, NAMES, "names are"))
 
