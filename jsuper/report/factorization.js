@@ -18,12 +18,6 @@ function drawModel(place, { time, loss_curve: loss, alignment }) {
   place.append(legendOf(colours));
 }
 
-function caption(text) {
-  const element = document.createElement("figcaption");
-  element.textContent = text;
-  return element;
-}
-
 // The colours of jsuper.plots; viridis for more components.
 const COLOURS = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7",
   "#882255", "#332288"];

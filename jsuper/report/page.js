@@ -90,6 +90,34 @@ const place = (row, column) =>
   [...selected(), `${down.name} ${down.values[row]}`, `${across.name} ${across.values[column]}`]
     .join(", ");
 
+// ---- what the pictures of every family of models use ----
+
+function caption(text) {
+  const element = document.createElement("figcaption");
+  element.textContent = text;
+  return element;
+}
+
+function canvasOf(width, height, name) {
+  const canvas = document.createElement("canvas"), sharp = 2;
+  canvas.width = width * sharp;
+  canvas.height = height * sharp;
+  canvas.style.width = `${width}px`;
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", name);
+  const pen = canvas.getContext("2d");
+  pen.scale(sharp, sharp);
+  return [canvas, pen];
+}
+
+// Matplotlib's RdBu, reversed, at five points.
+const RED_BLUE = [[5, 48, 97], [103, 169, 207], [247, 247, 247], [239, 138, 98], [103, 0, 31]];
+
+function redBlue(v) {
+  const x = (Math.min(Math.max(v, -1), 1) + 1) * 2, i = Math.min(Math.floor(x), 3);
+  return `rgb(${RED_BLUE[i].map((c, k) => Math.round(c + (x - i) * (RED_BLUE[i + 1][k] - c)))})`;
+}
+
 // ---- colours: viridis, readable with colour blindness and in print ----
 
 const VIRIDIS = ["440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30",
