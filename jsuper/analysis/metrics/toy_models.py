@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -115,72 +115,96 @@ def _lists(
 
 def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
     """Yield the sweep's finished models by shape and law, with their positions among all models."""
-    sweep, status = json.loads(ds.attrs["sweep"]), ds["status"]
-    lead = status.dims
+    sweep, status = json.loads(ds.attrs["sweep"]), ds["status"].values.ravel()
 
     def flat(name: str, *inner: str) -> np.ndarray:
-        values = ds[name].broadcast_like(status).transpose(*lead, *inner).values
-        return values.reshape(status.size, *values.shape[len(lead) :])
+        of = ds["status"]
+        values = ds[name].broadcast_like(of).transpose(*of.dims, *inner).values
+        return values.reshape(of.size, *values.shape[of.ndim :])
 
-    W, b, loss = flat("W", "hidden", "feature"), flat("b", "feature"), flat("loss")
-    features, units, decays = flat("n_features"), flat("n_hidden"), flat("importance_decay")
-    sparsity, batch_size = flat("sparsity"), flat("batch_size")
-    support, values = law_names(ds)
-    powers = flat("density_power") if "density_power" in ds.coords else np.zeros(status.size)
-    listed_I = _lists(sweep, "importance", "importances", flat)
-    listed_S = _lists(sweep, "feature_sparsity", "feature_sparsities", flat)
-    labels = activation_labels(sweep)
-    activation = np.array([labels.get(a, a) for a in map(str, flat("activation"))])
-    V, c = None, None
-    if "V" in ds:
-        V, c = flat("V", "hidden", "feature"), flat("c", "feature")
-    W_dec = flat("W_dec", "hidden", "feature") if "W_dec" in ds else None
-    network = networks(ds, sweep)
-    fine = flat("status") == OK
-    kinds = [a.tolist() for a in (features, units, support, values, network)]
+    every = _every_model(ds, sweep, flat)
+    assert every.network is not None
+    features, units = flat("n_features"), flat("n_hidden")
+    kinds = [a.tolist() for a in (features, units, every.support, every.values, every.network)]
+    densities = _densities(ds, sweep, flat)
     for n, m, law, value, own in sorted({*zip(*kinds, strict=True)}):
-        same = (features == n) & (units == m) & (support == law) & (values == value)
-        same &= network == own
-        fields = json.loads(own)
-        places = np.flatnonzero(fine & same)
-        if not places.size:
-            continue
-        S = sparsity[places, None] if listed_S is None else listed_S[places]
-        weight = [power_law(power, n) for power in powers[places]]
-        density = support_of(law).densities((1 - S) * weight, n)
-        sampled = None
+        same = (features == n) & (units == m) & (every.support == law) & (every.values == value)
+        places = np.flatnonzero((status == OK) & same & (every.network == own))
+        if places.size:
+            density = densities(places, law, n)
+            yield places, _of_kind(select_models(every, places), n, m, density, json.loads(own))
+
+
+def _every_model(ds: xarray.Dataset, sweep: JSONObject, flat: Callable[..., np.ndarray]) -> Models:
+    """Return all models of a sweep, with the padding of smaller ones and without densities."""
+    support, values = law_names(ds)
+    listed = _lists(sweep, "importance", "importances", flat)
+    if listed is None:
+        listed = flat("importance_decay")[:, None] ** np.arange(ds.sizes["feature"])
+    labels = activation_labels(sweep)
+    inner = {
+        "V": ("hidden", "feature"),
+        "c": ("feature",),
+        "W_dec": ("hidden", "feature"),
+        "b_hidden": ("hidden",),
+        "M": ("hidden", "hidden_in"),
+    }
+    size = ds["status"].size
+    return Models(
+        W=flat("W", "hidden", "feature"),
+        b=flat("b", "feature"),
+        loss=flat("loss"),
+        density=np.full(size, np.nan),
+        importance=listed,
+        activation=np.array([labels.get(a, a) for a in map(str, flat("activation"))]),
+        batch_size=flat("batch_size"),
+        support=support,
+        values=values,
+        normalized=np.full(size, bool(sweep.get("normalize"))),
+        sampled=np.ones(size, bool) if sweep.get("inputs") else None,
+        network=networks(ds, sweep),
+        **{k: flat(k, *dims) if k in ds else None for k, dims in inner.items()},
+    )
+
+
+def _densities(
+    ds: xarray.Dataset, sweep: JSONObject, flat: Callable[..., np.ndarray]
+) -> Callable[[np.ndarray, str, int], np.ndarray]:
+    """Return densities(places, support, n) of some models with one support: (models, n)."""
+    listed, sparsity = (
+        _lists(sweep, "feature_sparsity", "feature_sparsities", flat),
+        flat("sparsity"),
+    )
+    powers = flat("density_power") if "density_power" in ds.coords else np.zeros(sparsity.size)
+
+    def densities(places: np.ndarray, law: str, n: int) -> np.ndarray:
         if sweep.get("inputs"):
-            density, sampled = np.nan, np.ones(places.size, bool)
-        importance = decays[places, None] ** np.arange(n) if listed_I is None else listed_I[places]
-        shape = (places.size, n)
-        yield (
-            places,
-            Models(
-                W=W[places, :m, :n],
-                b=b[places, :n],
-                V=None if V is None else V[places, :m, :n],
-                c=None if c is None else c[places, :n],
-                loss=loss[places],
-                density=np.broadcast_to(density, shape).astype(W.dtype),
-                importance=np.broadcast_to(importance, shape).astype(W.dtype),
-                activation=activation[places],
-                batch_size=batch_size[places],
-                support=support[places],
-                values=values[places],
-                normalized=np.full(places.size, bool(sweep.get("normalize"))),
-                W_dec=None if W_dec is None else W_dec[places, :m, :n],
-                sampled=sampled,
-                b_hidden=flat("b_hidden", "hidden")[places, :m]
-                if "hidden_bias" in fields
-                else None,
-                M=(
-                    flat("M", "hidden", "hidden_in")[places, :m, :m]
-                    if "hidden_map" in fields
-                    else None
-                ),
-                network=network[places] if fields else None,
-            ),
-        )
+            return np.full((places.size, n), np.nan)
+        S = sparsity[places, None] if listed is None else listed[places]
+        weight = [power_law(power, n) for power in powers[places]]
+        found = support_of(law).densities((1 - S) * weight, n)
+        return np.broadcast_to(found, (places.size, n))
+
+    return densities
+
+
+def _of_kind(
+    models: Models, n: int, m: int, density: np.ndarray, network: Mapping[str, Any]
+) -> Models:
+    """Return models of one shape and architecture without padding, and with their densities."""
+    none: Any = None
+    return models._replace(
+        W=models.W[:, :m, :n],
+        b=models.b[:, :n],
+        V=none if models.V is None else models.V[:, :m, :n],
+        c=none if models.c is None else models.c[:, :n],
+        W_dec=none if models.W_dec is None else models.W_dec[:, :m, :n],
+        b_hidden=models.b_hidden[:, :m] if "hidden_bias" in network else none,  # type: ignore[index]
+        M=models.M[:, :m, :m] if "hidden_map" in network else none,  # type: ignore[index]
+        density=density.astype(models.W.dtype),
+        importance=np.ascontiguousarray(models.importance[:, :n]).astype(models.W.dtype),
+        network=models.network if network else none,
+    )
 
 
 def select_models(models: Models, which: slice | np.ndarray) -> Models:
