@@ -1,6 +1,6 @@
 """Residual MLPs of the code of Braun et al. (2025) and Bushnaq et al. (2025), in PyTorch alone.
 
-A program of its own, which imports nothing of jsuper: `resid_mlp.py` runs it with a Python that has
+A separate program that does not import jsuper: `resid_mlp.py` runs it with a Python that has
 PyTorch. It reads one JSON object with the configuration and writes one with the loss of every seed.
 
 Model, data, loss, optimizer and schedule follow github.com/goodfire-ai/spd,

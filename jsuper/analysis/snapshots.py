@@ -77,7 +77,7 @@ def _known_bias(ds: xarray.Dataset, needed: bool) -> xarray.DataArray:
     biased = ds["status"].copy(data=has_bias(ds).reshape(ds["status"].shape))
     if needed and bool(biased.any()):
         raise SpecError(
-            "the run has snapshots of W and not of b, so the loss of a snapshot is unknown; train "
-            "it with snapshots of b as well, or give snapshots=False for the trained models"
+            "the run has no b_snapshots, without which the loss of a snapshot is unknown; train it "
+            "with snapshot_parameters=True, or give snapshots=False for the trained models"
         )
     return (ds["b"] * 0).where(~biased, np.nan).transpose(*ds["b"].dims)

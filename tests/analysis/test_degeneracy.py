@@ -76,7 +76,7 @@ def test_a_model_does_not_depend_on_the_others_and_snapshots_are_models():
 @pytest.mark.slow
 def test_snapshots_without_biases_are_refused():
     ds = trained(2, snapshots=(0, 1), bias=(True, False), snapshot_parameters=False)
-    with pytest.raises(SpecError, match="snapshots of W and not of b"):
+    with pytest.raises(SpecError, match="the run has no b_snapshots"):
         analysis.llc(ds, **FEW)
     with pytest.raises(SpecError, match="no snapshots"):
         analysis.llc(k_gons(5), snapshots=True)

@@ -180,10 +180,11 @@ def test_models_that_diverged_are_left_out_and_counted(run, capsys):
     arrays["W"][0, 1] = np.nan
     chunk_files.write_chunk(run, CHUNK, arrays)
     assert main.main(["export", str(run), "--format", "safetensors"]) == 0
-    said = capsys.readouterr()
-    assert said.err == "warning: 3 of 6 models left out: 1 diverged, 2 failed\n"
+    printed = capsys.readouterr()
+    assert printed.err == "warning: 3 of 6 models left out: 1 diverged, 2 failed\n"
     assert (
-        said.out == f"{run / 'safetensors'}\n" and len(list((run / "safetensors").iterdir())) == 3
+        printed.out == f"{run / 'safetensors'}\n"
+        and len(list((run / "safetensors").iterdir())) == 3
     )
     arrays["status"][:] = 2
     chunk_files.write_chunk(run, CHUNK, arrays)
@@ -222,11 +223,11 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("words, said", REFUSED)
-def test_what_is_refused(run, capsys, words, said):
+@pytest.mark.parametrize("words, message", REFUSED)
+def test_bad_options_are_refused(run, capsys, words, message):
     assert main.main(["export", str(run), "--format", "safetensors", *words.split()]) == 2
     error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1
+    assert message in error and error.count("\n") == 1
     assert not list(run.glob("*safetensors*"))
 
 

@@ -114,7 +114,7 @@ def test_noise_and_dropout_are_added_to_hidden_units_in_training_alone():
     given = dict(hidden_noise="sign(0.5)", hidden_activation="relu", dropout=0.5)
     values, setting = parts_of(**given)
     static = make_static(values, [[setting]], "auto")
-    assert not static.widths and not static.slots  # every sample has noise of its own
+    assert not static.widths and not static.slots  # noise differs between samples
     numbers, key = make_setting(static, values | setting), keys.seed_key(0)
     params = jax.jit(make_train(static).init)(numbers, key).params
     draws = make_draws(static, key, jnp.int32(0), numbers)
