@@ -118,7 +118,8 @@ def _numbered(name: str, value: str, known: tuple[str, ...], least: float, examp
     match = _NUMBERED.fullmatch(value)
     law = match[1] if match else value.strip()
     if law not in known:
-        raise SpecError(not_one_of(f"{name}={value!r} is not known", law, known, "it is one of"))
+        texts = ["none", *(f"{k}(0.1)" for k in known)]
+        raise SpecError(not_one_of(f"{name}={value!r} is not known", law, texts, "it is one of"))
     try:
         number = float(match[2]) if match else float("nan")
     except ValueError:
