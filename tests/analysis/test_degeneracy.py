@@ -94,6 +94,7 @@ def test_models_without_biases_and_trained_models_need_no_snapshots_of_them():
     assert found.llc.sizes["snapshot_step"] == 2
 
 
+@pytest.mark.slow
 def test_models_that_are_missing_or_lost_a_snapshot_are_nan():
     ds = k_gons(4, 5, 6)
     ds["status"].values[..., 1] = 2

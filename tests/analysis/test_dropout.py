@@ -138,6 +138,7 @@ def test_sampled_loss_of_linear_models_is_the_closed_form():
     assert (found.dropped > found.clean)[1:].all()
 
 
+@pytest.mark.slow
 def test_sampled_loss_takes_any_activation_and_keeps_broken_models_apart():
     W, b = 0.5 * models(2), np.zeros((2, 7))
     W[1, 0, 0] = np.nan

@@ -51,6 +51,7 @@ def test_the_outcome_of_the_last_feature(W, expected):
     assert phases.outcome(np.array(W)) == expected
 
 
+@pytest.mark.slow
 def test_models_at_the_global_minimum_agree_with_theory():
     models = [[theory.pair_model(p, r).W[0] for r in IMPORTANCE] for p in DENSITY]
     ds = made_up(models)

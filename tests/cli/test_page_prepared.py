@@ -52,6 +52,7 @@ def test_the_end_of_the_training_ends_the_preparation(monkeypatch, tmp_path):
     assert asked
 
 
+@pytest.mark.slow
 def test_an_error_of_the_preparation_does_not_end_the_run(monkeypatch, tmp_path):
     called = []
 

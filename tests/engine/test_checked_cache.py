@@ -195,6 +195,7 @@ def files(folder):
     return sorted(folder.glob("*-cache"))
 
 
+@pytest.mark.slow
 def test_a_damaged_program_is_not_run(tmp_path, monkeypatch, fresh, capsys, tried):
     use(tmp_path, monkeypatch)
     expected = result()

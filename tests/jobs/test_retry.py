@@ -94,6 +94,7 @@ def faulty(monkeypatch):
     return seeds, tries
 
 
+@pytest.mark.slow
 def test_a_resume_trains_failed_models_once_and_the_exit_code_tells(
     tmp_path, monkeypatch, faulty, tried, capsys
 ):

@@ -71,6 +71,7 @@ def test_results_are_those_of_the_plain_sweeps_of_the_rows():
         assert_same_values(ds.isel(size=i), plain)
 
 
+@pytest.mark.slow
 def test_rows_of_one_program_have_the_results_of_the_plain_sweeps():
     """With one model after another, sums have one order, so that all bits agree."""
     group = {"weight_decay": (0.0, 0.3), "learning_rate": (1e-3, 1e-2)}
@@ -133,6 +134,7 @@ def test_a_lazy_dataset_is_the_same(run, monkeypatch):
     xr.testing.assert_identical(lazy.load(), ds)
 
 
+@pytest.mark.slow
 def test_measures_are_those_of_the_rows(run):
     ds = jsuper.analyze(jsuper.load(run))
     for i in range(3):

@@ -42,7 +42,7 @@ def reduced(preset):
     return dataclasses.replace(sweep, **small)
 
 
-QUICK = {"phase_2_1", "scurves_decay"}
+QUICK = {"scurves_decay"}
 
 
 @pytest.mark.parametrize("name", [n if n in QUICK else slow(n) for n in presets.names()])

@@ -15,6 +15,7 @@ N, M, BATCH, STEPS = 6, 2, 64, 40
 SWEEP = dict(n_features=N, n_hidden=M, batch_size=BATCH, steps=STEPS, records=4, seeds=2)
 
 
+@pytest.mark.slow
 def test_training_without_a_bias_is_that_of_plain_numpy():
     sweep = jsuper.Sweep(
         activation="relu",

@@ -66,6 +66,7 @@ def test_an_epoch_goes_through_the_samples_once_in_its_own_order(count, batch):
     assert all((a == b) == same for a, b in itertools.combinations(orders, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalize", [slow(False), True])
 def test_full_batches_are_trained_and_measured_as_by_numpy(normalize):
     sweep = jsuper.Sweep(

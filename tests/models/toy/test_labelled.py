@@ -32,6 +32,7 @@ def found(tmp_path_factory):
     return jsuper.run(SEVERAL, folder, progress=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", LISTS)
 def test_models_are_those_of_a_sweep_with_one_list(found, label):
     one = jsuper.run(dataclasses.replace(PLAIN, importance=LISTS[label]), progress=False)
@@ -48,6 +49,7 @@ def test_models_are_those_of_a_sweep_with_one_list(found, label):
 DENSE = {"alike": (0.9, 0.9, 0.9), "first denser": (0.5, 0.9, 0.9)}
 
 
+@pytest.mark.slow
 def test_several_lists_of_sparsity_are_an_axis_too(tmp_path):
     plain = dataclasses.replace(PLAIN, sparsity=jsuper.Sweep().sparsity)
     several = dataclasses.replace(plain, feature_sparsity=DENSE)

@@ -125,6 +125,7 @@ def test_the_learning_rate_can_be_differentiated_through_training():
     assert float(slope) == pytest.approx((near[1] - near[0]) / 2e-4, rel=0.02)
 
 
+@pytest.mark.slow
 def test_curve_and_snapshots_show_the_training():
     sweep = jsuper.Sweep(
         activation="relu",

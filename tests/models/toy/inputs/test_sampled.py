@@ -50,6 +50,7 @@ def named(function, name):
 # ----------------------------------------------------------------------------------------- training
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-6), slow("float32", 1e-4)])
 def test_training_is_that_of_a_plain_loop_over_the_same_batches(dtype, tolerance):
     rates = dict(learning_rate=3e-3, weight_decay=0)
@@ -184,6 +185,7 @@ def trained(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_folder_goes_on_with_its_sampler_and_refuses_another(trained, tmp_path):
     shutil.copytree(trained, tmp_path / "run")
     before = jsuper.load(tmp_path / "run")
