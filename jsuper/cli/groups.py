@@ -23,9 +23,10 @@ GROUPS: dict[str, tuple[str, str]] = {  # group -> what it is, and its fields in
     ),
     "training": (
         "How it is trained, from which start, and how often.",
-        "seeds unpaired steps batch_size objective reduction optimizer learning_rate weight_decay "
-        "decay_on norm_pull momentum schedule loss loss_function hidden_l1 hidden_noise "
-        "start first_step init init_scale init_instances init_bias_scale push push_step dtype",
+        "seeds unpaired steps until batch_size objective reduction optimizer learning_rate "
+        "weight_decay decay_on norm_pull momentum schedule loss loss_function hidden_l1 "
+        "hidden_noise start first_step init init_scale init_instances init_bias_scale push "
+        "push_step dtype",
     ),
     "recording": (
         "What is stored besides the final weights and losses.",

@@ -128,7 +128,9 @@ def show(job: Job) -> None:
     spec, fits = family_of(job.sweep.model).spec, family_of(job.sweep.model).fits
     layouts = (spec.layout(c.static, c.settings) for c in job.chunks)
     held = {name for layout in layouts for name in layout}
-    ds = load(job.folder, {spec.SUMMARY, *(held.intersection(fits.NEEDS) if fits else ())})
+    ends = getattr(spec, "ENDS", None)
+    needed = {ends, *(fits.NEEDS if fits else ())}
+    ds = load(job.folder, {spec.SUMMARY, *held.intersection(needed)})
     reasons = fits.failed_fits(ds) if fits else {}
     if reasons:
         ds["failed_fit"] = sum(reasons.values())
@@ -137,9 +139,23 @@ def show(job: Job) -> None:
         print(
             "".join(f"{line}\n" for line in failed_text(reasons, fits.ADVICE, job.sweep.main_axes))
         )
+    if ends in ds:
+        print(steps_text(ds[ends], max(job.sweep.values_of("steps"))))
     for path in draw(ds, spec.SUMMARY, job.sweep.main_axes, job.folder / "figures"):
         print(f"figure   {printable(path)}")
     print(f"results  {printable(job.folder)}")
+
+
+def steps_text(used: xarray.DataArray, most: int) -> str:
+    """Return how many steps the models took, which may end before the last one."""
+    known = used.notnull()
+    if not known.any():
+        return "steps    unknown: no model has a result"
+    low, median, high = (f"{float(used.quantile(q)):,.0f}" for q in (0, 0.5, 1))
+    return (
+        f"steps    {low} to {high}, median {median}; {int((used == most).sum()):,} of "
+        f"{counted(int(known.sum()), 'model')} took all of them"
+    )
 
 
 def slices(ds: xarray.Dataset, main_axes: tuple[str, ...]) -> Iterator[tuple[str, xarray.Dataset]]:

@@ -44,8 +44,9 @@ class Spec(Protocol):
 
     Optional: coordinates(static) -> the coordinates of dimensions that are not 0, 1, 2, ...; and
     dataset_numbers(static) -> how many numbers of each seed stay in memory during the training.
-    PARAMETERS, the variables that are weights, which `jsuper export --format safetensors` writes;
-    by default all arrays without a dimension of steps.
+    ENDS, the variable with the number of steps that a model was trained for, where that differs;
+    its records along "step" are NaN from then on. PARAMETERS, the variables that are weights, which
+    `jsuper export --format safetensors` writes; by default all arrays without a dimension of steps.
     """
 
     Sweep: type[BaseSweep]

@@ -49,6 +49,7 @@ class Program:
     stops: tuple[int, ...]
     fixed: int | None  # steps of every call, where the program was compiled for so many
     memory: int  # bytes: arguments, results and temporaries of `advance`
+    ends: Callable | None = None  # state -> steps of each model, if some end before the others
     seconds_per_step: float | None = None
 
     def observe(self, seconds_per_step: float) -> None:
@@ -251,6 +252,7 @@ def compile_program(functions: Batched, arguments: tuple, key: Key, progress: Pr
         stops=train.stops,
         fixed=fixed,
         memory=memory,
+        ends=None if train.ends is None else jax.jit(train.ends),
     )
 
 

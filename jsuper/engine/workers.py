@@ -216,6 +216,10 @@ def _train(
             program.observe(seconds / n)
             progress.segment_done(n * block.n_models, n * work, seconds)
             done = start + n
+            if has_ended(program, state, done):
+                progress.add(work=(program.steps - done) * work)  # that is not to be done
+                done = program.steps
+                break
         if done < program.steps:
             return None
         return _measure(program, block, progress, state, settings, keys)
@@ -244,6 +248,11 @@ def _measure(
         non_finite=int((result["status"] != OK).sum()),
     )
     return result
+
+
+def has_ended(program: programs.Program, state: PyTree, done: int) -> bool:
+    """Return whether no model of a block takes a further step after `done` steps."""
+    return program.ends is not None and int(np.max(program.ends(state))) <= done
 
 
 def segments(program: programs.Program, stop: Stop) -> Iterator[tuple[int, int]]:

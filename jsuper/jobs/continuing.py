@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 from jsuper.core.checks import integer
 from jsuper.core.errors import SpecError
 from jsuper.jobs.runner import run
+from jsuper.models.toy.ending import STEPS
+from jsuper.training.schedules import depends_on_steps
 
 if TYPE_CHECKING:
     import xarray
 
-CONSTANT = ("constant", "warmup")
+
+FUNCTIONS = ("activation", "hidden_activation", "target", "optimizer", "inputs", "schedule")
 
 
 def continue_run(
@@ -107,18 +110,23 @@ def _checked(fields: dict[str, Any]) -> int:
     before, *others = fields["steps"]
     if others or fields.get("zipped"):
         raise refuse("it has several numbers of steps or zipped fields; continue a sweep of one")
-    if fields["schedule"].partition("(")[0] not in CONSTANT:
+    if fields.get("until", [STEPS]) != [STEPS]:
         raise refuse(
-            f"schedule={fields['schedule']} depends on the number of steps; only constant and "
-            "warmup(n) do not"
+            f"until={', '.join(fields['until'])} has trained its models for different numbers of "
+            "steps; start new models from its weights with start="
         )
     if len(fields.get("start", [1])) > 1:
         raise refuse("it has several values of start; select one of them")
     if fields.get("unpaired"):
         raise refuse("unpaired models have draws that depend on the number of steps")
-    for name in ("activation", "hidden_activation", "target", "optimizer", "inputs"):
+    for name in FUNCTIONS:
         if "@" in str(fields.get(name, "")):
             raise refuse(f"{name} is a Python function, which the run does not contain")
+    if depends_on_steps(fields["schedule"]):
+        raise refuse(
+            f"schedule={fields['schedule']} depends on the number of steps; constant and warmup(n) "
+            "do not"
+        )
     return before
 
 

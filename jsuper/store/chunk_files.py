@@ -20,7 +20,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from jsuper.core.family import family_of
 from jsuper.core.files import rename, write_atomically
 from jsuper.core.grid import Chunk
 from jsuper.core.json_data import same
+from jsuper.core.protocols import Dimensions
 from jsuper.core.status import ERROR, ERROR_BYTES, FAILED, NON_FINITE, OK
 from jsuper.core.text import printable
 from jsuper.store.npz import UNREADABLE, Arrays, read_arrays
@@ -132,8 +133,22 @@ def _problems(chunk: Chunk, arrays: Arrays, wanted: Collection[str] | None) -> I
     if not is_text(arrays.get(ERROR), lead):
         yield f"an array {ERROR} that is not a text for each model"
     for name in spec.FINITE:
-        if name in arrays and not np.isfinite(arrays[name][arrays["status"] == OK]).all():
+        if name not in arrays:
+            continue
+        wrong = ~np.isfinite(arrays[name]) & _reached(chunk, arrays, layout[name][0])
+        if wrong[arrays["status"] == OK].any():
             yield f"a model of status {OK} whose {name} is not finite"
+
+
+def _reached(chunk: Chunk, arrays: Arrays, dims: Dimensions) -> Any:
+    """Return which numbers of a variable were recorded before the training of a model ended."""
+    family = family_of(chunk.model)
+    ends = getattr(family.spec, "ENDS", None)
+    if "step" not in dims or ends not in family.spec.layout(chunk.static, chunk.settings):
+        return True
+    if ends not in arrays:
+        return False  # not read, so that it is unknown
+    return np.array(family.coordinates(chunk.static)["step"]) < arrays[ends][..., None]
 
 
 def _is_type(found: np.dtype, wanted: str | None) -> bool:

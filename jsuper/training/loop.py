@@ -32,6 +32,9 @@ class Train:
         Number of steps.
     stops
         Steps at which a segment must start because something is recorded there.
+    ends
+        state -> the number of steps of each model, for models that may end before the others; None
+        if all take `steps`. The engine leaves out what no model of a block needs.
     """
 
     init: Callable[[PyTree, Array], PyTree]
@@ -39,6 +42,7 @@ class Train:
     finish: Callable[[PyTree, PyTree, Array], dict[str, Array]]
     steps: int
     stops: tuple[int, ...] = (0,)
+    ends: Callable[[PyTree], Array] | None = None
 
     @shielded()
     def __call__(self, setting: PyTree, key: Array) -> dict[str, Array]:

@@ -113,6 +113,14 @@ def warmup_steps(text: Any) -> int:
     return numbers.get("n", numbers.get("warmup_steps", 0))
 
 
+def depends_on_steps(text: Any) -> bool:
+    """Return whether the factor of a step depends on the number of all steps."""
+    if callable(text):
+        return False
+    name = _parsed("schedule", text)[0]
+    return name in SCHEDULES and name not in ("constant", "warmup")
+
+
 def _parsed(field: str, text: str) -> tuple[str, dict[str, Any]]:
     """Return the name and the checked numbers of a text, those that are not defaults.
 

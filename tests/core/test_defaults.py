@@ -178,7 +178,7 @@ ADDED |= {
     "first_step",
 }
 ADDED |= {"keep_state", "first_step"}
-ADDED |= {"importances", "feature_sparsities", "bias", "norm_pull", "decay_on"}
+ADDED |= {"importances", "feature_sparsities", "bias", "norm_pull", "decay_on", "until"}
 HASHES = {  # preset -> hash of the sweep, first chunk of at most 24 models for two workers
     "activations": ("1d35590232fbdfec", "77c06f3db2e4b9c6"),
     "correlated": ("b30192dcd5f85153", "b03ddcb9cdcf93b8"),

@@ -421,6 +421,7 @@ CHANGED = dict(
     n_hidden=6,
     batch_size=512,
     steps=9_999,
+    until="converged(5000)",
     optimizer="adam",
     dtype="float64",
     schedule="linear",

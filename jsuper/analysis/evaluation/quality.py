@@ -17,6 +17,7 @@ from jsuper.analysis.arrays import (
 from jsuper.analysis.evaluation.losses import Sampler
 from jsuper.analysis.theory import constant_loss, top_features_loss, zero_loss
 from jsuper.analysis.theory.checks import check_features
+from jsuper.models.toy.ending import IMPROVEMENT, NEGLIGIBLE, STANDARD_ERRORS
 from jsuper.models.toy.inputs.names import DEFAULT_VALUES, values_of
 from jsuper.models.toy.inputs.sampled import Sampled
 from jsuper.models.toy.samplers import traced_sampler
@@ -125,10 +126,6 @@ def _check_one_law(density: Array | None, values: str, inputs: Sampler | None) -
             "inputs is given with density or values, and is the law of the data alone; leave them "
             "out"
         )
-
-
-IMPROVEMENT, STANDARD_ERRORS = 0.1, 3.0  # of a loss that still falls
-NEGLIGIBLE = 1e-4  # of the best constant's loss: what falls below it has nothing left to learn
 
 
 def still_improves(

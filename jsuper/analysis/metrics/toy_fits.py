@@ -30,7 +30,7 @@ QUALITY = (
 
 IMPROVING, WORSE = "still improving", "worse than the best constant"
 ADVICE = {
-    IMPROVING: "train longer (--steps)",
+    IMPROVING: "train longer (--steps, or --until converged)",
     WORSE: "train longer, or try another learning rate; some activations cannot fit",
 }
 """Reason -> what to do."""

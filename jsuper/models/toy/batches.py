@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jsuper.core.protocols import PyTree
 from jsuper.models.toy import model
 from jsuper.models.toy.architecture import Architecture
 from jsuper.models.toy.config import Setting, Static, needs_whole_batch
@@ -43,6 +47,23 @@ def hidden_in_training(
     if columns.noise is not None:
         h = h + setting.noise_scale * noise_from(net.hidden_noise, columns.noise.astype(h.dtype))
     return h if mask is None else h * mask
+
+
+def while_training(gradient: Callable[..., PyTree]) -> Callable[..., PyTree]:
+    """Return gradient(index, *arrays, setting, draws), which is 0 where a training has ended.
+
+    Models that run one after another then take no time any more.
+    """
+
+    def of_training(*arguments: Any) -> PyTree:
+        trains = arguments[-2].trains
+        if trains is None:
+            return gradient(*arguments)
+        shapes = jax.eval_shape(gradient, *arguments)
+        zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
+        return jax.lax.cond(trains, lambda: gradient(*arguments), lambda: zeros)
+
+    return of_training
 
 
 def only_whole(static: Static) -> np.ndarray:

@@ -25,6 +25,7 @@ from jsuper.models.toy.architecture import (
     differs_at_zero,
     noise_of,
 )
+from jsuper.models.toy.ending import STEPS
 from jsuper.models.toy.functions import traced
 from jsuper.models.toy.inputs.features import batch_of, densities, importance
 from jsuper.models.toy.inputs.interface import Law
@@ -55,6 +56,7 @@ class Static:
     batch_size: int = 1024  # that of the dataset, if every batch is all of it
     dataset_size: int = 0  # 0: every step draws new samples
     steps: int = 10_000
+    until: str = STEPS
     optimizer: str | Callable = "adamw"
     dtype: str = "float32"
     schedule: str | Callable = "constant"
@@ -110,6 +112,7 @@ class Setting:
     noise_scale: Any = None  # (); None for plain models
     start: Any = None  # `starting.Weights`; None unless stored weights are the start
     norm_pull: Array | None = None  # of Static.norm_pulled
+    trains: Array | None = None  # whether the model's training goes on; None: until all steps
 
     @property
     def law(self) -> Numbers:

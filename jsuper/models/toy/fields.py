@@ -17,6 +17,7 @@ from jsuper.models.toy.architecture import (
     check_loss,
     check_noise,
 )
+from jsuper.models.toy.ending import STEPS, check_until
 from jsuper.models.toy.field_checks import (
     check_activation,
     check_hidden,
@@ -79,6 +80,16 @@ class Fields(BaseSweep):
     n_hidden: Axis[int] = static(5, "number of hidden units m", integer(1), axis=True)
     batch_size: Axis[int] = static(1024, "samples per step", integer(1), axis=True)
     steps: Axis[int] = static(10_000, "optimizer steps", integer(1), axis=True)
+    until: Axis[str] = static(
+        STEPS,
+        "when the training of a model ends: after all steps; or converged, when the loss has not "
+        "fallen by more than 10 % over the last tenth of its steps, at most after `steps`; "
+        "converged(20000) sets the least number of steps, 10,000 by default",
+        check_until,
+        axis=True,
+        later=True,
+        since=2,
+    )
     optimizer: Axis[str] | tuple[str | Callable, ...] | Callable = static(
         "adamw",
         f"optimizer: {NAMES}, or another one of optax, such as lion or muon ({WITH_MOMENTUM} have "

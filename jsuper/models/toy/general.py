@@ -19,6 +19,7 @@ from jsuper.models.toy.batches import (
     hidden_in_training,
     index_of_width,
     only_whole,
+    while_training,
 )
 from jsuper.models.toy.config import Setting, Static
 from jsuper.models.toy.draws import Draws
@@ -37,7 +38,7 @@ def make_general_gradient(
     widths = (*static.widths, static.batch_size)
     at_width = [general_gradient_at(static, width) for width in widths]
     whole_only = only_whole(static)
-    heavy = per_model(lambda index, *args: jax.lax.switch(index, at_width, *args))
+    heavy = per_model(while_training(lambda index, *args: jax.lax.switch(index, at_width, *args)))
 
     def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
         return heavy(index_of_width(static, whole_only, setting, draws), params, setting, draws)

@@ -22,6 +22,7 @@ from jsuper.models.toy.batches import (
     hidden_in_training,
     index_of_width,
     only_whole,
+    while_training,
 )
 from jsuper.models.toy.config import Setting, Static
 from jsuper.models.toy.draws import Draws
@@ -83,7 +84,7 @@ def make_gradient(
     widths = (*static.widths, static.batch_size)
     at_width = [gradient_at(static, width) for width in widths]
     whole_only = only_whole(static)
-    heavy = per_model(lambda index, *args: jax.lax.switch(index, at_width, *args))
+    heavy = per_model(while_training(lambda index, *args: jax.lax.switch(index, at_width, *args)))
 
     def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
         index = index_of_width(static, whole_only, setting, draws)

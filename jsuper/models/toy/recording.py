@@ -15,9 +15,10 @@ from jax import Array
 from jsuper.core.protocols import PyTree
 from jsuper.models.toy.config import Setting, Static
 from jsuper.models.toy.draws import Source, make_draws
+from jsuper.models.toy.ending import earlier_step
 from jsuper.models.toy.gradient import make_batch_loss
 from jsuper.models.toy.model import Params
-from jsuper.models.toy.results import earlier_step, moments_of, recorded_steps
+from jsuper.models.toy.results import moments_of, recorded_steps
 from jsuper.models.toy.watch import make_unit_record
 
 
@@ -32,6 +33,8 @@ class State:
     watched: Array  # (len(WATCHED), records), or (0, records) without `watch`
     snapshots: Params  # with a leading axis of snapshots; W alone without `snapshot_parameters`
     earlier: Params | None  # the weights after `earlier_step`; None without `check_fit`
+    end: Any = None  # (); step at which the training ends; None: after all steps
+    rounds: Any = None  # losses of `earlier`, with an end that is checked
 
 
 def make_record(static: Static, per_model: Callable) -> Callable[..., State]:
@@ -51,7 +54,7 @@ def make_record(static: Static, per_model: Callable) -> Callable[..., State]:
 
     def record(state: State, setting: Setting, source: Source, step: Array) -> State:
         draws = make_draws(static, source, step)
-        here = (curve_steps == step) & (state.first_bad_step < 0)
+        here = (curve_steps == step) & trains(state, step)
         loss = batch_loss(state.params, setting, draws)
         state = dataclasses.replace(state, loss_curve=jnp.where(here, loss, state.loss_curve))
         if static.watch:
@@ -62,11 +65,19 @@ def make_record(static: Static, per_model: Callable) -> Callable[..., State]:
     return record
 
 
+def trains(state: State, step: Array | int) -> Array:
+    """Return whether the training of a model goes on at a step."""
+    is_finite = state.first_bad_step < 0
+    return is_finite if state.end is None else is_finite & (step < state.end)
+
+
 def keep_earlier(static: Static, state: State, step: Array) -> State:
     """Store the weights if `step` is that of the earlier loss."""
     if not static.check_fit:
         return state
     here = step == earlier_step(static.steps)
+    if state.end is not None:
+        here &= step < state.end
     earlier = jax.tree.map(lambda a, b: jnp.where(here, a, b), state.params, state.earlier)
     return dataclasses.replace(state, earlier=earlier)
 
@@ -76,6 +87,8 @@ def keep_snapshot(static: Static, state: State, step: Array) -> State:
     if not static.snapshots:
         return state
     here = np.array(static.snapshots) == step
+    if state.end is not None:
+        here &= step <= state.end
 
     def stored(now: Array, before: Array) -> Array:
         return jnp.where(here.reshape(-1, *(1,) * now.ndim), now, before)

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from jsuper.core.grid import Setting, Static
 from jsuper.core.protocols import Dimensions, Shape
 from jsuper.models.toy.activations.names import GATED
+from jsuper.models.toy.ending import STEPS
 from jsuper.models.toy.inputs.features import batch_of
 
 SUMMARY = "loss_over_constant"
 FINITE = ("W", "b", "loss", "loss_curve")
+ENDS = "steps_used"
 WATCHED = ("unit_error", "unit_bias", "unit_gradient", "unit_peak")
 HYPOTHESES = ("all", "self", "antipodal", "cluster", "subspaces", "random", "none")
 OPTIONAL = ("V", "c", "W_dec", "b_hidden", "M")
@@ -40,6 +42,7 @@ ATTRIBUTES = {
     "improvement": "1 - L(100 %)/L(90 %): relative fall of the loss over the last 10 % of the "
     "steps, on the same samples",
     "improvement_stderr": "standard error of improvement, from paired differences",
+    "steps_used": "optimizer steps that the model was trained for; records of later steps are NaN",
     "train_loss": "loss on the samples of the dataset that was trained on, dropout off",
     "hidden_vectors": "h of the samples of the dataset that was trained on",
     "loss_curve": "loss of the training batch of a step, before that step's update",
@@ -68,11 +71,6 @@ def recorded_steps(steps: int, records: int) -> range:
     return range(0, steps, -(-steps // records))
 
 
-def earlier_step(steps: int) -> int:
-    """Return the number of steps after which `check_fit` measures the loss: 90 %."""
-    return 9 * steps // 10
-
-
 def layout(static: Static, settings: Iterable[Setting]) -> dict[str, tuple[Dimensions, Shape]]:
     """Return variable -> (dimensions, shape) for one model of a chunk.
 
@@ -89,6 +87,8 @@ def layout(static: Static, settings: Iterable[Setting]) -> dict[str, tuple[Dimen
     }
     if static.get("check_fit"):
         variables |= dict.fromkeys(("improvement", "improvement_stderr"), ((), ()))
+    if static.get("until", STEPS) != STEPS:
+        variables[ENDS] = ((), ())
     if static.get("dataset_size"):
         variables["train_loss"] = ((), ())
     if static.get("hidden_vectors"):

@@ -93,10 +93,16 @@ def gradient_of_rows(static: Static) -> Gradient:
             index = narrowest(static, draws, row[1].density[0])
             return jax.lax.switch(index, at_width, *row, draws)
 
+        def unless_ended(row: tuple[Params, Setting]) -> Params:
+            if row[1].trains is None:
+                return of_row(row)
+            zeros = jax.tree.map(jnp.zeros_like, row[0])
+            return jax.lax.cond(jnp.any(row[1].trains), lambda: of_row(row), lambda: zeros)
+
         rows = jax.tree.map(lambda a: a.reshape(*shape, *a.shape[1:]), (params, setting))
 
         def of_next(i: Array, gradients: Params) -> Params:
-            found = of_row(jax.tree.map(lambda a: a[i], rows))
+            found = unless_ended(jax.tree.map(lambda a: a[i], rows))
             return jax.tree.map(lambda all_, new: all_.at[i].set(new), gradients, found)
 
         used = jnp.any(setting.density.reshape(*shape, -1) > 0, axis=(1, 2)).sum()

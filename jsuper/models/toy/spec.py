@@ -14,9 +14,11 @@ from jsuper.core.json_data import label
 from jsuper.models.toy import limits
 from jsuper.models.toy.architecture_rules import check_architecture
 from jsuper.models.toy.data_rules import check_data
+from jsuper.models.toy.ending_rules import check_ending
 from jsuper.models.toy.fields import Fields
 from jsuper.models.toy.labelled import labels_of, spread
 from jsuper.models.toy.results import ATTRIBUTES as ATTRIBUTES
+from jsuper.models.toy.results import ENDS as ENDS
 from jsuper.models.toy.results import FINITE as FINITE
 from jsuper.models.toy.results import KEPT as KEPT
 from jsuper.models.toy.results import MOMENTS, moments_of
@@ -78,6 +80,13 @@ class Sweep(Fields):
         Axes. Numbers of features n and of hidden units m.
     batch_size, steps
         Axes. Samples per step, and optimizer steps.
+    until
+        Axis. When the training of a model ends: `steps`, after all of them; or `converged`, as soon
+        as its loss has not fallen by more than 10 % and three standard errors over the last tenth
+        of its steps, at most after `steps`. This is checked after 11,112, 12,347, ... steps, each
+        1/0.9 of the one before; `converged(n)` begins at n/0.9 instead of 10,000/0.9. Earlier
+        checks take plateaus for the end. The results have `steps_used`; curves and snapshots are
+        NaN after that.
     optimizer
         Axis. adamw, adam, sgd, sgdw or rmsprop, with PyTorch's conventions, or another optimizer of
         optax and optax.contrib, such as lion or muon, with its defaults. `sgd(0.5)` sets its own
@@ -280,6 +289,7 @@ class Sweep(Fields):
             self._check_no_bias()
         self._check_decay()
         self._check_steps()
+        check_ending(self)
 
     def _log_steps(self) -> tuple[int, ...]:
         """Return 0 and the steps of snapshots="log(n)", without those that round to the same."""

@@ -33,8 +33,10 @@ from jsuper.models.toy.config import (
 )
 from jsuper.models.toy.config import make_setting as numbers_of
 from jsuper.models.toy.constants import make_constant_loss
+from jsuper.models.toy.converging import last_step, make_check, unchecked
 from jsuper.models.toy.decay import matrices, pull_norms
 from jsuper.models.toy.draws import source_of
+from jsuper.models.toy.ending import compared_steps, earlier_step
 from jsuper.models.toy.evaluation import make_evaluate
 from jsuper.models.toy.losses import loss_of, output_of
 from jsuper.models.toy.model import Params
@@ -44,8 +46,9 @@ from jsuper.models.toy.recording import (
     keep_snapshot,
     kept_state,
     make_record,
+    trains,
 )
-from jsuper.models.toy.results import OPTIONAL, WATCHED, earlier_step, recorded_steps
+from jsuper.models.toy.results import ENDS, OPTIONAL, WATCHED, recorded_steps
 from jsuper.models.toy.rows import step_gradient
 from jsuper.models.toy.starting import recorded_before, resumed, started, stored_start
 from jsuper.models.toy.watch import perturb_bias
@@ -111,6 +114,8 @@ def make_train(static: Static, sequential: bool = False) -> Train:
     per_model = sequential_vmap if sequential else lambda f: f
     gradient = step_gradient(static, sequential)
     record = make_record(static, per_model)
+    checked = compared_steps(static.until, static.steps)
+    check = make_check(static, sequential) if checked else None
 
     def advance(
         state: State,
@@ -125,11 +130,16 @@ def make_train(static: Static, sequential: bool = False) -> Train:
             state, params=perturb_bias(static, state.params, setting, start)
         )
         source = source_of(static, key)
+        if check is not None:
+            state = check(state, setting, key, start)
         state = record(state, setting, source, start)
 
         def body(i: Array, state: State) -> State:
             step = start + i
-            grads = gradient(state.params, setting, source, step)
+            one = setting
+            if check is not None:
+                one = dataclasses.replace(setting, trains=trains(state, step))
+            grads = gradient(state.params, one, source, step)
             return apply_gradient(static, state, setting, grads, step, step < end)
 
         earlier = state.earlier  # kept out of the loop, whose program is then the same without it
@@ -140,10 +150,11 @@ def make_train(static: Static, sequential: bool = False) -> Train:
     pushes = (static.push_step,) if static.pushed else ()
     compared = (earlier_step(static.steps),) if static.check_fit else ()
     curve_steps = recorded_steps(static.steps, static.records)
-    stops = {static.first_step, *curve_steps, *snapshots, *pushes, *compared}
+    stops = {static.first_step, *curve_steps, *snapshots, *pushes, *compared, *checked}
     stops = tuple(sorted(step for step in stops if step >= static.first_step))
     finish = make_finish(static, sequential)
-    return Train(make_init(static), advance, finish, static.steps, stops)
+    ends = last_step if checked else None
+    return Train(make_init(static), advance, finish, static.steps, stops, ends)
 
 
 def make_init(static: Static) -> Callable[[Setting, Array], State]:
@@ -181,6 +192,7 @@ def make_init(static: Static) -> Callable[[Setting, Array], State]:
             watched=jnp.stack(units) if units else jnp.zeros((0, records), static.dtype),
             snapshots=empty_snapshots(static, params, before),
             earlier=jax.tree.map(jnp.zeros_like, params) if static.check_fit else None,
+            **unchecked(static),
         )
 
     return init
@@ -219,6 +231,8 @@ def make_finish(static: Static, sequential: bool) -> Callable[..., dict[str, Arr
             "status": jnp.where(is_finite, OK, NON_FINITE).astype(jnp.int8),
             "first_bad_step": first_bad,
         }
+        if state.end is not None:
+            result[ENDS] = last_step(state).astype(static.dtype)
         if static.check_fit:
             result["improvement"] = found.improvement
             result["improvement_stderr"] = found.improvement_stderr
@@ -283,7 +297,7 @@ def apply_gradient(
     if not static.bias:  # b and c start at 0, and stay there: weight decay moves them no more
         grads = grads._replace(b=jnp.zeros_like(grads.b))
         grads = grads if grads.c is None else grads._replace(c=jnp.zeros_like(grads.c))
-    active = active & (state.first_bad_step < 0)
+    active = active & trains(state, step)
     transformation = optimizer(static, setting, step)
     params, opt_state, bad = descend(transformation, state.params, state.opt_state, grads, active)
     if not static.net.is_plain:

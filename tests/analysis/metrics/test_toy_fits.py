@@ -21,9 +21,9 @@ from jsuper.cli import options, summary
 from jsuper.core.family import family_of, sweep_from_dict
 from jsuper.engine import programs
 from jsuper.models.toy import evaluation
+from jsuper.models.toy.ending import earlier_step
 from jsuper.models.toy.evaluation import COLUMNS, COMPARED_ROUNDS
 from jsuper.models.toy.inputs.features import importance
-from jsuper.models.toy.results import earlier_step
 from jsuper.training import keys
 
 NAN = float("nan")
@@ -279,7 +279,9 @@ def test_the_table_has_a_star_at_failed_fits_and_names_them(folder, ds, capsys, 
     assert starred == cells_of(ds.failed_fit == 1) and ("sigmoid", 0.999) in starred
     assert f"* {int(ds.failed_fit.sum())} of 12 fits failed" in printed
     assert re.search(
-        r"still improving; train longer \(--steps\)\n    sigmoid: \d, sparsity .*0.999", printed
+        r"still improving; train longer \(--steps, or --until converged\)\n"
+        r"    sigmoid: \d, sparsity .*0.999",
+        printed,
     )
 
 
