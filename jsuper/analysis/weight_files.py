@@ -215,7 +215,8 @@ class _Described:
         about |= {"seed": str(chunk.seeds[j])} | {k: repr(float(v)) for k, v in numbers.items()}
         place = (*map(int, cell), int(self._shape.columns(chunk)[j]))
         name = self._file_name(cell, chunk.seeds[j])
-        return Named(place, name, self._naming(arrays, fields), about)
+        tensors = self._naming(arrays, fields | {"seed": chunk.seeds[j]})
+        return Named(place, name, tensors, about)
 
     def _file_name(self, cell: np.ndarray, seed: int) -> str:
         """Return 'activation=relu,sparsity=0.9,seed=0': the axes that have several values."""

@@ -20,7 +20,7 @@ from jsuper.models.toy.results import OPTIONAL
 
 Arrays = dict[str, np.ndarray]
 Fields = dict[str, Any]
-"""Static values and setting of one model."""
+"""Static values, setting and seed of one model."""
 Naming = Callable[[Arrays, Fields], Arrays]
 
 OWN = "jsuper"
@@ -106,11 +106,59 @@ def factorization_linear(arrays: Arrays, fields: Fields) -> Arrays:
     return {"encoder.weight": arrays["B"], "decoder.weight": arrays["A"].T}
 
 
+def mlp_layers(arrays: Arrays, fields: Fields) -> Arrays:
+    """Return layers.i.mlp_in.weight (m/L, d), its bias, layers.i.mlp_out.weight (d, m/L), and W_E.
+
+    W_E (n, d) is the embedding, which is fixed and made from the seed, and W_U (d, n) its
+    transpose; they are left out if the stream is x. The state dict of the class `ResidualMLP` in
+    the code of stochastic parameter decomposition, https://github.com/goodfire-ai/spd,
+    spd/experiments/resid_mlp/models.py.
+    """
+    found = {}
+    if d := fields["d_embed"]:
+        E = mlp_embedding(fields, d)
+        found |= {"W_E": E, "W_U": E.T}
+    layers = [np.split(arrays[name], fields["n_layers"]) for name in ("W_in", "b", "W_out")]
+    for i, (reads, bias, writes) in enumerate(zip(*layers, strict=True)):
+        found |= {f"layers.{i}.mlp_in.weight": reads, f"layers.{i}.mlp_out.weight": writes.T}
+        if fields["bias"]:
+            found[f"layers.{i}.mlp_in.bias"] = bias
+    return found
+
+
+def mlp_embedding(fields: Fields, d: int) -> np.ndarray:
+    """Return the embedding of a model, which is made from its key, (n, d)."""
+    from jsuper.models.mlp.model import embedding
+    from jsuper.models.mlp.spec import Sweep
+    from jsuper.training.keys import seed_key, unpaired_key
+
+    key = seed_key(fields["seed"])
+    if fields["unpaired"]:
+        point = {k: v for k, v in fields.items() if k != "seed"}
+        key = unpaired_key(fields["seed"], Sweep.identity(point))
+    return np.asarray(embedding(key, fields["n_features"], d, fields["dtype"]))
+
+
+def mlp_spd(arrays: Arrays, fields: Fields) -> Arrays:
+    """Return the same of models that `ResidualMLP` can be."""
+    if not fields["residual"] or not fields["d_embed"]:
+        raise SpecError(
+            "names='spd' has an embedding and a residual stream; give names='torch' for models "
+            "with residual=false or d_embed=0"
+        )
+    return mlp_layers(arrays, fields)
+
+
 NAMINGS: dict[str, dict[str, Naming]] = {  # family -> convention -> function, the default first
     "toy": {"torch": toy_linear, "notebook": toy_notebook, "spd": toy_spd},
     "factorization": {"torch": factorization_linear},
+    "mlp": {"torch": mlp_layers, "spd": mlp_spd},
 }
-PARAMETERS = {"toy": ("W", "b", *OPTIONAL), "factorization": ("A", "B")}
+PARAMETERS = {
+    "toy": ("W", "b", *OPTIONAL),
+    "factorization": ("A", "B"),
+    "mlp": ("W_in", "W_out", "b"),
+}
 
 
 def naming_of(model: str, names: str | None) -> tuple[str, Naming]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from jsuper.analysis import scrub_all
 from jsuper.cli import scrub_tables
 from jsuper.core import files
+from jsuper.core.errors import SpecError
 from jsuper.core.family import family_of
 from jsuper.core.status import OK
 from jsuper.core.version import __version__
@@ -21,6 +22,8 @@ from jsuper.store.manifest import manifest_of
 
 if TYPE_CHECKING:
     import xarray
+
+    from jsuper.core.protocols import Scrubbing
 
 NAME = "scrubbing"
 
@@ -32,6 +35,8 @@ def kept_or_new(folder: Path, overlap: float) -> xarray.Dataset:
     ------
     FileNotFoundError
         There is no run folder.
+    SpecError
+        None of its models can be scrubbed.
     RunError
         Its manifest cannot be read, or RUN/scrubbing.npz is not a file.
     OSError
@@ -54,19 +59,28 @@ def kept_or_new(folder: Path, overlap: float) -> xarray.Dataset:
     print(f"scrubbing {ds['status'].size:,} models ...", file=sys.stderr, flush=True)
     start = time.monotonic()
     ds = scrub_all(ds, overlap)
+    check_any(ds, family)
     derived.write(folder, NAME, ds[list(family.VARIABLES)], made_from, about)
     print(f"... in {time.monotonic() - start:.0f} s", file=sys.stderr)
     return ds
 
 
+def check_any(ds: xarray.Dataset, family: Scrubbing) -> None:
+    """Raise SpecError if there are models, and none of them can be scrubbed."""
+    fine = ds["status"] == OK
+    if not fine.any() or ds[next(iter(family.VARIABLES))].where(fine).notnull().any():
+        return
+    sampler = json.loads(ds.attrs["sweep"]).get("inputs")
+    why = f"it must be a function of its sample alone: {', '.join(family.left_out(ds))}"
+    if sampler:
+        why = f"the run folder does not hold the samples of inputs={sampler.split('@')[0]}"
+    raise SpecError(f"no output of this run can be scrubbed; {why}")
+
+
 def show(ds: xarray.Dataset) -> None:
     """Print the tables, and what they leave out."""
-    sweep = json.loads(ds.attrs["sweep"])
-    model = sweep["model"]
+    model = json.loads(ds.attrs["sweep"])["model"]
     family = family_of(model).scrubbing
-    if sweep.get("inputs"):
-        print("not scrubbed: a run folder does not hold the samples of inputs")
-        return
     scrub_tables.show(ds, family, family_of(model).spec.Sweep.main_axes)
     left = int((ds["status"] != OK).sum())
     if left:

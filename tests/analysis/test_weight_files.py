@@ -11,7 +11,7 @@ from one_chunk import CHUNK, SWEEP, arrays_of
 from scipy.special import ndtr
 
 import jsuper
-from jsuper import SpecError
+from jsuper import SpecError, mlp
 from jsuper.analysis import weight_files, weight_names
 from jsuper.cli import main
 from jsuper.core import files
@@ -146,6 +146,31 @@ def test_factorizations_multiply_as_two_layers(tmp_path):
     Z = np.einsum("ki,kj->ij", ds.A, ds.B)
     assert found["decoder.weight"] @ found["encoder.weight"] == pytest.approx(Z, rel=1e-5)
     with pytest.raises(SpecError, match="names='spd' is not known .*'factorization'.*torch, jsup"):
+        jsuper.export(run, "safetensors", names="spd", force=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unpaired", [False, True])
+def test_layers_of_an_mlp_compute_what_the_model_does(tmp_path, unpaired):
+    fields = dict(n_features=6, d_embed=9, n_hidden=4, n_layers=2, bias=True, unpaired=unpaired)
+    fields |= dict(steps=2, batch_size=8, sparsity=0.5, seeds=[3])
+    jsuper.run(mlp.Sweep(**fields), tmp_path / "run", progress=False)
+    found, ds = one(tmp_path / "run", names="spd"), jsuper.load(tmp_path / "run").squeeze()
+    parts = [f"layers.{i}.mlp_{k}" for i in (0, 1) for k in ("in.weight", "in.bias", "out.weight")]
+    assert found.keys() == {"W_E", "W_U", *parts}
+    x = np.eye(6, dtype="f4")
+    r = x @ found["W_E"]
+    for i in (0, 1):
+        z = r @ found[f"layers.{i}.mlp_in.weight"].T + found[f"layers.{i}.mlp_in.bias"]
+        r = r + np.maximum(z, 0) @ found[f"layers.{i}.mlp_out.weight"].T
+    response = np.diag(r @ found["W_U"])
+    np.testing.assert_allclose(response, ds.response, rtol=1e-4)
+
+
+def test_an_mlp_without_an_embedding_is_no_spd_model(tmp_path):
+    run = run_of(tmp_path / "run", mlp.Sweep(d_embed=0, n_features=6, n_hidden=4, bias=False))
+    assert one(run).keys() == {"layers.0.mlp_in.weight", "layers.0.mlp_out.weight"}
+    with pytest.raises(SpecError, match=r"names='spd' has an embedding.*names='torch'"):
         jsuper.export(run, "safetensors", names="spd", force=True)
 
 

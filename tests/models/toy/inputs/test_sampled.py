@@ -391,8 +391,7 @@ def test_one_model_of_a_sampler_can_be_trained_as_a_function():
     assert np.asarray(result["W"]) == pytest.approx(ds.W.values, abs=1e-5)
 
 
-def test_scrubbing_says_that_a_folder_does_not_hold_the_samples(capsys):
-    ds = jsuper.run(jsuper.Sweep(inputs=sparse, **SMALL), progress=False)
-    scrub.show(ds)
-    said = "not scrubbed: a run folder does not hold the samples of inputs\n"
-    assert capsys.readouterr().out == said
+def test_scrubbing_says_that_a_folder_does_not_hold_the_samples(trained):
+    with pytest.raises(SpecError, match="does not hold the samples of inputs=scaled$"):
+        scrub.kept_or_new(trained, 0.1)
+    assert not (trained / "scrubbing.npz").exists()
