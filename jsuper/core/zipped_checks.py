@@ -129,6 +129,10 @@ def _check_name(
     if name not in declared:
         subject = f"{group}: {name!r} is not a field of the model {model!r}"
         raise SpecError(not_one_of(subject, name, axes, "fields that can vary together are"))
+    if declared[name].metadata["role"] == "alias":
+        axis = declared[name].metadata["replaces"]
+        more = f"; write {axis}" if axis in axes else ", which cannot be zipped"
+        raise SpecError(f"{group} contains {name}, another way to give {axis}{more}")
     if name not in axes:
         raise SpecError(
             f"{group} contains {name}, which has a single value for all models; fields that can "

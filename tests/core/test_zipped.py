@@ -197,6 +197,14 @@ BAD = [
         {"size": {"records": (5, 10), "steps": (5, 6)}},
         "zipped.size contains records, which has a single value for all models",
     ),
+    (
+        {"size": {"loss": ("squared", "lp(4)"), "steps": (5, 6)}},
+        "zipped.size contains loss, another way to give loss_function; write loss_function",
+    ),
+    (
+        {"size": {"activity": (1, 2), "steps": (5, 6)}},
+        "zipped.size contains activity, another way to give sparsity, which cannot be zipped",
+    ),
     ({"size": {"seeds": (5, 10), "steps": (5, 6)}}, "zipped.size contains seeds, which has a"),
     ({"size": {"zipped": (5, 10), "steps": (5, 6)}}, "zipped.size contains zipped, which has a"),
     (
