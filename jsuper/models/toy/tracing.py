@@ -8,10 +8,11 @@ import itertools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jsuper.core.errors import SpecError
-from jsuper.core.grid import expand
+from jsuper.core.grid import Setting, Static, expand
 from jsuper.core.json_data import label
 from jsuper.models.toy.activations.registry import is_gated
 from jsuper.models.toy.functions import Traced, in_dtype, widths_of
@@ -60,28 +61,42 @@ def trace_sweep(sweep: Any) -> Any:
         schedule = TracedSchedule(schedule, sweep.values_of("steps"))
     found |= {"inputs": inputs, "optimizer": optimizers, "schedule": schedule}
     sweep = dataclasses.replace(sweep, **found)
-    if "cross_entropy" in sweep.values_of("loss_function"):
-        _try_distributions(sweep)
+    _try_targets(sweep)
     return sweep
 
 
-def _try_distributions(sweep: Any) -> None:
-    """Raise SpecError if a target is no distribution on some samples that the sweep trains on."""
+def _try_targets(sweep: Any) -> None:
+    """Raise SpecError if a target cannot be learned from samples that the sweep trains on."""
     for group in expand(sweep):
-        values, n = group.static, group.static["n_features"]
-        inputs = inputs_of(values)
-        density = inputs.densities(densities(values, group.settings[0]["sparsity"]), n)
-        with in_dtype(values["dtype"]):
-            draws = inputs.nonzero_draws(keys.seed_key(0), n, COLUMNS)
-            x, _ = inputs.nonzero(draws, inputs.numbers(density, values["dtype"]))
-            y = np.asarray(target_of(values["target"])(x))
-        if (y < 0).any() or not np.allclose(y.sum(axis=0), 1, atol=1e-3):
+        values, entropy = group.static, group.static.get("loss_function") == "cross_entropy"
+        if not entropy and not callable(values.get("target")):
+            continue
+        y, name = _targets(values, group.settings[0]), label(values["target"])
+        if not np.isfinite(y).all():
             raise SpecError(
-                f"loss=cross_entropy needs targets that are distributions, and target="
-                f"{label(values['target'])} has values down to {y.min():.3g} and sums from "
-                f"{y.sum(axis=0).min():.3g} to {y.sum(axis=0).max():.3g}: return values >= 0 that "
-                "add up to 1"
+                f"target={name} is not finite for some samples of the sweep, and no model could "
+                "be trained: return finite values for all x, zeros included"
             )
+        if entropy and ((y < 0).any() or not np.allclose(y.sum(axis=0), 1, atol=1e-3)):
+            raise SpecError(
+                f"loss=cross_entropy needs targets that are distributions, and target={name} has "
+                f"values down to {y.min():.3g} and sums from {y.sum(axis=0).min():.3g} to "
+                f"{y.sum(axis=0).max():.3g}: return values >= 0 that add up to 1"
+            )
+
+
+def _targets(values: Static, setting: Setting) -> np.ndarray:
+    """Return the targets of some samples, (n_features, samples)."""
+    n, inputs = values["n_features"], inputs_of(values)
+    density = inputs.densities(densities(values, setting["sparsity"]), n)
+    with in_dtype(values["dtype"]):
+        draws = inputs.nonzero_draws(keys.seed_key(0), n, COLUMNS)
+        x, chance = inputs.nonzero(draws, inputs.numbers(density, values["dtype"]))
+        target = target_of(values["target"])
+        found = [np.asarray(target(x))]
+        if float(chance) < 1:  # there are samples without an active feature
+            found.append(np.asarray(target(jnp.zeros_like(x[:, :1]))))
+        return np.concatenate(found, axis=1)
 
 
 def params_of(sweep: Any) -> list[tuple[str, str, Params]]:

@@ -446,3 +446,11 @@ def test_every_plan_trains_the_same_models(plan):
     found = jsuper.run(sweep, plan=plan, progress=False)
     np.testing.assert_allclose(found.W, expected.W, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found.loss, expected.loss, rtol=0.02)
+
+
+def test_a_target_that_is_not_finite_is_refused_when_it_is_traced():
+    def logarithm(x):
+        return jnp.log(x)
+
+    with pytest.raises(SpecError, match="target=logarithm is not finite for some samples"):
+        jsuper.run(Sweep(**TINY, target=logarithm), progress=False)
