@@ -20,7 +20,7 @@ from jsuper.core.json_data import JSONObject
 from jsuper.training.jax_config import shielded
 
 INIT, DATA, DROPOUT, EVALUATION, EVALUATION_BATCH, GATE, TARGET, SUPPORT, SCRUBBING = range(9)
-DATASET, ORDER, MOMENTS, HIDDEN_GATE, HIDDEN_NOISE = range(9, 14)
+DATASET, ORDER, MOMENTS, HIDDEN_GATE, HIDDEN_NOISE, START = range(9, 15)
 
 _check_seed = integer(0, MAX_SEED)
 

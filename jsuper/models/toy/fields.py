@@ -129,8 +129,8 @@ class Fields(BaseSweep):
     )
     start: Axis[str] | Any = static(
         RANDOM,
-        "initial weights: random, kgon(k, r), pca, identity, zeros, or a run folder; in Python "
-        "also a Dataset or arrays",
+        "initial weights: random, kgon(k, r, noise), pca, identity, zeros, or a run folder; in "
+        "Python also a Dataset or arrays",
         check_start,
         axis=True,
         later=True,

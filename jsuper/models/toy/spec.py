@@ -112,11 +112,12 @@ class Sweep(Fields):
         `jsuper.models.toy.model.init_std`.
     start
         Axis. Initial weights: `random`, by `init`; `kgon(k)`, the first k features at the corners
-        of a polygon of radius 1, or `kgon(k, r)`; `identity`, a hidden unit for each of the first
-        features; `pca`, the best linear model; `zeros`; a run folder; in Python also a Dataset of
-        trained models, or a dict of arrays, `{"W": (n_hidden, n_features), "b": (n_features,)}`, of
-        one model or with a leading axis of seeds. The models of a Dataset start those with the same
-        coordinates; a single one starts all. Run folders store the weights.
+        of a polygon of radius 1, or `kgon(k, r)`; `kgon(k, r, s)` has normal noise of standard
+        deviation s on W and b; `identity`, a hidden unit for each of the first features; `pca`, the
+        best linear model; `zeros`; a run folder; in Python also a Dataset of trained models, or a
+        dict of arrays, `{"W": (n_hidden, n_features), "b": (n_features,)}`, of one model or with a
+        leading axis of seeds. The models of a Dataset start those with the same coordinates; a
+        single one starts all. Run folders store the weights.
     tied
         Axis. Whether the decoder is Wᵀ; if False it is a separate matrix, x̂ = act(W_decᵀ W x + b).
     bias

@@ -49,8 +49,8 @@ def check_starts(sweep: Fields, assign: Callable[[str, Any], None]) -> None:
 def has_zeros(sweep: Fields, start: str) -> bool:
     """Return whether a named start has columns of W that are 0."""
     n, m = max(sweep.values_of("n_features")), min(sweep.values_of("n_hidden"))
-    corners = kgon_of(start)
-    columns = {"zeros": 0, "identity": m}.get(start, corners[0] if corners else n)
+    corners, _, noise = kgon_of(start) or (n, 1.0, 0.0)
+    columns = {"zeros": 0, "identity": m}.get(start, n if noise else corners)
     return columns < n
 
 

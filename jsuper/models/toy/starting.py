@@ -41,7 +41,11 @@ def started(static: Static, setting: Setting, params: Params, key: Array) -> Par
     if static.start == "pca":
         W, b = _leading(static, setting, key)
     elif kgon := kgon_of(static.start):
-        W = jnp.asarray(polygon(*kgon, m, n), params.W.dtype)
+        corners, radius, scale = kgon
+        W = jnp.asarray(polygon(corners, radius, m, n), params.W.dtype)
+        if scale:
+            noise = scale * keys.normal(keys.stream(key, keys.START), (m + 1, n))
+            W, b = W + noise[:m].astype(W.dtype), b + noise[m].astype(b.dtype) * static.bias
     else:
         W = jnp.eye(m, n, dtype=params.W.dtype) * (static.start == "identity")
     return _completed(params, {"W": W, "b": b})

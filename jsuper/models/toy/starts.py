@@ -1,14 +1,15 @@
 """Where the training starts, `start`: a name, or weights from arrays, a Dataset or a run folder.
 
     random           W as `init` says (the default)
-    kgon(k, r)       the first k features are the corners of a regular polygon of radius r, 1 if it
-                     is omitted, in the first two hidden units; the others are 0
+    kgon(k, r, s)    the first k features are the corners of a regular polygon of radius r, 1 if it
+                     is omitted, in the first two hidden units; the others are 0. Every weight and
+                     bias has normal noise of standard deviation s, 0 if it is omitted
     identity         the first m features have a hidden unit each; the others are 0
     pca              W has the leading m eigenvectors of the covariance of √I_i x_i as its rows, and
                      b is such that the mean is reconstructed; the best linear model
     zeros            W = 0
 
-Names set b = 0 (but pca), W_dec = W, b_hidden = 0, and leave M as it is.
+Names set b = 0 (but pca, and kgon with noise), W_dec = W, b_hidden = 0, and leave M as it is.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ DIMENSIONS |= {"M": ("hidden", "hidden_in")}
 RECORDED = ("loss_curve", *WATCHED)
 LARGEST = 2**22  # numbers of a start, which a run's manifest holds
 LABEL = re.compile(r"weights_[0-9a-f]{6}@[0-9a-f]{12}")
-_KGON = re.compile(r"kgon\(\s*(\d{1,6})\s*(?:,\s*([^,()]+))?\)")
+_KGON = re.compile(r"kgon\(\s*(\d{1,6})\s*(?:,\s*([^,()]+))?(?:,\s*([^,()]+))?\)")
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,10 @@ class Start:
         return seeds, arrays if seeds else {k: a[None] for k, a in arrays.items()}
 
 
-def kgon_of(text: str) -> tuple[int, float] | None:
-    """Return the number of corners and the radius of `kgon(k, r)`; None for another text."""
+def kgon_of(text: str) -> tuple[int, float, float] | None:
+    """Return corners, radius and noise of `kgon(k, r, s)`; None for another text."""
     match = _KGON.fullmatch(text)
-    return (int(match[1]), float(match[2] or 1)) if match else None
+    return (int(match[1]), float(match[2] or 1), float(match[3] or 0)) if match else None
 
 
 def from_arrays(given: Mapping[str, Any]) -> Start:
@@ -264,14 +265,16 @@ def _is_folder(text: str) -> bool:
 
 def _check_kgon(name: str, text: str) -> str:
     try:
-        corners, radius = kgon_of(text) or (0, 0.0)
+        corners, radius, noise = kgon_of(text) or (0, 0.0, 0.0)
     except ValueError:
-        corners, radius = 0, 0.0
-    if corners < 2 or not 0 < radius < float("inf"):
+        corners, radius, noise = 0, 0.0, 0.0
+    if corners < 2 or not 0 < radius < float("inf") or not 0 <= noise < float("inf"):
         raise SpecError(
-            f"{name}={text!r} needs a number of corners >= 2, and a radius > 0 if it has one; "
-            "write for example kgon(5) or kgon(5, 0.9)"
+            f"{name}={text!r} needs a number of corners >= 2, and may have a radius > 0 and a "
+            "noise >= 0; write for example kgon(5), kgon(5, 0.9) or kgon(4, 1, 0.1)"
         )
+    if noise:
+        return f"kgon({corners}, {radius:g}, {noise:g})"
     return f"kgon({corners})" if radius == 1 else f"kgon({corners}, {radius:g})"
 
 

@@ -38,6 +38,29 @@ def test_named_starts_are_what_they_say():
 
 
 @pytest.mark.slow
+def test_noise_is_added_to_the_weights_and_biases_of_a_polygon():
+    given = dict(sparsity=0.5, seeds=400, steps=1, n_hidden=3)
+    noisy = first(start="kgon(4, 0.5, 0.1)", **given).squeeze()
+    W, b = (noisy[f"{k}_snapshots"].values for k in ("W", "b"))
+    square = 0.5 * np.array([[1, 0, -1, 0, 0, 0], [0, 1, 0, -1, 0, 0], [0] * 6])
+    added = np.concatenate([W - square, b[:, None]], axis=1)
+    assert abs(added.mean(0)).max() < 4 * 0.1 / 20
+    np.testing.assert_allclose(added.std(0), 0.1, rtol=4 / 800**0.5)
+    correlations = np.corrcoef(added.reshape(400, -1).T)
+    assert abs(correlations - np.eye(24)).max() < 4.5 / 20
+    unbiased = first(start="kgon(4, 0.5, 0.1)", bias=False, **given | {"seeds": 1})
+    assert not unbiased.b_snapshots.any()
+    assert np.array_equal(unbiased.W_snapshots.squeeze(), W[0])
+
+
+def test_the_text_of_a_polygon_has_one_form():
+    texts = {"kgon( 4,1 , 0.10)": "kgon(4, 1, 0.1)", "kgon(4, 1, 0)": "kgon(4)"}
+    texts |= {"kgon(4,.5)": "kgon(4, 0.5)"}
+    assert {text: Sweep(**TINY, start=text).values_of("start")[0] for text in texts} == texts
+    Sweep(**TINY, start="kgon(4, 1, 0.1)", normalize_columns=True)  # no column is 0
+
+
+@pytest.mark.slow
 def test_pca_is_the_best_linear_model():
     lists = {"steep": (1.0, 0.5, 0.3, 0.2, 0.1, 0.05)}
     given = dict(start="pca", importance=lists, sparsity=0.5, seeds=1, importance_decay=1.0)
@@ -122,6 +145,8 @@ BAD = [
     (dict(start="kgon"), r"start='kgon' needs a number of corners.*kgon\(5\)"),
     (dict(start="kgon(7)"), r"start=kgon\(7\) needs n_features >= 7"),
     (dict(start="kgon(5, -1)"), r"a radius > 0"),
+    (dict(start="kgon(5, 1, -1)"), r"a noise >= 0"),
+    (dict(start="kgon(5, 1, x)"), r"a noise >= 0"),
     (dict(start="pcs"), r"start='pcs' is neither a run folder nor a known name.*pca"),
     (dict(start=3), r"start=3 is not a name, a run folder"),
     (dict(start={"b": np.zeros(6)}), r"start has no W"),
