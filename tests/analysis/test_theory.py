@@ -195,6 +195,28 @@ def test_kgons_are_critical_points_with_the_known_losses(k, loss, norm, bias):
     assert max(np.abs(dW).max(), np.abs(db).max()) < 1e-8
 
 
+@pytest.mark.parametrize(  # published values of 5 and 6 features, sums over them
+    ("k", "n", "positive", "loss"),
+    [(4, 5, 0, 0.06667), (4, 5, 1, 0.05667), (4, 6, 0, 0.11111), (4, 6, 1, 0.10417)]
+    + [(4, 6, 2, 0.09722), (5, 6, 0, 0.06874), (5, 6, 1, 0.06180), (6, 6, 0, 0.04819)],
+)
+def test_kgons_with_features_that_are_left_out(k, n, positive, loss):
+    found = theory.kgon(k, n, positive)
+    assert n * found.loss == pytest.approx(loss, abs=6e-6)
+    assert (np.linalg.norm(found.W, axis=0) > 0).sum() == k and (found.b > 0).sum() == positive
+    dW, db = theory.one_sparse_relu_gradient(found.W, found.b)
+    assert max(np.abs(dW).max(), np.abs(db).max()) < 1e-8
+    lower = found.b - np.where(found.b == -1, 1, 0)  # of those with a negative bias
+    assert theory.one_sparse_relu_loss(found.W, lower) == pytest.approx(found.loss, rel=1e-12)
+
+
+def test_kgons_need_as_many_features_as_corners():
+    with pytest.raises(ValueError, match="n_features=4"):
+        theory.kgon(5, 4)
+    with pytest.raises(ValueError, match="positive=2 is more than the 1 features without"):
+        theory.kgon(5, 6, 2)
+
+
 # ---- phase diagrams ----
 
 

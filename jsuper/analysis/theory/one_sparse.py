@@ -106,35 +106,58 @@ def _one_sparse_terms(xp: ModuleType, G: Array, b: Array) -> tuple[Array, Array,
 
 
 class KGon(NamedTuple):
-    """W (2, k), b (k,), and the loss of `one_sparse_relu_loss`, a mean over features."""
+    """W (2, n), b (n,), and the loss of `one_sparse_relu_loss`, a mean over features."""
 
     W: np.ndarray
     b: np.ndarray
     loss: float
 
 
-def kgon(k: int) -> KGon:
+def kgon(k: int, n_features: int | None = None, positive: int = 0) -> KGon:
     """Return the best regular k-gon in 2 dimensions for one active feature at a time.
 
     W_i = r (cos 2πi/k, sin 2πi/k) and b_i = c, where r and c minimize `one_sparse_relu_loss` over
-    several descents. The loss is 0 up to k = 4, at r = 1 and c = 0. Published values are sums over
-    the features, k times `loss`.
+    several descents. The loss is 0 up to k = 4, at r = 1 and c = 0. Further features have W_i = 0.
+    Those with the bias 1/(2 n_features), the best constant, are as good as it can be without an
+    embedding; the loss of the others is the same for every bias <= 0. Published values are sums
+    over the features, n_features times `loss`.
 
     Parameters
     ----------
     k
-        Number of features, at least 2.
+        Number of features at the corners, at least 2.
+    n_features
+        Number of all features, at least k; None is k.
+    positive
+        Number of features without an embedding whose bias is positive, at most n_features - k.
+        The bias of the others is -1.
 
     Raises
     ------
     ValueError
-        k is below 2.
+        A number is out of its range.
 
     References
     ----------
-    Chen et al. (2023, arXiv 2310.06301), where k-gons are critical points of this loss.
+    Chen et al. (2023, arXiv 2310.06301), where k-gons are critical points of this loss, and those
+    with positive biases are named by plus signs, such as 5+.
     """
-    angles = 2 * np.pi * np.arange(whole_number("k", k, 2)) / k
+    whole_number("k", k, 2)
+    n = whole_number("n_features", k if n_features is None else n_features, k)
+    if whole_number("positive", positive, 0) > n - k:
+        raise ValueError(
+            f"positive={positive} is more than the {n - k} features without an embedding; give at "
+            f"most {n - k}"
+        )
+    W, b = np.zeros((2, n)), np.full(n, -1.0)
+    W[:, :k], b[:k] = _best_polygon(k)
+    b[k : k + positive] = 1 / (2 * n)
+    return KGon(W, b, float(one_sparse_relu_loss(W, b)))
+
+
+def _best_polygon(k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return W (2, k) and b (k,) of the k-gon with the least loss on k features."""
+    angles = 2 * np.pi * np.arange(k) / k
     circle = np.stack([np.cos(angles), np.sin(angles)])
 
     def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
@@ -147,4 +170,4 @@ def kgon(k: int) -> KGon:
     starts = [(r, c) for r in (0.8, 1.2, 1.6) for c in (0.0, -0.8, -1.6)]
     descents = [minimize(loss, start, jac=True, tol=1e-9) for start in starts]
     best = min(descents, key=lambda descent: descent.fun)
-    return KGon(best.x[0] * circle, np.full(k, best.x[1]), best.fun / k**2)
+    return best.x[0] * circle, np.full(k, best.x[1])
