@@ -182,6 +182,7 @@ ADDED |= {"importances", "feature_sparsities", "bias", "norm_pull", "decay_on", 
 HASHES = {  # preset -> hash of the sweep, first chunk of at most 24 models for two workers
     "activations": ("1d35590232fbdfec", "77c06f3db2e4b9c6"),
     "correlated": ("b30192dcd5f85153", "b03ddcb9cdcf93b8"),
+    "development": ("da1dc6ad98f696e7", "67f73a172ccdeff1"),
     "double_descent": ("ff2a2217fb47e754", "29d030c1f543c7ae"),
     "dropout": ("2333cbcf91082744", "786851408855f061"),
     "dropout_basis": ("0653dbfb341666ea", "9286d5ef04c29dbb"),

@@ -37,6 +37,8 @@ def reduced(preset):
         small[name] = kept or values[:1] + values[-1:] if len(values) > 2 else values
     if "push_step" in sweep.axes:
         small |= {"steps": 40, "records": 40, "push_step": (0, 20)}
+    if getattr(sweep, "snapshots", ()):
+        small |= {"snapshots": (0, 2, 4, 6)}
     if getattr(sweep, "n_features", (0,)) == (400,):
         small |= {"n_features": 24, "n_hidden": 6}
     return dataclasses.replace(sweep, **small)
@@ -62,7 +64,7 @@ def test_a_preset_has_all_parts_and_they_run_on_a_reduced_sweep(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["correlated", "double_descent", "geometry", "pentagon", "scaling"]
+    "name", ["correlated", "development", "double_descent", "geometry", "pentagon", "scaling"]
 )
 def test_one_seed_is_enough_for_a_figure_and_a_check(name):
     preset = presets.load(name)
