@@ -73,6 +73,11 @@ def test_a_group_is_one_axis_where_its_first_field_was():
     assert fields_text(Sweep(**TINY, zipped=SIZES)) == ""
 
 
+def test_notes_are_about_sizes_that_are_trained():
+    sweep = Sweep(zipped={"size": {"n_features": (3, 10), "n_hidden": (6, 10)}})
+    assert sweep.notes() == ["n_hidden=6 > n_features=3: no superposition is needed"]
+
+
 def test_a_column_may_repeat_a_value_and_texts_are_as_elsewhere():
     group = {"way": {"tied": (True, False, False), "weight_decay": (0, 0, 0.1)}}
     sweep = Sweep(zipped=group)

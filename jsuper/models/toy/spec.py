@@ -375,8 +375,13 @@ class Sweep(Fields):
 
     def notes(self) -> list[str]:
         """Return notes on n_hidden > n_features, coarse draws, and more."""
-        hidden, features = self.values_of("n_hidden"), self.values_of("n_features")
-        pairs = [(m, n) for m in hidden for n in features if m > n]
+        sizes = (
+            (m, n)
+            for part in self.parts()  # zipped sizes are not all combined
+            for m in part.values_of("n_hidden")
+            for n in part.values_of("n_features")
+        )
+        pairs = dict.fromkeys((m, n) for m, n in sizes if m > n)
         notes = [f"n_hidden={m} > n_features={n}: no superposition is needed" for m, n in pairs]
         if max(self.values_of("push_step")) > 0 and not any(self.values_of("push")):
             notes.append("push_step is given but push is 0, so that it has no effect")
