@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jsuper.analysis import hypotheses as hypotheses
     from jsuper.analysis import kurtosis as kurtosis
     from jsuper.analysis import learning_coefficient as learning_coefficient
+    from jsuper.analysis import neuron_features as neuron_features
     from jsuper.analysis import samplers as samplers
     from jsuper.analysis import scrubbing as scrubbing
     from jsuper.analysis import statistics as statistics
@@ -46,7 +47,7 @@ _FUNCTIONS = {
 """Function -> its module."""
 
 _MODULES = ("evaluation", "geometry", "hypotheses", "kurtosis", "learning_coefficient", "samplers")
-_MODULES += ("scrubbing", "statistics", "superposition", "theory")
+_MODULES += ("neuron_features", "scrubbing", "statistics", "superposition", "theory")
 
 __all__ = [*_FUNCTIONS, *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -15,6 +15,7 @@ from jsuper.plots.lines import (
 )
 from jsuper.plots.models import arrows, features, weights
 from jsuper.plots.points import dimensionality, loss_against_superposition
+from jsuper.plots.stacks import stack_plot
 from jsuper.plots.style import activation_style
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "kurtosis_against_dropout",
     "loss_against_superposition",
     "loss_curves",
+    "stack_plot",
     "weights",
 ]
