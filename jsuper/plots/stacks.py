@@ -219,7 +219,7 @@ def _frame(ax: Axes, drawn: list[np.ndarray], order: np.ndarray) -> None:
     bottom = min(np.minimum(v, 0).sum(axis=1).min() for v in drawn)
     ax.axhline(0, **GUIDE_STYLE | {"zorder": 3})
     ax.set_xlim(-0.5, len(order) - 0.5)
-    ax.set_ylim(1.05 * bottom if bottom < 0 else 0, 1.05 * max(top, 1e-12))
+    ax.set_ylim(1.1 * bottom if bottom < 0 else 0, 1.1 * max(top, 1e-12))
     few = len(order) <= 20
     ax.set_xticks(range(len(order)) if few else [], [str(k) for k in order] if few else [])
     ax.set_xlabel("neuron, by largest feature")

@@ -33,6 +33,8 @@ def reduced(preset):
     sweep = sweep_from_dict(preset.sweep)
     small = {"seeds": 2} | SMALL[sweep.model]
     for name, values in sweep.axes.items():
+        if name in sweep.zipped:
+            continue
         kept = tuple(v for v in values if v in NEEDED) if isinstance(values[0], str) else ()
         small[name] = kept or values[:1] + values[-1:] if len(values) > 2 else values
     if "push_step" in sweep.axes:
@@ -41,6 +43,8 @@ def reduced(preset):
         small |= {"snapshots": (0, 2, 4, 6)}
     if getattr(sweep, "n_features", (0,)) == (400,):
         small |= {"n_features": 24, "n_hidden": 6}
+    if str(getattr(sweep, "schedule", "")).startswith("warmup"):
+        small |= {"schedule": "constant"}  # the warm-up has more steps
     return dataclasses.replace(sweep, **small)
 
 
@@ -64,7 +68,9 @@ def test_a_preset_has_all_parts_and_they_run_on_a_reduced_sweep(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["correlated", "development", "double_descent", "geometry", "pentagon", "scaling"]
+    "name",
+    ["abs_value", "abs_value_small", "correlated", "development", "double_descent", "geometry"]
+    + ["pentagon", "privileged_basis", "scaling"],
 )
 def test_one_seed_is_enough_for_a_figure_and_a_check(name):
     preset = presets.load(name)
