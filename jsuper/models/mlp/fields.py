@@ -80,7 +80,7 @@ class Fields(BaseSweep):
     support: Axis[str] = static(
         DEFAULT_SUPPORT,
         "which features are active together: independent, shared (by the whole batch), pairs(c), "
-        "sets(k, c), exclusive(k), exactly(k) or hierarchy(b, q)",
+        "sets(k, c), exclusive(k), exactly(k), in_turn or hierarchy(b, q)",
         check_law,
         axis=True,
     )

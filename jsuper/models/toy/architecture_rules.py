@@ -59,8 +59,8 @@ def check_encoder(sweep: Fields) -> None:
 def check_distribution(sweep: Fields) -> None:
     """Check that outputs and targets are distributions over the features.
 
-    Samples of `exactly(1)` with the value 1 are. Whether those of a function are is tried when it
-    is traced.
+    Samples of `exactly(1)` and `in_turn` with the value 1 are. Whether those of a function are is
+    tried when it is traced.
     """
     for activation in sweep.values_of("activation"):
         if activation != "softmax":
@@ -70,12 +70,10 @@ def check_distribution(sweep: Fields) -> None:
             )
     if sweep.inputs is not None or any(map(callable, sweep.values_of("target"))):
         return
-    one_hot = sweep.values_of("support") == ("exactly(1)",) and sweep.values_of("values") == (
-        "binary",
-    )
-    if not one_hot:
+    one_hot = {"exactly(1)", "in_turn"}.issuperset(sweep.values_of("support"))
+    if not one_hot or sweep.values_of("values") != ("binary",):
         raise SpecError(
             "loss=cross_entropy needs a target that is a distribution, whose values are >= 0 and "
-            "add up to 1: use support=exactly(1) with values=binary, or a function of yours as "
-            "inputs or target"
+            "add up to 1: use support=in_turn or exactly(1) with values=binary, or a function of "
+            "yours as inputs or target"
         )

@@ -117,8 +117,9 @@ class Fields(BaseSweep):
     momentum: float = static(0.9, f"momentum of {WITH_MOMENTUM}", real(0, 1, closed="left"))
     init: str = static(
         "xavier",
-        "initial W: xavier per model, the notebook's stacked tensor, or normal with init_scale",
-        choice("xavier", "notebook", "normal"),
+        "initial W: xavier per model, the notebook's stacked tensor, unit with columns of length "
+        "about 1, or normal with init_scale",
+        choice("xavier", "notebook", "normal", "unit"),
     )
     init_scale: float = static(1.0, "standard deviation of init=normal", real(0, closed="neither"))
     init_instances: int = static(
@@ -244,7 +245,7 @@ class Fields(BaseSweep):
     support: Axis[str] = static(
         DEFAULT_SUPPORT,
         "which features are active together: independent, shared (by the whole batch), pairs(c), "
-        "sets(k, c), exclusive(k), exactly(k) or hierarchy(b, q)",
+        "sets(k, c), exclusive(k), exactly(k), in_turn or hierarchy(b, q)",
         check_law,
         axis=True,
         later=True,

@@ -81,13 +81,16 @@ def init_params(
 def init_std(init: str, n_features: int, n_hidden: int, scale: float, instances: int) -> float:
     """Return the standard deviation of the initial weights.
 
-    xavier: √(2/(n + m)); normal: `scale`; notebook: √(2/(m (n + instances))), that of PyTorch's
-    xavier_normal_ on the notebook's (instances, n, m) tensor.
+    xavier: √(2/(n + m)); normal: `scale`; unit: √(1/m), for columns of mean squared length 1;
+    notebook: √(2/(m (n + instances))), that of PyTorch's xavier_normal_ on the notebook's
+    (instances, n, m) tensor.
     """
     if init == "xavier":
         return (2 / (n_features + n_hidden)) ** 0.5
     if init == "notebook":
         return (2 / (n_hidden * (n_features + instances))) ** 0.5
+    if init == "unit":
+        return n_hidden**-0.5
     return scale
 
 

@@ -108,7 +108,7 @@ class Sweep(Fields):
     momentum
         Of sgd and sgdw, in [0, 1).
     init, init_scale, init_instances, init_bias_scale
-        Distribution of the initial W (xavier, notebook or normal) and b; see
+        Distribution of the initial W (xavier, notebook, unit or normal) and b; see
         `jsuper.models.toy.model.init_std`.
     start
         Axis. Initial weights: `random`, by `init`; `kgon(k)`, the first k features at the corners
@@ -163,6 +163,8 @@ class Sweep(Fields):
           activities of a set is c if their densities are equal.
         - `exclusive(k)`: at most one feature of a set of k consecutive ones is active.
         - `exactly(k)`: k features are active, chosen uniformly; sparsity is 1 - k/n.
+        - `in_turn`: sample j of a batch has feature j mod n alone, so that with values of 1 a batch
+          of n samples is the identity matrix; sparsity is 1 - 1/n.
         - `hierarchy(b, q)`: features form a tree with b children each; the root has the density
           1 - sparsity, a child is active with probability q if its parent is, else never.
     values

@@ -72,6 +72,7 @@ def test_initial_scale_is_xavier_or_the_notebooks(n, m, instances, xavier, noteb
     assert model.init_std("xavier", n, m, 1.0, instances) == pytest.approx(xavier, rel=1e-3)
     assert model.init_std("notebook", n, m, 1.0, instances) == pytest.approx(notebook, rel=1e-3)
     assert model.init_std("normal", n, m, 1.5, instances) == 1.5
+    assert model.init_std("unit", n, m, 1.0, instances) == pytest.approx(m**-0.5)
     drawn = model.init_params(KEY, m, n, xavier, "float32")
     assert float(drawn.W.std()) == pytest.approx(xavier, rel=0.6 if m == 2 else 0.1)
     assert (drawn.b == 0).all()

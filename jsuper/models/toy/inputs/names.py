@@ -31,6 +31,7 @@ SUPPORTS = {
     "exclusive": f"{PACKAGE}.exclusive:exclusive",
     "exactly": f"{PACKAGE}.exactly:exactly",
     "hierarchy": f"{PACKAGE}.hierarchy:hierarchy",
+    "in_turn": f"{PACKAGE}.in_turn:in_turn",
 }
 VALUES = {
     "uniform": f"{PACKAGE}.values:uniform",

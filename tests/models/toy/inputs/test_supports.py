@@ -61,6 +61,7 @@ CASES = {
         "exclusive(3)", UNEQUAL, lambda i, j, p: 0 if i // 3 == j // 3 else p[i] * p[j]
     ),
     "exactly": Case("exactly(2)", equal(1 / 3), lambda i, j, p: 2 * 1 / (6 * 5)),
+    "in_turn": Case("in_turn", equal(1 / 6), lambda i, j, p: 0),
     "exactly, most": Case("exactly(5)", equal(5 / 6), lambda i, j, p: 5 * 4 / (6 * 5)),
     "hierarchy": Case(
         "hierarchy(2, 0.6)",
@@ -185,6 +186,12 @@ def test_exactly_k_features_are_active_in_every_sample():
         u = np.asarray(jsuper.sample(KEY, 0.0, 20, 50_000))
         assert ((np.asarray(x) > 0).sum(axis=0) == k).mean() > 1 - 1e-5  # a value may be drawn as 0
         assert (np.asarray(x)[np.asarray(x) > 0] == u[np.asarray(x) > 0]).all()
+
+
+def test_features_that_are_active_in_turn_are_the_identity_matrix():
+    for samples in (6, 15):
+        x = jsuper.sample(KEY, round(5 / 6, 12), 6, samples, support="in_turn", values="binary")
+        assert (np.asarray(x) == np.eye(6)[:, np.arange(samples) % 6]).all()
 
 
 def test_an_exclusive_choice_does_not_depend_on_the_density():
