@@ -190,6 +190,7 @@ HASHES = {  # preset -> hash of the sweep, first chunk of at most 24 models for 
     "dropout_basis": ("0653dbfb341666ea", "9286d5ef04c29dbb"),
     "gated": ("238b478acb9fef05", "b7d5b5c424295d93"),
     "geometry": ("862e51095a691a69", "d6d268687d16a285"),
+    "incidental": ("264e2eb0caacd06f", "05828231c221f0cd"),
     "pentagon": ("10d60503c360a43b", "55ab2086bfdcaab3"),
     "phase_2_1": ("51ec111fb691f6c5", "3aca4a1b975c0f2a"),
     "phase_3_2": ("4dc4f198114e7658", "5a40bf15d8cb7dce"),
