@@ -183,6 +183,7 @@ HASHES = {  # preset -> hash of the sweep, first chunk of at most 24 models for 
     "abs_value": ("f63adee200541687", "5cccb130f1fcf081"),
     "abs_value_small": ("f51e5c7c5b34a607", "4b8c1343b39b6b75"),
     "activations": ("1d35590232fbdfec", "77c06f3db2e4b9c6"),
+    "adversarial": ("d7b4b886867b0ab7", "1ad39507fc98e73c"),
     "correlated": ("b30192dcd5f85153", "b03ddcb9cdcf93b8"),
     "development": ("da1dc6ad98f696e7", "67f73a172ccdeff1"),
     "double_descent": ("ff2a2217fb47e754", "29d030c1f543c7ae"),
