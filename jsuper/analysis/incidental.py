@@ -43,7 +43,7 @@ def start_ranks(W: np.ndarray, start: np.ndarray) -> np.ndarray:
     return (size > np.take_along_axis(size, last[..., None, :], axis=-2)).sum(axis=-2)
 
 
-def predicted(n_features: int, n_hidden: np.ndarray) -> np.ndarray:
+def predicted(n_features: int, n_hidden: np.ndarray | int) -> np.ndarray:
     """Return n²/(4 m), the polysemantic units of m >> n units.
 
     Of the n²/2 pairs of features one in m has the same largest unit at the start, and half of these
