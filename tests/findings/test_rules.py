@@ -110,7 +110,7 @@ def test_errors_are_those_of_the_benchmark_and_near_the_nominal_ones(case, seeds
     for name, attribute in rates.items():
         rate, known = np.mean([getattr(one, attribute) <= 0.025 for one in found]), stored[name]
         assert abs(rate - known) <= 4 * (0.03 / repeats) ** 0.5, name
-        assert known <= 0.05, name
+        assert known <= 0.055, name
     assert stored["coverage"] is None or stored["coverage"] >= 0.92
 
 
