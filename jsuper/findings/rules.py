@@ -1,7 +1,7 @@
 """Rules: where the mean over seeds of a statistic has to lie, and how that is tested.
 
-The kind of a test is chosen for a statistic in advance. `benchmarks/statistical_errors.py` simulates
-the coverage of the intervals and the errors of the tests.
+The kind of a test is chosen for a statistic in advance; `benchmarks/statistical_errors.py`
+simulates the coverage of the intervals and the errors of the tests.
 """
 
 from __future__ import annotations
