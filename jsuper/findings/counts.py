@@ -1,0 +1,68 @@
+"""Features that a model represents, counted in three ways, none of which is the only right one.
+
+A failed fit has no count: its columns may be long although it reconstructs nothing. The last two
+counts do not change if W and the outputs are measured on another scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from jsuper.analysis.reading import finished_values
+
+if TYPE_CHECKING:
+    import xarray
+
+HALF = 0.5
+
+
+def above_half(ds: xarray.Dataset) -> xarray.DataArray:
+    """Return which features have |W_i| > 1/2, the published count."""
+    return ds["feature_norm"] > HALF
+
+
+def near_longest(ds: xarray.Dataset) -> xarray.DataArray:
+    """Return which features have a W_i more than half as long as the longest of the model."""
+    norm = ds["feature_norm"]
+    return (norm > HALF * norm.max("feature")) & (norm > 0)
+
+
+def explained(ds: xarray.Dataset) -> xarray.DataArray:
+    """Return which features have R² > 1/2: more than half of their variance is reconstructed."""
+    return ds["r_squared"] > HALF
+
+
+COUNTS: dict[str, Callable[[xarray.Dataset], xarray.DataArray]] = {
+    "|W_i| > 1/2": above_half,
+    "|W_i| > half of the longest": near_longest,
+    "R² > 1/2": explained,
+}
+"""Reading -> which features count as represented."""
+READINGS = {label: {"count": label} for label in COUNTS}
+"""Readings of a finding whose effect takes `count`."""
+
+
+def represented(ds: xarray.Dataset, count: str, failed: bool = False) -> xarray.DataArray:
+    """Return the number of represented features of each model; NaN if it is unknown.
+
+    Parameters
+    ----------
+    ds
+        Dataset of `jsuper.analyze`.
+    count
+        One of `COUNTS`.
+    failed
+        Whether failed fits count; by default they are NaN, as unfinished models are.
+    """
+    needed = {above_half: "feature_norm", near_longest: "feature_norm", explained: "r_squared"}
+    counted = COUNTS[count](ds).sum("feature").astype(float)
+    known = ds[needed[COUNTS[count]]].notnull().all("feature")
+    number = ds.assign(represented=counted.where(known))
+    values = finished_values(number, "represented")
+    return values if failed else values.where(ds["failed_fit"] != 1)
+
+
+def excess(ds: xarray.Dataset, count: str, failed: bool = False) -> xarray.DataArray:
+    """Return X, the represented features beyond the hidden units; see `represented`."""
+    return represented(ds, count, failed) - ds["n_hidden"]
