@@ -55,9 +55,9 @@ def represented(ds: xarray.Dataset, count: str, failed: bool = False) -> xarray.
     failed
         Whether failed fits count; by default they are NaN, as unfinished models are.
     """
-    needed = {above_half: "feature_norm", near_longest: "feature_norm", explained: "r_squared"}
+    measured = "r_squared" if COUNTS[count] is explained else "feature_norm"
     counted = COUNTS[count](ds).sum("feature").astype(float)
-    known = ds[needed[COUNTS[count]]].notnull().all("feature")
+    known = ds[measured].notnull().all("feature")
     number = ds.assign(represented=counted.where(known))
     values = finished_values(number, "represented")
     return values if failed else values.where(ds["failed_fit"] != 1)
