@@ -59,7 +59,7 @@ def llc(
 ) -> xarray.Dataset:
     """Return the local learning coefficient of every model of a sweep, from SGLD chains.
 
-    λ̂ = nβ (E[L(w)] - L(w*)), where L is the expected loss on the law that the model was trained on,
+    λ̂ = nβ (E[L(w)] - L(w*)), where L is the expected loss that the model was trained on, by default
     the mean over features of I_i E(x_i - x̂_i)², dropout off. All models have the same noise and the
     same uniform draws of batches, so differences between models are more precise than each value.
     See `jsuper.analysis.learning_coefficient` for the errors of finite nβ and ε. A model that is

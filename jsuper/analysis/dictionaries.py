@@ -39,7 +39,7 @@ def mmcs(W: Array, dictionary: Array, *, absolute: bool = False, threshold: floa
     Raises
     ------
     ValueError
-        The numbers of rows differ, or an argument is not (..., n_hidden, columns).
+        The numbers of rows differ, an argument is not (..., n_hidden, columns), or threshold < 0.
 
     References
     ----------
@@ -53,6 +53,8 @@ def mmcs(W: Array, dictionary: Array, *, absolute: bool = False, threshold: floa
             f"W has shape {W.shape} and dictionary {D.shape}; both are (..., n_hidden, columns), "
             "with the same n_hidden"
         )
+    if not threshold >= 0:
+        raise ValueError(f"threshold={threshold!r} is not >= 0, the length of columns to leave out")
     cosines = matmul(xp.swapaxes(directions(W), -1, -2), directions(D))
     cosines = xp.abs(cosines) if absolute else cosines
     counts, usable = feature_norms(W) > threshold, feature_norms(D) > 0

@@ -113,13 +113,15 @@ def parse(argv: list[str]) -> tuple[BaseSweep, RunOptions, str]:
     """
     known, rest = _first(argv)
     data, name = _start(known.preset, known.config, known.model)
+    given = {flag_name(word) for word in rest if word.startswith("--")}
+    if "start" in given:  # the file of a run with stored weights has their label alone
+        data = {k: v for k, v in data.items() if k != "start"}
     start = sweep_from_dict(data)
     _refuse_others(rest, start)
     declared = {f.name: f for f in _flag_fields(start)}
     groups = {k: [declared[name] for name in some] for k, some in grouped(declared).items()}
     command = _command(start, groups)
     parsed: Any = read(command, rest, "jsuper sweep", _all_flags(start), _description(type(start)))
-    given = {flag_name(word) for word in rest if word.startswith("--")}
     changed = {
         f.name: _value(f, getattr(getattr(parsed, group), f.name))
         for group, some in groups.items()

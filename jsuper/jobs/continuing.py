@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from jsuper.core.checks import integer
 from jsuper.core.errors import SpecError
 from jsuper.jobs.runner import run
@@ -46,7 +48,7 @@ def continue_run(
         Run folder of the continued run, a new one. None: in memory only.
     snapshots
         Steps after which the parameters are stored, in addition to those of the run; steps are
-        counted from the start of the run.
+        counted from the start of the run. Those of a "log(n)" of the run are steps of that run.
     **options
         Further arguments of `jsuper.run`.
 
@@ -79,13 +81,19 @@ def continue_run(
             f"steps={further} are too few: the check of the fit needs the weights after 90 % of "
             f"all steps, and the run ended later; give at least {least}"
         )
+    if isinstance(snapshots, str):
+        raise SpecError(
+            f"snapshots={snapshots!r} is not a list of steps; give some of {before + 1} to {total}"
+        )
     for step in snapshots:
         if not before < integer(0)("snapshots", step) <= total:
             raise SpecError(
-                f"snapshots contains step {step}, and the further steps are {before + 1} to {total}"
+                f"snapshots contains step {step}, and the further steps are {before + 1} to "
+                f"{total}: give some of these; those of the run are kept"
             )
     given = {k: v for k, v in fields.items() if k not in ("start", "first_step")}
     sweep = Sweep.stored(given)
+    _check_whole(ds, sweep)
     records = _records(before, sweep.records, total)
     changed: dict[str, Any] = {"steps": (total,), "first_step": before, "records": records}
     changed["snapshots"] = tuple(sorted({*sweep.snapshots, *snapshots}))
@@ -128,6 +136,17 @@ def _checked(fields: dict[str, Any]) -> int:
             "do not"
         )
     return before
+
+
+def _check_whole(ds: xarray.Dataset, sweep: Any) -> None:
+    """Raise SpecError if a Dataset lacks models of its sweep, which others would replace."""
+    for name, values in {**sweep.axes, "seed": sweep.seed_values}.items():
+        found = np.atleast_1d(ds[name].values).tolist() if name in ds.coords else []
+        if found != list(values):
+            raise SpecError(
+                f"the run cannot be continued: the Dataset has {len(found)} of its {len(values)} "
+                f"values of {name}; give the run folder or the whole Dataset, and select afterwards"
+            )
 
 
 def _records(before: int, records: int, total: int) -> int:

@@ -57,3 +57,8 @@ def test_nothing_to_compare_is_nan_and_other_sizes_are_refused():
     assert np.isnan(analysis.mmcs(np.full((3, 4), np.inf), D))
     with pytest.raises(ValueError, match="same n_hidden"):
         analysis.mmcs(np.ones((2, 4)), D)
+
+
+def test_a_negative_threshold_is_refused():
+    with pytest.raises(ValueError, match="threshold=-1 is not >= 0"):
+        analysis.mmcs(np.eye(2), np.eye(2), threshold=-1)

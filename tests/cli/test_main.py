@@ -665,3 +665,12 @@ def test_export_names_the_library_that_it_lacks(capsys, finished, monkeypatch, f
     assert main.main(["export", str(finished), "--format", format]) == 2
     assert f"error: format='{format}' needs a library: pip" in capsys.readouterr().err
     assert os.listdir(finished / "figures")
+
+
+def test_a_start_on_the_command_line_replaces_the_label_in_a_file(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text('model = "toy"\nstart = "weights_e1793a@e1793af8cb46"\nseeds = 2\n')
+    with pytest.raises(jsuper.SpecError, match="label of stored weights"):
+        options.parse(["--config", str(path)])
+    sweep, _, _ = options.parse(["--config", str(path), "--start", "kgon(4)"])
+    assert sweep.start == ("kgon(4)",) and sweep.seeds == 2

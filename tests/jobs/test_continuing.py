@@ -98,3 +98,13 @@ def test_fields_of_a_continued_run_are_refused_elsewhere():
         Sweep(**TINY, first_step=5)
     with pytest.raises(SpecError, match="keep_state stores the states of .*optimizer=lion"):
         Sweep(**TINY, optimizer="lion")
+
+
+@pytest.mark.slow
+def test_a_selection_is_not_continued():
+    half = jsuper.run(Sweep(**TINY, steps=20), progress=False)
+    for part in (half.isel(seed=[0]), half.isel(seed=0), half.isel(activation=[1])):
+        with pytest.raises(SpecError, match=r"has 1 of its 2 values of (seed|activation)"):
+            jsuper.continue_run(part, 20)
+    with pytest.raises(SpecError, match=r"'log\(5\)' is not a list of steps"):
+        jsuper.continue_run(half, 20, snapshots="log(5)")

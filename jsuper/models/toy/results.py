@@ -42,7 +42,8 @@ ATTRIBUTES = {
     "improvement": "1 - L(100 %)/L(90 %): relative fall of the loss over the last 10 % of the "
     "steps, on the same samples",
     "improvement_stderr": "standard error of improvement, from paired differences",
-    "steps_used": "optimizer steps that the model was trained for; records of later steps are NaN",
+    "steps_used": "optimizer steps that the model was trained for, until its loss fell no more; "
+    "records of later steps are NaN",
     "train_loss": "loss on the samples of the dataset that was trained on, dropout off",
     "hidden_vectors": "h of the samples of the dataset that was trained on",
     "loss_curve": "loss of the training batch of a step, before that step's update",
