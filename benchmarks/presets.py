@@ -26,7 +26,7 @@ NAMES = ("pentagon", "correlated", "phase_2_1", "phase_3_2", "phase_activations"
 NAMES += ("double_descent", "geometry", "scaling", "tms_5_2", "tms_5_2_id", "tms_40_10")
 NAMES += ("tms_40_10_id", "resid_mlp_1", "resid_mlp_2", "development")
 NAMES += ("privileged_basis", "abs_value", "abs_value_small")
-NAMES += ("incidental", "adversarial")
+NAMES += ("incidental", "adversarial", "norm_pull_scaling")
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,8 @@ def reduced(preset):
             continue
         kept = tuple(v for v in values if v in NEEDED) if isinstance(values[0], str) else ()
         small[name] = kept or values[:1] + values[-1:] if len(values) > 2 else values
+    if "warmup" in str(getattr(sweep, "schedule", "")):
+        small |= {"schedule": "constant"}  # a warm-up is longer than these steps
     if "push_step" in sweep.axes:
         small |= {"steps": 40, "records": 40, "push_step": (0, 20)}
     if getattr(sweep, "snapshots", ()):
