@@ -102,7 +102,10 @@ REFUSED = [
     ("sweep --n-hidden 2,5", r"spaces: --n-hidden 2 5$"),
     # names
     ("sweep --preset activation", r"preset='activation' is not known; did you mean 'activations'"),
-    ("sweep --preset nothing", r"preset='nothing' is not known; the presets are activations"),
+    (
+        "sweep --preset nothing",
+        r"preset='nothing' is not known; the presets are abs_value, .*activations",
+    ),
     ("sweep --model tms", r"model='tms' is not known; did you mean 'toy'\? It is one of"),
     ("sweep --model factorisation", r"did you mean 'factorization'"),
     ("sweep --optimizer Adam", r"optimizer='Adam' is not known; did you mean 'adam'\?"),

@@ -98,6 +98,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [5, 10, 20])
 @pytest.mark.parametrize("case", CASES)
 def test_errors_are_those_of_the_benchmark_and_near_the_nominal_ones(case, seeds):
