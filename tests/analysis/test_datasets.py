@@ -27,6 +27,9 @@ SWEEP = jsuper.Sweep(
 )
 
 
+pytestmark = pytest.mark.slow  # 42 models are trained first
+
+
 @pytest.fixture(scope="module")
 def ds():
     return jsuper.run(SWEEP, progress=False)

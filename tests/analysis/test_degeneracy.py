@@ -144,6 +144,7 @@ def test_a_user_s_sampler_is_nan():
     assert np.isnan(analysis.llc(jsuper.run(sweep, progress=False), **FEW).llc).all()
 
 
+@pytest.mark.slow
 def test_bad_settings_are_refused():
     for name, value in (("batch_size", 0), ("n_beta", -1)):
         with pytest.raises(ValueError, match=f"{name}={value}"):

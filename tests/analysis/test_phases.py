@@ -74,6 +74,7 @@ def test_theory_is_not_drawn_for_models_that_it_is_not_about():
             phases.agreement(ds)
 
 
+@pytest.mark.slow
 def test_several_activations_have_a_panel_each_by_their_share_of_superposition():
     models = np.array([[theory.pair_model(p, r).W[0] for r in IMPORTANCE] for p in DENSITY])
     never, half = np.zeros((3, 3, 2)), models.copy()

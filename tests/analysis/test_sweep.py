@@ -110,6 +110,7 @@ def test_three_hidden_units_have_no_z():
     assert "no z for m <= 3" in found.basis_kurtosis_z.description
 
 
+@pytest.mark.slow
 def test_lists_per_feature_take_the_place_of_numbers():
     sweep = jsuper.Sweep(
         activation="relu",

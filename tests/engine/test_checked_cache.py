@@ -220,6 +220,7 @@ def test_a_damaged_program_is_not_run(tmp_path, monkeypatch, fresh, capsys, trie
     )
 
 
+@pytest.mark.slow
 def test_entries_are_used_and_not_written_again(tmp_path, monkeypatch, fresh, capsys):
     from jax._src import compilation_cache
 

@@ -359,6 +359,7 @@ def refuses_tanh(monkeypatch, error):
     return refused
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error",
     [

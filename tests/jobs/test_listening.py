@@ -34,6 +34,7 @@ def run(out=None, listener=None, sweep=SWEEP):
     return jsuper.run(sweep, out, workers=1, progress=False, on_progress=listener)
 
 
+@pytest.mark.slow
 def test_the_function_is_told_of_every_chunk_in_this_thread(tmp_path):
     told, threads = [], set()
 

@@ -48,6 +48,7 @@ def deleted_after_a_chunk(monkeypatch, folder, again):
     monkeypatch.setattr(runner, "write", write_and_delete)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "again, words", [(False, "was deleted"), slow(True, "1 of 2 finished chunks")]
 )

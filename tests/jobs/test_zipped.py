@@ -151,6 +151,7 @@ def test_measures_are_those_of_the_rows(run):
     assert pairs == set(zip(LABELS, *SIZES.values(), strict=True))
 
 
+@pytest.mark.slow
 def test_netcdf_and_csv_keep_the_coordinates(run, tmp_path):
     ds = jsuper.load(run)
     path = jsuper.export(run, "netcdf", force=True)
@@ -206,6 +207,7 @@ def test_half_a_run_is_resumed_and_a_finished_one_is_left_alone(run, tmp_path):
 MORE = {"n_hidden": (2, 4, 3, 2), "learning_rate": (1e-3, 1e-3, 5e-4, 1e-2)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
     [

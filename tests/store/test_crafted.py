@@ -207,6 +207,7 @@ def test_the_claims_of_the_docs_pass():
     assert len(claims) > 100
 
 
+@pytest.mark.slow
 def test_a_report_of_crafted_files_is_written(tmp_path, tried, whole, capsys):
     """Mathematics and half pairs on the page; one report, since each measures the models."""
     run = shutil.copytree(whole, tmp_path / "run")

@@ -175,6 +175,7 @@ def test_the_earlier_weights_are_those_of_a_shorter_training(kind, monkeypatch):
         assert (whole.improvement.sel(push=3.0) < -0.1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*the weights hardly leave their initial values:UserWarning")
 def test_weights_that_stand_still_do_not_improve():
     ds = run(learning_rate=1e-30, steps=1)

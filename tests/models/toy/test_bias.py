@@ -40,6 +40,7 @@ def test_training_without_a_bias_is_that_of_plain_numpy():
     assert (ds.b.sel(bias=False) == 0).all() and (ds.b.sel(bias=True) != 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields", [slow({"tied": False}), slow({"dropout": 0.5}), {"optimizer": "sgd"}]
 )

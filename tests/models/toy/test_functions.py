@@ -161,6 +161,7 @@ def test_a_function_is_what_it_computes(make):
     assert one.__name__ == ("Leaky" if make is Leaky else "act")
 
 
+@pytest.mark.slow
 def test_a_run_never_returns_the_results_of_another_function(tmp_path, tried):
     leaky = Leaky(0.25)
     first = jsuper.run(jsuper.Sweep(activation=leaky, **SMALL), tmp_path / "run", progress=False)
@@ -198,6 +199,7 @@ print(Traced(act, [(6, "float32")], ()).label)
 """
 
 
+@pytest.mark.slow
 def test_a_decorated_function_has_one_identity_in_every_process():
     code = textwrap.dedent(PROCESS)
     found = [
@@ -406,6 +408,7 @@ def late(z):
     return jnp.where(z > 0.9, jnp.nan, z)
 
 
+@pytest.mark.slow
 def test_models_that_are_not_finite_are_named_with_the_usual_reason():
     rates = {"learning_rate": (1e-3, 1e30), "steps": 400}
     sweep = jsuper.Sweep(activation=(root, late, "relu"), **SMALL | rates)

@@ -67,6 +67,7 @@ def test_several_lists_of_sparsity_are_an_axis_too(tmp_path):
             assert np.allclose(part[name], expected[name], equal_nan=True), name
 
 
+@pytest.mark.slow
 def test_one_program_trains_all_lists(found):
     one = jsuper.run(dataclasses.replace(PLAIN, importance=(3, 2, 1), steps=51), progress=False)
     two = jsuper.run(dataclasses.replace(SEVERAL, steps=52), progress=False)

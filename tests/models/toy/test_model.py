@@ -191,6 +191,7 @@ def test_rows_of_models_have_the_gradients_of_single_ones(vector):
         assert difference(*pair) <= 1e-5, settings[i]
 
 
+@pytest.mark.slow
 def test_whole_and_narrow_programs_see_the_same_batch():
     settings = [{"activation": "relu", "sparsity": s, "dropout": 0.2} for s in (0.9, 0.999)]
     static = make_static(VALUES, [settings], "sequential")

@@ -301,6 +301,7 @@ def test_models_that_share_a_support_are_trained_alike_by_every_plan():
         assert np.asarray(a) == pytest.approx(np.asarray(e), abs=1e-5 * float(abs(e).max()))
 
 
+@pytest.mark.slow
 def test_the_loss_is_the_mean_of_the_untied_model_whatever_is_trained_on(ds):
     cell = ds.sel(activation="softmin", sparsity=0.5, tied=False, seed=1)
     W, b, W_dec = (cell[k].values for k in ("W", "b", "W_dec"))

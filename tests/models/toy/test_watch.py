@@ -77,6 +77,7 @@ def test_a_push_may_come_later():
     assert (whole.W == late.sel(push_step=0, push=0.0).W).all()
 
 
+@pytest.mark.slow
 def test_pushing_some_leaves_the_others_alone(fresh):
     plain = jsuper.run(
         dataclasses.replace(SWEEP, push=0.0, watch=False, snapshots=()), progress=False

@@ -116,6 +116,7 @@ VALUES = {"n_features": 12, "n_hidden": 4, "batch_size": 512, "unpaired": False}
 DENSITIES = {"shared": 0.5, "exactly": 1 / 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     ["independent", "shared", "sets(3, 0.5)", "exclusive(4)", "exactly(4)", "hierarchy(3, 0.5)"],
@@ -207,6 +208,7 @@ def sharing(fields):
     return jsuper.Sweep(**sizes, **fields, seeds=1, steps=30, records=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fields", [SHARING, SHARING_ALSO], ids=["values and sets", "hierarchy"])
 def test_laws_that_share_a_program_have_their_own_constant(fields):
     together = jsuper.run(sharing(fields), progress=False)

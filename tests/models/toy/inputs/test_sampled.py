@@ -116,6 +116,7 @@ def test_a_sampler_reads_the_step_and_the_seed_alone():
 # ---------------------------------------------------------------------------- moments and datasets
 
 
+@pytest.mark.slow
 def test_moments_are_those_of_the_closed_form():
     mean, variance = evaluation.moments(correlated, N)
     sigma = np.arange(N)
@@ -323,6 +324,7 @@ def test_the_identity_is_what_a_sampler_computes():
 # --------------------------------------------------------------------------------------- evaluation
 
 
+@pytest.mark.slow
 def test_weights_are_evaluated_on_a_sampler():
     W = np.random.default_rng(0).normal(size=(3, M, N)).astype("f") / 2
     b = np.full((3, N), 0.05, "f")
