@@ -94,7 +94,8 @@ def test_a_model_does_not_depend_on_others_or_on_the_maximum(found):
     ended = all_.steps_used <= earlier_step(40)
     assert ended.any()
     for name in ("W", "b"):
-        np.testing.assert_allclose(*(a.where(ended, 0) for a in (alone[name], all_[name])), 1e-5)
+        own = [a.where(ended, 0) for a in (alone[name], all_[name])]
+        np.testing.assert_allclose(*own, rtol=1e-4, atol=1e-6)  # other programs round differently
 
 
 @pytest.mark.slow
