@@ -204,7 +204,7 @@ def _train(
     """Train the models of one call; None if the stop does not allow all of their steps."""
     settings, keys = inputs(block)  # first: its small programs would wait for the large one
     program = programs.compiled(programs.key_of(block, plan, device), progress)
-    state, done = program.init(settings, keys), 0
+    state, done, ended = program.init(settings, keys), 0, False
     trained = dataclasses.replace(block.chunk, settings=block.settings, seeds=block.seeds)
     work = step_seconds(plan, trained)
     try:
@@ -216,17 +216,17 @@ def _train(
             program.observe(seconds / n)
             progress.segment_done(n * block.n_models, n * work, seconds)
             done = start + n
-            if has_ended(program, state, done):
-                progress.add(work=(program.steps - done) * work)  # that is not to be done
-                done = program.steps
+            if ended := has_ended(program, state, done):
                 break
-        if done < program.steps:
+        if done < program.steps and not ended:
             return None
-        return _measure(program, block, progress, state, settings, keys)
+        result = _measure(program, block, progress, state, settings, keys)
     except FAILURES:
         # its parts count them again
         progress.add(model_steps=-done * block.n_models, work=-done * work)
         raise
+    progress.add(work=(program.steps - done) * work)  # of steps that no model takes
+    return result
 
 
 def _measure(
