@@ -1,8 +1,8 @@
-"""Decide the sources' claims: `python scripts/claims.py [--seeds N] [--out DIR]`."""
+"""The older name of `scripts/findings.py`, for one release."""
 
 import sys
 
-from jsuper.cli.claims import claims
+from jsuper.cli.findings import claims
 
 if __name__ == "__main__":
     sys.exit(claims())

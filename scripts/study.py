@@ -1,8 +1,8 @@
-"""Answer a study's questions: `python scripts/study.py gelu`."""
+"""The older name of `scripts/findings.py`, for one release."""
 
 import sys
 
-from jsuper.cli.commands import study
+from jsuper.cli.findings import study
 
 if __name__ == "__main__":
     sys.exit(study())

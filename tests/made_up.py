@@ -5,14 +5,14 @@ from functools import cache
 import numpy as np
 import xarray as xr
 
-from jsuper.claims import sweeps
+from jsuper.findings import sweeps
 from jsuper.models.toy.fields import SPARSITIES
 
 FEATURES, UNITS, STEPS = 20, 5, 20
 
 
 def study(seeds=10, seed=0, activations=None, sparsity=SPARSITIES):
-    """A sweep like the claims' `study`: every measure is noise, alike for all activations."""
+    """Like the findings' `activations`: every measure is noise, alike for all activations."""
     names = None if activations is None else tuple(activations)
     return _study(seeds, seed, names, tuple(sparsity)).copy(deep=True)
 
@@ -20,7 +20,7 @@ def study(seeds=10, seed=0, activations=None, sparsity=SPARSITIES):
 @cache
 def _study(seeds, seed, activations, sparsity):
     rng = np.random.default_rng(seed)
-    names = list(activations or sweeps.study(1).activation)
+    names = list(activations or sweeps.NAMES)
     coords = {"activation": names, "sparsity": list(sparsity), "seed": list(range(seeds))}
     dims, shape = tuple(coords), tuple(len(v) for v in coords.values())
     ds = xr.Dataset(coords=coords | {"importance_decay": 0.7, "n_features": 20, "n_hidden": 5})
@@ -50,45 +50,3 @@ def _study(seeds, seed, activations, sparsity):
     ds["loss_curve"] = ((*dims, "step"), flat * np.exp(noise(0, 0.005, STEPS)))
     ds["status"] = (dims, np.ones(shape, np.int8))
     return ds
-
-
-def raised(ds, variable, activations, by, where=lambda s: s >= 0):
-    """The sweep with a variable of some activations raised at some sparsities."""
-    names = [activations] if isinstance(activations, str) else list(activations)
-    chosen = ds["activation"].isin(names) & where(ds["sparsity"])
-    return ds.assign({variable: ds[variable] + xr.where(chosen, by, 0.0)})
-
-
-def put(ds, variable, activations, value, where=lambda s: s >= 0):
-    """The sweep with a variable of some activations set to a value (array) at some sparsities."""
-    names = [activations] if isinstance(activations, str) else list(activations)
-    chosen = ds["activation"].isin(names) & where(ds["sparsity"])
-    return ds.assign(
-        {variable: xr.where(chosen, value, ds[variable]).transpose(*ds[variable].dims)}
-    )
-
-
-def unclear(true, false):
-    """A sweep of which every second seed is from another one."""
-    seeds = true.sizes["seed"]
-    even = xr.DataArray(np.arange(seeds) % 2 == 0, dims="seed", coords={"seed": true["seed"]})
-    return xr.where(even, true, false).transpose(*true.sizes)
-
-
-def shuffled(ds, rng):
-    """The sweep with its activations' labels shuffled within every sparsity and seed."""
-    order = rng.permuted(
-        np.broadcast_to(
-            np.arange(ds.sizes["activation"])[:, None, None],
-            tuple(ds.sizes[d] for d in ("activation", "sparsity", "seed")),
-        ),
-        axis=0,
-    )
-
-    def shuffle(values):
-        first = values.transpose("activation", "sparsity", "seed", ...)
-        taken = order.reshape(order.shape + (1,) * (first.ndim - 3))
-        return first.copy(data=np.take_along_axis(first.values, taken, axis=0))
-
-    names = [k for k, v in ds.data_vars.items() if "activation" in v.dims]
-    return ds.assign({k: shuffle(ds[k]) for k in names})

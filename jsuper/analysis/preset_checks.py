@@ -1,4 +1,4 @@
-"""The numbers that the presets of the studies check against theory or a publication."""
+"""The numbers that the presets of the findings check against theory or a publication."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""The commands that read finished runs, or train several: report, scrub, study, export."""
+"""The commands that read finished runs: report, scrub, export."""
 
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +10,9 @@ import tyro
 
 import jsuper
 from jsuper.cli import process, sweeping
-from jsuper.cli.options import RunOptions, check_platform
-from jsuper.cli.values import FLOAT, INT, no_default, read, selected
-from jsuper.core.checks import integer, real
+from jsuper.cli.options import RunOptions
+from jsuper.cli.values import FLOAT, no_default, read, selected
+from jsuper.core.checks import real
 from jsuper.core.family import family_of
 from jsuper.core.text import printable
 from jsuper.store.manifest import manifest_of
@@ -79,57 +78,6 @@ def _scrub(options: ScrubOptions) -> None:
     print(f"scrubbed {printable(folder / 'scrubbing.npz')}")
     if not options.no_report:
         sweeping.write_report(folder, RunOptions())
-
-
-@dataclasses.dataclass(frozen=True)
-class StudyOptions:
-    """Train a study's presets, what is missing of them, and write its page, figures and numbers."""
-
-    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
-    """dropout, gelu, phases or scurves"""
-    runs: str = "runs"
-    """folder of the run folders, one per preset"""
-    out: str = "docs"
-    """folder of the page NAME.md, NAME.json and NAME-*.png"""
-    seeds: Annotated[int | None, INT, no_default()] = None
-    """number of seeds; the presets' numbers by default; other numbers get separate run folders"""
-    platform: str = "auto"
-    """auto, cpu, gpu or tpu"""
-
-
-def study(argv: list[str] | None = None) -> int:
-    """`jsuper study NAME`, also `python scripts/study.py NAME`."""
-
-    def write() -> int:
-        options = read(StudyOptions, argv, "jsuper study")
-        from jsuper.studies import page
-
-        presets = page.study_of(options.name).PRESETS
-        check_platform(options.platform)
-        if options.seeds is not None:
-            integer(1)("seeds", options.seeds)
-        ending = "" if options.seeds is None else f"-{options.seeds}-seeds"
-        folders = {p: Path(options.runs) / f"{p}{ending}" for p in presets}
-        process.check_writable(Path(options.out))
-        for preset, folder in folders.items():
-            seeds = [] if options.seeds is None else ["--seeds", str(options.seeds)]
-            flags = ["--preset", preset, "--out", str(folder), "--platform", options.platform]
-            code = sweeping.sweep([*flags, *seeds, "--no-report"])
-            if code not in (process.DONE, process.SOME_FAILED):
-                return code
-        done = process.concluded(lambda: _write_study(options, folders))
-        return process.DONE if done else process.STOPPED
-
-    return process.reported(write)
-
-
-def _write_study(options: StudyOptions, folders: dict[str, Path]) -> None:
-    process.start_analysis()
-    from jsuper.studies import page
-
-    print("measuring every model for the study ...", file=sys.stderr, flush=True)
-    runs = {preset: jsuper.analyze(jsuper.load(folder)) for preset, folder in folders.items()}
-    print(f"study    {page.write(options.name, runs, options.out)}")
 
 
 @dataclasses.dataclass(frozen=True)

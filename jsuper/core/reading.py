@@ -16,7 +16,7 @@ from jsuper.core.files import opened
 from jsuper.core.json_data import JSON
 
 SMALL_JSON = 10**6  # bytes of a file about one session
-CLAIMS_JSON = 10**8
+FINDINGS_JSON = 10**8
 LARGEST_JSON = 2**30  # a manifest of 10,000 chunks has a few million bytes
 ALWAYS_JSON = 10**7  # bytes of an ordinary manifest, which is read however little memory is free
 JSON_GROWTH = 30  # Python's objects take up to this many times the bytes of their JSON

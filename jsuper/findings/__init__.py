@@ -4,6 +4,7 @@ A `Finding` has an effect, a value per seed for each of its parts, and a rule fo
 asked under several readings, all of which have to agree. Imports everything but `cli`.
 """
 
+from jsuper.findings import placebo, sweeps, values
 from jsuper.findings.finding import Finding, Judged, Part, Reading
 from jsuper.findings.judging import judge
 from jsuper.findings.rules import Rule, above, below, between, exactly, share
@@ -19,5 +20,8 @@ __all__ = [
     "between",
     "exactly",
     "judge",
+    "placebo",
     "share",
+    "sweeps",
+    "values",
 ]

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from jsuper.analysis.reading import finished_values
+import numpy as np
+
+from jsuper.core.status import OK
 
 if TYPE_CHECKING:
     import xarray
@@ -55,12 +57,21 @@ def represented(ds: xarray.Dataset, count: str, failed: bool = False) -> xarray.
     failed
         Whether failed fits count; by default they are NaN, as unfinished models are.
     """
+    number = COUNTS[count](ds).sum("feature")
     measured = "r_squared" if COUNTS[count] is explained else "feature_norm"
-    counted = COUNTS[count](ds).sum("feature").astype(float)
-    known = ds[measured].notnull().all("feature")
-    number = ds.assign(represented=counted.where(known))
-    values = finished_values(number, "represented")
-    return values if failed else values.where(ds["failed_fit"] != 1)
+    complete = np.isfinite(ds[measured].transpose(..., "feature").values).all(axis=-1)
+    lead = [d for d in ds[measured].dims if d != "feature"]
+    kept = known(ds, failed).transpose(*lead).values & complete
+    return number.transpose(*lead).copy(data=np.where(kept, number.transpose(*lead), np.nan))
+
+
+def known(ds: xarray.Dataset, failed: bool = False) -> xarray.DataArray:
+    """Return which models are finished, and fitted unless failed fits count."""
+    status = ds["status"]
+    kept = status.values == OK
+    if not failed:
+        kept = kept & (ds["failed_fit"].transpose(*status.dims).values != 1)
+    return status.copy(data=kept)
 
 
 def excess(ds: xarray.Dataset, count: str, failed: bool = False) -> xarray.DataArray:

@@ -40,7 +40,7 @@ class Finding:
     question
         What is asked; a full sentence.
     source, place
-        Key of `jsuper.core.sources.SOURCES`, and where the sentence stands; "" for our own.
+        Key of `jsuper.findings.sources.SOURCES`, and where the sentence stands; "" for our own.
     sentence
         What the source says, in our words; a full sentence.
     sweeps

@@ -70,9 +70,9 @@ def readings_of(finding: Finding, data: Data) -> tuple[Reading, ...]:
         return ()
     if lacking := [name for name in finding.sweeps if name not in data]:
         raise ValueError(f"finding {finding.name!r} needs the sweeps {', '.join(lacking)}")
-    found = []
+    found, own = [], {name: data[name] for name in finding.sweeps}
     for label, arguments in (finding.readings or {ONLY: {}}).items():
-        values = finding.effect(data, **arguments)
+        values = finding.effect(own, **arguments)
         if finding.rules and list(values) != list(finding.rules):
             raise ValueError(
                 f"finding {finding.name!r} has the parts {list(values)} and the rules "
@@ -82,6 +82,18 @@ def readings_of(finding: Finding, data: Data) -> tuple[Reading, ...]:
         p_against = min(1.0, len(parts) * min(p.p_against for p in parts))
         found.append(Reading(label, parts, max(p.p_for for p in parts), p_against))
     return tuple(found)
+
+
+def holds(finding: Finding, data: Data) -> bool:
+    """Return whether a finding by itself is supported, without intervals: for many placebos."""
+    assert finding.effect is not None
+    for arguments in (finding.readings or {ONLY: {}}).values():
+        for label, values in finding.effect(data, **arguments).items():
+            known = np.asarray(values, float).ravel()
+            p_for, _ = rules.p_values(known[np.isfinite(known)], finding.rules[label])
+            if not 2 * p_for < LEVEL:
+                return False
+    return True
 
 
 def part(label: str, values: object, rule: Rule | None) -> Part:

@@ -15,6 +15,7 @@ from jsuper.findings.rules import Rule
 LEVEL = 0.05
 POWER = 0.8  # share of repetitions that would decide, at the number of seeds that is named
 LEAST_P = 1e-6  # smaller ones are written as less than this
+MOST_NAMED = 3  # readings
 CLOSE = 0.02  # of the spread: a mean this near to a margin lies on it
 
 
@@ -45,13 +46,29 @@ def reason(
         label, part = max(worst, key=lambda one: one[1].p_against)
         return f"{stated(part)}{under(readings, label)}: it does not hold."
     if verdict != "undecided":
-        holds = [r.label for r in readings if r.leans == "supported"]
-        fails = [r.label for r in readings if r.leans == "contradicted"]
-        return f"It holds for {', '.join(holds)}; it does not for {', '.join(fails)}."
+        return divided(readings)
     label, part = weakest(readings, lambda p: p.p_for)
     tests = sum(len(r.parts) for r in readings) * max(still_open, 1)
     more = what_would_decide(part, finding.rules[part.label], tests)
     return f"{stated(part)}{under(readings, label)}: {more}."
+
+
+def divided(readings: Sequence[Reading]) -> str:
+    """Return under which readings a finding holds, and under which it does not."""
+    open_ = [r for r in readings if min(r.p_for, r.p_against) >= LEVEL / 2]
+    clear = [r for r in readings if r not in open_]
+    sides = {
+        "It holds": [r.label for r in clear if r.leans == "supported"],
+        "it does not": [r.label for r in clear if r.leans == "contradicted"],
+        "it is open": [r.label for r in open_],
+    }
+    parts = []
+    for word, labels in sides.items():
+        number = f"under {len(labels)} of {len(readings)} readings"
+        named = "; ".join(labels[:MOST_NAMED]) + "; ..." * (len(labels) > MOST_NAMED)
+        few = len(readings) <= MOST_NAMED
+        parts += [f"{word} {f'for {named}' if few else f'{number} ({named})'}"] if labels else []
+    return f"{'; '.join(parts)}."
 
 
 def weakest(readings: Sequence[Reading], p_of) -> tuple[str, Part]:  # noqa: ANN001 - Part -> float

@@ -122,9 +122,23 @@ def test(values: np.ndarray, rule: Rule) -> Tested:
     """
     if rule.kind == "exact":
         return _exact(values, rule)
-    if len(values) < (LEAST_SKEWED if rule.kind == "skewed" else 2):
+    if len(values) < least_seeds(rule):
         return UNKNOWN
     low, high, spread = interval(values, rule)
+    return Tested(float(values.mean()), low, high, *p_values(values, rule), spread)
+
+
+def least_seeds(rule: Rule) -> int:
+    """Return the number of values below which nothing is said."""
+    return LEAST_SKEWED if rule.kind == "skewed" else 2
+
+
+def p_values(values: np.ndarray, rule: Rule) -> tuple[float, float]:
+    """Return p_for and p_against of `Tested`, without its interval."""
+    if rule.kind == "exact":
+        return _exact(values, rule)[3:5]
+    if len(values) < least_seeds(rule):
+        return 1.0, 1.0
     inside, outside = [], []
     if math.isfinite(rule.low):
         p_above, p_below = one_sided(values, rule.low, rule)
@@ -132,8 +146,7 @@ def test(values: np.ndarray, rule: Rule) -> Tested:
     if math.isfinite(rule.high):
         p_above, p_below = one_sided(values, rule.high, rule)
         inside, outside = [*inside, p_below], [*outside, p_above]
-    p_against = min(1.0, len(outside) * min(outside))
-    return Tested(float(values.mean()), low, high, max(inside), p_against, spread)
+    return max(inside), min(1.0, len(outside) * min(outside))
 
 
 def _exact(values: np.ndarray, rule: Rule) -> Tested:

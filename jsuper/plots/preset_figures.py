@@ -1,4 +1,4 @@
-"""The figures of the presets of the studies: one function of the sweep's results for each."""
+"""The figures of the presets of the findings: one function of the sweep's results for each."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.transforms import offset_copy
 
 from jsuper.plots.selection import left_out_text
 from jsuper.plots.style import (
@@ -16,7 +17,7 @@ from jsuper.plots.style import (
     verbatim,
 )
 
-DODGE = 0.015  # vertical offset between the lines of activations
+DODGE = 1.5  # points to the right between the markers of activations; shares stay as they are
 CLOSE = 1.2  # ratio of pushes below which tick labels would overlap
 
 if TYPE_CHECKING:
@@ -47,10 +48,17 @@ def recovered(steps: xarray.DataArray, *, ax: Axes | None = None) -> Axes:
     steps = _over(steps, ("activation", "push", "seed"))
     share = (steps < np.inf).where(steps.notnull()).mean("seed")
     ax = get_axes(ax)
+    figure = ax.get_figure(root=True)
     for i, activation in enumerate(share["activation"].values):
         style = {**activation_style(str(activation)), "markersize": 4}
-        line = share.sel(activation=activation) - DODGE * i  # so that equal shares do not overlap
-        ax.plot(share["push"], line, label=verbatim(str(activation)), **style)
+        line = share.sel(activation=activation)
+        ax.plot(
+            share["push"],
+            line,
+            label=verbatim(str(activation)),
+            transform=offset_copy(ax.transData, figure, x=DODGE * i, units="points"),
+            **style,
+        )
     ax.set_xscale("log")
     pushes = share["push"].values
     apart = [i == 0 or b > CLOSE * pushes[i - 1] for i, b in enumerate(pushes)]
@@ -59,8 +67,8 @@ def recovered(steps: xarray.DataArray, *, ax: Axes | None = None) -> Axes:
     ax.tick_params(axis="x", labelsize=SMALL_FONT)
     ax.xaxis.set_minor_formatter("")
     ax.set_xlabel("push B (the bias was set to -B)")
-    ax.set_ylabel("share of seeds that recover\n(lines offset)")
-    ax.set_ylim(-DODGE * share.sizes["activation"] - 0.04, 1.04)
+    ax.set_ylabel("share of seeds that recover")
+    ax.set_ylim(-0.04, 1.04)
     ax.set_title(left_out_text(int(steps.isnull().sum()), steps.size), fontsize=TITLE_FONT)
     add_legend(ax)
     return ax

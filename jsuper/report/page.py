@@ -13,17 +13,13 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import numpy as np
 
-from jsuper.core.errors import RunError
 from jsuper.core.expecting import expect_folder
 from jsuper.core.family import family_of
 from jsuper.core.files import check_file, write_text
 from jsuper.core.json_data import JSONObject
-from jsuper.core.reading import CLAIMS_JSON, json_limit, parse_json, read_text
-from jsuper.core.sources import citation
 from jsuper.core.status import Status
 from jsuper.core.text import counted, printable
 from jsuper.core.zipped import labels_of
-from jsuper.report.claims import validate_claims
 from jsuper.report.data import page_data
 from jsuper.store import derived
 from jsuper.store.dataset import load
@@ -40,8 +36,6 @@ LABELS = {
     Status.MISSING: "missing",
 }
 MAX_CELLS = 200  # listed one by one
-# Raised by a claims.json with other content.
-CLAIMS_ERRORS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 PACKAGES = ("jsuper", "jax", "jaxlib", "optax", "flax", "numpy", "python")
 
 
@@ -55,7 +49,7 @@ def write(run: str | Path) -> Path:
     FileNotFoundError
         There is no run folder at `run`.
     RunError
-        The manifest or claims.json cannot be read, or report.html is not a file.
+        The manifest cannot be read, or report.html is not a file.
     OSError
         The page cannot be written.
     """
@@ -66,43 +60,12 @@ def write(run: str | Path) -> Path:
     path = folder / "report.html"
     check_file(path)  # before any work
     made_from = derived.fingerprint(folder, manifest_of(folder))  # before the chunks are read
-    title, claims = folder.absolute().name, claims_in(folder)
-    ds = analyze(load(folder))
-    try:
-        text = render(ds, title, claims)
-    except (jinja2.TemplateError, *CLAIMS_ERRORS) as error:
-        render(ds, title)  # raises if the claims are not the cause
-        raise _bad_claims(folder, error) from error
-    write_text(path, text)
+    write_text(path, render(analyze(load(folder)), folder.absolute().name))
     derived.record(folder, path.name, made_from)
     return path
 
 
-def claims_in(folder: Path) -> list[JSONObject]:
-    """Return the claims of a run folder's claims.json; empty without such a file.
-
-    Raises
-    ------
-    RunError
-        The file cannot be read.
-    """
-    try:
-        data = parse_json(read_text(folder / "claims.json", json_limit(CLAIMS_JSON)))
-        return validate_claims(data)
-    except FileNotFoundError:
-        return []
-    except (OSError, *CLAIMS_ERRORS) as error:
-        raise _bad_claims(folder, error) from error
-
-
-def _bad_claims(folder: Path, error: Exception) -> RunError:
-    return RunError(
-        f"{folder / 'claims.json'} cannot be used: {printable(error, 300)}; remove it, or write it "
-        "again with jsuper claims"
-    )
-
-
-def render(ds: xarray.Dataset, title: str, claims: Sequence[JSONObject] = ()) -> str:
+def render(ds: xarray.Dataset, title: str) -> str:
     """Return the HTML of an analysed Dataset.
 
     Parameters
@@ -111,8 +74,6 @@ def render(ds: xarray.Dataset, title: str, claims: Sequence[JSONObject] = ()) ->
         Result of `jsuper.analyze` with all dimensions of the sweep.
     title
         Name of the run; it is escaped.
-    claims
-        Verdicts as in claims.json.
     """
     sweep = json.loads(ds.attrs["sweep"])
     family = family_of(sweep["model"])
@@ -120,7 +81,6 @@ def render(ds: xarray.Dataset, title: str, claims: Sequence[JSONObject] = ()) ->
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["citation"] = citation
     status, fits = ds["status"].values, family.fits
     failed = list(fits.failed_fits(ds).items()) if fits else []
     return environment.from_string((sources / "page.html").read_text(encoding="utf-8")).render(
@@ -135,21 +95,11 @@ def render(ds: xarray.Dataset, title: str, claims: Sequence[JSONObject] = ()) ->
         fields=field_rows(sweep, family.spec.Sweep().to_dict()),
         sessions=[session_summary(s) for s in json.loads(ds.attrs.get("sessions", "[]"))],
         figures=[(caption, encode_png(figure)) for caption, figure in family.figures(ds)],
-        claims=[(claim, encode_png(claim_figure(claim))) for claim in claims],
         data=page_data(ds, family.measures, family.spec.Sweep.main_axes, fits),
         style=(sources / "page.css").read_text(encoding="utf-8"),
         script=(sources / "page.js").read_text(encoding="utf-8"),
         family_script=family.page_script(),
     )
-
-
-def claim_figure(claim: JSONObject) -> Figure:
-    """Draw the evidence of a claim."""
-    from jsuper.plots.claims import drawable, parts
-
-    figure = parts(drawable(claim), claim["unit"]).figure
-    assert figure is not None
-    return figure  # type: ignore[return-value]
 
 
 def encode_png(figure: Figure) -> str:

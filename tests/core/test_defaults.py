@@ -9,7 +9,6 @@ import pytest
 
 import jsuper
 from jsuper import Sweep, factorization
-from jsuper.claims.sweeps import SWEEPS
 from jsuper.cli.options import PRESETS, default_folder, parse
 from jsuper.core.errors import SpecError
 from jsuper.core.family import sweep_from_dict
@@ -17,6 +16,7 @@ from jsuper.core.fields import Omitted
 from jsuper.core.grid import Chunk, expand, n_models, partition
 from jsuper.core.json_data import digest
 from jsuper.core.toml import read_toml
+from jsuper.findings.sweeps import SWEEPS
 from jsuper.jobs.job import existing_job
 from jsuper.models.toy.config import Static, make_setting
 from jsuper.models.toy.limits import COARSE
@@ -215,24 +215,36 @@ HASHES = {  # preset -> hash of the sweep, first chunk of at most 24 models for 
     "tms_5_2": ("68be104482b0cde8", "22cf660e1bd83164"),
     "tms_5_2_id": ("68be104482b0cde8", "22cf660e1bd83164"),
 }
-CLAIMS = {  # sweep of the claims at ten seeds -> the same
-    "study": ("f0fe6ed44645cafd", "88652b0e8b75c936"),
-    "protocol": ("fa8eb71684f030e4", "6b19be7c4b4dbc72"),
-    "double": ("a0acd409bb63d622", "82b56adda4a4c7b4"),
-    "untied": ("de94d447ed61ff19", "d2149210445138a3"),
-    "dropout": ("f7a38b3a0bcfc67d", "84891c23b5d3f469"),
-    "basis": ("ce8250a8b75c5067", "822f63715e66853f"),
-    "low_rank": ("a87355097b95a301", "1a330a0d54af567c"),
-    "low_rank_decay": ("4f427ff0d3ff7c4f", "28894448efe7f2fd"),
-    "low_rank_adamw": ("48a8b3cff0745338", "aa01f1fce9758c53"),
-    "low_rank_softmax": ("dbd8dfb070fda1d0", "d01f8fc461b951cd"),
+FINDINGS = {  # sweep of the findings at ten seeds -> the same
+    "activations": ("689f78ecc258b4f3", "6e46a86a8fe1acae"),
+    "converged": ("bbd922a941175c94", "36f0abe889e76f55"),
+    "roe": ("fa8eb71684f030e4", "6b19be7c4b4dbc72"),
+    "precision": ("a0acd409bb63d622", "82b56adda4a4c7b4"),
+    "untied": ("8bbd4169c297846f", "c1af6224bc0b471a"),
+    "general_correlated": ("9319bf0606ee9278", "a784fcc05d3018b6"),
+    "general_signed": ("9319bf0606ee9278", "a784fcc05d3018b6"),
+    "general_large": ("923fdf3f461f910c", "897d32dd7e244959"),
+    "general_untied": ("c914c5d60cbb29ef", "b3b8c911ad0f4eb7"),
+    "dropout": ("2333cbcf91082744", "786851408855f061"),
+    "dropout_basis": ("39cc25c40545c99f", "1d16017f32df20a2"),
+    "revival": ("a7b037601225ec56", "47b494e01c6e9be1"),
+    "stochastic": ("60c671ad5fd8c657", "57f503a652713698"),
+    "gated": ("82a01b48bf19b2a4", "69f3fb53e1056cad"),
+    "scurves": ("b394b259ce377dc6", "3e99161e567e91bc"),
+    "scurves_decay": ("1b47ccdde0b466ec", "e7d2226c19120cc3"),
+    "scurves_adamw": ("73ea20d903b4eb0f", "98a38ac639a6d859"),
+    "scurves_softmax": ("8ac35802d15ec8c2", "c0df1f4b72f462af"),
+    "scurves_softmax_100": ("81ea3e79cc2db0b1", "54061c45627fae24"),
+    "scurves_softmax_1000": ("c02fe48076e5669b", "706c2b1e6ea8f3d1"),
+    "phase_2_1": ("468404bdc48298c2", "4d39af9cefc971e5"),
+    "phase_3_2": ("49eb09433756b17b", "edd1ef76267011d7"),
 }
 STORED = [(sweep_from_dict(read_toml(PRESETS / f"{k}.toml")), *v) for k, v in HASHES.items()]
-STORED += [(SWEEPS[k](10), *v) for k, v in CLAIMS.items()]
+STORED += [(SWEEPS[k].sweep(10), *v) for k, v in FINDINGS.items()]
 
 
-@pytest.mark.parametrize("sweep, whole, first", STORED, ids=[*HASHES, *CLAIMS])
-def test_presets_and_claims_have_the_names_of_the_folders_that_hold_them(sweep, whole, first):
+@pytest.mark.parametrize("sweep, whole, first", STORED, ids=[*HASHES, *FINDINGS])
+def test_presets_and_findings_have_the_names_of_the_folders_that_hold_them(sweep, whole, first):
     """But for the fields that were added since."""
 
     def without(data):
@@ -247,9 +259,9 @@ def test_presets_and_claims_have_the_names_of_the_folders_that_hold_them(sweep, 
     assert all(any(text in note for text in allowed) for note in sweep.notes())
 
 
-def test_all_presets_and_claims_are_in_the_table():
+def test_all_presets_and_findings_are_in_the_table():
     assert HASHES.keys() == {p.stem for p in PRESETS.glob("*.toml")}
-    assert CLAIMS.keys() == SWEEPS.keys()
+    assert FINDINGS.keys() == SWEEPS.keys()
 
 
 def test_the_default_preset_states_no_decay():

@@ -31,7 +31,6 @@ def whole(tmp_path_factory):
     assert main.main(["scrub", str(run), "--no-report"]) == 0
     (run / "report.html").write_text("a page")
     (run / "results.csv").write_text("a table")
-    (run / "claims.json").write_text('{"claims": []}')
     assert len(chunk_files(run)) == 2
     return run
 
@@ -109,7 +108,7 @@ TABLE = {
     "status": READS,
     "verify": READS,
     "export": READS | {"results.csv": NOT_WRITABLE, "scrubbing.npz": ()},
-    "report": {"report.html": NOT_WRITABLE, "claims.json": NOT_READABLE},
+    "report": {"report.html": NOT_WRITABLE},
     "scrub": {"manifest.json": NOT_READABLE, "scrubbing.npz": NOT_WRITABLE},
 }
 ROWS = [

@@ -286,16 +286,6 @@ def test_what_a_session_says_is_text_on_the_page(tmp_path, whole, session):
     assert ("&lt;script&gt;alert" in text) == ("<script>" in json.dumps(session))
 
 
-@pytest.mark.parametrize(
-    "text", ["[", "[]", "{}", '{"claims": 3}', '{"claims": [3]}', '{"claims": [{"parts": []}]}']
-)
-def test_claims_that_are_none_are_named(tmp_path, whole, capsys, text):
-    run = shutil.copytree(whole, tmp_path / "run")
-    (run / "claims.json").write_text(text)
-    assert main.main(["report", str(run)]) == 1
-    assert "claims.json cannot be used" in capsys.readouterr().err
-
-
 def test_a_sweep_larger_than_the_memory_is_refused_before_it_is_taken(tmp_path, whole):
     """Its manifest is lost, and sweep.toml says what it likes."""
     run = shutil.copytree(whole, tmp_path / "run")

@@ -1,0 +1,204 @@
+"""Every finding, the pages they stand on, and what a reader sees first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from jsuper.core.errors import SpecError
+from jsuper.core.json_data import JSONObject
+from jsuper.core.suggestions import not_one_of
+from jsuper.findings import (
+    baron_attributes,
+    baron_general,
+    baron_shapes,
+    baron_sigmoids,
+    baron_softmax,
+    bumps,
+    dropout,
+    gates,
+    gelu,
+    general,
+    kurtosis,
+    phases,
+    scurves,
+)
+from jsuper.findings.finding import Data, Finding
+from jsuper.findings.judging import judge
+from jsuper.findings.placebo import MOST, SHUFFLES, all_placebos
+from jsuper.findings.results import as_data
+from jsuper.findings.sources import OWN
+from jsuper.plots import findings_baron, findings_dropout, findings_gelu, findings_scurves
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+FINDINGS: tuple[Finding, ...] = (
+    *baron_general.FINDINGS,
+    *baron_attributes.FINDINGS,
+    *baron_shapes.FINDINGS,
+    *baron_sigmoids.FINDINGS,
+    *baron_softmax.FINDINGS,
+    *dropout.FINDINGS,
+    *kurtosis.FINDINGS,
+    *scurves.FINDINGS,
+    *bumps.FINDINGS,
+    *gelu.FINDINGS,
+    *gates.FINDINGS,
+    *phases.FINDINGS,
+    *general.FINDINGS,
+)
+TOP = (
+    "hardness-reduces",
+    "more-superposition-less-loss",
+    "negative-outputs-less",
+    "sigmoids-unimportant",
+    "dropout-less-superposition",
+    "spreading-exposes",
+    "dropout-privileged-basis",
+    "plateau-is-bump-formation",
+    "trained-relu-comes-back",
+    "training-finds-the-phase-diagram",
+)
+"""Ten findings of the index."""
+SCURVES = ("scurves", "scurves_softmax", "scurves_softmax_100", "scurves_softmax_1000")
+OWN_KNOWN = (
+    "Most of these were asked after a first look at the sweeps, and explain what was seen there; "
+    "those on other data, sizes and decoders were asked before these were trained."
+)
+
+
+class Page(NamedTuple):
+    """What a page shows first.
+
+    Attributes
+    ----------
+    top
+        Five findings.
+    picture
+        picture(data) -> the main figure.
+    sweeps
+        Those that the picture needs.
+    exact
+        Returns the rows of a table of exact values: what, as stated, as computed.
+    """
+
+    top: tuple[str, ...]
+    picture: Callable[..., Figure] | None = None
+    sweeps: tuple[str, ...] = ()
+    exact: Callable[[], list[tuple[str, str, float]]] | None = None
+
+
+PAGES: dict[str, Page] = {
+    "baron-2025": Page(
+        top=(
+            "hardness-reduces",
+            "more-superposition-less-loss",
+            "negative-outputs-less",
+            "gelu-less-when-sparse",
+            "sigmoids-unimportant",
+        ),
+        picture=findings_baron.main,
+        sweeps=("fitted",),
+    ),
+    "pona-2023": Page(
+        top=(
+            "dropout-less-superposition",
+            "spreading-exposes",
+            "dropout-privileged-basis",
+            "kurtosis-shows-superposition",
+            "dropout-exception",
+        ),
+        picture=findings_dropout.main,
+        sweeps=("dropout", "dropout_basis"),
+    ),
+    "jermyn-2022": Page(
+        top=(
+            "plateau-is-bump-formation",
+            "factors-give-an-s-curve",
+            "no-decay-under-cross-entropy",
+            "bumps-are-competition",
+            "adamw-only-accelerates",
+        ),
+        picture=findings_scurves.main,
+        sweeps=SCURVES,
+    ),
+    "gelu-correction": Page(
+        top=(
+            "gelu-nearly-clips",
+            "relu-clips",
+            "gelu-does-not-clip",
+            "gelu-still-flows",
+            "gelu-blocks-earlier-layers",
+        ),
+        picture=findings_gelu.shapes,
+    ),
+    "gelu-tutorial": Page(
+        top=(
+            "gelu-recovers",
+            "relu-never-recovers",
+            "normal-preactivations",
+            "mild-from-extreme",
+            "gelu-s-shaped",
+        ),
+        picture=findings_gelu.recovered,
+        sweeps=("revival",),
+        exact=gelu.computed,
+    ),
+    "elhage-2022": Page(
+        top=("training-finds-the-phase-diagram", "relu-shares-where-it-pays"),
+        picture=findings_scurves.phases,
+        sweeps=("phase_2_1", "phase_3_2"),
+    ),
+    OWN: Page(
+        top=(
+            "trained-relu-comes-back",
+            "random-gate-mask",
+            "random-gate-mean",
+            "deeper-floor-less",
+            "tanh-none-correlated",
+        ),
+    ),
+}
+
+
+def chosen(names: Iterable[str]) -> list[Finding]:
+    """Return the findings of some names and sources, in the order of the pages; all without names.
+
+    Raises
+    ------
+    SpecError
+        A name is neither a finding nor a source.
+    """
+    names = list(names)
+    known = [f.name for f in FINDINGS]
+    for name in names:
+        if name not in (*known, *PAGES):
+            subject = f"finding {name!r} is not known"
+            sources = f"the sources are {', '.join(PAGES)}, and the findings are"
+            raise SpecError(not_one_of(subject, name, known, sources))
+    return [f for f in FINDINGS if not names or f.name in names or (f.source or OWN) in names]
+
+
+def sweeps_of(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """Return the names of the sweeps that some findings need."""
+    return tuple(dict.fromkeys(name for f in findings for name in f.sweeps))
+
+
+def decided(findings: Sequence[Finding], data: Data) -> list[JSONObject]:
+    """Return findings with their verdicts and the number of placebos that were supported.
+
+    Raises
+    ------
+    ValueError
+        A sweep is missing, or more placebos support a finding than chance allows.
+    """
+    placebos = all_placebos(findings, data)
+    for name, number in placebos.items():
+        if number > MOST:
+            raise ValueError(
+                f"finding {name!r} is supported on {number} of {SHUFFLES} placebos, so that it "
+                "would hold of anything; change its rule"
+            )
+    return [as_data(j, placebos.get(j.finding.name)) for j in judge(findings, data)]

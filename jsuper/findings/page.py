@@ -1,0 +1,200 @@
+"""The pages of the findings: an index, a page per source, figures, and findings.json."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+
+from jsuper.core.files import write_atomically, write_text
+from jsuper.core.json_data import JSONObject
+from jsuper.core.text import format_number
+from jsuper.findings import catalog, general, results
+from jsuper.findings.reasons import LEVEL
+from jsuper.findings.rules import MANY
+from jsuper.findings.sources import OWN, SOURCES
+from jsuper.findings.sweeps import SWEEPS, needed
+from jsuper.plots.findings import evidence
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.figure import Figure
+
+VERDICTS = (
+    "supported", "contradicted", "depends", "right within limits", "misleading", "undecided",
+    "not testable here",
+)  # fmt: skip
+DPI = 100
+
+
+def write(
+    found: Sequence[JSONObject], data: Mapping[str, xarray.Dataset], seeds: int, folder: Path
+) -> Path:
+    """Write FOLDER/index.md, a page and a picture for each source, figures/ and findings.json.
+
+    Parameters
+    ----------
+    found
+        Every finding, from `results.as_data`.
+    data
+        The sweeps that they needed.
+    seeds
+        The number that was asked for.
+    folder
+        Where; made if it is not there.
+
+    Returns
+    -------
+    Path
+        The index.
+    """
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    found = [f | {"page": f["source"] or OWN, "drawn": is_drawn(f)} for f in found]
+    for finding in found:
+        if finding["drawn"]:
+            save(evidence(finding), folder / "figures" / f"{finding['name']}.png")
+    for page in catalog.PAGES:
+        mine = [f for f in found if f["page"] == page]
+        if mine:
+            write_source(page, mine, data, folder)
+    write_text(folder / "index.md", index(found, seeds))
+    results.write(folder / "findings.json", [_without(f) for f in found], data, seeds)
+    return folder / "index.md"
+
+
+def _without(finding: JSONObject) -> JSONObject:
+    return {k: v for k, v in finding.items() if k not in ("page", "drawn")}
+
+
+def is_drawn(finding: JSONObject) -> bool:
+    """Return whether a finding has values over seeds, which a figure can show."""
+    return any(len(p["values"]) > 1 for r in finding["readings"] for p in r["parts"])
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, and close it."""
+    import matplotlib.pyplot as plt
+
+    write_atomically(path, lambda f: figure.savefig(f, format="png", dpi=DPI))
+    plt.close(figure)
+
+
+def write_source(
+    page: str, mine: list[JSONObject], data: Mapping[str, xarray.Dataset], folder: Path
+) -> None:
+    """Write the page of a source, and its main picture."""
+    about = catalog.PAGES[page]
+    picture = about.picture is not None
+    if about.picture is not None:
+        save(about.picture(data), folder / f"{page}.png")
+    by_name = {f["name"]: f for f in mine}
+    names = dict.fromkeys(name for f in mine for name in f["sweeps"])
+    used = {name: data[name] for name in names}
+    trained = [results.about(name, data[name]) for name in needed(tuple(names))]
+    source = SOURCES.get(page)
+    text = templates().get_template("source.md.jinja").render(
+        title=f"{source.citation}: {source.about}" if source else "Questions of our own",
+        reference=str(source) if source else "What follows from the texts, and is asked by none.",
+        known=source.known if source else catalog.OWN_KNOWN,
+        top=[by_name[name] for name in about.top if name in by_name],
+        picture=picture,
+        slug=page,
+        own=page == OWN,
+        pivot=general.pivot(mine) if page == OWN else None,
+        exact=about.exact() if about.exact else [],
+        findings=mine,
+        failed=[(n, cells) for n, ds in used.items() if (cells := results.failed_cells(ds))],
+        sweeps=[row | {"described": SWEEPS[row["sweep"]].described} for row in trained],
+    )  # fmt: skip
+    write_text(folder / f"{page}.md", text)
+
+
+def index(found: Sequence[JSONObject], seeds: int) -> str:
+    """Return the Markdown of the index."""
+    by_name = {f["name"]: f for f in found}
+    shown = [v for v in VERDICTS if any(f["verdict"] == v for f in found)]
+    rows = []
+    for page in catalog.PAGES:
+        mine = Counter(f["verdict"] for f in found if f["page"] == page)
+        source = SOURCES.get(page)
+        title = source.citation if source else "our own"
+        about = source.about if source else "what no text asks"
+        rows.append([f"[{title}]({page}.md)", about, mine.total(), *(mine[v] or "" for v in shown)])
+    return templates().get_template("index.md.jinja").render(
+        total=len(found),
+        seeds=seeds,
+        counts=[(v, sum(f["verdict"] == v for f in found)) for v in shown],
+        top=[by_name[name] for name in catalog.TOP if name in by_name],
+        columns=shown,
+        sources=rows,
+        many=MANY,
+    )  # fmt: skip
+
+
+@functools.cache
+def templates() -> jinja2.Environment:
+    """Return the Markdown templates with their filters."""
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(
+            lambda name: (files("jsuper.findings") / name).read_text(encoding="utf-8")
+        ),
+        autoescape=False,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "cell": cell,
+        "interval": interval,
+        "effect": effect,
+        "in_short": in_short,
+        "number": format_number,
+        "verdict": lambda verdict: (verdict or "measured").capitalize(),
+    }
+    return environment
+
+
+def cell(text: object) -> str:
+    """Return text that fits into one cell of a Markdown table."""
+    return str(text).replace("|", "\\|").replace("\n", " ")
+
+
+def interval(part: JSONObject) -> str:
+    """Return a part's mean and interval: '0.2 (0.1 to 0.3)'."""
+    value, low, high = (part[k] for k in ("value", "low", "high"))
+    if value is None:
+        return "no value"
+    if low is None or low == high:
+        return format_number(value)
+    return f"{format_number(value)} ({format_number(low)} to {format_number(high)})"
+
+
+def in_short(finding: JSONObject) -> str:
+    """Return the main number in a sentence, and how many readings hold, one by one."""
+    if not (first := effect(finding)):
+        return finding["why"]
+    readings = finding["readings"]
+    if len(readings) == 1:
+        return f"{first}."
+    worst = [max(p["p_for"] for p in r["parts"]) for r in readings]
+    against = [len(r["parts"]) * min(p["p_against"] for p in r["parts"]) for r in readings]
+    holds, fails = (sum(2 * p < LEVEL for p in of) for of in (worst, against))
+    left = len(readings) - holds - fails
+    still_open = f", and {left} {'is' if left == 1 else 'are'} open" if left else ""
+    return (
+        f"{first} ({readings[0]['label']}). Of {len(readings)} readings {holds} hold and "
+        f"{fails} do not{still_open}."
+    )
+
+
+def effect(finding: JSONObject) -> str:
+    """Return the first number of a finding's main reading, with what it is."""
+    if not finding["readings"] or not finding["readings"][0]["parts"]:
+        return ""
+    part: Any = finding["readings"][0]["parts"][0]
+    return f"{part['label']}: {interval(part)}"
