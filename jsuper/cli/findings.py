@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
@@ -72,12 +74,18 @@ def _findings(options: FindingsOptions) -> int:
         print("measuring every model for the findings ...", file=sys.stderr, flush=True)
         data = sweeps.load(runs, wanted, options.seeds)
         print("judging the findings and their placebos ...", file=sys.stderr, flush=True)
-        found = catalog.decided(chosen, data)
-        show(found)
-        if out is not None:
-            from jsuper.findings import page
+        if out is None:
+            show(catalog.decided(chosen, data))
+            return
+        from jsuper.findings import judge, page, results
 
-            print(f"findings {printable(page.write(found, data, options.seeds, out))}")
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
+            placebos = other.submit(catalog.count_placebos, options.names, runs, options.seeds)
+            found = [results.as_data(judged) for judged in judge(chosen, data)]
+            page.draw(found, out)
+            found = catalog.with_placebos(found, placebos.result())
+        show(found)
+        print(f"findings {printable(page.write(found, data, options.seeds, out))}")
 
     return process.DONE if process.concluded(decide) else process.STOPPED
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from jsuper.core.errors import SpecError
 from jsuper.core.json_data import JSONObject
-from jsuper.core.suggestions import not_one_of
+from jsuper.core.suggestions import did_you_mean
 from jsuper.findings import (
     baron_attributes,
     baron_general,
@@ -28,6 +29,7 @@ from jsuper.findings.judging import judge
 from jsuper.findings.placebo import MOST, SHUFFLES, all_placebos
 from jsuper.findings.results import as_data
 from jsuper.findings.sources import OWN
+from jsuper.findings.sweeps import load
 from jsuper.plots import findings_baron, findings_dropout, findings_gelu, findings_scurves
 
 if TYPE_CHECKING:
@@ -175,9 +177,11 @@ def chosen(names: Iterable[str]) -> list[Finding]:
     known = [f.name for f in FINDINGS]
     for name in names:
         if name not in (*known, *PAGES):
-            subject = f"finding {name!r} is not known"
-            sources = f"the sources are {', '.join(PAGES)}, and the findings are"
-            raise SpecError(not_one_of(subject, name, known, sources))
+            hint = did_you_mean(name, [*known, *PAGES]) or ";"
+            raise SpecError(
+                f"finding {name!r} is not known{hint} The sources are {', '.join(PAGES)}; "
+                "docs/findings has the names of their findings"
+            )
     return [f for f in FINDINGS if not names or f.name in names or (f.source or OWN) in names]
 
 
@@ -194,11 +198,28 @@ def decided(findings: Sequence[Finding], data: Data) -> list[JSONObject]:
     ValueError
         A sweep is missing, or more placebos support a finding than chance allows.
     """
-    placebos = all_placebos(findings, data)
+    found = [as_data(judged) for judged in judge(findings, data)]
+    return with_placebos(found, all_placebos(findings, data))
+
+
+def with_placebos(found: Iterable[JSONObject], placebos: Mapping[str, int]) -> list[JSONObject]:
+    """Return findings with the number of placebos that were supported.
+
+    Raises
+    ------
+    ValueError
+        More placebos support a finding than chance allows.
+    """
     for name, number in placebos.items():
         if number > MOST:
             raise ValueError(
                 f"finding {name!r} is supported on {number} of {SHUFFLES} placebos, so that it "
                 "would hold of anything; change its rule"
             )
-    return [as_data(j, placebos.get(j.finding.name)) for j in judge(findings, data)]
+    return [one | {"placebos": placebos.get(one["name"])} for one in found]
+
+
+def count_placebos(names: tuple[str, ...], folder: Path, seeds: int) -> dict[str, int]:
+    """Return `all_placebos` of the findings of some names, in a process by itself."""
+    findings = chosen(names)
+    return all_placebos(findings, load(folder, sweeps_of(findings), seeds))

@@ -35,7 +35,9 @@ DPI = 100
 def write(
     found: Sequence[JSONObject], data: Mapping[str, xarray.Dataset], seeds: int, folder: Path
 ) -> Path:
-    """Write FOLDER/index.md, a page and a picture for each source, figures/ and findings.json.
+    """Write FOLDER/index.md, a page and a picture for each source, and findings.json.
+
+    The pages show the figures of `draw`.
 
     Parameters
     ----------
@@ -53,11 +55,7 @@ def write(
     Path
         The index.
     """
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
     found = [f | {"page": f["source"] or OWN, "drawn": is_drawn(f)} for f in found]
-    for finding in found:
-        if finding["drawn"]:
-            save(evidence(finding), folder / "figures" / f"{finding['name']}.png")
     for page in catalog.PAGES:
         mine = [f for f in found if f["page"] == page]
         if mine:
@@ -65,6 +63,13 @@ def write(
     write_text(folder / "index.md", index(found, seeds))
     results.write(folder / "findings.json", [_without(f) for f in found], data, seeds)
     return folder / "index.md"
+
+
+def draw(found: Sequence[JSONObject], folder: Path) -> None:
+    """Write FOLDER/figures/NAME.png of every finding with values over seeds."""
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    for finding in filter(is_drawn, found):
+        save(evidence(finding), folder / "figures" / f"{finding['name']}.png")
 
 
 def _without(finding: JSONObject) -> JSONObject:

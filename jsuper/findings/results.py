@@ -20,16 +20,8 @@ if TYPE_CHECKING:
 DIGITS = 10  # of every number; the p of equal seeds needs no more
 
 
-def as_data(judged: Judged, placebos: int | None) -> JSONObject:
-    """Return a judged finding as JSON data; NaN becomes None.
-
-    Parameters
-    ----------
-    judged
-        The finding and its verdict.
-    placebos
-        Shuffles that were supported; None if it has no placebo.
-    """
+def as_data(judged: Judged) -> JSONObject:
+    """Return a judged finding as JSON data; NaN becomes None. The placebos are not counted yet."""
     finding = judged.finding
     return {
         "name": finding.name,
@@ -45,7 +37,7 @@ def as_data(judged: Judged, placebos: int | None) -> JSONObject:
         "note": judged.note,
         "unit": finding.unit,
         "sweeps": list(finding.sweeps),
-        "placebos": placebos,
+        "placebos": None,
         "readings": [
             {"label": r.label, "parts": [part_data(finding, p) for p in r.parts]}
             for r in judged.readings

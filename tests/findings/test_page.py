@@ -45,13 +45,14 @@ def found():
         finding("own", source="", sentence=""),
         finding("never", effect=None, rules={}, cases=0, untestable="It is a forecast.", note=""),
     ]
-    return [results.as_data(j, 0 if j.finding.effect else None) for j in judge(asked, {})]
+    return catalog.with_placebos(map(results.as_data, judge(asked, {})), {"more": 1})
 
 
 def test_pages_have_every_finding_with_verdict_numbers_and_figure(tmp_path, found, monkeypatch):
     pages = {p: catalog.Page(top=("less",)) for p in ("baron-2025", sources.OWN)}
     monkeypatch.setattr(catalog, "PAGES", pages)
     monkeypatch.setattr(catalog, "TOP", ("more", "own"))
+    page.draw(found, tmp_path)
     index = page.write(found, {}, 10, tmp_path).read_text()
     assert "5 questions" in index and "10 seeds" in index
     text = (tmp_path / "baron-2025.md").read_text()
