@@ -177,10 +177,10 @@ def chosen(names: Iterable[str]) -> list[Finding]:
     known = [f.name for f in FINDINGS]
     for name in names:
         if name not in (*known, *PAGES):
-            hint = did_you_mean(name, [*known, *PAGES]) or ";"
+            hint = did_you_mean(name, [*known, *PAGES])
             raise SpecError(
-                f"finding {name!r} is not known{hint} The sources are {', '.join(PAGES)}; "
-                "docs/findings has the names of their findings"
+                f"finding {name!r} is not known{f'{hint} The' if hint else '; the'} sources are "
+                f"{', '.join(PAGES)}; docs/findings has the names of their findings"
             )
     return [f for f in FINDINGS if not names or f.name in names or (f.source or OWN) in names]
 
