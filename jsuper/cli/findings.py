@@ -15,6 +15,7 @@ from jsuper.cli import process, sweeping
 from jsuper.cli.options import RunOptions, check_platform
 from jsuper.cli.values import INT, no_default, read
 from jsuper.core.checks import integer
+from jsuper.core.errors import RunError
 from jsuper.core.json_data import JSONObject
 from jsuper.core.reading import FINDINGS_JSON, parse_json, read_text
 from jsuper.core.sweep import BaseSweep
@@ -87,11 +88,11 @@ def _findings(options: FindingsOptions) -> int:
         show(found)
         print(f"findings {printable(page.write(found, data, options.seeds, out))}")
 
-    return process.DONE if process.concluded(decide) else process.STOPPED
+    return code if process.concluded(decide) else process.STOPPED
 
 
 def _train(options: FindingsOptions, names: tuple[str, ...], runs: Path) -> int:
-    """Train or extend the sweeps that lack models, and return the exit code of the last one."""
+    """Train or extend the sweeps that lack models, and return the exit code."""
     from jsuper.findings.sweeps import SWEEPS
 
     asked = {name: _sweep(name, options.seeds, runs / name) for name in names}
@@ -103,9 +104,10 @@ def _train(options: FindingsOptions, names: tuple[str, ...], runs: Path) -> int:
     run, code = RunOptions(platform=options.platform, no_report=True, yes=True), process.DONE
     for i, name in enumerate(missing):
         print(f"sweep    {name} ({i + 1} of {len(missing)})", flush=True)
-        code = sweeping.run_sweep(asked[name], run, runs / name)
-        if code not in (process.DONE, process.SOME_FAILED):
-            return code
+        found = sweeping.run_sweep(asked[name], run, runs / name)
+        if found not in (process.DONE, process.SOME_FAILED):
+            return found
+        code = max(code, found)
     return code
 
 
@@ -114,7 +116,10 @@ def _sweep(name: str, seeds: int, folder: Path) -> BaseSweep:
     from jsuper.findings.sweeps import SWEEPS
 
     asked = SWEEPS[name].sweep(seeds)
-    held = manifest_of(folder).sweep["seeds"] if folder.exists() else 0
+    try:
+        held = manifest_of(folder).sweep["seeds"]
+    except (FileNotFoundError, RunError):  # nothing was written yet, or the sweep will say so
+        held = 0
     return asked if asked.seed_count >= held else dataclasses.replace(asked, seeds=held)
 
 

@@ -66,8 +66,8 @@ TOP = (
 """Ten findings of the index."""
 SCURVES = ("scurves", "scurves_softmax", "scurves_softmax_100", "scurves_softmax_1000")
 OWN_KNOWN = (
-    "Most of these were asked after a first look at the sweeps, and explain what was seen there; "
-    "those on other data, sizes and decoders were asked before these were trained."
+    "These were asked after a first look at the sweeps, with margins of our own choice, and mostly "
+    "state the direction that was found there: they describe rather than predict."
 )
 
 

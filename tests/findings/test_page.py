@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -147,3 +148,18 @@ def test_pages_from_more_seeds_are_not_written_over(tmp_path, monkeypatch, capsy
     (command.DOCS / "findings.json").write_text('{"seeds": 20}')
     assert command._out(options).name == "pages"
     assert "is from 20 seeds and stays" in capsys.readouterr().out
+
+
+def test_a_folder_without_a_manifest_goes_on_and_more_seeds_are_kept(tmp_path):
+    (tmp_path / "scurves").mkdir()
+    asked = command._sweep("scurves", 2, tmp_path / "scurves")
+    assert asked.seed_count == 10 and not command._is_complete(asked, tmp_path / "scurves")
+    (tmp_path / "scurves" / "manifest.json").write_text("{")
+    assert command._sweep("scurves", 2, tmp_path / "scurves").seed_count == 10
+
+
+def test_a_folder_with_more_seeds_is_asked_for_all_of_them(tmp_path, monkeypatch):
+    held = command._sweep("scurves", 3, tmp_path)
+    monkeypatch.setattr(command, "manifest_of", lambda folder: SimpleNamespace(sweep=vars(held)))
+    assert command._sweep("scurves", 2, tmp_path).seed_count == 15
+    assert command._sweep("scurves", 4, tmp_path).seed_count == 20
