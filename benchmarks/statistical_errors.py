@@ -17,6 +17,7 @@ import numpy as np
 from helpers.options import read_options
 from helpers.timing import RESULTS, describe_machine, write_json
 
+from jsuper.analysis.statistics.one_sample import CONFIDENCE
 from jsuper.findings import Rule, rules
 
 LEVEL = 0.025  # on each side
@@ -87,7 +88,7 @@ def main() -> None:
     options = read_options(Options)
     report: dict[str, Any] = {
         "level": LEVEL,
-        "confidence": rules.CONFIDENCE,
+        "confidence": CONFIDENCE,
         "repeats": options.repeats,
     }
     report["cases"] = {}

@@ -13,8 +13,8 @@ import jax
 import numpy as np
 
 import jsuper
+from jsuper.analysis.counts import COUNTS
 from jsuper.findings import catalog, sweeps
-from jsuper.findings.counts import COUNTS
 from jsuper.findings.values import NOTEBOOK, SPARSER
 
 OUT = Path(__file__).parent / "results" / "three_counts.json"

@@ -54,9 +54,9 @@ def model(aligned, outside, time):
     }
 
 
-def flow(rank=1, pairs=1, seed=0, faster=1.0, more=1.0):
+def flow(rank=1, pairs=1, seed=0, faster=1.0):
     """Every component learned as by one pair, by a pair of its own where there are enough."""
-    found = exact.rank_one(TIME * faster, U0[seed] * more, RHO0)
+    found = exact.rank_one(TIME * faster, U0[seed], RHO0)
     aligned = np.zeros((rank, pairs, len(TIME)))
     for r in range(rank):
         aligned[r, r % pairs] = found.u

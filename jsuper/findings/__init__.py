@@ -9,19 +9,5 @@ from jsuper.findings.finding import Finding, Judged, Part, Reading
 from jsuper.findings.judging import judge
 from jsuper.findings.rules import Rule, above, below, between, exactly, share
 
-__all__ = [
-    "Finding",
-    "Judged",
-    "Part",
-    "Reading",
-    "Rule",
-    "above",
-    "below",
-    "between",
-    "exactly",
-    "judge",
-    "placebo",
-    "share",
-    "sweeps",
-    "values",
-]
+__all__ = ["Finding", "Judged", "Part", "Reading", "Rule", "above", "below", "between", "exactly"]
+__all__ += ["judge", "placebo", "share", "sweeps", "values"]

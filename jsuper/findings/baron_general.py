@@ -7,17 +7,15 @@ averaged over the sparsities of a reading.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsuper.findings import counts
-from jsuper.findings.finding import Data, Finding, Reading
+from jsuper.analysis import counts
+from jsuper.findings.finding import Data, Finding
 from jsuper.findings.placebo import ACTIVATIONS as SHUFFLED
-from jsuper.findings.reasons import LEVEL
 from jsuper.findings.rules import above, below, between
-from jsuper.findings.values import SPARSER, SWEEPS, TRAININGS, asked, measure
+from jsuper.findings.values import SPARSER, SWEEPS, asked, selected
 from jsuper.models.toy.activations.names import ACTIVATIONS
 
 if TYPE_CHECKING:
@@ -27,8 +25,6 @@ LOSS = "loss_over_constant"  # comparable between sparsities
 UNREACHABLE = ("log_sigmoid", "log_softmax")  # never positive, so that no target can be met
 REACHABLE = tuple(a for a in ACTIVATIONS if a not in UNREACHABLE)
 
-RANGE = (1e-4, 1e-3)  # the source's own
-MOST = 0.5  # of the activations: what "the losses are in a range" says at the least
 ALIKE = math.log10(2)  # best and worst within a factor of 2
 SEEN = math.log10(1.1)  # a tenth: less would not be seen on a loss curve
 SAME = math.log10(1.25)  # a quarter: what passes as no change of a loss
@@ -49,9 +45,7 @@ def models(
     data: Data, training: str, sparsity: tuple, count: str = LOSS, names: tuple = REACHABLE
 ) -> list[xarray.DataArray]:
     """Return X and log10 of the loss, both (activation, sparsity, seed); NaN for failed fits."""
-    ds = data[TRAININGS[training]]
-    place = {"activation": list(names), "sparsity": list(sparsity)}
-    x, loss = (measure(ds, name).sel(place) for name in (count, LOSS))
+    x, loss = (selected(data, name, names, training, sparsity) for name in (count, LOSS))
     return [x, loss.copy(data=np.log10(loss.values))]
 
 
@@ -63,14 +57,6 @@ def mean(values: Any) -> np.ndarray:
 
 
 # ---- losses ----
-
-
-def in_range(data: Data, training: str, sparsity: tuple) -> dict[str, Any]:
-    """Return the share of losses in RANGE; failed fits count, models without a loss are outside."""
-    raw = measure(data[TRAININGS[training]], "loss", failed=True)
-    raw = raw.sel(activation=list(ACTIVATIONS), sparsity=list(sparsity))
-    inside = (raw >= RANGE[0]) & (raw <= RANGE[1])
-    return {"share in the range": inside.mean(("activation", "sparsity"))}
 
 
 def spread(data: Data, **reading: Any) -> dict[str, Any]:
@@ -143,35 +129,16 @@ def bought(data: Data, rng: np.random.Generator) -> Data:
     }
 
 
-def noted(text: str) -> Callable[[tuple[Reading, ...]], str]:
-    """Return a note: a format of the main reading's means, and how many readings are clear."""
-
-    def note(readings: tuple[Reading, ...]) -> str:
-        means = {part.label: part.value for part in readings[0].parts}
-        holds = sum(2 * r.p_for < LEVEL for r in readings)
-        fails = sum(2 * r.p_against < LEVEL for r in readings)
-        clear = f"Clear readings of {len(readings)}: {holds} for it, {fails} against it."
-        return f"{text.format(**means)} {clear}"
-
-    return note
-
-
 def asked_of(
     name: str, place: str, sentence: str, question: str, note: str, **more: Any
 ) -> Finding:
     """Return a finding of the source, under READINGS unless it says otherwise."""
     more = {"source": "baron-2025", "readings": READINGS, "unit": "log10 of a ratio"} | more
-    more |= {"place": place, "sentence": sentence, "sweeps": SWEEPS, "note": noted(note)}
+    more |= {"place": place, "sentence": sentence, "sweeps": SWEEPS, "note": note}
     return Finding(name, question, **more)
 
 
 FINDINGS: tuple[Finding, ...] = (
-    asked_of("losses-in-range", "TL;DR", "Losses lie between 1e-4 and 1e-3.",
-        "Do losses lie between 1e-4 and 1e-3?",
-        effect=in_range, rules={"share in the range": above(MOST, bounds=(0, 1))},
-        readings=EVERY, mixed="right within limits", placebo=bought, unit="share of activations",
-        note="Raw losses: the sparsity sets their scale. On average {share in the range:.0%} of "
-        "the activations are in the range."),
     asked_of("losses-alike", "TL;DR", "Losses hardly differ between activations.",
         "Do losses hardly differ between activations?",
         effect=spread, rules={"largest over smallest": below(ALIKE)},

@@ -10,10 +10,10 @@ import numpy as np
 
 from jsuper.findings import baron_shapes as shapes
 from jsuper.findings import values
-from jsuper.findings.baron_shapes import CORRELATION, SOME, against_relu, asks, less, less_relu
+from jsuper.findings.baron_shapes import CORRELATION, SOME, asks, less
 from jsuper.findings.finding import Data, Finding
 from jsuper.findings.rules import above, below, between, share
-from jsuper.findings.values import SPARSE, SPARSER, asked, differences, levels, measure
+from jsuper.findings.values import SPARSE, SPARSER, asked, differences
 
 if TYPE_CHECKING:
     import xarray
@@ -44,7 +44,7 @@ def more(data: Data, name: str, **reading: Any) -> Mapping[str, Any]:
 
 def both(data: Data, names: tuple[str, str], variable: str, failed: bool, **at: Any) -> list:
     """Return a measure of the same models in two sweeps: (seeds,) each."""
-    return [measure(data[name], variable, failed).sel(at).values for name in names]
+    return [values.measure(data[name], variable, failed).sel(at).values for name in names]
 
 
 def by_precision(data: Data, sparsity: Sequence[float], count: str, **_: Any) -> dict[str, Any]:
@@ -74,13 +74,13 @@ def swapped(first: str, second: str) -> Callable[[Data, np.random.Generator], Da
 
 def touched(ds: xarray.Dataset) -> xarray.DataArray:
     """Return the number of features with |W_i| > 0.1."""
-    norm = measure(ds, "feature_norm")
+    norm = values.measure(ds, "feature_norm")
     return (norm > TOUCHED).where(norm.notnull()).sum("feature", skipna=False)
 
 
 def overlap(ds: xarray.Dataset) -> xarray.DataArray:
     """Return the mean |W_i . W_j| of touched features; NaN where there are fewer than two."""
-    W = measure(ds, "W").transpose(..., "hidden", "feature")
+    W = values.measure(ds, "W").transpose(..., "hidden", "feature")
     products = np.abs(W.values.swapaxes(-1, -2) @ W.values)
     seen = np.diagonal(products, axis1=-2, axis2=-1) > TOUCHED**2
     pairs = seen[..., None] & seen[..., None, :] & ~np.eye(W.sizes["feature"], dtype=bool)
@@ -94,17 +94,8 @@ def every(data: Data, training: str, sparsity: Sequence[float]) -> dict[str, Any
     ds = data[values.TRAININGS[training]].sel(activation=["softplus"], sparsity=list(sparsity))
     number = touched(ds)[0].mean("sparsity", skipna=False)
     all_of_them = (number == ds.sizes["feature"]).where(number.notnull())
-    order = measure(ds, CORRELATION)[0].mean("sparsity", skipna=False)
+    order = values.measure(ds, CORRELATION)[0].mean("sparsity", skipna=False)
     return {"seeds, all touched": all_of_them.values, "correlation": order.values}
-
-
-def shrinks(data: Data, **reading: Any) -> dict[str, Any]:
-    """Compare each shrink with ReLU: the features that are touched, and how far these overlap."""
-    found = {}
-    for of, parts in ((touched, MANY), (overlap, SMALL)):
-        for label, (name, _) in parts.items():
-            found |= less_relu(of, name, label, data, **reading)
-    return found
 
 
 MANY, SMALL = (less(label, SHRINKS) for label in ("touched, {} less relu", "overlap, {} less relu"))
@@ -130,7 +121,7 @@ FINDINGS: tuple[Finding, ...] = (
         "sigmoids-unimportant",
         "Do sigmoid and hardsigmoid superpose unimportant features?",
         sentence="The superposition of sigmoid and hardsigmoid is of unimportant features.",
-        effect=levels(UNIMPORTANT, CORRELATION),
+        effect=values.levels(UNIMPORTANT, CORRELATION),
         rules=dict.fromkeys(UNIMPORTANT, below(REVERSED)),
         readings=asked(SPARSER, count=False),
         unit="Spearman's correlation",
@@ -139,7 +130,7 @@ FINDINGS: tuple[Finding, ...] = (
         "softsign-log-sigmoid-worse",
         "Do softsign and log-sigmoid superpose still more, and less important features?",
         sentence="Softsign and log-sigmoid are even worse in this regard than the sigmoids.",
-        effect=shapes.with_order(differences(WORSE_X), WORSE_ORDER),
+        effect=values.together(differences(WORSE_X), differences(WORSE_ORDER, CORRELATION)),
         rules=dict.fromkeys(WORSE_X, above(SOME)) | dict.fromkeys(WORSE_ORDER, below(-WORSE)),
     ),
     asks(
@@ -157,17 +148,8 @@ FINDINGS: tuple[Finding, ...] = (
         "bounded-limited",
         "Do tanh, hardtanh and SELU hardly superpose?",
         sentence="Tanh, hardtanh and SELU show very limited superposition; tanh eliminates it.",
-        **shapes.seeds_with(levels(LIMITED), LIMITED, -math.inf, NONE),
+        **shapes.seeds_with(values.levels(LIMITED), LIMITED, -math.inf, NONE),
         readings=asked(SPARSE),
-    ),
-    asks(
-        "sigmoid-more-neurons",
-        "Does sigmoid spread superposition over more neurons than ReLU?",
-        place="Previous work",
-        sentence="As Lad and Kostolansky (2023) found, sigmoid superposes in many more neurons.",
-        **against_relu(shapes.unit_share, "sigmoid", "largest share", below(-shapes.UNIT)),
-        readings=asked(SPARSER, count=False),
-        unit="share of its largest weight in a unit, sigmoid less relu",
     ),
     asks(
         "softplus-touches-all",
@@ -181,7 +163,7 @@ FINDINGS: tuple[Finding, ...] = (
         "shrinks-many-and-small",
         "Do the shrinks touch more features than ReLU, with smaller overlaps |W_i . W_j|?",
         sentence="The shrinks show lots of superposition, though of small amplitude.",
-        effect=shrinks,
+        effect=values.together(differences(MANY, touched), differences(SMALL, overlap)),
         rules=dict.fromkeys(MANY, above(SOME)) | dict.fromkeys(SMALL, below(-FAINTER)),
         readings=asked(SPARSE, count=False),
     ),

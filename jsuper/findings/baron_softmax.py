@@ -13,8 +13,8 @@ from jsuper.analysis.reading import finished_values
 from jsuper.core.status import MISSING, NON_FINITE
 from jsuper.findings import baron_shapes as shapes
 from jsuper.findings import values
-from jsuper.findings.baron_shapes import CORRELATION, SOME, against_relu, asks
-from jsuper.findings.baron_sigmoids import REVERSED, both, each, swapped
+from jsuper.findings.baron_shapes import CORRELATION, SOME, asks
+from jsuper.findings.baron_sigmoids import REVERSED, each
 from jsuper.findings.finding import Data, Finding
 from jsuper.findings.rules import above, below, share
 from jsuper.findings.values import SPARSE, SPARSER, asked, differences, levels, measure
@@ -24,14 +24,10 @@ if TYPE_CHECKING:
 
 BY_TRAINING = {values.NOTEBOOK: "activations", values.ROE: "roe"}
 """Training -> its sweep as trained, with the source's number of steps."""
-ORDER = 0.2  # difference in correlation that would turn a reversed order into none
-BETTER = math.log10(1.1)  # a tenth of a loss, about what is seen on a plot
 ALIKE = math.log10(1.25)  # a quarter of a loss is below what the text calls a difference
-NOTHING = 0.95  # of the loss of predicting 0, from where hardly anything was learned
 LOW, HIGH = 0.02, 0.2  # |cosine| that is faint: not none, and no overlap of represented features
 MORE_FAINT = 0.05  # of all pairs of features, about 10 of 190
 FAR = 10.0  # losses of the best constant, beyond which nothing was fitted
-LOGARITHMS = ("log_softmax", "log_sigmoid")
 # Where all features are active, and at .999, all losses of softmin are above the best constant's.
 OF_SOFTMIN = (0.7, 0.9, 0.97, 0.99, 0.997)
 
@@ -45,17 +41,10 @@ def unconverged(data: Data, name: str, training: str, sparsity: Sequence[float])
     return {"seeds that do not converge": known[0].max("sparsity", skipna=False).values}
 
 
-def by_decoder(data: Data, sparsity: float) -> dict[str, Any]:
-    """Compare softmin whose decoder is trained by itself with softmin that is tied."""
-    sweeps, at = ("untied", "fitted"), {"activation": "softmin", "sparsity": sparsity}
-    order, loss = (both(data, sweeps, variable, False, **at) for variable in (CORRELATION, "loss"))
-    return dict(zip(UNTIED, (order[0] - order[1], np.log10(loss[0] / loss[1])), strict=True))
-
-
-def unreached(data: Data, training: str) -> dict[str, Any]:
-    """Return losses over that of predicting 0, of the sparsity where they are least."""
-    loss = measure(data[BY_TRAINING[training]], "loss_over_zero", failed=True).min("sparsity")
-    return {f"least loss, {name}": loss.sel(activation=name).values for name in LOGARITHMS}
+def log_loss(ds: xarray.Dataset) -> xarray.DataArray:
+    """Return log10 of the loss."""
+    loss = measure(ds, "loss")
+    return loss.copy(data=np.log10(loss.values))
 
 
 def faint(ds: xarray.Dataset) -> xarray.DataArray:
@@ -69,7 +58,6 @@ def faint(ds: xarray.Dataset) -> xarray.DataArray:
     return W[..., 0, 0].copy(data=np.where(number > 0, inside / number, np.nan))
 
 
-UNTIED = ("correlation, untied less tied", "log10 of loss, untied over tied")
 REVERSES = {"correlation with importance, softmin": "softmin"}
 RATIO = "log10 of loss, solu over relu"
 MORE = {"seeds with more features, solu than relu": ("solu", "relu")}
@@ -86,32 +74,15 @@ FINDINGS: tuple[Finding, ...] = (
         readings=asked(OF_SOFTMIN, count=False),
         unit="Spearman's correlation",
     ),
-    shapes.ours(
-        "softmin-because-tied",
-        "Does softmin reverse the order because its decoder is tied to the encoder?",
-        sentence="A tied |W_i|² lowers only the output of feature i; another decoder mends it.",
-        sweeps=("fitted", "untied"),
-        effect=by_decoder,
-        rules=dict(zip(UNTIED, (above(ORDER), below(-BETTER)), strict=True)),
-        readings={f"{values.NOTEBOOK}, S {s:g}": {"sparsity": s} for s in (0.7, 0.9, 0.97)},
-        placebo=swapped("fitted", "untied"),
-    ),
     asks(
         "log-softmax-fails",
         "Does log-softmax fail to converge?",
         sentence="LogSoftmax fails to converge, likely because it is unstable.",
+        note="Its outputs are at most 0 and features at least 0, so that no output is better than "
+        "0, which it never reaches.",
         **STUCK,
         sweeps=AS_TRAINED,
         readings=each(("log_softmax",), asked((0.0, *SPARSER), count=False)),
-    ),
-    shapes.ours(
-        "logarithms-unreachable",
-        "Do log-softmax and log-sigmoid fail because none of their outputs is positive?",
-        sentence="Features are at least 0 and these outputs at most 0: nothing is better than 0.",
-        sweeps=AS_TRAINED,
-        effect=unreached,
-        rules={f"least loss, {name}": above(NOTHING) for name in LOGARITHMS},
-        readings={training: {"training": training} for training in values.TRAININGS},
     ),
     asks(
         "exponentials-fail",
@@ -140,24 +111,20 @@ FINDINGS: tuple[Finding, ...] = (
         "solu-more-low-level",
         "Has SoLU more faint overlaps than ReLU where features are sparse?",
         sentence="SoLU has a lot more low-level superposition as sparsity increases.",
-        **against_relu(faint, "solu", "faint pairs, solu less relu", above(MORE_FAINT)),
+        **shapes.gap(
+            {"faint pairs, solu less relu": ("solu", "relu")},
+            above(MORE_FAINT),
+            faint,
+            "share of pairs",
+        ),
         readings=asked(SPARSE[1:], count=False),
-    ),
-    asks(
-        "solu-enforces-sparsity",
-        "Are SoLU's units more of one feature than ReLU's?",
-        place="Previous work",
-        sentence="As Lad and Kostolansky (2023) found, SoLU enforces sparsity.",
-        **against_relu(shapes.unit_share, "solu", "largest share", above(shapes.UNIT)),
-        readings=asked(SPARSER, count=False),
-        unit="share of its largest weight in a unit, solu less relu",
     ),
     asks(
         "solu-keeps-performance",
         "Does SoLU keep the loss of ReLU?",
         place="Discussion",
         sentence="SoLU combats superposition while it keeps performance high.",
-        **against_relu(lambda ds: np.log10(measure(ds, "loss")), "solu", RATIO, below(ALIKE)),
+        **shapes.gap({RATIO: ("solu", "relu")}, below(ALIKE), log_loss, "log10 of a ratio"),
         readings=asked((0.0, *SPARSER), count=False),
     ),
 )

@@ -14,8 +14,9 @@ import numpy as np
 from jsuper.analysis.plateaus import PLATEAU, aligned, losses_at_bumps, of, peaks
 from jsuper.analysis.reading import finished_values
 from jsuper.findings.finding import Data, Finding
+from jsuper.findings.notes import crossed, numbers
 from jsuper.findings.rules import above, below, share
-from jsuper.findings.scurves import asked, per_seed, swapped, told
+from jsuper.findings.scurves import per_seed, swapped
 
 if TYPE_CHECKING:
     import xarray
@@ -172,7 +173,7 @@ def other_places(data: Data, rng: np.random.Generator) -> Data:
     return {"scurves": ds.assign(alignment=curve.copy(data=mixed.reshape(curve.shape)))}
 
 
-WHICH = asked("{kind}, {size}", size=tuple(SIZES), kind=OF)
+WHICH = crossed("{kind}, {size}", size=tuple(SIZES), kind=OF)
 said = partial(Finding, source="jermyn-2022", place="comment", sweeps=("scurves",))
 
 FINDINGS: tuple[Finding, ...] = (
@@ -182,7 +183,7 @@ FINDINGS: tuple[Finding, ...] = (
         sentence="The plateau corresponds to a period with a lot of bump formation.",
         effect=during,
         rules={DURING: above(MOST, bounds=(0, 1))},
-        readings=asked(
+        readings=crossed(
             "{kind}, {when}, loss of the {loss}",
             when=("peak", "half risen"),
             loss=("start", "zero model"),
@@ -190,7 +191,7 @@ FINDINGS: tuple[Finding, ...] = (
         ),
         placebo=random_losses,
         unit="share of bumps",
-        note=told("Rank 4, 4 pairs. Shares of bumps while the loss is above 90 %"),
+        note=numbers("Rank 4, 4 pairs. Shares of bumps while the loss is above 90 %"),
     ),
     said(
         "bumps-need-rank-above-one",
@@ -201,7 +202,7 @@ FINDINGS: tuple[Finding, ...] = (
         readings=WHICH,
         placebo=swapped("rank", *SIZES.values()),
         unit="share of runs",
-        note=told("Runs without a bump at rank 1", label=WITHOUT),
+        note=numbers("Runs without a bump at rank 1", label=WITHOUT),
     ),
     said(
         "bumps-vary-by-seed",
@@ -212,7 +213,7 @@ FINDINGS: tuple[Finding, ...] = (
         readings=WHICH,
         placebo=alike,
         unit="chance",
-        note=told("Rank 4, 4 pairs. Chance that two runs differ"),
+        note=numbers("Rank 4, 4 pairs. Chance that two runs differ"),
     ),
     said(
         "adam-more-bumps",
@@ -220,10 +221,10 @@ FINDINGS: tuple[Finding, ...] = (
         sentence="Adam produces more competition of vectors, and with it more bumps.",
         effect=more,
         rules={GAIN: above(0, kind="skewed")},
-        readings=asked("{size}, {pairs} pairs", size=tuple(SIZES), pairs=(4, 8)),
+        readings=crossed("{size}, {pairs} pairs", size=tuple(SIZES), pairs=(4, 8)),
         placebo=swapped("optimizer", *SIZES.values()),
         unit="bumps per model",
-        note=told("Rank 4, same target and start. Adam less SGD", "+.2f"),
+        note=numbers("Rank 4, same target and start. Adam less SGD", "+.2f"),
     ),
     said(
         "adam-similar-rates",
@@ -231,10 +232,10 @@ FINDINGS: tuple[Finding, ...] = (
         sentence="Adam may make different vectors learn at more similar rates.",
         effect=spread,
         rules={SPREAD: below(0)},
-        readings=asked("{times}, {pairs} pairs", times=tuple(TIMES), pairs=(4, 8)),
+        readings=crossed("{times}, {pairs} pairs", times=tuple(TIMES), pairs=(4, 8)),
         placebo=swapped("optimizer", *TIMES.values()),
         unit="standard deviation of ln of a time",
-        note=told("Rank 4. Adam less SGD", "+.3f"),
+        note=numbers("Rank 4. Adam less SGD", "+.3f"),
     ),
     said(
         "bumps-are-competition",
@@ -242,17 +243,9 @@ FINDINGS: tuple[Finding, ...] = (
         sentence="Bumps are a sign of vectors that compete to represent parts of a subspace.",
         effect=competing,
         rules={OTHERS: above(0), ELSEWHERE: above(0), RIVAL: above(0)},
-        readings=asked("{kind}, {control}", kind=OF, control=("other falls", "pairs as large")),
+        readings=crossed("{kind}, {control}", kind=OF, control=("other falls", "pairs as large")),
         placebo=other_places,
         unit="part of s_r, bumps less controls",
-        note=told("Rival's part at bumps less that of the same model elsewhere", "+.3f", RIVAL),
-    ),
-    said(
-        "explains-grokking-bumps",
-        "Do pairs that compete explain the bumps in grokking modular addition?",
-        sentence="It is not sure that this explains the bumps of modular addition.",
-        sweeps=(),
-        untestable="It needs transformers that learn modular addition, and a measure of "
-        "competition in them; the text doubts it itself.",
+        note=numbers("Rival's part at bumps less that of the same model elsewhere", "+.3f", RIVAL),
     ),
 )

@@ -36,21 +36,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-FINDINGS: tuple[Finding, ...] = (
-    *baron_general.FINDINGS,
-    *baron_attributes.FINDINGS,
-    *baron_shapes.FINDINGS,
-    *baron_sigmoids.FINDINGS,
-    *baron_softmax.FINDINGS,
-    *dropout.FINDINGS,
-    *kurtosis.FINDINGS,
-    *scurves.FINDINGS,
-    *bumps.FINDINGS,
-    *gelu.FINDINGS,
-    *gates.FINDINGS,
-    *phases.FINDINGS,
-    *general.FINDINGS,
-)
+MODULES = (
+    baron_general, baron_attributes, baron_shapes, baron_sigmoids, baron_softmax, dropout, kurtosis,
+    scurves, bumps, gelu, gates, phases, general,
+)  # fmt: skip
+FINDINGS: tuple[Finding, ...] = tuple(f for module in MODULES for f in module.FINDINGS)
 TOP = (
     "hardness-reduces",
     "more-superposition-less-loss",
@@ -94,75 +84,32 @@ class Page(NamedTuple):
 
 PAGES: dict[str, Page] = {
     "baron-2025": Page(
-        top=(
-            "hardness-reduces",
-            "more-superposition-less-loss",
-            "negative-outputs-less",
-            "gelu-less-when-sparse",
-            "sigmoids-unimportant",
-        ),
-        picture=findings_baron.main,
-        sweeps=("fitted",),
-    ),
+        ("hardness-reduces", "more-superposition-less-loss", "negative-outputs-less",
+         "gelu-less-when-sparse", "sigmoids-unimportant"),
+        findings_baron.main, ("fitted",)),
     "pona-2023": Page(
-        top=(
-            "dropout-less-superposition",
-            "spreading-exposes",
-            "dropout-privileged-basis",
-            "kurtosis-shows-superposition",
-            "dropout-exception",
-        ),
-        picture=findings_dropout.main,
-        sweeps=("dropout", "dropout_basis"),
-    ),
+        ("dropout-less-superposition", "spreading-exposes", "dropout-privileged-basis",
+         "kurtosis-shows-superposition", "dropout-leaves-alone"),
+        findings_dropout.main, ("dropout", "dropout_basis")),
     "jermyn-2022": Page(
-        top=(
-            "plateau-is-bump-formation",
-            "factors-give-an-s-curve",
-            "no-decay-under-cross-entropy",
-            "bumps-are-competition",
-            "adamw-only-accelerates",
-        ),
-        picture=findings_scurves.main,
-        sweeps=SCURVES,
-    ),
+        ("plateau-is-bump-formation", "factors-give-an-s-curve", "no-decay-under-cross-entropy",
+         "bumps-are-competition", "adamw-only-accelerates"),
+        findings_scurves.main, SCURVES),
     "gelu-correction": Page(
-        top=(
-            "gelu-nearly-clips",
-            "relu-clips",
-            "gelu-does-not-clip",
-            "gelu-still-flows",
-            "gelu-blocks-earlier-layers",
-        ),
-        picture=findings_gelu.shapes,
-    ),
+        ("gelu-nearly-clips", "gelu-does-not-clip", "gelu-still-flows",
+         "gelu-blocks-earlier-layers"),
+        findings_gelu.shapes),
     "gelu-tutorial": Page(
-        top=(
-            "gelu-recovers",
-            "relu-never-recovers",
-            "normal-preactivations",
-            "mild-from-extreme",
-            "gelu-s-shaped",
-        ),
-        picture=findings_gelu.recovered,
-        sweeps=("revival",),
-        exact=gelu.computed,
-    ),
+        ("gelu-recovers", "relu-never-recovers", "normal-preactivations", "mild-from-extreme",
+         "gelu-s-shaped"),
+        findings_gelu.recovered, ("revival",), gelu.computed),
     "elhage-2022": Page(
-        top=("training-finds-the-phase-diagram", "relu-shares-where-it-pays"),
-        picture=findings_scurves.phases,
-        sweeps=("phase_2_1", "phase_3_2"),
-    ),
+        ("training-finds-the-phase-diagram", "relu-shares-where-it-pays"),
+        findings_scurves.phases, ("phase_2_1", "phase_3_2")),
     OWN: Page(
-        top=(
-            "trained-relu-comes-back",
-            "random-gate-mask",
-            "random-gate-mean",
-            "deeper-floor-less",
-            "tanh-none-correlated",
-        ),
-    ),
-}
+        ("trained-relu-comes-back", "random-gate-mask", "random-gate-mean", "gelu-less-elsewhere",
+         "tanh-none-elsewhere")),
+}  # fmt: skip
 
 
 def chosen(names: Iterable[str]) -> list[Finding]:

@@ -7,19 +7,16 @@ has WWᵀ = (1-q) 1. Counts beside the longest feature, and dimensionality, do n
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsuper.analysis import dropout, superposition, theory
+from jsuper.analysis import counts, dropout, superposition
 from jsuper.analysis.reading import finished_values
 from jsuper.analysis.statistics import spearman
-from jsuper.findings import counts
-from jsuper.findings.finding import Data, Finding, Reading
+from jsuper.findings.finding import Data, Finding
+from jsuper.findings.notes import crossed, numbers
 from jsuper.findings.placebo import shuffled
 from jsuper.findings.rules import above, below, between, exactly
 
@@ -30,19 +27,15 @@ FEWER = 0.25 / 0.5  # features, or units, per unit of q: a fourth of one over ra
 ORDERED = above(0.2, bounds=(-1, 1))  # rank correlation from which an order is visible
 ONE_OF_20 = 2.0  # standard deviations beyond which one of 20 random rotations lies
 AT_NULL = between(-ONE_OF_20, ONE_OF_20)
-ERROR, WITHIN = 0.02, 1.01  # of a chance; of the least loss, where 1 % does not matter
+ERROR = 0.02  # of a chance
 HIGH, MOST_UNITS = 0.3, 8
 DIMS = ("importance_decay", "sparsity", "seed", "dropout")
-DENSER, SPARSE = (0.0, 0.7), (0.9, 0.97, 0.99)
-ALL = (*SPARSE, *DENSER)
+ALL = (0.9, 0.97, 0.99, 0.0, 0.7)  # sparsities, the source's first
 SHARING = "m over mean dimensionality"
 MEASURES = ("|W_i| > half of the longest", SHARING, "R² > 1/2", "|W_i| > 1/2")
 
-SLOPE, APART = "slope of the features", "slope less that of sparse features"
-UNITS, MISSED = "slope of the units of a feature", "distance from (1-q)^n"
+SLOPE, MISSED = "slope", "distance from (1-q)^n"
 HITS, BY_CHANCE = "rank correlation of hits and disturbance", "less that of Gaussian weights"
-RATIO, LINEAR_Z = "loss over the least", "z with dropout less z without"
-
 PLACEBO = shuffled("activation", "optimizer", *DIMS[:3], among="dropout")
 
 
@@ -86,16 +79,12 @@ def features(ds: xarray.Dataset, measure: str) -> xarray.DataArray:
     return (ds["n_hidden"] / mean).transpose(*DIMS[1:])
 
 
-def reduction(data: Data, measure: str, sparsity: float) -> dict[str, np.ndarray]:
-    """Return the slope of a measure at uniform importance."""
-    return {SLOPE: slope(features(relu(data).sel(sparsity=[sparsity]), measure))[0]}
-
-
-def exception(data: Data, measure: str) -> dict[str, np.ndarray]:
-    """Return the slope at importance .9^i and sparsity 0, and how far sparse features have less."""
-    here = plane(data).sel(importance_decay=0.9, sparsity=[0.0, *SPARSE])
-    dense, *sparse = slope(features(here, measure))
-    return {SLOPE: dense, APART: dense - np.mean(sparse, axis=0)}
+def reduction(
+    data: Data, measure: str, sparsity: float, importance: float = 1.0
+) -> dict[str, np.ndarray]:
+    """Return the slope of a measure, at importance^i of feature i."""
+    here = plane(data).sel(importance_decay=importance, sparsity=[sparsity])
+    return {SLOPE: slope(features(here, measure))[0]}
 
 
 def left_alone(share: np.ndarray, rate: np.ndarray | float, lost: float = 0.0) -> np.ndarray:
@@ -151,80 +140,34 @@ def exposure(data: Data, **at: float) -> dict[str, np.ndarray]:
     return {HITS: found[0], BY_CHANCE: found[0] - found[1]}
 
 
-def concentration(data: Data, sparsity: float, optimizer: str = "") -> dict[str, np.ndarray]:
-    """Return the slope of 1/Σ_j u_j⁴, the units that a feature is on, mean over features."""
-    W, counted = weights_of(relu(data, optimizer).sel(sparsity=sparsity), "seed", "dropout")
-    units = counted.copy(data=dropout.effective_units(W)).where(counted).mean("feature")
-    return {UNITS: slope(units)}
-
-
-def linear(data: Data, optimizer: str, sparsity: float) -> dict[str, np.ndarray]:
-    """Return the linear models' expected loss over the least, and what dropout does to z."""
-    ds = data["dropout_basis"].sel(activation="identity", optimizer=optimizer, sparsity=sparsity)
-    found = (finished_values(ds, name, "seed", "dropout") for name in ("W", "b", "alignment_z"))
-    (W, b, z), rates = (values.values for values in found), ds["dropout"].values
-    rates = np.broadcast_to(rates, W.shape[:-2])
-    loss = theory.dropout_linear_loss(W, b, rates, np.full((*rates.shape, 1), 1 - sparsity))
-    m, n = W.shape[-2:]
-    ratio = loss / dropout.least_linear_loss(n, m, rates, 1 - sparsity)
-    return {RATIO: ratio.mean(axis=1), LINEAR_Z: z[:, -1] - z[:, 0]}
-
-
-NUMBERS = {"sparsity": "S {:g}", "dropout": "q {:g}", "importance": "importance {:g}"}
-MARKS = NUMBERS | {"optimizer": "m 10, {}"}
-
-
-def asked(**axes: tuple) -> dict[str, dict[str, Any]]:
-    """Return a reading for every combination of arguments' values."""
-    every = (dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values()))
-    return {", ".join(MARKS.get(k, "{}").format(v) for k, v in at.items()): at for at in every}
-
-
-def listed(words: str, label: str = "", form: str = ".2f", having: str = "") -> Callable:
-    """Return the note with the means of a part, in readings whose label contains a text."""
-
-    def note(readings: tuple[Reading, ...]) -> str:
-        rows = [(r.label, p) for r in readings for p in r.parts if label in ("", p.label)]
-        numbers = [f"{r}, {round(p.value, 6) + 0:{form}}" for r, p in rows if having in r]
-        return f"{words}: {'; '.join(numbers)}."
-
-    return note
-
-
-BASIS = asked(optimizer=("adamw", "sgd(2)"), sparsity=(0.7, 0.9, 0.97))
-SMALL_AND_LARGE = {**asked(sparsity=ALL), **BASIS}
-said = partial(Finding, source="pona-2023", place="comment", placebo=PLACEBO)
-REDUCES = said(
-    name="dropout-less-superposition",
-    question="Does dropout reduce superposition of sparse features?",
-    sentence="Dropout makes each feature's direction vary, so that features cannot be as packed.",
-    sweeps=("dropout",),
-    effect=reduction,
-    rules={SLOPE: below(-FEWER)},
-    readings=asked(measure=MEASURES, sparsity=SPARSE),
-    unit="features per unit of the rate",
-    note=listed("Uniform importance; slopes", form=".1f", having=MEASURES[0]),
+BASIS = crossed(
+    "m 10, {optimizer}, S {sparsity:g}", optimizer=("adamw", "sgd(2)"), sparsity=(0.7, 0.9, 0.97)
 )
+BY_SPARSITY = crossed("S {sparsity:g}", sparsity=ALL)
+SMALL_AND_LARGE = BY_SPARSITY | BASIS
+said = partial(Finding, source="pona-2023", place="comment", placebo=PLACEBO)
 
 FINDINGS: tuple[Finding, ...] = (
-    REDUCES,
-    replace(
-        REDUCES,
-        name="dropout-less-superposition-denser",
-        question="Does dropout reduce superposition of features that are not sparse?",
-        readings=asked(measure=MEASURES, sparsity=DENSER),
-        note=listed("Uniform importance; slopes", form=".1f"),
-    ),
-    replace(
-        REDUCES,
-        name="dropout-exception",
-        question="Is dropout without effect on superposition of dense, unequal features?",
-        place="post",
-        sentence="Dropout does not inhibit superposition of dense features of decaying importance.",
-        effect=exception,
-        rules={SLOPE: above(-FEWER), APART: above(FEWER)},
-        readings=asked(measure=MEASURES),
-        note=listed("R² and |W_i| fall also if W only becomes shorter. Slopes", SLOPE, ".1f"),
+    said(
+        name="dropout-less-superposition",
+        question="Does dropout reduce superposition, and also of dense, unequal features?",
+        place="post and comment",
+        sentence="Dropout makes each feature's direction vary, so that features cannot be as "
+        "packed; those that are dense and of decaying importance are excepted.",
+        sweeps=("dropout",),
+        effect=reduction,
+        rules={SLOPE: below(-FEWER)},
+        readings=crossed("{measure}, S {sparsity:g}", measure=MEASURES, sparsity=ALL)
+        | crossed(
+            "{measure}, S {sparsity:g}, importance {importance:g}^i",
+            measure=MEASURES,
+            sparsity=(0.0,),
+            importance=(0.9,),
+        ),
+        unit="features per unit of the rate",
+        note=numbers(
+            "R² and |W_i| fall also if W only becomes shorter. Slopes", ".1f", having=MEASURES[0]
+        ),
     ),
     said(
         name="dropout-leaves-alone",
@@ -233,10 +176,10 @@ FINDINGS: tuple[Finding, ...] = (
         sweeps=("dropout",),
         effect=escape,
         rules={MISSED: exactly(0, ERROR)},
-        readings=asked(n=("equal parts", "trained, n used", "trained, n = m")),
+        readings=crossed("{n}", n=("equal parts", "trained, n used", "trained, n = m")),
         mixed="right within limits",
         placebo=None,
-        note=listed(
+        note=numbers(
             "n used counts units above a tenth of a feature's length, and losing 1 % of its square "
             "is no loss. Mean distance over all masks",
             form=".3f",
@@ -252,31 +195,11 @@ FINDINGS: tuple[Finding, ...] = (
         rules={HITS: ORDERED, BY_CHANCE: above(0)},
         readings={
             "all trained": {},
-            **asked(dropout=(0.05, 0.1, 0.2, 0.3, 0.5, 0.7)),
-            **asked(sparsity=ALL),
+            **crossed("q {dropout:g}", dropout=(0.05, 0.1, 0.2, 0.3, 0.5, 0.7)),
+            **BY_SPARSITY,
         },
         placebo=untrained,
-        note=listed("More units are hit more often, and lose less by it. Correlation", HITS),
-    ),
-    Finding(
-        name="dropout-fewer-units",
-        question="Does dropout put a feature on fewer hidden units?",
-        sweeps=("dropout", "dropout_basis"),
-        effect=concentration,
-        rules={UNITS: below(-FEWER)},
-        readings=SMALL_AND_LARGE,
-        placebo=PLACEBO,
-        note=listed("Slopes of 1/Σu⁴, m = 5 where not said", form=".1f"),
-    ),
-    Finding(
-        name="dropout-linear-model",
-        question="Does the linear model reach its least loss under dropout, in no special basis?",
-        sweeps=("dropout_basis",),
-        effect=linear,
-        rules={RATIO: below(WITHIN), LINEAR_Z: AT_NULL},
-        readings=BASIS,
-        placebo=PLACEBO,
-        note=listed("The least is (p/3-p²/4)(n-m(1-q))/n, in any basis. Ratio", RATIO, ".4f"),
+        note=numbers("More units are hit more often, and lose less by it. Correlation", label=HITS),
     ),
     said(
         name="dropout-in-transformers",

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jsuper.analysis.counts import COUNTS
 from jsuper.analysis.reading import finished_values
-from jsuper.findings.counts import COUNTS
-from jsuper.findings.finding import Data, Finding, Reading
+from jsuper.findings.finding import Data, Finding
 from jsuper.findings.gelu import CORRECTION, LIMITED, NEARLY, POST, TUTORIAL, profile_of
-from jsuper.findings.placebo import shuffled
+from jsuper.findings.notes import crossed, spans, spans_by
+from jsuper.findings.placebo import ACTIVATIONS as LABELS
 from jsuper.findings.rules import above, below, between, share
 from jsuper.findings.values import mean_of, measure
 
@@ -25,9 +26,6 @@ AS_OFTEN = 0.1  # of the pushes
 ROUGHLY = 0.05  # largest distance to a normal distribution that passes as roughly normal
 COLUMNS = 2048  # samples, of which a normal one has a distance of .013
 HALF = 0.5  # features: one more or less in every second model
-SMALL, LARGE = 5, 11  # hidden units of gated and ungated models with 240 parameters
-PAIRS = {"reglu": "relu", "geglu": "gelu", "swiglu": "silu", "bilinear": "identity"}
-GATED = ("glu", *PAIRS)  # GLU's counterpart, sigmoid, is a failed fit
 
 
 def came_back(data: Data, activation: str, optimizer: str, step: int) -> xarray.DataArray:
@@ -99,7 +97,7 @@ def preactivations(data: Data, activation: str, sparsity: float) -> np.ndarray:
     """Return z of models without random gate and dropout: (seeds, features, COLUMNS)."""
     from jsuper.analysis.gates import preactivations as of
 
-    ds = data["stochastic"].sel(dropout=0.0, activation=activation, sparsity=sparsity)
+    ds = data["stochastic"].sel(activation=activation, sparsity=sparsity)
     W, b = (finished_values(ds, name).transpose("seed", ..., "feature").values for name in "Wb")
     rngs = [np.random.default_rng(seed) for seed in ds["seed"].values]
     drawn = [rng.random((2, ds.sizes["feature"], COLUMNS)) for rng in rngs]
@@ -142,44 +140,10 @@ def one_feature_each(data: Data, rng: np.random.Generator) -> Data:
 
 def changed(data: Data, gradient: str, sparsity: float, count: str) -> dict[str, Any]:
     """Return a count with a random gate less that without, mean over GELU and SiLU."""
-    values = measure(data["stochastic"].sel(dropout=0.0), count)
+    values = measure(data["stochastic"], count)
     without = mean_of(values, ("gelu", "silu"), sparsity)
     gates = [name + GRADIENTS[gradient] for name in ("gelu", "silu")]
     return {"with the gate less without": mean_of(values, gates, sparsity) - without}
-
-
-def loss(data: Data, sparsity: float) -> dict[str, Any]:
-    """Return log10 of the loss, gated less ungated with the same number of parameters."""
-    small, large = (measure(data["gated"], "loss").sel(n_hidden=m) for m in (SMALL, LARGE))
-    of = {k: (mean_of(small, k, sparsity), mean_of(large, v, sparsity)) for k, v in PAIRS.items()}
-    return {name: np.log10(gated / plain) for name, (gated, plain) in of.items()}
-
-
-def beyond(data: Data, sparsity: float, count: str) -> dict[str, Any]:
-    """Return X, the represented features beyond the hidden units, of gated decoders."""
-    values = measure(data["gated"], count).sel(n_hidden=SMALL)
-    return {name: mean_of(values, name, sparsity) for name in GATED}
-
-
-def linear(data: Data, rng: np.random.Generator) -> Data:
-    """Return gated decoders replaced by linear models of random seeds."""
-    ds = data["gated"]
-    plain = ds.sel(activation="identity", drop=True).isel(seed=rng.permutation(ds.sizes["seed"]))
-    plain = plain.assign_coords(seed=ds["seed"]).expand_dims(activation=ds["activation"])
-    return {**data, "gated": plain}
-
-
-def ranges(readings: tuple[Reading, ...]) -> str:
-    """Return the range of each part's means over the readings."""
-    found = np.array([[p.value for p in r.parts] for r in readings])
-    parts = zip(readings[0].parts, found.min(axis=0), found.max(axis=0), strict=True)
-    return "; ".join(f"{p.label}: {low:.2f} to {high:.2f}" for p, low, high in parts) + "."
-
-
-def pushed(readings: tuple[Reading, ...]) -> str:
-    """Return the lowest and the highest share over the readings of each push."""
-    of = {b: [r for r in readings if r.label.endswith(f"bias {-b:g}")] for b in PUSHES}
-    return "; ".join(f"bias {-b:g}: {ranges(tuple(some))[:-1]}" for b, some in of.items()) + "."
 
 
 MASK, MEAN = "a constant mask's gradient", "its mean's gradient"
@@ -187,12 +151,8 @@ GRADIENTS = {MASK: "_stochastic", MEAN: "_stochastic_expected"}
 TIMES = {"fresh with": 0, "trained with": 5000}
 OPTIMIZERS = ("adam", "sgd(1)")
 TIED = {f"{k} {o}": {"optimizer": o, "step": v} for k, v in TIMES.items() for o in OPTIMIZERS}
-AT, GATED_AT = ({f"S {s:g}": {"sparsity": s} for s in some} for some in ((0.9, 0.99), (0.9, 0.97)))
-WAYS = [(f"{count}, ", {"count": count}) for count in reversed(COUNTS)]
-COUNTED = {c + k: {**way, **v} for c, way in WAYS for k, v in AT.items()}
-GATED_COUNTED = {c + k: {**way, **v} for c, way in WAYS for k, v in GATED_AT.items()}
-LABELS = shuffled("sparsity", "seed", "dropout", among="activation")
-SIZES = shuffled("sparsity", "seed", "activation", among="n_hidden")
+AT = crossed("S {sparsity:g}", sparsity=(0.9, 0.99))
+COUNTED = crossed("{count}, S {sparsity:g}", count=(*reversed(COUNTS),), sparsity=(0.9, 0.99))
 FINDINGS: tuple[Finding, ...] = (
     Finding("gelu-nearly-clips", "Does GELU very nearly clip output and error signal below zero?",
         CORRECTION, POST,
@@ -208,7 +168,7 @@ FINDINGS: tuple[Finding, ...] = (
         {f"{name}, {k}": {"activation": name, **v}
          for name in ("gelu", "silu", "relu") for k, v in AT.items()},
         placebo=one_feature_each, unit="largest difference of distribution functions",
-        note=lambda readings: f"{ranges(readings)} A normal sample: {0.6 / COLUMNS**0.5:.3f}."),
+        note=lambda readings: f"{spans(readings)} A normal sample: {0.6 / COLUMNS**0.5:.3f}."),
     Finding("relu-never-recovers", "Can a ReLU unit recover that is stuck below zero?",
         TUTORIAL, "1. Gradient Flow and the 'Dying ReLU' Problem",
         "A ReLU unit that gets stuck below zero can never recover.",
@@ -222,34 +182,25 @@ FINDINGS: tuple[Finding, ...] = (
         {"a single unit from -0.5 to -0.1": {"inputs": (-0.5, -0.1)},
          "a single unit from -3 to -1": {"inputs": (-3.0, -1.0)},
          **{f"{k}, bias {-b:g}": {"push": b, **v} for k, v in TIED.items() for b in PUSHES}},
-        LIMITED, held("gelu"), "share of units", pushed),
+        LIMITED, held("gelu"), "share of units",
+        spans_by(lambda label: label.rpartition(", ")[2])),
     Finding("trained-relu-comes-back", "Once trained, does ReLU come back as often as GELU?",
         sentence="In a trained model a pushed ReLU unit comes back at least as often as GELU's.",
         sweeps=("revival",), effect=as_often, placebo=held("relu"),
         readings={k: v for k, v in TIED.items() if v["step"]},
         rules={"ReLU less GELU": above(-AS_OFTEN, bounds=(-1.0, 1.0))},
-        unit="share of pushes that recover", note=lambda readings: f"{ranges(readings)} A trained "
+        unit="share of pushes that recover", note=lambda readings: f"{spans(readings)} A trained "
         "unit reaches about 1, so a push by less than that leaves it some inputs above zero."),
     Finding("random-gate-mask", "Does a random gate change how many features are represented?",
         sentence="With a random gate whose mask is constant for the gradient, models represent "
         "fewer features.",
         sweeps=("stochastic",), effect=changed, rules={"with the gate less without": below(-HALF)},
         readings={k: {"gradient": MASK, **v} for k, v in COUNTED.items()}, placebo=LABELS,
-        unit="features", note=ranges),
+        unit="features", note=spans),
     Finding("random-gate-mean", "Does it with the gradient of the gate's mean?",
         sentence="With a random gate that has its mean's gradient, models represent as many "
         "features as without.", sweeps=("stochastic",), effect=changed, placebo=LABELS,
         rules={"with the gate less without": between(-HALF, HALF)},
         readings={k: {"gradient": MEAN, **v} for k, v in COUNTED.items()},
-        unit="features", note=ranges),
-    Finding("gated-loss", "Is a gated decoder worse than an ungated model of the same size?",
-        sentence="With the same number of parameters a gated decoder has the higher loss.",
-        sweeps=("gated",), effect=loss, rules={name: above() for name in PAIRS}, readings=GATED_AT,
-        placebo=lambda data, rng: LABELS(SIZES(data, rng), rng), unit="log10", note=ranges),
-    Finding("gated-superposition", "Do gated decoders keep more features than hidden units?",
-        sentence="Gated decoders represent more features than they have hidden units.",
-        sweeps=("gated",), effect=beyond, readings=GATED_COUNTED, placebo=linear,
-        rules={name: above(bounds=(-SMALL, 15)) for name in GATED}, unit="features",
-        note=lambda readings: f"{ranges(readings)} W and V share a feature's scale, so |W_i| alone "
-        "does not tell whether it is represented."),
+        unit="features", note=spans),
 )  # fmt: skip

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from jsuper.findings.finding import Data, Finding, Reading
+from jsuper.findings.finding import Data, Finding
+from jsuper.findings.notes import numbers
 from jsuper.findings.rules import above, below, exactly
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ SEEN = 0.01  # outputs that differ by less pass as the same
 NEAR = 0.1  # how far from a point counts as near it
 ROUNDING, FAR = 1e-12, 1e30
 NEGATIVE = -np.arange(0.5, 3072)[::-1] / 256  # from -12 to 0, none of them a kink or a root
-NEARBY = np.linspace(-5, 5, 200)
 PASSED = ("gradient of its weights", "share of the error signal to earlier layers")
 
 
@@ -99,7 +98,10 @@ VALUES: tuple[Value, ...] = (
 
 def computed() -> list[tuple[str, str, float]]:
     """Return the table of exact values: rows of what it is, as the text states it, and computed."""
-    return [(v.what, v.stated, float(v.compute())) for v in VALUES]
+    lowest = profile_of().infimum
+    lost = [("GELU's least output", lowest.value), ("its place", lowest.at)]
+    stated = [(v.what, v.stated, float(v.compute())) for v in VALUES]
+    return stated + [(what, "negative (number lost)", float(value)) for what, value in lost]
 
 
 def passed_on(data: Data, activation: str, margin: float) -> dict[str, Any]:
@@ -114,27 +116,6 @@ def passed_on(data: Data, activation: str, margin: float) -> dict[str, Any]:
     return dict(zip(PASSED, values, strict=True))
 
 
-def apart(data: Data, twin: bool) -> dict[str, Any]:
-    """Return |f(-0.5) - f(z)|: z is -0.1, or the input beyond the minimum with the same output."""
-    f, low, other = function(), profile_of().separatrix, -0.1
-    if twin and low is not None:
-        other = brentq(lambda z: float(f(z) - f(-0.5)), -12.0, low)
-    return {"difference of the outputs": abs(f(-0.5) - f(other))}
-
-
-def minimum(data: Data) -> dict[str, Any]:
-    """Return the lowest point, and the slopes on both sides of it."""
-    f, lowest = function(), profile_of().infimum
-    at = max(lowest.at, -12.0)
-    sides = {"slope to the left": f(at - NEAR, 1), "slope to the right": f(at + NEAR, 1)}
-    return {"place": at, "least output": max(lowest.value, -FAR), **sides}
-
-
-def listed(readings: tuple[Reading, ...], form: str, place: int = 0) -> str:
-    """Return the value of a part under every reading: '0.1 (label), 0.2 (label)'."""
-    return ", ".join(f"{r.parts[place].value:{form}} ({r.label})" for r in readings)
-
-
 def reversal() -> str:
     """Return where the slope changes its sign, and for how many inputs."""
     z, share = profile_of().separatrix or np.nan, profile_of().gate.reversed
@@ -144,13 +125,6 @@ def reversal() -> str:
 
 
 FINDINGS: tuple[Finding, ...] = (
-    Finding("relu-clips", "Does ReLU clip negative pre-activations, and what flows back?",
-        CORRECTION, POST,
-        "Under ReLU negative pre-activations are clipped to zero, and so is the error signal: "
-        "nothing reaches the unit's own weights or earlier layers.",
-        effect=lambda _: {"output": function("relu")(NEGATIVE),
-                          "slope": function("relu")(NEGATIVE, 1), **passed_on({}, "relu", 1.0)},
-        rules={label: exactly(0) for label in ("output", "slope", *PASSED)}),
     Finding("gelu-does-not-clip", "Does GELU keep output and slope where ReLU clips?",
         CORRECTION, "the correction",
         "ReLU sets negative inputs to zero; GELU does not: their outputs are small negative "
@@ -177,13 +151,8 @@ FINDINGS: tuple[Finding, ...] = (
         effect=passed_on, rules={label: below(NEARLY, "exact") for label in PASSED},
         readings={f"every z below {-m:g}": {"activation": "gelu", "margin": m}
                   for m in (1, 0.25, 3)}, mixed=LIMITED, unit="relative to active units",
-        note=lambda readings: "Of the error signal to earlier layers the inactive half of the "
-        f"units carries {listed(readings, '.2%', 1)}."),
-    Finding("gelu-is-an-expectation", "Is GELU the mean of its input times a random gate?",
-        TUTORIAL, "From Stochastic to Deterministic: Taking the Expectation",
-        "GELU is the expected value of the input times a Bernoulli gate that opens with chance "
-        "Φ(z).", effect=lambda _: {"share kept less Φ(z)": kept(NEARBY) - ndtr(NEARBY)},
-        rules={"share kept less Φ(z)": exactly(0, ROUNDING)}),
+        note=numbers("Of the error signal to earlier layers the inactive half of the units carries",
+                     ".2%", PASSED[1])),
     Finding("gelu-numbers", "Are the numbers of the tutorial right?", TUTORIAL, "throughout",
         "The gate keeps 97.7 %, 2.3 % or half of an input, and GELU has the outputs and slopes "
         "that the examples state.",
@@ -198,8 +167,8 @@ FINDINGS: tuple[Finding, ...] = (
         rules={"share kept less percentile": exactly(0, SEEN)},
         readings={"inputs N(0, 1)": {"mean": 0, "sd": 1}, "inputs N(0, 4)": {"mean": 0, "sd": 2},
                   "inputs N(1, 1)": {"mean": 1, "sd": 1}},
-        mixed=LIMITED, note=lambda readings: "An input of 2 is kept with a chance that differs "
-        f"from its percentile by {listed(readings, '.3f')}."),
+        mixed=LIMITED,
+        note=numbers("The chance to keep an input of 2, less its percentile", ".3f")),
     Finding("gelu-s-shaped", "Is GELU S-shaped?", TUTORIAL, "Practical Example",
         "GELU is a smooth, S-shaped activation.",
         effect=lambda _: {"growth from 10 to 1,000": function()(1000) - function()(10),
@@ -207,23 +176,6 @@ FINDINGS: tuple[Finding, ...] = (
         rules={"growth from 10 to 1,000": exactly(0, SEEN), "share where it falls": exactly(0)},
         note="From z = 10 to 1,000 it grows by {growth from 10 to 1,000:.0f}; an S levels off, as "
         "its gate Φ does."),
-    Finding("gelu-distinguishes", "Do GELU's outputs tell negative inputs apart?",
-        TUTORIAL, "2. Information Preservation Near Decision Boundaries",
-        "GELU preserves fine distinctions between negative inputs such as -0.1 and -0.5.",
-        effect=apart, rules={"difference of the outputs": above(SEEN, "exact")},
-        readings={"-0.1 and -0.5": {"twin": False}, "-0.5 and its twin": {"twin": True}},
-        mixed=LIMITED, note="The outputs at -0.1 and -0.5 are {difference of the outputs:.3f} "
-        "apart. Beyond the minimum each has a twin, an input with the same output."),
-    Finding("gelu-filters", "Does less pass GELU the more negative an input is?",
-        TUTORIAL, "3. Selective Noise Filtering",
-        "The attenuation is progressive: weak negative signals are preserved, large ones "
-        "suppressed.", rules={"share of steps at which less passes": exactly(1)},
-        effect=lambda _, passed: {
-            "share of steps at which less passes": np.mean(np.diff(passed(NEGATIVE)) > 0)},
-        readings={"as a share of the input": {"passed": kept},
-                  "in size": {"passed": lambda z: np.abs(function()(z))}},
-        mixed=LIMITED, note=lambda _: f"In size most passes at z = {profile_of().infimum.at:.2f}: "
-        f"{profile_of().infimum.value:.2f}."),
     Finding("gelu-slope-zero-to-one", "Does GELU's derivative vary from 0 to 1?",
         TUTORIAL, "4. Smooth Optimization Landscape",
         "GELU's derivative varies smoothly from 0 to 1.",
@@ -231,22 +183,6 @@ FINDINGS: tuple[Finding, ...] = (
                           "largest slope": profile_of().largest_slope.value},
         rules={"least slope": above(-SEEN, "exact"), "largest slope": below(1 + SEEN, "exact")},
         note="It is smooth and ranges from {least slope:.3f} to {largest slope:.3f}."),
-    Finding("gelu-near-zero",
-        "Near 0, is GELU's derivative about 0.5, with a consistent flow of gradient?",
-        TUTORIAL, "4. Smooth Optimization Landscape",
-        "Near x = 0 GELU's derivative is about 0.5, which gives consistent gradient flow instead "
-        "of ReLU's jump.",
-        effect=lambda _: {"slope up to 0.1 from 0": function()(np.linspace(-NEAR, NEAR, 201), 1),
-                          "jump at 0": function()(1e-9, 1) - function()(-1e-9, 1)},
-        rules={"slope up to 0.1 from 0": exactly(0.5, NEAR), "jump at 0": exactly(0, 1e-6)},
-        note=lambda _: f"This is said of inputs near 0. {reversal()}"),
-    Finding("gelu-minimum", "Has GELU a local minimum, and are its negative outputs bounded?",
-        TUTORIAL, "7. Mathematical Properties",
-        "GELU is not monotone: it has a local minimum at a negative input, and its negative "
-        "outputs are bounded.",
-        effect=minimum, rules={"place": below(0, "exact"), "least output": above(-1, "exact"),
-            "slope to the left": below(0, "exact"), "slope to the right": above(0, "exact")},
-        note="The least output is {least output:.3f}, at {place:.3f}. The text lost the place."),
     Finding("elu-unbounded", "Can ELU output arbitrarily negative values?",
         TUTORIAL, "7. Mathematical Properties",
         "ELU, unlike GELU, can output arbitrarily negative values.",
@@ -261,11 +197,4 @@ FINDINGS: tuple[Finding, ...] = (
                   "in order": {"of": lambda mild, extreme: abs(extreme) - abs(mild)}},
         mixed="misleading", note=lambda _: f"Mild dislike, {MILD:g}, has the output "
         f"{_at(MILD)():.3f}, and extreme dislike, {EXTREME:g}, {_at(EXTREME)():.3f}."),
-    Finding("gelu-elsewhere", "Does GELU explain language models, or neurons of the brain?",
-        TUTORIAL, "5. Biological Plausibility, 6. Impact on Feature Learning, The Trade-off",
-        "GELU is effective, as its adoption by BERT and GPT shows; it helps units that detect "
-        "sentiment, early layers to learn slight absence and deep ones to represent 'not quite', "
-        "and resembles biological neurons.",
-        untestable="Toy models have one hidden layer and features without meaning. Transformers "
-        "trained with each activation at equal cost, and recordings of neurons, would be needed."),
 )  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 from jsuper.analysis.statistics import holm
 from jsuper.findings import rules
 from jsuper.findings.finding import Data, Finding, Judged, Part, Reading, Verdict
-from jsuper.findings.reasons import LEVEL, reason
+from jsuper.findings.reasons import LEVEL, reason, what_is_missing
 from jsuper.findings.rules import Rule
 
 ONLY = "as asked"  # the reading of a finding that states none
@@ -150,9 +150,10 @@ def judged(
     if verdict in (None, "not testable here"):
         why = finding.untestable
         return Judged(finding, verdict, math.nan, readings, why, note_of(finding, readings))
-    if not p < LEVEL:
-        verdict = "undecided"
-    why = reason(finding, verdict, readings, still_open)
+    if p < LEVEL:
+        why = reason(finding, verdict, readings)
+    else:
+        why, verdict = what_is_missing(finding, readings, still_open), "undecided"
     p = math.nan if is_exact(finding) else p
     return Judged(finding, verdict, p, readings, why, note_of(finding, readings))
 

@@ -15,8 +15,9 @@ from jsuper.analysis import kurtosis
 from jsuper.analysis.reading import finished_values
 from jsuper.analysis.statistics import spearman
 from jsuper.findings import dropout
-from jsuper.findings.dropout import ALL, BASIS, DIMS, MEASURES, ORDERED, asked, listed, said
-from jsuper.findings.finding import Data, Finding, Reading
+from jsuper.findings.dropout import ALL, BASIS, DIMS, MEASURES, ORDERED, said
+from jsuper.findings.finding import Data, Finding
+from jsuper.findings.notes import crossed, numbers
 from jsuper.findings.placebo import shuffled
 from jsuper.findings.rules import above, exactly
 
@@ -84,17 +85,7 @@ def other_kurtosis(data: Data, rng: np.random.Generator) -> Data:
     return {k: ds.assign({v: mixed[k][v] for v in VARIABLES.values()}) for k, ds in data.items()}
 
 
-def by_gamma(readings: tuple[Reading, ...]) -> str:
-    """Return the note on kurtosis across samples, by the sign of sparsity's part."""
-    parts: dict[str, list[str]] = {"above": [], "below": []}
-    for reading, given in zip(readings, RISES.values(), strict=True):
-        positive = kurtosis.sparsity_kurtosis(1 - given["sparsity"]) > 0
-        part = parts["above" if positive else "below"]
-        part.append(f"{reading.label}, {reading.parts[0].value:.2f}")
-    return " ".join(f"Where γ(p) is {k} 0: {'; '.join(v)}." for k, v in parts.items())
-
-
-RISES = asked(importance=(1.0, 0.9), sparsity=ALL)
+RISES = crossed("importance {importance:g}, S {sparsity:g}", importance=(1.0, 0.9), sparsity=ALL)
 
 FINDINGS: tuple[Finding, ...] = (
     said(
@@ -105,7 +96,7 @@ FINDINGS: tuple[Finding, ...] = (
         effect=rises,
         rules={RISE: ORDERED},
         readings=RISES,
-        note=by_gamma,
+        note=numbers("γ(p) is above 0 but at S 0, where it is -1.2. Correlation"),
     ),
     said(
         name="dropout-raises-kurtosis-across-units",
@@ -115,7 +106,7 @@ FINDINGS: tuple[Finding, ...] = (
         effect=beyond,
         rules={BEYOND: above(dropout.ONE_OF_20)},
         readings=dropout.SMALL_AND_LARGE,
-        note=listed("Dropout .3 less 0, m = 5 where not said", form=".1f"),
+        note=numbers("Dropout .3 less 0, m = 5 where not said", ".1f"),
     ),
     said(
         name="kurtosis-three-without-basis",
@@ -123,10 +114,10 @@ FINDINGS: tuple[Finding, ...] = (
         sentence="Activations in a basis that is not privileged should have a kurtosis of about 3.",
         effect=lambda data, m: {THREE: [kurtosis.gaussian_null(int(m.split()[-1]))]},
         rules={THREE: exactly(3, ABOUT)},
-        readings=asked(m=("m = 512", "m = 20", "m = 10", "m = 5")),
+        readings=crossed("{m}", m=("m = 512", "m = 20", "m = 10", "m = 5")),
         mixed="right within limits",
         placebo=None,
-        note=listed("Exact across m units, 3(m-1)/(m+1)"),
+        note=numbers("Exact across m units, 3(m-1)/(m+1)"),
     ),
     said(
         name="kurtosis-shows-superposition",
@@ -136,9 +127,14 @@ FINDINGS: tuple[Finding, ...] = (
         sweeps=("dropout",),
         effect=evidence,
         rules={LESS: ORDERED},
-        readings=asked(name=tuple(VARIABLES), along=tuple(AXES), measure=MEASURES[:2]),
+        readings=crossed(
+            "{name}, {along}, {measure}",
+            name=tuple(VARIABLES),
+            along=tuple(AXES),
+            measure=MEASURES[:2],
+        ),
         placebo=other_kurtosis,
-        note=listed(
+        note=numbers(
             "Rotations change kurtosis, not superposition. Correlations", having=MEASURES[0]
         ),
     ),
@@ -150,6 +146,6 @@ FINDINGS: tuple[Finding, ...] = (
         effect=privileged,
         rules={RELU: above(dropout.ONE_OF_20), IDENTITY: dropout.AT_NULL},
         readings=BASIS,
-        note=listed("Alignment with dropout .3 less without, ReLU", RELU, ".1f"),
+        note=numbers("Alignment with dropout .3 less without, ReLU", ".1f", RELU),
     ),
 )

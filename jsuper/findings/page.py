@@ -7,28 +7,26 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import jinja2
 
+from jsuper.analysis.statistics.one_sample import MANY
 from jsuper.core.files import write_atomically, write_text
 from jsuper.core.json_data import JSONObject
 from jsuper.core.text import format_number
 from jsuper.findings import catalog, general, results
-from jsuper.findings.reasons import LEVEL
-from jsuper.findings.rules import MANY
+from jsuper.findings.finding import Verdict
+from jsuper.findings.reasons import count_text
 from jsuper.findings.sources import OWN, SOURCES
 from jsuper.findings.sweeps import SWEEPS, needed
-from jsuper.plots.findings import evidence
+from jsuper.plots.findings import MOST_ROWS, evidence
 
 if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
 
-VERDICTS = (
-    "supported", "contradicted", "depends", "right within limits", "misleading", "undecided",
-    "not testable here",
-)  # fmt: skip
+VERDICTS = get_args(Verdict)
 DPI = 100
 
 
@@ -113,6 +111,7 @@ def write_source(
         pivot=general.pivot(mine) if page == OWN else None,
         exact=about.exact() if about.exact else [],
         findings=mine,
+        rows=MOST_ROWS,
         failed=[(n, cells) for n, ds in used.items() if (cells := results.failed_cells(ds))],
         sweeps=[row | {"described": SWEEPS[row["sweep"]].described} for row in trained],
     )  # fmt: skip
@@ -186,15 +185,10 @@ def in_short(finding: JSONObject) -> str:
     readings = finding["readings"]
     if len(readings) == 1:
         return f"{first}."
-    worst = [max(p["p_for"] for p in r["parts"]) for r in readings]
-    against = [len(r["parts"]) * min(p["p_against"] for p in r["parts"]) for r in readings]
-    holds, fails = (sum(2 * p < LEVEL for p in of) for of in (worst, against))
-    left = len(readings) - holds - fails
-    still_open = f", and {left} {'is' if left == 1 else 'are'} open" if left else ""
-    return (
-        f"{first} ({readings[0]['label']}). Of {len(readings)} readings {holds} hold and "
-        f"{fails} do not{still_open}."
-    )
+    first = f"{first} ({readings[0]['label']})."
+    if finding["verdict"] == finding["mixed"]:
+        return f"{first} {finding['why']}"
+    return f"{first} {count_text(*results.tally(readings))}"
 
 
 def effect(finding: JSONObject) -> str:

@@ -14,9 +14,9 @@ import numpy as np
 from jsuper.analysis import phases
 from jsuper.analysis.reading import finished_values
 from jsuper.findings.finding import Data, Finding
+from jsuper.findings.notes import crossed, spans
 from jsuper.findings.placebo import shuffled
 from jsuper.findings.rules import Rule, above
-from jsuper.findings.scurves import asked, told
 
 MOST, NEARLY_ALL = 0.5, 0.9  # of cells
 SUPERPOSED = phases.OUTCOMES.index("superposed")
@@ -93,11 +93,10 @@ FINDINGS: tuple[Finding, ...] = (
         sentence="Trained models show the phases that the loss of ideal solutions predicts.",
         effect=minimum,
         rules={FOUND: above(MOST, bounds=(0, 1)), BEST: Rule(NEARLY_ALL, 1, "exact")},
-        readings=asked("{features}, {cells} cells", cells=("all", "inner"), features=tuple(SWEEPS)),
-        note=lambda readings: (
-            told("ReLU, single runs", label=FOUND)(readings)
-            + told(" Best of them", label=BEST)(readings)
+        readings=crossed(
+            "{features}, {cells} cells", cells=("all", "inner"), features=tuple(SWEEPS)
         ),
+        note=spans,
     ),
     said(
         "relu-shares-where-it-pays",
@@ -110,10 +109,7 @@ FINDINGS: tuple[Finding, ...] = (
             SHARED: Rule(NEARLY_ALL, 1, "exact"),
             ELSEWHERE: Rule(0, 1 - NEARLY_ALL, "exact"),
         },
-        readings=asked("{features}", features=tuple(SWEEPS)),
-        note=lambda readings: (
-            told("ReLU, best runs, where theory shares", label=SHARED)(readings)
-            + told(" Elsewhere", label=ELSEWHERE)(readings)
-        ),
+        readings=crossed("{features}", features=tuple(SWEEPS)),
+        note=spans,
     ),
 )

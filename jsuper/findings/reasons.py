@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -26,59 +27,101 @@ def p_text(p: float) -> str:
     return "p < 1e-6" if p < LEAST_P else f"p = {format_number(p, 2)}"
 
 
-def reason(
-    finding: Finding, verdict: Verdict | None, readings: Sequence[Reading], still_open: int
-) -> str:
-    """Return the numbers that a verdict rests on.
+def reason(finding: Finding, verdict: Verdict | None, readings: Sequence[Reading]) -> str:
+    """Return the numbers that a verdict rests on."""
+    if verdict == "supported":
+        reading, part = weakest(readings)
+        return f"{stated(part)}{under(readings, reading)}: it holds."
+    if verdict == "contradicted":
+        reading, part = weakest(readings, against=True)
+        return f"{stated(part)}{under(readings, reading)}: it does not hold."
+    return divided(finding, readings)
+
+
+def what_is_missing(finding: Finding, readings: Sequence[Reading], still_open: int) -> str:
+    """Return what keeps a finding undecided, and how many seeds would decide it.
 
     Parameters
     ----------
-    finding, verdict, readings
-        What was judged, and how.
+    finding, readings
+        What was judged.
     still_open
         Findings of the table that are undecided with it, which the correction counts.
     """
-    if verdict == "supported":
-        label, part = weakest(readings, lambda p: p.p_for)
-        return f"{stated(part)}{under(readings, label)}: it holds."
-    if verdict == "contradicted":
-        worst = [(r.label, min(r.parts, key=lambda p: p.p_against)) for r in readings]
-        label, part = max(worst, key=lambda one: one[1].p_against)
-        return f"{stated(part)}{under(readings, label)}: it does not hold."
-    if verdict != "undecided":
-        return divided(readings)
-    label, part = weakest(readings, lambda p: p.p_for)
+    leaning = {r.leans for r in readings}
+    verdict, among = leaning.pop(), readings
+    if leaning:  # readings differ, so that one on either side is enough
+        for_, against = (min(readings, key=p) for p in (lambda r: r.p_for, lambda r: r.p_against))
+        verdict, among = (
+            finding.mixed,
+            [max(for_, against, key=lambda r: min(r.p_for, r.p_against))],
+        )
+    reading, part = weakest(among, among[0].leans == "contradicted")
     tests = sum(len(r.parts) for r in readings) * max(still_open, 1)
     more = what_would_decide(part, finding.rules[part.label], tests)
-    return f"{stated(part)}{under(readings, label)}: {more}."
+    return f"It leans to {verdict}, but {stated(part)}{under(readings, reading)}: {more}."
 
 
-def divided(readings: Sequence[Reading]) -> str:
+def divided(finding: Finding, readings: Sequence[Reading]) -> str:
     """Return under which readings a finding holds, and under which it does not."""
     open_ = [r for r in readings if min(r.p_for, r.p_against) >= LEVEL / 2]
     clear = [r for r in readings if r not in open_]
-    sides = {
-        "It holds": [r.label for r in clear if r.leans == "supported"],
-        "it does not": [r.label for r in clear if r.leans == "contradicted"],
-        "it is open": [r.label for r in open_],
-    }
-    parts = []
-    for word, labels in sides.items():
-        number = f"under {len(labels)} of {len(readings)} readings"
-        named = "; ".join(labels[:MOST_NAMED]) + "; ..." * (len(labels) > MOST_NAMED)
-        few = len(readings) <= MOST_NAMED
-        parts += [f"{word} {f'for {named}' if few else f'{number} ({named})'}"] if labels else []
-    return f"{'; '.join(parts)}."
+    holds, fails = ([r.label for r in clear if r.leans == k] for k in ("supported", "contradicted"))
+    if len(readings) <= MOST_NAMED:
+        sides = {"It holds for": holds, "it does not for": fails}
+        sides |= {"it is open for": [r.label for r in open_]}
+        return "; ".join(f"{k} {', '.join(v)}" for k, v in sides.items() if v) + "."
+    counts = count_text(len(holds), len(fails), len(open_))
+    return f"{counts} For it by {by_argument(finding, clear)}."
 
 
-def weakest(readings: Sequence[Reading], p_of) -> tuple[str, Part]:  # noqa: ANN001 - Part -> float
-    """Return the reading and the part with the largest p."""
-    return max(((r.label, p) for r in readings for p in r.parts), key=lambda one: p_of(one[1]))
+def count_text(holds: int, fails: int, still_open: int) -> str:
+    """Return how many readings are for a finding, against it, and open."""
+    parts = {"for it": holds, "against it": fails, "open": still_open}
+    return f"Readings: {', '.join(f'{n} {word}' for word, n in parts.items() if n)}."
 
 
-def under(readings: Sequence[Reading], label: str) -> str:
+def by_argument(finding: Finding, readings: Sequence[Reading]) -> str:
+    """Return how many readings hold, by the argument that divides them best.
+
+    That is the one whose values predict most readings, less a half for each value.
+    """
+    tables: dict[str, dict[str, list[bool]]] = {}
+    given = [finding.readings[r.label] for r in readings]
+    for key in dict.fromkeys(itertools.chain(*given)):
+        groups: dict[str, list[bool]] = {}
+        for arguments, reading in zip(given, readings, strict=True):
+            holds = groups.setdefault(_text(arguments.get(key, "any")), [])
+            holds.append(reading.leans == "supported")
+        tables[key] = groups
+
+    def predicted(key: str) -> float:
+        groups = tables[key].values()
+        return sum(max(sum(g), len(g) - sum(g)) - 0.5 for g in groups)
+
+    best = max(tables, key=predicted)
+    parts = (f"{value}, {sum(of)} of {len(of)}" for value, of in tables[best].items())
+    return f"{best}: {'; '.join(parts)}"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return " to ".join(dict.fromkeys(_text(v) for v in (value[0], value[-1])))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def weakest(readings: Sequence[Reading], against: bool = False) -> tuple[Reading, Part]:
+    """Return the reading with the largest p, and the part that it has it from."""
+    if against:
+        reading = max(readings, key=lambda r: r.p_against)
+        return reading, min(reading.parts, key=lambda p: p.p_against)
+    reading = max(readings, key=lambda r: r.p_for)
+    return reading, max(reading.parts, key=lambda p: p.p_for)
+
+
+def under(readings: Sequence[Reading], reading: Reading) -> str:
     """Return ' (label)' where there are several readings."""
-    return f" ({label})" if len(readings) > 1 else ""
+    return f" ({reading.label})" if len(readings) > 1 else ""
 
 
 def stated(part: Part) -> str:

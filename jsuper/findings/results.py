@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jsuper.core.files import write_text
 from jsuper.core.json_data import JSONObject
 from jsuper.findings.finding import Finding, Judged, Part
-from jsuper.findings.reasons import p_text
+from jsuper.findings.reasons import LEVEL, p_text
 from jsuper.findings.sweeps import SWEEPS
 
 if TYPE_CHECKING:
@@ -54,14 +54,27 @@ def part_data(finding: Finding, part: Part) -> JSONObject:
         "kind": rule.kind if rule else "mean",
         "margins": [number(rule.low), number(rule.high)] if rule else [None, None],
         "bounds": list(rule.bounds) if rule and rule.bounds else None,
-        "value": number(part.value),
-        "low": number(part.low),
-        "high": number(part.high),
+        "value": number(near(part.value)),
+        "low": number(near(part.low)),
+        "high": number(near(part.high)),
         "left_out": part.left_out,
         "p_for": number(part.p_for),
         "p_against": number(part.p_against),
         "values": [number(v) for v in part.values],
     }
+
+
+def tally(readings: Sequence[JSONObject]) -> tuple[int, int, int]:
+    """Return how many readings hold, how many do not, and how many are open, one by one."""
+    worst = [max(p["p_for"] for p in r["parts"]) for r in readings]
+    against = [len(r["parts"]) * min(p["p_against"] for p in r["parts"]) for r in readings]
+    holds, fails = (sum(2 * p < LEVEL for p in of) for of in (worst, against))
+    return holds, fails, len(readings) - holds - fails
+
+
+def near(value: float) -> float:
+    """Return a number, and 0 for what rounding leaves of 0."""
+    return 0.0 if abs(value) < 1e-12 else value
 
 
 def number(value: float) -> float | None:

@@ -8,19 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
-from jsuper.analysis.statistics.resampling import bootstrap_mean
+from jsuper.analysis.statistics.one_sample import Kind, interval, one_sided
 
-Kind = Literal["mean", "skewed", "share", "exact"]
-CONFIDENCE = 0.95
-RESAMPLES = 9_999
 LEAST_SKEWED = 10  # seeds of a bootstrap-t; with 5 an exponential law errs in 8 instead of 2.5 %
-MANY = 20  # seeds from which on the interval of a mean is BCa
-ROUNDING = 1e-9  # of the largest value: seeds that agree to this have no spread
 
 
 @dataclass(frozen=True)
@@ -124,7 +118,7 @@ def test(values: np.ndarray, rule: Rule) -> Tested:
         return _exact(values, rule)
     if len(values) < least_seeds(rule):
         return UNKNOWN
-    low, high, spread = interval(values, rule)
+    low, high, spread = interval(values, rule.kind, rule.bounds)
     return Tested(float(values.mean()), low, high, *p_values(values, rule), spread)
 
 
@@ -140,12 +134,10 @@ def p_values(values: np.ndarray, rule: Rule) -> tuple[float, float]:
     if len(values) < least_seeds(rule):
         return 1.0, 1.0
     inside, outside = [], []
-    if math.isfinite(rule.low):
-        p_above, p_below = one_sided(values, rule.low, rule)
-        inside, outside = [*inside, p_above], [*outside, p_below]
-    if math.isfinite(rule.high):
-        p_above, p_below = one_sided(values, rule.high, rule)
-        inside, outside = [*inside, p_below], [*outside, p_above]
+    for margin, is_high in ((rule.low, False), (rule.high, True)):
+        if math.isfinite(margin):
+            p = one_sided(values, margin, rule.kind, rule.bounds)
+            inside, outside = [*inside, p[is_high]], [*outside, p[not is_high]]
     return max(inside), min(1.0, len(outside) * min(outside))
 
 
@@ -156,78 +148,3 @@ def _exact(values: np.ndarray, rule: Rule) -> Tested:
     p_for, p_against = (0.0, 1.0) if fine else (1.0, 0.0)
     low, high = float(values.min()), float(values.max())
     return Tested(float(values.mean()), low, high, p_for, p_against, 0.0)
-
-
-def interval(values: np.ndarray, rule: Rule) -> tuple[float, float, float]:
-    """Return the 95 % interval of the mean, and the standard deviation over seeds."""
-    n, mean, spread = len(values), float(values.mean()), spread_of(values)
-    if rule.kind == "share":
-        found = stats.binomtest(int(values.sum()), n).proportion_ci(CONFIDENCE, "exact")
-        return float(found.low), float(found.high), spread
-    if spread == 0:
-        return *_equal_interval(mean, n, rule.bounds), 0.0
-    error = spread / n**0.5
-    if rule.kind == "skewed":
-        tails = np.quantile(_studentised(values), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-        return mean - float(tails[1]) * error, mean - float(tails[0]) * error, spread
-    if n >= MANY:
-        return *bootstrap_mean(values, RESAMPLES, CONFIDENCE, 0), spread
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
-    return mean - half, mean + half, spread
-
-
-def one_sided(values: np.ndarray, margin: float, rule: Rule) -> tuple[float, float]:
-    """Return p of the mean being above the margin by chance, and p of its being below it."""
-    n, mean, spread = len(values), float(values.mean()), spread_of(values)
-    if rule.kind == "share":
-        yes = int(values.sum())
-        sides = (stats.binomtest(yes, n, margin, side) for side in ("greater", "less"))
-        p_above, p_below = (float(found.pvalue) for found in sides)
-        return p_above, p_below
-    if spread == 0:
-        return _equal_p(mean, n, margin, rule.bounds)
-    t = (mean - margin) * n**0.5 / spread
-    if rule.kind == "skewed":
-        drawn = _studentised(values)
-        at_least, at_most = int((drawn >= t).sum()), int((drawn <= t).sum())
-        return (1 + at_least) / (1 + len(drawn)), (1 + at_most) / (1 + len(drawn))
-    return float(stats.t.sf(t, n - 1)), float(stats.t.cdf(t, n - 1))
-
-
-def spread_of(values: np.ndarray) -> float:
-    """Return the standard deviation over seeds, 0 where the values agree to rounding."""
-    spread = float(values.std(ddof=1))
-    return spread if spread > ROUNDING * float(np.abs(values).max()) else 0.0
-
-
-def _studentised(values: np.ndarray) -> np.ndarray:
-    """Return (mean* - mean) √n / s* of bootstrap samples, the same ones for every margin."""
-    rng = np.random.default_rng(0)
-    drawn = values[rng.integers(len(values), size=(RESAMPLES, len(values)))]
-    distance = (drawn.mean(axis=1) - values.mean()) * len(values) ** 0.5
-    spread = drawn.std(axis=1, ddof=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.nan_to_num(distance / spread, nan=0.0)
-
-
-def _equal_p(value: float, n: int, margin: float, bounds: tuple | None) -> tuple[float, float]:
-    """Return both p where all seeds have one value.
-
-    The true mean is at the margin if a share q of all seeds has the farthest value that is
-    possible; n seeds then miss these with the chance (1 - q)^n.
-    """
-    if bounds is None or abs(value - margin) <= ROUNDING * max(abs(margin), 1):
-        return 1.0, 1.0
-    end = bounds[0] if value > margin else bounds[1]
-    reaches = (end - margin) * (value - margin) < 0
-    q = (value - margin) / (value - end) if reaches else 1.0
-    chance = (1 - q) ** n
-    return (chance, 1.0) if value > margin else (1.0, chance)
-
-
-def _equal_interval(value: float, n: int, bounds: tuple | None) -> tuple[float, float]:
-    """Return the interval of the mean where all seeds have one value."""
-    if bounds is None:
-        return math.nan, math.nan
-    q = 1 - ((1 - CONFIDENCE) / 2) ** (1 / n)
-    return value - q * (value - bounds[0]), value + q * (bounds[1] - value)

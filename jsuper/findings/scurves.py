@@ -7,18 +7,17 @@ in units of 1/s. The loss of Z = 0 is that of the zero model; that of the start 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jsuper.analysis import curves
-from jsuper.analysis.lowrank import exact
 from jsuper.analysis.plateaus import decay_ratio, exponential_ratio, of, s_ratio
 from jsuper.analysis.reading import finished_values
-from jsuper.findings.finding import Data, Finding, Reading
+from jsuper.findings.finding import Data, Finding
+from jsuper.findings.notes import crossed, numbers
 from jsuper.findings.placebo import shuffled
 from jsuper.findings.rules import above, below, between
 
@@ -36,7 +35,6 @@ WINDOW = (0.001, 0.02)  # shares of the asymptote where u is far above its start
 SLOWER, TOO_MUCH = (0.25, 0.5), 1.25  # weight decays in units of s
 CASES = ((1, 1), (1, 4), (1, 8), (1, 16), (4, 4), (4, 8), (4, 16))  # rank, pairs
 STRENGTHS = {1: "scurves_softmax", 100: "scurves_softmax_100", 1000: "scurves_softmax_1000"}
-HALF = {"loss": "loss_half_time", "target": "half_time"}
 RATES = ("low", "middle", "high")
 AXES = ("rank", "pairs", "optimizer", "objective", "weight_decay", "seed")
 
@@ -45,9 +43,7 @@ LONGER = {f"half time, λ = {r:g} s over λ = 0": r for r in SLOWER}
 GROWTH = {f"growth over 2 (s - λ), λ = {r:g} s": r for r in SLOWER}
 NOTHING = f"learned in the end, λ = {TOO_MUCH:g} s"
 CHANGE = "t(90 %)/t(10 %), AdamW less SGD"
-SHORTER = {f"half time, {k} pairs over 1": k for k in (4, 8, 16)}
 LEFT = {f"decay over that of the squared error, rank {r}": r for r in (1, 4)}
-ERROR = "relative error of the predicted half time"
 
 
 def per_seed(ds: xarray.Dataset, name: str, rank: int = 1, pairs: int = 1) -> np.ndarray:
@@ -93,63 +89,16 @@ def accelerated(data: Data, pairs: int, rate: str) -> dict[str, np.ndarray]:
     return {CHANGE: adamw - plain}
 
 
-def shortened(data: Data, curve: str) -> dict[str, np.ndarray]:
-    """Return half times with more pairs over those with one, at rank 1."""
-    ds, time = of(data["scurves"], "sgd").isel(component=0), HALF[curve]
-    one = per_seed(ds, time)
-    return {label: per_seed(ds, time, 1, k) / one for label, k in SHORTER.items()}
-
-
 def entropy(data: Data, strength: int) -> dict[str, np.ndarray]:
     """Return the decay under cross-entropy, over that of the squared error when half is left."""
     ratio = decay_ratio(data[STRENGTHS[strength]])
     return {label: ratio.sel(rank=r).values for label, r in LEFT.items()}
 
 
-def starts(ds: xarray.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Return u₀ = ((α₀ + β₀)/2)² and the mean orthogonal part of one pair's start: (seeds,)."""
-    begin = ds.isel(step=0, component=0, pair=0)
-    inside, outer = (per_seed(begin, f"norm_{place}") for place in ("inside", "outside"))
-    return (inside.sum(1) + 2 * per_seed(begin, "alignment")) / 4, outer.mean(1)
-
-
-def predicted(data: Data) -> dict[str, np.ndarray]:
-    """Return |measured/predicted - 1| of the half time, predicted in closed form from the start."""
-    ds = of(data["scurves"], "sgd")
-    half, begin = per_seed(ds, "half_time")[:, 0], np.array(starts(ds))
-    fine = np.isfinite(begin).all(axis=0)
-    expected = exact.half_time(*np.where(fine, begin, 0.1))
-    return {ERROR: np.where(fine, np.abs(half / expected - 1), np.nan)}
-
-
-def others_half_times(data: Data, rng: np.random.Generator) -> Data:
-    """Return the data with half times of other seeds."""
-    half = data["scurves"]["half_time"]
-    mixed = half.isel(seed=rng.permutation(half.sizes["seed"])).values
-    return {"scurves": data["scurves"].assign(half_time=half.copy(data=mixed))}
-
-
 def swapped(among: str, *names: str) -> Callable[[Data, np.random.Generator], Data]:
     """Return the placebo that shuffles the labels of an axis; only some variables are kept."""
     shuffle = shuffled(*(axis for axis in AXES if axis != among), among=among)
     return lambda data, rng: shuffle({k: ds[[*names, "status"]] for k, ds in data.items()}, rng)
-
-
-def asked(words: str, **axes: tuple) -> dict[str, dict[str, Any]]:
-    """Return a reading, with such words, for every combination of arguments' values."""
-    every = [dict(zip(axes, at, strict=True)) for at in itertools.product(*axes.values())]
-    return {words.format(**at): at for at in every}
-
-
-def told(words: str, form: str = ".2f", label: str = "") -> Callable[[tuple[Reading, ...]], str]:
-    """Return the note with the means of parts whose label contains a text, by reading."""
-
-    def note(readings: tuple[Reading, ...]) -> str:
-        rows = [(r.label, p) for r in readings for p in r.parts if label in p.label]
-        numbers = (f"{p.label if len(readings) == 1 else r}, {p.value:{form}}" for r, p in rows)
-        return f"{words}: {'; '.join(numbers)}."
-
-    return note
 
 
 PLACES = {f"rank {r}, {k} pair{'s' * (k > 1)}": {"rank": r, "pairs": k} for r, k in CASES}
@@ -168,7 +117,7 @@ FINDINGS: tuple[Finding, ...] = (
         readings=PLACES,
         placebo=exponentials,
         unit="ratio of ratios of times",
-        note=told("An exponential from the same start has 1. Ratio"),
+        note=numbers("An exponential from the same start has 1. Ratio"),
     ),
     said(
         "decay-extends-the-exponential-phase",
@@ -183,7 +132,7 @@ FINDINGS: tuple[Finding, ...] = (
         },
         placebo=swapped("weight_decay", "alignment", "time"),
         unit="ratio, or part of the target",
-        note=told("One pair"),
+        note=numbers("One pair"),
     ),
     said(
         "adamw-only-accelerates",
@@ -192,23 +141,10 @@ FINDINGS: tuple[Finding, ...] = (
         sweeps=("scurves_adamw",),
         effect=accelerated,
         rules={CHANGE: between(-SAME, SAME)},
-        readings=asked("pairs {pairs}, {rate} rate", pairs=(1, 4), rate=RATES),
+        readings=crossed("pairs {pairs}, {rate} rate", pairs=(1, 4), rate=RATES),
         placebo=partial(exponentials, kind="adamw"),
         unit="difference of ratios of times",
-        note=told("A curve that is only faster keeps t(90 %)/t(10 %). AdamW less SGD", "+.3f"),
-    ),
-    said(
-        "more-pairs-shorten-the-plateau",
-        "Do more learned pairs shorten the plateau?",
-        sentence="More learned vectors have more chances of a good start, which shortens the "
-        "plateau.",
-        sweeps=("scurves",),
-        effect=shortened,
-        rules=dict.fromkeys(SHORTER, below(1 - SHARE, kind="skewed")),
-        readings=asked("half time of the {curve}", curve=tuple(HALF)),
-        placebo=swapped("pairs", *HALF.values()),
-        unit="ratio of times",
-        note=told("Target of rank 1, four pairs over one", label=" 4 pairs"),
+        note=numbers("A curve that is only faster keeps t(90 %)/t(10 %). AdamW less SGD", "+.3f"),
     ),
     said(
         "no-decay-under-cross-entropy",
@@ -217,19 +153,9 @@ FINDINGS: tuple[Finding, ...] = (
         sweeps=tuple(STRENGTHS.values()),
         effect=entropy,
         rules=dict.fromkeys(LEFT, below(GONE)),
-        readings=asked("strength {strength}", strength=tuple(STRENGTHS)),
+        readings=crossed("strength {strength}", strength=tuple(STRENGTHS)),
         placebo=swapped("objective", "norm_outside"),
         unit="ratio of ln of the share that is left",
-        note=told("The decay of the squared error has 1, none has 0. Rank 1", ".3f", "rank 1"),
-    ),
-    Finding(
-        "start-sets-the-plateau",
-        "Is the length of a plateau set by the start?",
-        sweeps=("scurves",),
-        effect=predicted,
-        rules={ERROR: below(CLOSE, kind="skewed")},
-        placebo=others_half_times,
-        unit="relative error",
-        note="A closed form of one pair's start misses its half time by {" + ERROR + ":.1%}.",
+        note=numbers("The decay of the squared error has 1, none has 0. Rank 1", ".3f", "rank 1"),
     ),
 )

@@ -17,43 +17,27 @@ from jsuper.models.toy.activations.names import ACTIVATIONS
 if TYPE_CHECKING:
     import xarray
 
-FLOORS = {0.0: "relu", 0.1: "elu(0.1)", 0.25: "elu(0.25)", 0.5: "elu(0.5)", 1.0: "elu",
-          1.76: "elu(1.76)", 2.0: "elu(2)"}  # fmt: skip
-"""Depth of the negative floor -> the activation that has it; ELU(0) is ReLU, ELU(1) ELU."""
-NAMES = (*ACTIVATIONS, "identity", *(name for name in FLOORS.values() if "(" in name))
+NAMES = (*ACTIVATIONS, "identity")
 SLOW = ("sigmoid", "hardsigmoid", "softplus", "exp", "softmin")
 """Activations whose loss still falls after 10,000 steps on very sparse features."""
 ROE: dict[str, Any] = {
-    "init": "normal",
-    "init_bias_scale": 1.0,
-    "reduction": "sum",
-    "shared_mask": True,
-    "optimizer": "rmsprop(0.01)",
-    "weight_decay": 0.0,
-    "batch_size": 256,
-    "steps": 15_000,
-}
+    "init": "normal", "init_bias_scale": 1.0, "reduction": "sum", "shared_mask": True,
+    "optimizer": "rmsprop(0.01)", "weight_decay": 0.0, "batch_size": 256, "steps": 15_000,
+}  # fmt: skip
 """The training of Roe's notebook demonstrating_superposition.ipynb (2023), 15,000 steps of it."""
-FEW: dict[str, Any] = {
-    "activation": ("relu", "gelu", "tanh", "elu"),
-    "sparsity": (0.9, 0.97, 0.99),
-}
+GATES = ("relu", *(f"{name}{kind}" for name in ("gelu", "silu")
+                   for kind in ("", "_stochastic", "_stochastic_expected")))  # fmt: skip
+FEW = {"activation": ("relu", "gelu", "tanh", "elu"), "sparsity": (0.9, 0.97, 0.99)}
 """The part of the activations that is asked again under other conditions."""
-
-LARGE = {
-    "n_features": 100,
-    "n_hidden": 20,
-    "batch_size": 256,
-    "until": "converged",
-    "steps": 30_000,
-}
+CONVERGED = {"until": "converged"}
+LARGE = {"n_features": 100, "n_hidden": 20, "batch_size": 256}
 
 
 class Planned(NamedTuple):
     """A preset and the fields that differ from it.
 
-    `minutes` is the measured time of 20 seeds on two cores, and `times` the number of seeds for
-    each that is asked for.
+    `minutes` is the time of 20 seeds on two cores, as in benchmarks/results/findings_time.json, and
+    `times` the number of seeds for each that is asked for.
     """
 
     preset: str
@@ -84,48 +68,48 @@ RATIOS = (0.1, 0.17, 0.28, 0.46, 0.77, 1.3, 2.15, 3.6, 6.0, 10.0)
 """Importance of the last feature over that of the others, in the phase diagrams."""
 
 SWEEPS: dict[str, Planned] = {
-    "activations": Planned("activations", {"activation": NAMES}, minutes=7.2),
+    "activations": Planned("activations", {"activation": NAMES}, minutes=6.7),
     "converged": Planned(
         "activations",
-        {
-            "activation": SLOW,
-            "sparsity": (0.97, 0.99, 0.997, 0.999),
-            "until": "converged",
-            "steps": 50_000,
-        },
-        minutes=1.6,
+        {"activation": SLOW, "sparsity": (0.97, 0.99, 0.997, 0.999), "steps": 50_000} | CONVERGED,
+        minutes=0.9,
     ),
     "roe": Planned(
-        "activations", {"activation": NAMES, "sparsity": (0.0, 0.9, 0.99)} | ROE, minutes=5.5
+        "activations",
+        {"activation": NAMES, "sparsity": (0.0, 0.9, 0.99)} | ROE,
+        minutes=9.5,
+        times=2,
     ),
     "precision": Planned(
-        "activations", {"activation": ("sigmoid", "hardsigmoid"), "dtype": "float64"}, minutes=2.0
+        "activations", {"activation": ("sigmoid", "hardsigmoid"), "dtype": "float64"}, minutes=1.2
     ),
-    "untied": Planned(
-        "activations",
-        {"activation": ("softmin",), "sparsity": (0.7, 0.9, 0.97), "tied": False},
-        minutes=0.3,
+    "general_correlated": Planned("activations", FEW | {"support": "sets(4, 0.8)"}, minutes=0.4),
+    "general_signed": Planned("activations", FEW | {"values": "signed"}, minutes=0.4),
+    "general_large": Planned(
+        "activations", FEW | LARGE | {"steps": 30_000} | CONVERGED, minutes=3.7
     ),
-    "general_correlated": Planned("activations", FEW | {"support": "sets(4, 0.8)"}, minutes=0.8),
-    "general_signed": Planned("activations", FEW | {"values": "signed"}, minutes=0.8),
-    "general_large": Planned("activations", FEW | LARGE, minutes=4),
-    "general_untied": Planned("activations", FEW | {"tied": False}, minutes=1),
-    "dropout": Planned("dropout", minutes=2.6),
+    "general_untied": Planned("activations", FEW | {"tied": False}, minutes=0.5),
+    "dropout": Planned("dropout", minutes=3.6),
     "dropout_basis": Planned(
-        "dropout_basis", {"dropout": (0.0, 0.3), "optimizer": ("adamw", "sgd(2)")}, minutes=4
+        "dropout_basis", {"dropout": (0.0, 0.3), "optimizer": ("adamw", "sgd(2)")}, minutes=2.9
     ),
-    "revival": Planned("revival", {"push": (0.0, 0.5, 1.0, 2.0)}, minutes=4.5),
+    "revival": Planned(
+        "revival",
+        {"activation": ("relu", "gelu", "silu"), "push": (0.0, 0.5, 1.0, 2.0)},
+        minutes=2.6,
+    ),
     "stochastic": Planned(
-        "stochastic", {"sparsity": (0.9, 0.99), "dropout": (0.0, 0.3)}, minutes=2.5
+        "stochastic",
+        {"activation": GATES, "sparsity": (0.9, 0.99), "dropout": 0.0},
+        minutes=1.3,
     ),
-    "gated": Planned("gated", {"sparsity": (0.9, 0.97)}, minutes=3),
-    "scurves": Planned("scurves", minutes=1.4, times=5),
+    "scurves": Planned("scurves", minutes=1.6, times=5),
     "scurves_decay": Planned("scurves_decay", minutes=0.2, times=5),
-    "scurves_adamw": Planned("scurves_adamw", minutes=0.7, times=5),
+    "scurves_adamw": Planned("scurves_adamw", minutes=0.9, times=5),
     "scurves_softmax": Planned("scurves_softmax", minutes=0.2),
     "scurves_softmax_100": Planned("scurves_softmax_100", minutes=0.3),
-    "scurves_softmax_1000": Planned("scurves_softmax_1000", minutes=0.2),
-    "phase_2_1": Planned("phase_2_1", DENSITIES | {"importance_decay": RATIOS}, minutes=0.5),
+    "scurves_softmax_1000": Planned("scurves_softmax_1000", minutes=0.1),
+    "phase_2_1": Planned("phase_2_1", DENSITIES | {"importance_decay": RATIOS}, minutes=0.3),
     "phase_3_2": Planned(
         "phase_3_2",
         DENSITIES | {"importances": tuple(f"{r:g}(1, 1, {r:g})" for r in RATIOS)},

@@ -7,13 +7,13 @@ for failed fits. A seed that lacks one of several models has NaN.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsuper.findings import counts
-from jsuper.findings.counts import COUNTS
+from jsuper.analysis import counts
+from jsuper.analysis.counts import COUNTS
 from jsuper.findings.finding import Data, Effect
 
 if TYPE_CHECKING:
@@ -28,9 +28,10 @@ DENSE, SPARSE = (0.0,), (0.9, 0.97, 0.99, 0.997, 0.999)
 SPARSER = (0.7, *SPARSE)
 LEAD = ("activation", "sparsity", "seed")
 Names = str | Iterable[str]
+What = str | Callable[["xarray.Dataset"], "xarray.DataArray"]
 
 
-def measure(ds: xarray.Dataset, name: str, failed: bool = False) -> xarray.DataArray:
+def measure(ds: xarray.Dataset, name: What, failed: bool = False) -> xarray.DataArray:
     """Return X by one of `COUNTS`, or a variable: (activation, sparsity, seed, ...).
 
     Parameters
@@ -38,7 +39,7 @@ def measure(ds: xarray.Dataset, name: str, failed: bool = False) -> xarray.DataA
     ds
         Dataset of `jsuper.analyze`.
     name
-        A count or a variable.
+        A count, a variable, or a function of a Dataset that returns values.
     failed
         Whether failed fits keep their values.
 
@@ -47,6 +48,8 @@ def measure(ds: xarray.Dataset, name: str, failed: bool = False) -> xarray.DataA
     ValueError
         The variable is missing.
     """
+    if callable(name):
+        return name(ds).transpose(*LEAD, ...)
     if name in COUNTS:
         return counts.excess(ds, name, failed).transpose(*LEAD, ...)
     if name not in ds:
@@ -55,6 +58,14 @@ def measure(ds: xarray.Dataset, name: str, failed: bool = False) -> xarray.DataA
     values = ds[name].transpose(*known.dims, ...)
     kept = known.values.reshape(known.shape + (1,) * (values.ndim - known.ndim))
     return values.copy(data=np.where(kept & np.isfinite(values.values), values.values, np.nan))
+
+
+def selected(
+    data: Data, name: What, names: Iterable[str], training: str, sparsity: Iterable[float]
+) -> xarray.DataArray:
+    """Return a measure of some activations and sparsities: (activation, sparsity, seed, ...)."""
+    values = measure(data[TRAININGS[training]], name)
+    return values.sel(activation=list(names), sparsity=list(sparsity))
 
 
 def mean_of(values: xarray.DataArray, names: Names, sparsity: Any) -> np.ndarray:
@@ -74,21 +85,26 @@ def mean_of(values: xarray.DataArray, names: Names, sparsity: Any) -> np.ndarray
     return chosen.mean(("activation", "sparsity"), skipna=False).values
 
 
-def differences(parts: Mapping[str, tuple[Names, Names]], variable: str = "") -> Effect:
+def together(*effects: Effect) -> Effect:
+    """Return the effect with the parts of several."""
+    return lambda data, **reading: {k: v for of in effects for k, v in of(data, **reading).items()}
+
+
+def differences(parts: Mapping[str, tuple[Names, Names]], name: What = "") -> Effect:
     """Return the effect: a measure of some activations less that of others, within each seed.
 
     Parameters
     ----------
     parts
         Label -> (activations, activations that they are compared with).
-    variable
-        What is measured; by default the count of the reading.
+    name
+        What is measured, see `measure`; by default the count of the reading.
     """
 
     def effect(
         data: Data, training: str = NOTEBOOK, sparsity: Any = None, count: str = ""
     ) -> dict[str, np.ndarray]:
-        values = measure(data[TRAININGS[training]], variable or count)
+        values = measure(data[TRAININGS[training]], name or count)
         return {
             label: mean_of(values, more, sparsity) - mean_of(values, less, sparsity)
             for label, (more, less) in parts.items()
@@ -97,13 +113,13 @@ def differences(parts: Mapping[str, tuple[Names, Names]], variable: str = "") ->
     return effect
 
 
-def levels(parts: Mapping[str, Names], variable: str = "") -> Effect:
+def levels(parts: Mapping[str, Names], name: What = "") -> Effect:
     """Return the effect: a measure of some activations; label -> activations."""
 
     def effect(
         data: Data, training: str = NOTEBOOK, sparsity: Any = None, count: str = ""
     ) -> dict[str, np.ndarray]:
-        values = measure(data[TRAININGS[training]], variable or count)
+        values = measure(data[TRAININGS[training]], name or count)
         return {label: mean_of(values, names, sparsity) for label, names in parts.items()}
 
     return effect

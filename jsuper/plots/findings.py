@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HOLDS, FAILS, OPEN = COLORS[3], COLORS[5], "0.45"
 CLEAR = 0.025  # one-sided p from which a mean is drawn as beyond its margin
 MOST_PANELS, ACROSS = 8, 4
-MOST_ROWS = 30
+MOST_ROWS = 36
 FONT = 9
 LABEL = 34  # characters on a line of a label
 

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 from made_up_baron import NAMES, each, made
+from made_up_findings import check
 from scipy import integrate, stats
 
 from jsuper.findings import baron_attributes as attributes
-from jsuper.findings import placebo
-from jsuper.findings.judging import judge
 
 FINDINGS = {finding.name: finding for finding in attributes.FINDINGS}
 READING = {"training": "the notebook", "sparsity": (0.9, 0.99), "count": "|W_i| > 1/2"}
@@ -69,11 +68,7 @@ MADE = {  # finding -> data in which it is true, and false
 
 @pytest.mark.parametrize("name", FINDINGS)
 def test_verdicts_are_those_of_the_construction_and_placebos_are_not_supported(name):
-    true, false = MADE[name]()
-    for verdict, data in {"supported": true, "contradicted": false}.items():
-        (found,) = judge([FINDINGS[name]], data)
-        assert found.verdict == verdict, found.why
-    assert placebo.supported_placebos(FINDINGS[name], true) <= placebo.MOST
+    check(FINDINGS[name], *MADE[name]())
 
 
 def test_attributes_are_those_of_the_functions():

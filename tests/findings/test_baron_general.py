@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from made_up_baron import LOSS, NAMES, each, made
+from made_up_findings import check
 
 from jsuper.findings import baron_general as general
-from jsuper.findings import placebo
 from jsuper.findings.judging import judge
 
 FINDINGS = {finding.name: finding for finding in general.FINDINGS}
@@ -20,7 +20,6 @@ def line(slope, beyond=None, at=5):
 
 
 TRUE = {
-    "losses-in-range": lambda x: -3.5 + 0 * x,
     "losses-alike": line(0),
     "more-superposition-less-loss": line(-0.1),
     "at-most-one-order": line(-0.04),
@@ -28,7 +27,6 @@ TRUE = {
     "superposition-dispensable": line(0),
 }
 FALSE = {
-    "losses-in-range": lambda x: -1.5 + 0 * x,
     "losses-alike": line(-0.1),
     "more-superposition-less-loss": line(0.1),
     "at-most-one-order": line(-0.2),
@@ -38,17 +36,8 @@ FALSE = {
 
 
 @pytest.mark.parametrize("name", FINDINGS)
-def test_verdicts_are_those_of_the_construction(name):
-    for verdict, log_loss in {"supported": TRUE[name], "contradicted": FALSE[name]}.items():
-        (found,) = judge([FINDINGS[name]], made(SPREAD, log_loss))
-        assert found.verdict == verdict, found.why
-        assert f"Clear readings of {len(found.readings)}" in found.note
-
-
-@pytest.mark.parametrize("name", FINDINGS)
-def test_placebos_are_not_supported_where_the_effect_is(name):
-    data = made(SPREAD, TRUE[name])
-    assert placebo.supported_placebos(FINDINGS[name], data) <= placebo.MOST
+def test_verdicts_and_placebos_are_those_of_the_construction(name):
+    check(FINDINGS[name], made(SPREAD, TRUE[name]), made(SPREAD, FALSE[name]))
 
 
 def test_a_cost_between_a_quarter_and_tenfold_is_right_within_limits():
@@ -85,13 +74,6 @@ def test_statistics_are_those_of_loops_over_sparsities_and_seeds_without_failed_
         ):
             (found,) = values.values()
             np.testing.assert_allclose(np.asarray(found)[seed], np.mean(expected), atol=1e-6)
-
-
-def test_models_without_a_loss_are_outside_of_the_range():
-    data = made(SPREAD, TRUE["losses-in-range"])
-    lost = each(data, lambda ds: ds.assign(loss=ds["loss"].where(ds["activation"] != "exp")))
-    (found,) = general.in_range(lost, "the notebook", (0.9,)).values()
-    np.testing.assert_allclose(found, 26 / 27)
 
 
 def test_the_broken_line_is_found_and_needs_points_on_either_side_of_its_bend():

@@ -14,18 +14,12 @@ BY_NAME = {f.name: f for f in gelu.FINDINGS}
 LIMITED, NO, YES = "right within limits", "contradicted", "supported"
 # finding -> verdict; a function that takes the place of another, and the verdict with it
 CASES = {
-    "relu-clips": (YES, "relu", "elu", NO),
     "gelu-does-not-clip": (YES, "gelu", "relu", NO),
     "gelu-still-flows": (LIMITED, "gelu", "relu", NO),
-    "gelu-is-an-expectation": (YES, "gelu", "silu", NO),
     "gelu-numbers": (YES, "gelu", "silu", NO),
     "gate-by-percentile": (LIMITED, "gelu", "silu", NO),
     "gelu-s-shaped": (NO, "gelu", "sigmoid", YES),
-    "gelu-distinguishes": (LIMITED, "gelu", "relu", NO),
-    "gelu-filters": (LIMITED, "gelu", "relu", NO),
     "gelu-slope-zero-to-one": (NO, "gelu", "sigmoid", YES),
-    "gelu-near-zero": (YES, "gelu", "relu", NO),
-    "gelu-minimum": (YES, "gelu", "leaky_relu", NO),
     "elu-unbounded": (NO, "elu", "identity", YES),
     "mild-from-extreme": ("misleading", "gelu", "leaky_relu", YES),
 }
@@ -56,9 +50,8 @@ def test_verdicts_and_their_opposites(name, replaced):
     assert verdict(BY_NAME[name]) == opposite
 
 
-def test_every_finding_is_exact_or_says_why_not():
-    assert set(BY_NAME) == {*CASES, "gelu-blocks-earlier-layers", "gelu-elsewhere"}
-    assert judge([BY_NAME["gelu-elsewhere"]], {})[0].verdict == "not testable here"
+def test_every_finding_is_exact():
+    assert set(BY_NAME) == {*CASES, "gelu-blocks-earlier-layers"}
     assert {r.kind for one in gelu.FINDINGS for r in one.rules.values()} == {"exact"}
 
 
@@ -79,13 +72,10 @@ def test_the_table_holds_what_scipy_computes():
     assert table["share kept at -2 (input lost)"][1] == pytest.approx(ndtr(-2))
 
 
-def test_twins_have_one_output_and_notes_the_known_numbers():
-    close, twin = (gelu.apart({}, t)["difference of the outputs"] for t in (False, True))
-    assert close == pytest.approx(0.108, abs=5e-4) and twin < 1e-12
+def test_the_minimum_and_the_notes_have_the_known_numbers():
     least = min((z * ndtr(z), z) for z in np.linspace(-1, 0, 100_001))
-    found = gelu.minimum({})
-    assert (found["least output"], found["place"]) == pytest.approx(least, abs=1e-5)
+    assert [value for *_, value in gelu.computed()[-2:]] == pytest.approx(least, abs=1e-5)
     share = ndtr(least[1]) / 0.5
     assert f"z = {least[1]:.3f} down, for {share:.0%}" in gelu.reversal()
-    notes = {j.finding.name: j.note for j in judge(gelu.FINDINGS, {})}
-    assert "-13.1" in notes["gelu-still-flows"] and "-0.752" in notes["gelu-near-zero"]
+    (found,) = judge([BY_NAME["gelu-still-flows"]], {})
+    assert "-13.1" in found.note and "-0.752" in found.note

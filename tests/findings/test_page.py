@@ -8,10 +8,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from jsuper.analysis.counts import COUNTS
 from jsuper.cli import findings as command
 from jsuper.core.errors import SpecError
 from jsuper.findings import Finding, above, catalog, judge, page, placebo, results, sources
-from jsuper.findings.counts import COUNTS
 from jsuper.plots.findings import evidence
 
 RNG = np.random.default_rng(0)
@@ -59,7 +59,7 @@ def test_pages_have_every_finding_with_verdict_numbers_and_figure(tmp_path, foun
     text = (tmp_path / "baron-2025.md").read_text()
     first = text.split("## All findings")[0]
     assert "**Contradicted.** There is less | a lot. *part 0: -0.99" in first
-    assert "Of 3 readings 0 hold and 3 do not.*" in first
+    assert "Readings: 3 against it.*" in first
     rows = re.findall(r"^\| (.*) \|$", text.split("## All findings")[1], re.M)
     assert rows[1].startswith("There is more \\| a lot. | Supported | part 0: ")
     for name in ("more", "less", "one"):

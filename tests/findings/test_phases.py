@@ -6,11 +6,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from made_up_findings import check
 
 import jsuper
 from jsuper.analysis.phases import expected_outcome
-from jsuper.findings import judge, phases
-from jsuper.findings.placebo import supported_placebos
+from jsuper.findings import phases
 from jsuper.plots import findings_scurves
 
 FINDINGS = {f.name: f for f in phases.FINDINGS}
@@ -45,16 +45,8 @@ def sweeps(right):
 
 
 @pytest.mark.parametrize("name", FINDINGS)
-def test_a_finding_is_supported_where_it_is_so_and_contradicted_where_not(name):
-    (found,) = judge([FINDINGS[name]], sweeps(0.8))
-    assert found.verdict == "supported", found.why
-    (found,) = judge([FINDINGS[name]], sweeps(0.1))
-    assert found.verdict == "contradicted", found.why
-
-
-@pytest.mark.parametrize("name", FINDINGS)
-def test_placebos_are_not_supported(name):
-    assert supported_placebos(FINDINGS[name], sweeps(0.9)) <= 1
+def test_verdicts_and_placebos_are_those_of_the_construction(name):
+    check(FINDINGS[name], sweeps(0.8), sweeps(0.1))
 
 
 def test_shares_of_cells_by_loops():

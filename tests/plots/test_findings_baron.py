@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from made_up_baron import NAMES, made
 
-from jsuper.findings import counts
+from jsuper.analysis import counts
 from jsuper.models.toy.activations.names import ACTIVATIONS
 from jsuper.plots import findings_baron
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from jsuper.findings import counts
+from jsuper.analysis import counts
 
 
 @pytest.fixture
