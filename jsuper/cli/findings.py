@@ -15,7 +15,7 @@ from jsuper.cli import process, sweeping
 from jsuper.cli.options import RunOptions, check_platform
 from jsuper.cli.values import INT, no_default, read
 from jsuper.core.checks import integer
-from jsuper.core.errors import RunError
+from jsuper.core.errors import RunError, SpecError
 from jsuper.core.json_data import JSONObject
 from jsuper.core.reading import FINDINGS_JSON, parse_json, read_text
 from jsuper.core.sweep import BaseSweep
@@ -63,6 +63,8 @@ def _findings(options: FindingsOptions) -> int:
     wanted = catalog.sweeps_of(chosen)
     runs = Path(options.runs)
     process.check_writable(runs)
+    if options.names and options.out is not None:
+        raise SpecError(f"--out {options.out}: pages are of all findings; leave out the names")
     out = None if options.names else _out(options)
     if out is not None:
         process.check_writable(out)

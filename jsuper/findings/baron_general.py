@@ -92,7 +92,7 @@ def threshold(data: Data, **reading: Any) -> dict[str, Any]:
     """Return the mean slopes of `broken_line`."""
     x, loss = (v.transpose("sparsity", "seed", ...).values for v in models(data, **reading))
     found = [list(map(broken_line, *of)) for of in zip(x, loss, strict=True)]
-    labels = ("log10 loss per feature below", "log10 loss per sd of X beyond")
+    labels = ("log10 loss per feature before the bend", "log10 loss per sd of X after the bend")
     return dict(zip(labels, mean(found).T, strict=True))
 
 
@@ -162,11 +162,11 @@ FINDINGS: tuple[Finding, ...] = (
         "Beyond a threshold, more superposition does not go with less loss.",
         "Is superposition unrelated to the loss beyond a threshold, and related to it below?",
         effect=threshold,
-        rules={"log10 loss per feature below": below(0),
-               "log10 loss per sd of X beyond": between(-SAME, SAME)},
+        rules={"log10 loss per feature before the bend": below(0),
+               "log10 loss per sd of X after the bend": between(-SAME, SAME)},
         placebo=bought,
         note="Of the best broken line through a sparsity's activations, the slope beyond the bend "
-        "is {log10 loss per sd of X beyond:.2f}."),
+        "is {log10 loss per sd of X after the bend:.2f}."),
     asked_of("superposition-dispensable", "Conclusion",
         "Some superposition can be removed without losing much performance.",
         "Can superposition be done without, at little cost in loss?",

@@ -12,23 +12,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jsuper.analysis.plateaus import PLATEAU, aligned, losses_at_bumps, of, peaks
-from jsuper.analysis.reading import finished_values
 from jsuper.findings.finding import Data, Finding
 from jsuper.findings.notes import crossed, numbers
-from jsuper.findings.rules import above, below, share
+from jsuper.findings.rules import above, below
 from jsuper.findings.scurves import per_seed, swapped
 
 if TYPE_CHECKING:
     import xarray
 
 FALL = 0.01  # of s_r, the least by which a pair falls
-NEARLY_ALL, SEEN = 0.9, 0.25  # of runs: an effect in fewer than these would be missed in a few
 MOST, LIKELY = 0.5, 0.5  # of bumps; chance from which two runs rather differ than agree
 SIZES = {"5 %": "bumps", "2 %": "bumps_2"}
 OF = ("sgd", "adam")
 TIMES = {"half times": "half_time", "10-90 % widths": "rise_width"}
 
-WITHOUT, WITH = "runs without bumps, rank 1", "runs with bumps, rank 4, 4 pairs"
 DIFFER = "chance that two runs differ"
 DURING = "share of bumps on the plateau"
 GAIN = "bumps with Adam less with SGD"
@@ -36,17 +33,6 @@ SPREAD = "spread over components, Adam less SGD"
 OTHERS = "gained by other pairs in that component"
 ELSEWHERE = "gained by the pair in other components"
 RIVAL = "the part of the largest rival"
-
-
-def ranks(data: Data, kind: str, size: str) -> dict[str, np.ndarray]:
-    """Return which runs have no bump at rank 1 with any number of pairs, and some at rank 4."""
-    ds = of(data["scurves"], kind)
-    bumps = finished_values(ds, SIZES[size], "rank", "pairs", "seed")
-    alone, some = bumps.sel(rank=1).max("pairs", skipna=False), bumps.sel(rank=4, pairs=4)
-    return {
-        WITHOUT: (alone == 0).where(alone.notnull()).values,
-        WITH: (some > 0).where(some.notnull()).values,
-    }
 
 
 def varied(data: Data, kind: str, size: str) -> dict[str, np.ndarray]:
@@ -192,17 +178,6 @@ FINDINGS: tuple[Finding, ...] = (
         placebo=random_losses,
         unit="share of bumps",
         note=numbers("Rank 4, 4 pairs. Shares of bumps while the loss is above 90 %"),
-    ),
-    said(
-        "bumps-need-rank-above-one",
-        "Do bumps occur at a rank above 1 only?",
-        sentence="Bumps occur at a rank above 1 only.",
-        effect=ranks,
-        rules={WITHOUT: share(NEARLY_ALL), WITH: share(SEEN)},
-        readings=WHICH,
-        placebo=swapped("rank", *SIZES.values()),
-        unit="share of runs",
-        note=numbers("Runs without a bump at rank 1", label=WITHOUT),
     ),
     said(
         "bumps-vary-by-seed",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -90,6 +90,8 @@ class Finding:
             raise ValueError(
                 f"finding {self.name!r} needs an effect, or the reason in untestable; give one"
             )
+        if self.mixed not in get_args(Mixed):
+            raise ValueError(f"mixed={self.mixed!r} is not one of {', '.join(get_args(Mixed))}")
 
 
 @dataclass(frozen=True)

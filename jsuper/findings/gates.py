@@ -158,7 +158,7 @@ FINDINGS: tuple[Finding, ...] = (
         CORRECTION, POST,
         "GELU very nearly clips negative pre-activations, and the error signal there, to zero.",
         ("stochastic",), sizes, {k: below(NEARLY, "exact") for k in ("output", "slope")},
-        {"N(0, 1) inputs": {}, "z up to -3": {"up_to": -3.0},
+        {"standard normal inputs": {}, "z up to -3": {"up_to": -3.0},
          **{f"trained models at {k}": v for k, v in AT.items()}},
         LIMITED, one_feature_each, "size", "Means below 0: {output:.3f} and {slope:.3f}."),
     Finding("normal-preactivations", "Are pre-activations of trained models roughly normal?",

@@ -139,7 +139,7 @@ FINDINGS: tuple[Finding, ...] = (
         "GELU is smooth and differentiable, so gradient can still flow for negative inputs.",
         effect=lambda _, lost: {"share without a gradient": lost()},
         rules={"share without a gradient": exactly(0)},
-        readings={"N(0, 1) inputs": {"lost": lambda: profile_of().gate.blocked},
+        readings={"standard normal inputs": {"lost": lambda: profile_of().gate.blocked},
                   "float32 from -40": {"lost": lambda: max(1 + lost_below() / 40, 0.0)}},
         mixed=LIMITED, unit="share of negative inputs",
         note=lambda _: f"In float32 the slope is 0 from z = {lost_below():.1f} down. {reversal()}"),
@@ -159,7 +159,8 @@ FINDINGS: tuple[Finding, ...] = (
         effect=lambda _: {"number not as stated": [v.differs() for v in VALUES]},
         rules={"number not as stated": exactly(0)},
         note=f"{len(VALUES)} numbers are compared, to the digits that are stated. The text has "
-        "lost some inputs; for these one that gives the number is taken."),
+        "lost some inputs; for these one that gives the number is taken. It has lost two numbers "
+        "too, which the table has and this verdict has not."),
     Finding("gate-by-percentile", "Does GELU weigh an input by its percentile?",
         TUTORIAL, "Intuitive Interpretation",
         "Inputs are scaled by their percentile, by how far above the average they are.",

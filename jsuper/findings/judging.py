@@ -98,8 +98,12 @@ def holds(finding: Finding, data: Data) -> bool:
 
 def part(label: str, values: object, rule: Rule | None) -> Part:
     """Return a rule applied to values per seed; without a rule, their mean and interval alone."""
-    given = np.atleast_1d(np.asarray(values, float)).ravel()
-    known = given[np.isfinite(given)]
+    given = np.atleast_1d(np.asarray(values, float))
+    known = given[~np.isnan(given)]
+    of_share = rule is not None and rule.kind == "share"
+    if given.ndim > 1 or np.isinf(known).any() or (of_share and not np.isin(known, (0, 1)).all()):
+        wanted = "0, 1 or NaN" if of_share else "a finite number, or NaN"
+        raise ValueError(f"{label!r} has the shape {given.shape}; give each seed {wanted}")
     tested = rules.test(known, rule or rules.above())
     if rule is None:
         tested = tested._replace(p_for=1.0, p_against=1.0)
@@ -151,7 +155,7 @@ def judged(
         why = finding.untestable
         return Judged(finding, verdict, math.nan, readings, why, note_of(finding, readings))
     if p < LEVEL:
-        why = reason(finding, verdict, readings)
+        why = reason(verdict, readings)
     else:
         why, verdict = what_is_missing(finding, readings, still_open), "undecided"
     p = math.nan if is_exact(finding) else p

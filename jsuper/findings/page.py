@@ -76,7 +76,7 @@ def _without(finding: JSONObject) -> JSONObject:
 
 def is_drawn(finding: JSONObject) -> bool:
     """Return whether a finding has values over seeds, which a figure can show."""
-    return any(len(p["values"]) > 1 for r in finding["readings"] for p in r["parts"])
+    return any(len(set(p["values"])) > 1 for r in finding["readings"] for p in r["parts"])
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -132,6 +132,7 @@ def index(found: Sequence[JSONObject], seeds: int) -> str:
     return templates().get_template("index.md.jinja").render(
         total=len(found),
         seeds=seeds,
+        more=", ".join(f"{seeds * n}" for n in sorted({s.times for s in SWEEPS.values()})[1:]),
         counts=[(v, sum(f["verdict"] == v for f in found)) for v in shown],
         top=[by_name[name] for name in catalog.TOP if name in by_name],
         columns=shown,
@@ -192,8 +193,11 @@ def in_short(finding: JSONObject) -> str:
 
 
 def effect(finding: JSONObject) -> str:
-    """Return the first number of a finding's main reading, with what it is."""
+    """Return the number of a finding's main reading that matters most, with what it is."""
     if not finding["readings"] or not finding["readings"][0]["parts"]:
         return ""
-    part: Any = finding["readings"][0]["parts"][0]
+    parts: Any = finding["readings"][0]["parts"]
+    part = parts[0]
+    if finding["verdict"] == "contradicted":  # the part that does not hold
+        part = min(parts, key=lambda p: p["p_against"])
     return f"{part['label']}: {interval(part)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 
@@ -27,7 +26,7 @@ def p_text(p: float) -> str:
     return "p < 1e-6" if p < LEAST_P else f"p = {format_number(p, 2)}"
 
 
-def reason(finding: Finding, verdict: Verdict | None, readings: Sequence[Reading]) -> str:
+def reason(verdict: Verdict | None, readings: Sequence[Reading]) -> str:
     """Return the numbers that a verdict rests on."""
     if verdict == "supported":
         reading, part = weakest(readings)
@@ -35,7 +34,7 @@ def reason(finding: Finding, verdict: Verdict | None, readings: Sequence[Reading
     if verdict == "contradicted":
         reading, part = weakest(readings, against=True)
         return f"{stated(part)}{under(readings, reading)}: it does not hold."
-    return divided(finding, readings)
+    return divided(readings)
 
 
 def what_is_missing(finding: Finding, readings: Sequence[Reading], still_open: int) -> str:
@@ -59,10 +58,10 @@ def what_is_missing(finding: Finding, readings: Sequence[Reading], still_open: i
     reading, part = weakest(among, among[0].leans == "contradicted")
     tests = sum(len(r.parts) for r in readings) * max(still_open, 1)
     more = what_would_decide(part, finding.rules[part.label], tests)
-    return f"It leans to {verdict}, but {stated(part)}{under(readings, reading)}: {more}."
+    return f"It leans to '{verdict}', but {stated(part)}{under(readings, reading)}: {more}."
 
 
-def divided(finding: Finding, readings: Sequence[Reading]) -> str:
+def divided(readings: Sequence[Reading]) -> str:
     """Return under which readings a finding holds, and under which it does not."""
     open_ = [r for r in readings if min(r.p_for, r.p_against) >= LEVEL / 2]
     clear = [r for r in readings if r not in open_]
@@ -72,7 +71,7 @@ def divided(finding: Finding, readings: Sequence[Reading]) -> str:
         sides |= {"it is open for": [r.label for r in open_]}
         return "; ".join(f"{k} {', '.join(v)}" for k, v in sides.items() if v) + "."
     counts = count_text(len(holds), len(fails), len(open_))
-    return f"{counts} For it by {by_argument(finding, clear)}."
+    return f"{counts} For it: {by_words(clear)}."
 
 
 def count_text(holds: int, fails: int, still_open: int) -> str:
@@ -81,33 +80,25 @@ def count_text(holds: int, fails: int, still_open: int) -> str:
     return f"Readings: {', '.join(f'{n} {word}' for word, n in parts.items() if n)}."
 
 
-def by_argument(finding: Finding, readings: Sequence[Reading]) -> str:
-    """Return how many readings hold, by the argument that divides them best.
+def by_words(readings: Sequence[Reading]) -> str:
+    """Return how many readings hold, by the part of their labels that divides them best.
 
-    That is the one whose values predict most readings, less a half for each value.
+    That is the one whose words predict most readings, less a half for each of them.
     """
-    tables: dict[str, dict[str, list[bool]]] = {}
-    given = [finding.readings[r.label] for r in readings]
-    for key in dict.fromkeys(itertools.chain(*given)):
+    labels = [r.label.split(", ") for r in readings]
+    tables: list[dict[str, list[bool]]] = []
+    for place in range(max(map(len, labels))):
         groups: dict[str, list[bool]] = {}
-        for arguments, reading in zip(given, readings, strict=True):
-            holds = groups.setdefault(_text(arguments.get(key, "any")), [])
-            holds.append(reading.leans == "supported")
-        tables[key] = groups
+        for words, reading in zip(labels, readings, strict=True):
+            word = words[place] if place < len(words) else "others"
+            groups.setdefault(word, []).append(reading.leans == "supported")
+        tables.append(groups)
 
-    def predicted(key: str) -> float:
-        groups = tables[key].values()
-        return sum(max(sum(g), len(g) - sum(g)) - 0.5 for g in groups)
+    def predicted(groups: dict[str, list[bool]]) -> float:
+        return sum(max(sum(g), len(g) - sum(g)) - 0.5 for g in groups.values())
 
     best = max(tables, key=predicted)
-    parts = (f"{value}, {sum(of)} of {len(of)}" for value, of in tables[best].items())
-    return f"{best}: {'; '.join(parts)}"
-
-
-def _text(value: object) -> str:
-    if isinstance(value, tuple):
-        return " to ".join(dict.fromkeys(_text(v) for v in (value[0], value[-1])))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return "; ".join(f"{word}, {sum(of)} of {len(of)}" for word, of in best.items())
 
 
 def weakest(readings: Sequence[Reading], against: bool = False) -> tuple[Reading, Part]:

@@ -162,13 +162,25 @@ def load(folder: Path, names: tuple[str, ...], seeds: int) -> dict[str, xarray.D
         Sweeps, derived ones included.
     seeds
         The first so many seeds are kept: a folder may have more.
+
+    Raises
+    ------
+    ValueError
+        A sweep is not known, or its folder has fewer seeds.
     """
     import jsuper
 
+    if unknown := [name for name in names if name not in SWEEPS and name not in DERIVED]:
+        raise ValueError(f"sweep {unknown[0]!r} is not known; {', '.join((*SWEEPS, *DERIVED))} are")
     found: dict[str, xarray.Dataset] = {}
     for name in needed(names):
         ds = jsuper.analyze(jsuper.load(folder / name))
-        found[name] = ds.isel(seed=slice(seeds * SWEEPS[name].times))
+        if ds.sizes["seed"] < (wanted := seeds * SWEEPS[name].times):
+            raise ValueError(
+                f"{folder / name} has {ds.sizes['seed']} seeds and {wanted} are needed; "
+                f"`jsuper findings --seeds {seeds} --runs {folder}` trains them"
+            )
+        found[name] = ds.isel(seed=slice(wanted))
     for name in names:
         if name in DERIVED:
             found[name] = DERIVED[name][1](found)

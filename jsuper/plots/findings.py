@@ -22,7 +22,9 @@ CLEAR = 0.025  # one-sided p from which a mean is drawn as beyond its margin
 MOST_PANELS, ACROSS = 8, 4
 MOST_ROWS = 36
 FONT = 9
-LABEL = 34  # characters on a line of a label
+LABEL, WIDE = 34, 60  # characters on a line of a label, beside several panels and one
+TITLE = 88  # and of the titles beside each other
+MOST_HEIGHT = 16  # inches of a row of panels
 
 
 def evidence(finding: JSONObject) -> Figure:
@@ -44,25 +46,29 @@ def evidence(finding: JSONObject) -> Figure:
         ]
     across = min(len(panels), ACROSS)
     down = math.ceil(len(panels) / across)
-    height = 0.8 + max(0.3 * len(rows) for _, rows in panels)
+    length = LABEL if across > 1 else WIDE
+    labels = (label for _, rows in panels for label, _ in rows)
+    wrapped = max(len(textwrap.wrap(label, length)) for label in labels)
+    height = 0.9 + max((0.15 + 0.14 * wrapped) * len(rows) for _, rows in panels)
     figure, axes = plt.subplots(
         down,
         across,
-        figsize=(10, min(height, 9) * down),
+        figsize=(10, min(height, MOST_HEIGHT) * down),
         layout="constrained",
         squeeze=False,
         sharey=len(panels) > 1,
     )
     for ax, (title, rows) in zip(axes.flat, panels, strict=False):
-        _panel(ax, rows)
-        ax.set_title(_lines(title, 2 * LABEL), fontsize=FONT, loc="left")
+        _panel(ax, rows, length)
+        ax.set_title(_lines(title, TITLE // across), fontsize=FONT, loc="left")
         ax.set_xlabel(verbatim(textwrap.shorten(finding["unit"], 60)), fontsize=FONT)
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
+    figure.supxlabel("green: the mean is where it has to be; orange: it is not; grey: open", size=8)
     return figure
 
 
-def _panel(ax: Axes, rows: Sequence[tuple[str, JSONObject]]) -> None:
+def _panel(ax: Axes, rows: Sequence[tuple[str, JSONObject]], length: int) -> None:
     limits = _limits([part for _, part in rows])
     for y, (_, part) in enumerate(rows):
         low, high = (
@@ -82,7 +88,7 @@ def _panel(ax: Axes, rows: Sequence[tuple[str, JSONObject]]) -> None:
                 ax.plot([part["low"], part["high"]], [y, y], color=color, linewidth=1.8, zorder=2)
             ax.plot(part["value"], y, "D", color=color, markersize=4.5, zorder=3)
     ax.set_xlim(*limits)
-    labels = [_lines(label, LABEL) for label, _ in rows]
+    labels = [_lines(label, length) for label, _ in rows]
     ax.set_yticks(range(len(rows)), labels, fontsize=FONT - 1)
     ax.set_ylim(len(rows) - 0.45, -0.55)
     ax.tick_params(axis="x", labelsize=FONT - 1)

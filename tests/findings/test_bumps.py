@@ -25,12 +25,6 @@ def bumpy(number=lambda seed, **_: 1 + seed % 3):
     return {"scurves": made.sweep(AXES, curves)}
 
 
-def repeated(data, times=4):
-    """Every seed so many times."""
-    ds = xr.concat([data["scurves"]] * times, "seed")
-    return {"scurves": ds.assign_coords(seed=np.arange(ds.sizes["seed"]))}
-
-
 def above_rank_one(seed, rank, **_):
     return (1 + seed % 3) * (rank > 1)
 
@@ -82,10 +76,6 @@ def rivals(at_bump):
 
 MADE = {  # finding -> data in which it is so, and in which the opposite is
     "plateau-is-bump-formation": (plateau_until(10), lambda: plateau_until(2)),
-    "bumps-need-rank-above-one": (
-        repeated(bumpy(above_rank_one)),
-        lambda: bumpy(lambda **_: 1),
-    ),
     "bumps-vary-by-seed": (bumpy(above_rank_one), lambda: bumpy(lambda rank, **_: rank > 1)),
     "adam-more-bumps": (bumpy(at_most(ADAM)), lambda: bumpy(at_most(SGD))),
     "adam-similar-rates": (spread_out(0.3, 0.1), lambda: spread_out(0.1, 0.3)),

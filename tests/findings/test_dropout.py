@@ -25,6 +25,16 @@ def superposed(slope):
     return data | {"dropout": made.with_features(ds, 15 + slope * ds["dropout"])}
 
 
+def dense_apart():
+    """Along the rate fewer features, where they are sparse."""
+    data = superposed(-10)
+    ds, none = data["dropout"], superposed(0)["dropout"]
+    kept = {k: xr.where(ds["sparsity"] > 0, ds[k], none[k]) for k in ("feature_norm", "r_squared")}
+    share = xr.where(ds["sparsity"] > 0, ds["dimensionality"], none["dimensionality"])
+    found = {k: v.transpose(*ds[k].dims) for k, v in (kept | {"dimensionality": share}).items()}
+    return data | {"dropout": ds.assign(found)}
+
+
 def weighted(W_of, names=("dropout", "dropout_basis"), **more):
     """Sweeps with weights that are a function of the rate."""
     data = made.both()
@@ -90,6 +100,7 @@ GROWING = ((0.5, 0.5), (0.96, 0.02, 0.02), (0.961, 0.013, 0.013, 0.013))
 EVEN = ((1.0,), (0.5, 0.5), (0.25,) * 4)
 MADE = {  # finding -> data in which it is so, and in which the opposite is
     "dropout-less-superposition": (lambda: superposed(-10), lambda: superposed(6)),
+    "dropout-exception": (dense_apart, lambda: superposed(-10)),
     "spreading-exposes": (
         lambda: weighted(lambda q: shared(*GROWING)),
         lambda: weighted(lambda q: shared(*EVEN)),
@@ -188,7 +199,7 @@ def test_a_rise_that_depends_on_density_depends():
     other = other.transpose(*ds["neuron_kurtosis"].dims)
     (found,) = judge([FINDINGS[RISES + "samples"]], {"dropout": ds.assign(neuron_kurtosis=other)})
     assert found.verdict == "depends"
-    assert "by sparsity: 0.9, 2 of 2;" in found.why and "; 0, 0 of 2;" in found.why
+    assert "For it: S 0.9, 2 of 2;" in found.why and "; S 0, 0 of 2;" in found.why
     assert "importance 0.9, S 0, -1.00" in found.note
 
 

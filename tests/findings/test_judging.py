@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jsuper.findings import Finding, above, below, exactly, judge
+from jsuper.findings import Finding, above, below, exactly, judge, share
 from jsuper.findings.placebo import supported_placebos
 from jsuper.findings.reasons import p_text
 
@@ -17,7 +17,7 @@ NOISE -= NOISE.mean()
 
 def finding(means, rule=None, name="made-up", **more):
     """A finding whose readings have these means, and the same spread."""
-    readings = {f"r{i}": {"mean": mean} for i, mean in enumerate(means)}
+    readings = more.pop("readings", {f"r{i}": {"mean": m} for i, m in enumerate(means)})
 
     def effect(data, mean):
         return {"gap": mean + NOISE}
@@ -138,3 +138,26 @@ def test_a_placebo_shows_a_test_that_cannot_fail():
 @pytest.mark.parametrize("p, text", [(0.0, "p < 1e-6"), (0.0321, "p = 0.032"), (math.nan, "")])
 def test_a_p_is_written_as_at_least_1e_6(p, text):
     assert p_text(p) == text
+
+
+@pytest.mark.parametrize("value", [np.ones((2, 3)), np.array([1.0, np.inf])])
+def test_values_that_are_not_one_for_each_seed_are_refused(value):
+    one = Finding("w", "?", effect=lambda data: {"a": value}, rules={"a": above()})
+    with pytest.raises(ValueError, match="give each seed a finite number"):
+        judge([one], {})
+
+
+def test_shares_are_of_seeds_and_mixed_verdicts_are_known():
+    one = Finding("w", "?", effect=lambda data: {"a": [0.95] * 20}, rules={"a": share()})
+    with pytest.raises(ValueError, match="give each seed 0, 1 or NaN"):
+        judge([one], {})
+    with pytest.raises(ValueError, match="mixed='banana' is not one of depends"):
+        Finding("w", "?", effect=lambda data: {}, mixed="banana")
+
+
+def test_a_mixed_verdict_names_the_words_that_divide_its_readings():
+    readings = {
+        f"{way}, S {s}": {"mean": m} for way, m in (("A", 2.0), ("B", -2.0)) for s in (1, 2)
+    }
+    one = finding((), readings=readings)
+    assert judge([one], {})[0].why.endswith("For it: A, 2 of 2; B, 0 of 2.")

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import jsuper
+from jsuper.core.family import sweep_from_dict
 from jsuper.findings import sweeps
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
@@ -48,3 +50,14 @@ def test_failed_fits_are_replaced_by_models_that_were_trained_for_longer():
 
 def test_what_is_derived_needs_its_parts_in_training_order():
     assert sweeps.needed(("roe", "fitted")) == ("activations", "converged", "roe")
+
+
+def test_unknown_sweeps_and_folders_with_too_few_seeds_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="sweep 'roo' is not known"):
+        sweeps.load(tmp_path, ("roo",), 2)
+    given = dict(rank=1, pairs=1, steps=5, seeds=3)
+    jsuper.run(
+        sweep_from_dict({"model": "factorization"} | given), tmp_path / "scurves", progress=False
+    )
+    with pytest.raises(ValueError, match="has 3 seeds and 5 are needed"):
+        sweeps.load(tmp_path, ("scurves",), 1)
