@@ -295,7 +295,7 @@ def run_benchmark(options: Options) -> dict[str, Any]:
         return report
     prepares = {way: prepare for way, prepare in prepares.items() if way not in failed}
     shape = Work(steps=0)
-    plans = ("jsuper",) if options.platform == "cpu" else ("jsuper", "fused")
+    plans = ("jsuper",) if options.platform == "cpu" else ("jsuper", "vmapped")
     report["grid"] = measure_grid(options, prepares, options.activations, shape, plans)
     if options.platform != "cpu":
         best = {way: row["median"] for way, row in report["grid"]["best"].items()}

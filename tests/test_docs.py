@@ -170,12 +170,38 @@ def test_the_speed_on_a_gpu_is_the_measured_one():
     found = json.loads((RESULTS / "throughput-gpu.json").read_text())
     best, shares = found["grid"]["best"], found["ceilings"]["shares"]["jsuper"]
     times = f"{found['grid']['ratios']['jsuper/torch']['median']:.1f} x PyTorch"
-    speeds = [f"{rounded(best[way]['median'], 3):,.0f}" for way in ("jsuper", "torch", "fused")]
+    speeds = [f"{rounded(best[way]['median'], 3):,.0f}" for way in ("jsuper", "torch")]
     peaks = [f"{shares['hbm']:.0%}".replace("%", " %"), f"{shares['fp32']:.0%}".replace("%", " %")]
     section = TEXT["docs/benchmarks.md"].partition("## On a GPU")[2].partition("\n## ")[0]
     for number in (times, *speeds, *peaks, found["device_kind"]):
         assert number in " ".join(section.split()), number
     assert times in " ".join(TEXT["README.md"].split())
+
+
+def test_what_plans_compile_to_is_what_the_compiler_said():
+    found = json.loads((RESULTS / "deviceless.json").read_text())
+    h100 = [p for p in found["programs"] if p["device"] == "h100" and "relu" in p["activations"]]
+    steps, kernel = h100
+    text = section("docs/benchmarks.md", "For GPUs that are not there")
+    launches = 20 * steps["launches_per_step"], kernel["launches_per_20_steps_and_activation"]
+    moved = [p["bytes_per_model_step"] / 1e3 for p in h100]
+    rate = f"{found['predicted_harmonic_mean']:,.0f}"
+    numbers = [
+        f"| {launches[0]:.0f} | {launches[1]} |",
+        f"| {moved[0]:.0f} kB | {moved[1]:.1f} kB |",
+        f"| {steps['predicted_model_steps_per_s']:,.0f} | {rate} |",
+        f"{found['issue_bound_harmonic_mean']:,.0f}, its bytes",
+        f"bytes {rounded(kernel['bytes_bound_model_steps_per_s'], 3):,.0f}.",
+        *(
+            f"{found['kernels'][k]['predicted_model_steps_per_s']:,.0f}"
+            for k in ("relu", "softmax")
+        ),
+    ]
+    assert f"| {rate} |" in TEXT["README.md"]
+    for number in numbers:
+        assert number in text, number
+    spilling = {k for k, v in found["kernels"].items() if 0 < v["spilled_bytes"] < 100}
+    assert spilling == {"softplus", "log_sigmoid"}
 
 
 def section(page, name):

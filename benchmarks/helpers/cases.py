@@ -21,14 +21,14 @@ WAYS = {
     "jsuper": "jsuper",
     "sequential": "jsuper, models one by one",
     "whole": "jsuper, one by one, whole batches",
-    "fused": "jsuper, products as sums",
+    "vmapped": "jsuper, step by step",
 }
 # jsuper's batching in each of its ways.
 BATCHINGS = {
     "jsuper": "auto",
     "sequential": "sequential",
     "whole": "reference",
-    "fused": "fused",
+    "vmapped": "vmapped",
 }
 # They differ in nothing else, so they show the gain from leaving out empty columns.
 NARROW_AND_WHOLE = ("jsuper", "sequential", "whole")
@@ -45,12 +45,12 @@ STEPS = {
     "jsuper": 2000,
     "sequential": 1000,
     "whole": 400,
-    "fused": 2000,
+    "vmapped": 2000,
 }
 FEWEST_STEPS = 10
 # An accelerator's step of many models takes a millisecond: fewer steps would time the start and
 # the end of a run.
-FEWEST_ON_ACCELERATOR = {"jsuper": 500, "fused": 500}
+FEWEST_ON_ACCELERATOR = {"jsuper": 500, "vmapped": 500}
 FEWEST_OF_OTHERS = 100
 # Largest arrays of a step that exist at once, and the share of the device's memory that they may
 # take: JAX and PyTorch do not return memory.

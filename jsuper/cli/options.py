@@ -34,7 +34,7 @@ from jsuper.store import sharing
 
 PRESETS = presets.FOLDER
 PLATFORMS = ("auto", "cpu", "gpu", "tpu")
-BATCHINGS = ("auto", "reference", "sequential", "rows", "vmapped", "fused")  # as in plan.py
+BATCHINGS = ("auto", "reference", "sequential", "rows", "vmapped", "kernel")  # as in plan.py
 ENGINES = ("local", "ray")
 
 
@@ -53,8 +53,8 @@ class RunOptions:
     workers: Annotated[int | None, INT, no_default()] = None
     """threads on a CPU; one per core by default"""
     plan: Annotated[str, _names(BATCHINGS)] = "auto"
-    """how models are batched; reference trains whole batches, one model after another; vmapped and
-    fused are for accelerators, and slow on a CPU"""
+    """how models are batched; reference trains whole batches, one model after another; vmapped is
+    for accelerators, and kernel too: many steps in one launch, where a trial agrees"""
     engine: Annotated[str, _names(ENGINES)] = "local"
     """where chunks are trained: here, or by the tasks of a Ray cluster (needs jsuper[cluster])"""
     address: Annotated[str | None, no_default("HOST:PORT")] = None

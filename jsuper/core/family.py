@@ -201,6 +201,16 @@ class Family:
         stated = getattr(self.train, "step_work", None)
         return stated(static, settings, batching) if stated else ([1.0] * len(settings), 0.0)
 
+    def kernel_reason(self, static: Any) -> str:
+        """Return why a program has no kernel, in a few words; "" if it has one."""
+        stated = getattr(self.train, "kernel_reason", None)
+        return stated(static) if stated else f"the family {self.name}"
+
+    def without_kernel(self, static: Any) -> Any:
+        """Return the static values of the same program without a kernel."""
+        stated = getattr(self.train, "without_kernel", None)
+        return stated(static) if stated else static
+
     def kept(self, file: str) -> Mapping[str, Any]:
         """Return the coordinates of the variables in one of a run's derived files."""
         return cast(Any, self.spec).KEPT[file]

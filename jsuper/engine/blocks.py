@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import jax
@@ -20,6 +20,7 @@ from jsuper.training import jax_config
 from jsuper.training.keys import seed_key, unpaired_key
 
 Arrays = dict[str, np.ndarray]
+Branches = Callable[[Chunk, Setting], tuple[str, Hashable]]
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,16 @@ class Block:
 
 
 @jax_config.shielded()
-def split(plan: Plan, chunks: list[Chunk], all_chunks: list[Chunk]) -> list[Block]:
+def split(
+    plan: Plan,
+    chunks: list[Chunk],
+    all_chunks: list[Chunk],
+    branches: Branches | None = None,
+) -> list[Block]:
     """Return the blocks of chunks: one per chunk on a CPU, one per branch on an accelerator.
+
+    `branches` says otherwise: of a chunk and a setting, how its models are batched, and a value
+    that is equal for settings that one program trains.
 
     The program of a block is made for the settings of all chunks of its group, and for one shape,
     to which smaller blocks are padded. A block of less than half that size gets a separate shape,
@@ -53,10 +62,11 @@ def split(plan: Plan, chunks: list[Chunk], all_chunks: list[Chunk]) -> list[Bloc
     blocks = []
     for chunk in chunks:
         name = _group(plan, chunk)
-        for branch, mine in _branches(plan, chunk).items():
+        for branch, mine in _branches(plan, chunk, branches).items():
             if (name, branch) not in made:
-                parts = [_branches(plan, c).get(branch, ()) for c in groups[name]]
-                made[name, branch] = _program_of(plan, groups[name], [p for p in parts if p])
+                parts = [_branches(plan, c, branches).get(branch, ()) for c in groups[name]]
+                parts = [part for part in parts if part]
+                made[name, branch] = _program_of(branch[0], groups[name], parts)
             static, shape = made[name, branch]
             if 2 * len(mine) < shape[0] - _n_empty(static, chunk.model, mine):
                 shape = (len(mine), shape[1])
@@ -80,24 +90,28 @@ def _group(plan: Plan, chunk: Chunk) -> Hashable:
     return digest({k: plain(v) for k, v in chunk.static.items()}), branches
 
 
-def _branches(plan: Plan, chunk: Chunk) -> dict[Hashable, tuple[Setting, ...]]:
-    """Return the settings of a chunk by the branch of the program that they need."""
+def _branches(
+    plan: Plan, chunk: Chunk, branches: Branches | None
+) -> dict[tuple[str, Hashable], tuple[Setting, ...]]:
+    """Return the settings of a chunk by their batching and the branch that they need."""
     branch_of = family_of(chunk.model).branch_of
-    branches: dict[Hashable, list[Setting]] = {}
+    found: dict[tuple[str, Hashable], list[Setting]] = {}
     for setting in chunk.settings:
-        branches.setdefault(branch_of(setting, not plan.sequential), []).append(setting)
-    return {branch: tuple(settings) for branch, settings in branches.items()}
+        own = (plan.batching, branch_of(setting, not plan.sequential))
+        branch = own if branches is None else branches(chunk, setting)
+        found.setdefault(branch, []).append(setting)
+    return {branch: tuple(settings) for branch, settings in found.items()}
 
 
 def _program_of(
-    plan: Plan, group: list[Chunk], parts: list[tuple[Setting, ...]]
+    batching: str, group: list[Chunk], parts: list[tuple[Setting, ...]]
 ) -> tuple[ProgramStatic, tuple[int, int]]:
     """Return what to compile for a branch of a group: its static values and the shape of a block.
 
     `parts` are the settings of that branch, chunk by chunk.
     """
     family = family_of(group[0].model)
-    static = family.train.make_static(group[0].static, parts, plan.batching)
+    static = family.train.make_static(group[0].static, parts, batching)
     rows = max(len(family.arrange(static, part)) for part in parts)
     return static, (rows, max(len(c.seeds) for c in group))
 

@@ -7,6 +7,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from jsuper.core.choices import Choice
+
 RECENT_SECONDS = 10.0  # of training, over which the present speed is an average
 
 
@@ -29,6 +31,7 @@ class Progress:
     evaluate_s: float = 0.0
     trained_s: float = 0.0  # from the start to the last step, without evaluation
     began: float = field(default_factory=time.perf_counter)
+    choices: dict[str, Choice] = field(default_factory=dict)  # of kernels, by program
     evaluating: dict[int, float] = field(default_factory=dict)  # seconds so far, by worker
     lock: threading.Lock = field(default_factory=threading.Lock)
 

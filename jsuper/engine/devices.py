@@ -22,9 +22,9 @@ from jsuper.training import jax_config
 Device = Any  # jax.Device, which type checkers take for a variable
 PLATFORMS = ("auto", "cpu", "gpu", "tpu")
 # How the models of a block run: by a rule; plainly; one after another; those that share a batch
-# together; all of an activation at once, its products by a library or as sums that the compiler can
-# fuse with the rest. Families may treat several alike.
-AT_ONCE = ("vmapped", "fused")
+# together; all of an activation at once, step by step or many steps in one launch. Families may
+# treat several alike.
+AT_ONCE = ("vmapped", "kernel")
 BATCHINGS = ("auto", "reference", "sequential", "rows", *AT_ONCE)
 CHUNK_SECONDS = 60.0  # what a kill may cost a worker
 CPU_MODELS = (24, 256)  # of a chunk: enough to share the draws, few enough to balance and lose
@@ -44,6 +44,7 @@ class Plan:
     platform: str
     worker_devices: tuple[Device, ...]  # one entry a worker
     batching: str = "auto"  # of BATCHINGS
+    chosen_by_speed: bool = False  # whether a kernel has to be faster, too, to be used
 
     @property
     def sequential(self) -> bool:
@@ -74,7 +75,7 @@ class Plan:
             "sequential": "models one after another",
             "rows": "models that share a batch together, columns always in order",
             "vmapped": "models vmapped by activation",
-            "fused": "models vmapped by activation, products fused with the rest",
+            "kernel": "models vmapped by activation, many steps in one launch where that agrees",
         }[self.batching]
 
     def describe(self) -> str:
@@ -95,7 +96,7 @@ def make_plan(platform: str = "auto", workers: int | None = None, batching: str 
     workers
         Threads on a CPU; one per core by default.
     batching
-        One of BATCHINGS; auto is vmapped on accelerators.
+        One of BATCHINGS; auto on accelerators is kernel where that is faster, else vmapped.
 
     Raises
     ------
@@ -122,9 +123,13 @@ def make_plan(platform: str = "auto", workers: int | None = None, batching: str 
             "jsuper[cuda] or jsuper[tpu] for an accelerator, or leave the platform out"
         ) from error
     if devices[0].platform == "cpu":
-        count = workers or cores()
-        return Plan("cpu", (devices[0],) * count, batching)
-    return Plan(devices[0].platform, tuple(devices), "vmapped" if batching == "auto" else batching)
+        if batching == "kernel":
+            raise SpecError(
+                "plan='kernel' is for GPUs and TPUs, and the platform is cpu; leave it out"
+            )
+        return Plan("cpu", (devices[0],) * (workers or cores()), batching)
+    by_speed = batching == "auto"
+    return Plan(devices[0].platform, tuple(devices), "kernel" if by_speed else batching, by_speed)
 
 
 def cores() -> int:

@@ -21,7 +21,7 @@ import numpy as np
 from jsuper.core.grid import Chunk
 from jsuper.core.protocols import PyTree
 from jsuper.core.status import OK
-from jsuper.engine import programs
+from jsuper.engine import programs, trials
 from jsuper.engine.ahead import Todo, compiling
 from jsuper.engine.blocks import (
     Arrays,
@@ -31,7 +31,6 @@ from jsuper.engine.blocks import (
     halve,
     inputs,
     places,
-    split,
     suspects,
     tiles,
 )
@@ -84,7 +83,7 @@ def train_chunks(
         Whatever else a worker raised, after the others have stopped.
     """
     programs.forget_failures()
-    blocks = split(plan, chunks, all_chunks)
+    blocks = trials.decided(plan, chunks, all_chunks, progress.choices)
     todo, done = Todo(blocks, plan), queue.SimpleQueue()
     threads = [
         threading.Thread(

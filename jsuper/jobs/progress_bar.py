@@ -33,7 +33,11 @@ def reporter(
         with Bar(*columns, console=Console(stderr=True, highlight=False)) as bar:
             task = bar.add_task("", total=1.0)
 
+            said = set()
+
             def tick() -> None:
+                for text in unsaid(progress, said):
+                    bar.console.print(text, markup=False)
                 share = share_done(expected, progress)
                 bar.update(task, completed=share or 0.0, description=line(expected, progress))
 
@@ -66,11 +70,20 @@ def line(expected: Estimate, progress: Progress) -> str:
     )
 
 
+def unsaid(progress: Progress, said: set[str]) -> list[str]:
+    """Return lines on choices that are not in `said`, and add these."""
+    names = [name for name in dict(progress.choices) if name not in said]
+    said.update(names)
+    return [progress.choices[name].describe(name) for name in names]
+
+
 def _plain_lines(expected: Estimate, progress: Progress) -> Callable[[], None]:
-    last = time.monotonic()
+    last, said = time.monotonic(), set()
 
     def tick() -> None:
         nonlocal last
+        for text in unsaid(progress, said):
+            print(text, file=sys.stderr, flush=True)
         if time.monotonic() - last >= PLAIN_SECONDS:
             last = time.monotonic()
             print(line(expected, progress), file=sys.stderr, flush=True)

@@ -156,7 +156,8 @@ def make_cluster_plan(platform: str, workers: int | None, batching: str, cache: 
     if batching == "auto" and platform == "gpu":
         batching = "vmapped"
     places = tuple(RemoteDevice(platform, i) for i in range(min(slots, workers or slots)))
-    return ClusterPlan(platform, places, batching, len(_nodes(platform)), cache)
+    nodes = len(_nodes(platform))
+    return ClusterPlan(platform, places, batching, nodes=nodes, cache=cache)
 
 
 def _slots(platform: str) -> int:

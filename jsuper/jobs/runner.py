@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jsuper.core.choices import as_data, chosen_before
 from jsuper.core.errors import NonFiniteWarning, RunError, SpecError, SweepWarning
 from jsuper.core.expecting import expect, expect_folder
 from jsuper.core.grid import Chunk
@@ -22,6 +23,7 @@ from jsuper.jobs.retry import write_improved
 from jsuper.jobs.room import check_room, unusually_large
 from jsuper.jobs.session import session_metadata, timestamp
 from jsuper.store import chunk_files, sharing
+from jsuper.store.manifest import manifest_of
 
 if TYPE_CHECKING:
     import xarray
@@ -259,8 +261,14 @@ def execute(
     except sharing.WaitEndedError as error:
         raise StoppedError(str(error)) from error
     sharing.write_session(job.folder, session)
+    kind = plan.worker_devices[0].device_kind if plan.worker_devices else ""
+    earlier = sharing.sessions_of(job.folder, manifest_of(job.folder))
+    progress.choices |= chosen_before(earlier, kind)
     chunks = {c.name: c for c in job.share}
     for name, lost in train(job, plan, progress, stop, tick):
+        if progress.choices and "kernels" not in session:  # before this process may be killed
+            session["kernels"] = as_data(progress.choices, kind)
+            sharing.write_session(job.folder, session)
         job.done[name] = lost
         finished(chunks[name])
     _check_files_exist(job)

@@ -98,15 +98,25 @@ def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     half = -(-size // 2)
     one = jnp.uint32(0x3F800000)  # the bits of 1.0: 23 random ones below make a float on [1, 2)
 
-    def numbers(start: jax.Array) -> jax.Array:
-        index = start + jnp.arange(half, dtype=jnp.uint32)
+    def numbers(index: jax.Array) -> jax.Array:
         first, second = _threefry(data[0], data[1], jnp.zeros_like(index), index)
         bits = ((first ^ second) >> 9) | one
         return jax.lax.bitcast_convert_type(bits, jnp.float32) - 1
 
-    # A loop, so that its result is stored: fused into its uses, it would be computed in each.
-    halves = jax.lax.map(numbers, jnp.array([0, half], jnp.uint32))
-    return halves.reshape(-1)[:size].reshape(shape)
+    # Stored, by a loop or a barrier: fused into its uses, it would be computed in each. An
+    # accelerator would run the turns of a loop one after another.
+    if platform() == "cpu":
+        index = jnp.arange(half, dtype=jnp.uint32)
+        found = jax.lax.map(lambda start: numbers(start + index), jnp.array([0, half], jnp.uint32))
+    else:
+        found = jax.lax.optimization_barrier(numbers(jnp.arange(2 * half, dtype=jnp.uint32)))
+    return found.reshape(-1)[:size].reshape(shape)
+
+
+def platform() -> str:
+    """Return the platform of JAX's default device, which the engine sets for its programs."""
+    device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
+    return getattr(device, "platform", device or jax.default_backend())
 
 
 def normal(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:

@@ -21,6 +21,7 @@ from jsuper.engine import workers as engine
 from jsuper.engine.stopping import Stop
 from jsuper.models.toy import rows
 from jsuper.models.toy import train as toy
+from jsuper.models.toy.kernels import launching
 
 SWEEP = jsuper.Sweep(
     activation=("relu", "gelu", "softmax"), sparsity=(0.0, 0.9, 0.99), seeds=3, steps=200
@@ -65,6 +66,7 @@ def test_order_of_axes_and_company_do_not_matter(reference):
     [
         pytest.param(b, marks=pytest.mark.slow) if b in ("rows", "sequential", *plan.AT_ONCE) else b
         for b in plan.BATCHINGS
+        if b != "kernel"  # of GPUs; see test_trials.py
     ],
 )
 def test_every_plan_gives_the_same_models(reference, batching):
@@ -248,9 +250,11 @@ def test_no_function_is_traced_again_for_a_second_block(monkeypatch):
     assert once > 0 and len(traced) == once
 
 
-@pytest.mark.parametrize("batching", plan.AT_ONCE)
-@pytest.mark.parametrize("platform", ["cuda", "tpu"])
-def test_the_accelerator_plan_lowers_without_the_accelerator(platform, batching):
+@pytest.mark.parametrize(
+    "platform, batching", [("cuda", "vmapped"), ("tpu", "vmapped"), ("cuda", "kernel")]
+)
+def test_the_accelerator_plan_lowers_without_the_accelerator(platform, batching, monkeypatch):
+    monkeypatch.setattr(launching, "ptx_of", lambda kernel: "")  # no compiler is needed
     group = expand(jsuper.Sweep(seeds=4))[0]
     gelus = [s for s in group.settings if s["activation"] == "gelu"]
     static = toy.make_static(group.static, [gelus], batching)

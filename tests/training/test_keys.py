@@ -51,3 +51,12 @@ def test_an_unpaired_key_depends_on_the_models_identity_alone():
     again = dict(reversed(one.items()))
     data = [jax.random.key_data(keys.unpaired_key(3, m)).tolist() for m in (one, other, again)]
     assert data[0] == data[2] != data[1]
+
+
+def test_an_accelerator_draws_the_same_bits_without_a_loop(monkeypatch):
+    key = jsuper.seed_key(11)
+    expected = keys.uniform(key, (7, 9))
+    monkeypatch.setattr(keys, "platform", lambda: "gpu")
+    text = jax.jit(lambda key: keys.uniform(key, (7, 9))).lower(key).as_text()
+    np.testing.assert_array_equal(keys.uniform(key, (7, 9)), expected)
+    assert "while" not in text

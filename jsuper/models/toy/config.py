@@ -36,6 +36,8 @@ from jsuper.models.toy.spec import Sweep
 from jsuper.models.toy.starts import RANDOM, Stored
 from jsuper.training.optimizer_texts import learning_rate_of, program_of
 
+WHOLE_BATCHES = ("vmapped", "kernel", "reference")
+"""Ways to run models in which no batch is narrow."""
 STANDARD_DEVIATIONS = 2.0  # such that a width fits the active columns of nearly every batch
 # In multiply-adds that take as long: ordering the columns of a seed's batch, and gathering one
 # number of the widest narrow batch (benchmarks/ordering.py, one core).
@@ -88,7 +90,7 @@ class Static:
     densities: int = 1  # largest number of different densities in a block
     rows: int = 0  # of models with one batch in a block; 0: one model after another
     net: Architecture = PLAIN  # hidden layer, target and loss
-    fused: bool = False  # write products as sums that the compiler fuses, not as library calls
+    kernel: bool = False  # train in launches of many steps
     decay_on: str = "all"
     own_rate: bool = False  # in float64: whether the optimizer's text sets the learning rate
     norm_pulled: bool = False  # whether the norms of any model's columns are pulled to 1
@@ -132,8 +134,8 @@ def make_static(
     parts
         The settings of each block that the program trains.
     batching
-        How models run. With whole batches: vmapped (all at once), fused (the same, with products as
-        multiplications and sums) or reference (one after another). With narrow batches, which omit
+        How models run. With whole batches: vmapped (all at once), kernel (many steps in one launch,
+        where that is covered) or reference (one after another). With narrow batches, which omit
         columns without an active feature: sequential (one after another) or rows (models of one
         density together). auto: rows, but whole batches where narrow ones would not pay.
 
@@ -151,9 +153,7 @@ def make_static(
             "activations with and without a second matrix cannot share a program; train "
             f"{', '.join(a for a in activations if is_gated(a))} separately"
         )
-    widths = (
-        () if batching in ("vmapped", "fused", "reference") else narrow_widths(values, settings)
-    )
+    widths = () if batching in WHOLE_BATCHES else narrow_widths(values, settings)
     if batching == "auto" and not any(ordering_pays(values, part) for part in parts):
         widths = ()
     whole = any(needs_whole_batch(a, values["n_features"]) for a in activations)
@@ -161,7 +161,7 @@ def make_static(
     if any(not may_be_narrow(values, s) for s in settings):
         widths = ()
     rows, slots = 0, ()
-    if net.is_plain and batching in ("auto", "rows") and not (widths and whole):
+    if net.is_plain and batching in ("auto", "rows", "kernel") and not (widths and whole):
         rows, slots = common_slots(parts, activations)
     shaped: dict[str, Any] = {**values, "batch_size": batch_of(values), "inputs": inputs_of(values)}
     shaped["start"] = getattr(start := values.get("start", RANDOM), "stored", start)
@@ -180,7 +180,7 @@ def make_static(
         widths=widths,
         densities=max(len(rows_of(part)) for part in parts),
         net=net,
-        fused=batching == "fused",
+        kernel=batching == "kernel",
         rows=rows,
         slots=slots,
         per_feature=np.ndim(density_of(values, settings[0])) > 0,

@@ -54,6 +54,14 @@ def source_of(static: Static, key: Array) -> Source:
     return Source(key, static.inputs.dataset(key, static.n_features, static.dataset_size))
 
 
+def data_of(static: Static, source: Source, step: Array) -> Any:
+    """Return the draws behind the data of a step: those of `Inputs.draw`, (..., batch)."""
+    key, dataset = source
+    if dataset is None:
+        return static.inputs.draw(key, step, static.n_features, static.batch_size)
+    return dataset[:, chosen(key, step, dataset.shape[1], static.batch_size)]
+
+
 def make_draws(
     static: Static, source: Source | Array, step: Array, settings: Setting | None = None
 ) -> Draws:
@@ -71,12 +79,8 @@ def make_draws(
         Those of all models that share the draws, with a leading axis, or that of a single one; None
         if no model needs a narrow batch. Their laws differ in density only.
     """
-    key, dataset = source if isinstance(source, Source) else source_of(static, source)
-    batch = static.batch_size
-    if dataset is None:
-        data = static.inputs.draw(key, step, static.n_features, batch)
-    else:
-        data = dataset[:, chosen(key, step, dataset.shape[1], batch)]
+    source = source if isinstance(source, Source) else source_of(static, source)
+    key, batch, data = source.key, static.batch_size, data_of(static, source, step)
     dropout = None
     if static.dropout:
         shape = (static.n_hidden, batch)

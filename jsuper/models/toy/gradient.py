@@ -113,7 +113,7 @@ def gradient_at(static: Static, width: int) -> Callable[..., tuple[Array, Array]
     """
     repeats = static.batch_size - width + 1
     branches = [jax.grad(error_of(a, repeats)) for a in static.activations]
-    product, over_batch = products(static.fused)
+    product = functools.partial(jnp.matmul, precision="highest")
 
     def gradient(
         W: Array, writes: Array, decoder: Array, setting: Setting, draws: Draws
@@ -127,26 +127,6 @@ def gradient_at(static: Static, width: int) -> Callable[..., tuple[Array, Array]
         dz = jax.lax.switch(setting.activation, branches, z, x, setting.importance, columns.gate)
         dh = product(writes, dz)
         dh = dh if mask is None else dh * mask
-        return over_batch(dh, x), over_batch(h1, dz)
+        return product(dh, x.T), product(h1, dz.T)
 
     return gradient
-
-
-def products(
-    fused: bool,
-) -> tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]:
-    """Return the functions A B and A Bᵀ of two matrices, in full precision.
-
-    Parameters
-    ----------
-    fused
-        Write products as multiplications and sums, which XLA fuses on a GPU with the operations
-        before and after; a library's product of such small matrices goes through device memory.
-    """
-    if fused:
-        return (
-            lambda a, b: jnp.sum(a[:, :, None] * b[None], axis=1),
-            lambda a, b: jnp.sum(a[:, None] * b[None], axis=2),
-        )
-    product = functools.partial(jnp.matmul, precision="highest")
-    return product, lambda a, b: product(a, b.T)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +35,19 @@ class State:
     earlier: Params | None  # the weights after `earlier_step`; None without `check_fit`
     end: Any = None  # (); step at which the training ends; None: after all steps
     rounds: Any = None  # losses of `earlier`, with an end that is checked
+
+
+class Core(NamedTuple):
+    """What a step changes of a state, under the same names."""
+
+    params: Params
+    opt_state: PyTree
+    first_bad_step: Array
+
+
+def core_of(state: State) -> Core:
+    """Return what a step changes."""
+    return Core(state.params, state.opt_state, state.first_bad_step)
 
 
 def make_record(static: Static, per_model: Callable) -> Callable[..., State]:

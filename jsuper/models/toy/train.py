@@ -35,13 +35,17 @@ from jsuper.models.toy.config import make_setting as numbers_of
 from jsuper.models.toy.constants import make_constant_loss
 from jsuper.models.toy.converging import last_step, make_check, unchecked
 from jsuper.models.toy.decay import matrices, pull_norms
-from jsuper.models.toy.draws import source_of
+from jsuper.models.toy.draws import Source, source_of
 from jsuper.models.toy.ending import compared_steps, earlier_step
 from jsuper.models.toy.evaluation import make_evaluate
+from jsuper.models.toy.kernels.covered import reason
+from jsuper.models.toy.kernels.segment import Loop, make_segments
 from jsuper.models.toy.losses import loss_of, output_of
 from jsuper.models.toy.model import Params
 from jsuper.models.toy.recording import (
+    Core,
     State,
+    core_of,
     empty_snapshots,
     keep_snapshot,
     kept_state,
@@ -49,7 +53,7 @@ from jsuper.models.toy.recording import (
     trains,
 )
 from jsuper.models.toy.results import ENDS, OPTIONAL, WATCHED, recorded_steps
-from jsuper.models.toy.rows import step_gradient
+from jsuper.models.toy.rows import StepGradient, step_gradient
 from jsuper.models.toy.starting import recorded_before, resumed, started, stored_start
 from jsuper.models.toy.watch import perturb_bias
 from jsuper.training import keys
@@ -79,6 +83,16 @@ def make_setting(static: Static, point: grid.Setting) -> Setting:
     if isinstance(static.start, str):
         return setting
     return dataclasses.replace(setting, start=stored_start(static, point))
+
+
+def kernel_reason(static: Static) -> str:
+    """Return why a program has no kernel, in a few words; "" if it has one."""
+    return reason(static)
+
+
+def without_kernel(static: Static) -> Static:
+    """Return the same program without a kernel."""
+    return dataclasses.replace(static, kernel=False)
 
 
 def empty_setting(static: Static) -> Setting:
@@ -116,6 +130,9 @@ def make_train(static: Static, sequential: bool = False) -> Train:
     record = make_record(static, per_model)
     checked = compared_steps(static.until, static.steps)
     check = make_check(static, sequential) if checked else None
+    segments = None
+    if static.kernel and not reason(static):
+        segments = make_segments(static, plain_loop(static, gradient))
 
     def advance(
         state: State,
@@ -133,6 +150,9 @@ def make_train(static: Static, sequential: bool = False) -> Train:
         if check is not None:
             state = check(state, setting, key, start)
         state = record(state, setting, source, start)
+        if segments is not None:
+            core = segments(core_of(state), setting, source, start, n, end)
+            return dataclasses.replace(state, **core._asdict())
 
         def body(i: Array, state: State) -> State:
             step = start + i
@@ -140,7 +160,9 @@ def make_train(static: Static, sequential: bool = False) -> Train:
             if check is not None:
                 one = dataclasses.replace(setting, trains=trains(state, step))
             grads = gradient(state.params, one, source, step)
-            return apply_gradient(static, state, setting, grads, step, step < end)
+            active = (step < end) & trains(state, step)
+            core = apply_gradient(static, core_of(state), setting, grads, step, active)
+            return dataclasses.replace(state, **core._asdict())
 
         earlier = state.earlier  # kept out of the loop, whose program is then the same without it
         state = jax.lax.fori_loop(0, n, body, dataclasses.replace(state, earlier=None))
@@ -155,6 +177,20 @@ def make_train(static: Static, sequential: bool = False) -> Train:
     finish = make_finish(static, sequential)
     ends = last_step if checked else None
     return Train(make_init(static), advance, finish, static.steps, stops, ends)
+
+
+def plain_loop(static: Static, gradient: StepGradient) -> Loop:
+    """Return loop(core, setting, source, first, steps): those steps, of one model."""
+
+    def loop(core: Core, setting: Setting, source: Source, first: Array, steps: Array) -> Core:
+        def body(i: Array, core: Core) -> Core:
+            grads = gradient(core.params, setting, source, first + i)
+            active = core.first_bad_step < 0
+            return apply_gradient(static, core, setting, grads, first + i, active)
+
+        return jax.lax.fori_loop(0, steps, body, core)
+
+    return loop
 
 
 def make_init(static: Static) -> Callable[[Setting, Array], State]:
@@ -289,18 +325,16 @@ def optimizer(static: Static, setting: Setting, step: Array) -> optax.GradientTr
 
 
 def apply_gradient(
-    static: Static, state: State, setting: Setting, grads: Params, step: Array, active: Array
-) -> State:
-    """Take one optimizer step; freeze a model that would not stay finite, and record the step."""
+    static: Static, core: Core, setting: Setting, grads: Params, step: Array, active: Array
+) -> Core:
+    """Take one optimizer step; freeze a model that would not stay finite."""
     if static.reduction == "sum":  # of the loss over batch and features, instead of the mean
         grads = jax.tree.map(lambda g: static.batch_size * static.n_features * g, grads)
     if not static.bias:  # b and c start at 0, and stay there: weight decay moves them no more
         grads = grads._replace(b=jnp.zeros_like(grads.b))
         grads = grads if grads.c is None else grads._replace(c=jnp.zeros_like(grads.c))
-    active = active & trains(state, step)
     transformation = optimizer(static, setting, step)
-    params, opt_state, bad = descend(transformation, state.params, state.opt_state, grads, active)
+    params, opt_state, bad = descend(transformation, core.params, core.opt_state, grads, active)
     if not static.net.is_plain:
-        params = network.constrained(static.net, params, state.params)
-    first_bad = jnp.where(bad, step, state.first_bad_step)
-    return dataclasses.replace(state, params=params, opt_state=opt_state, first_bad_step=first_bad)
+        params = network.constrained(static.net, params, core.params)
+    return Core(params, opt_state, jnp.where(bad, step, core.first_bad_step))

@@ -11,18 +11,21 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from jsuper.training import keys
+
 # ---- over the features of a sample ----
 
 
 def _shifted_exp(z: Array, axis: int) -> tuple[Array, Array, Array]:
     """Return z - max(z), its exponential e, and 1 / sum(e); the axis is kept."""
-    # jnp.max would spend most of the time on NaN, which reaches every result through exp(shifted)
-    largest = lax.reduce(
-        lax.stop_gradient(z),
-        np.array(-np.inf, z.dtype),
-        lambda a, b: lax.select(a > b, a, b),
-        (axis % z.ndim,),
-    )
+    fixed = lax.stop_gradient(z)
+    if keys.platform() == "tpu":  # whose kernels have no reductions by a function
+        largest = jnp.max(fixed, axis)
+    else:
+        # jnp.max would spend most of the time on NaN, which reaches every result through
+        # exp(shifted)
+        lowest = np.array(-np.inf, z.dtype)
+        largest = lax.reduce(fixed, lowest, lambda a, b: lax.select(a > b, a, b), (axis % z.ndim,))
     shifted = z - jnp.expand_dims(largest, axis)
     e = jnp.exp(shifted)  # the library's, as XLA would recompute a cheap one in every loop
     return shifted, e, 1 / jnp.sum(e, axis=axis, keepdims=True)

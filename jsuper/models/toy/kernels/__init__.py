@@ -1,0 +1,1 @@
+"""Training on accelerators: kernels that keep a model in fast memory for many steps."""

@@ -1,0 +1,36 @@
+"""What the kernel trains; everything else is trained by the vmapped plan."""
+
+from __future__ import annotations
+
+from jsuper.models.toy.config import Static, needs_whole_batch
+from jsuper.models.toy.ending import STEPS
+from jsuper.training import keys
+
+
+def reason(static: Static) -> str:
+    """Return why a program is not covered, in a few words; "" if it is."""
+    many = len(static.activations) > 1
+    cases = {
+        "several activations that do not share rows": many and not static.slots,
+        "random gates": static.stochastic,
+        "gated decoders": static.gated,
+        "untied decoders": not static.tied,
+        "dropout": static.dropout,
+        "hidden layers, targets and losses of other kinds": not static.net.is_plain,
+        f"dtype {static.dtype}": static.dtype != "float32",
+        f"optimizer {static.optimizer}": static.optimizer != "adamw",
+        f"until={static.until!r}": static.until != STEPS,
+        "norm_pull": static.norm_pulled,
+    }
+    if keys.platform() == "tpu":
+        cases |= {
+            f"a batch size of {static.batch_size}, no multiple of 8": static.batch_size % 8 > 0,
+            "models without bias": not static.bias,
+            "decay of W alone": static.decay_on == "W",
+            "losses that are sums": static.reduction == "sum",
+        }
+    for text, applies in cases.items():
+        if applies:
+            return text
+    coupled = any(needs_whole_batch(a, static.n_features) for a in static.activations)
+    return "activations that couple the samples of a batch" if coupled else ""

@@ -1,0 +1,211 @@
+"""The kernel's own source under emulation, against the plain steps."""
+
+import emulated
+import jax
+import numpy as np
+import pytest
+
+import jsuper
+from jsuper.core.grid import expand
+from jsuper.engine import programs
+from jsuper.models.toy import train as toy
+from jsuper.models.toy.activations.names import ACTIVATIONS
+from jsuper.models.toy.fields import SPARSITIES
+from jsuper.models.toy.kernels import lanes, launching, segment
+from jsuper.models.toy.kernels.slopes import NotCoveredError
+from jsuper.models.toy.kernels.source import Kernel, most_models, source_of
+from jsuper.training import keys
+from jsuper.training.keys import seed_key
+
+QUICK = ("relu",)
+SEEDS, STEPS = 2, 4
+
+
+@pytest.fixture(autouse=True)
+def on_a_cpu(monkeypatch):
+    monkeypatch.setattr(launching, "launch", emulated.launch)
+
+
+def trained(plan, steps=STEPS, **given):
+    """The states of a sweep before and after some steps, and those of the plain steps."""
+    sweep = jsuper.Sweep(**{"sparsity": SPARSITIES, "seeds": SEEDS, "steps": 1000} | given)
+    group = expand(sweep)[0]
+    order = toy.arrange(toy.make_static(group.static, [group.settings], plan), group.settings)
+    found = []
+    for batching in (plan, "reference"):
+        static = toy.make_static(group.static, [group.settings], batching)
+        functions = programs.batched(toy.make_train(static, batching == "reference"), True)
+        points = [group.settings[i if i >= 0 else ~i] for i in order]
+        made = [toy.make_setting(static, point) for point in points]
+        settings = jax.tree.map(lambda *a: np.stack(a), *made)
+        seeds = jax.vmap(seed_key)(np.arange(SEEDS, dtype=np.uint32))
+        state = jax.jit(functions.init)(settings, seeds)
+        found += [state, jax.jit(functions.advance)(state, settings, seeds, np.int32(0), steps)]
+    return found[0], found[1], found[3]
+
+
+def agree(found, wanted):
+    """Parameters to 1e-5 of the largest, moments to 1e-4 of theirs, whole numbers exactly."""
+    largest = max(float(abs(a).max()) for a in (wanted.params.W, wanted.params.b))
+    pairs = zip(*(segment.arrays_of(toy.core_of(s)) for s in (found, wanted)), strict=True)
+    for i, (own, other) in enumerate(pairs):
+        own, other = np.asarray(own), np.asarray(other)
+        if other.dtype.kind == "f":
+            atol = 1e-5 * largest if i < 2 else 1e-4 * abs(other).max()
+            np.testing.assert_allclose(own, other, rtol=0, atol=atol)
+        else:
+            np.testing.assert_array_equal(own, other)
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [a if a in QUICK else pytest.param(a, marks=pytest.mark.slow) for a in ACTIVATIONS],
+)
+def test_every_activation_is_trained_as_by_the_plain_steps(activation):
+    start, found, wanted = trained("kernel", activation=activation)
+    agree(found, wanted)
+    assert float(abs(wanted.params.W - start.params.W).max()) > 1e-3
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        dict(n_features=5, n_hidden=2),
+        pytest.param(dict(n_features=2, n_hidden=1), marks=pytest.mark.slow),
+        pytest.param(dict(n_features=7, n_hidden=3, batch_size=77), marks=pytest.mark.slow),
+        pytest.param(dict(n_features=40, n_hidden=10, batch_size=128), marks=pytest.mark.slow),
+        pytest.param(dict(n_features=10, n_hidden=5, batch_size=31), marks=pytest.mark.slow),
+        pytest.param(
+            dict(n_features=5, n_hidden=2, activation="softmax", batch_size=33),
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_sizes_and_odd_batches(given):
+    _, found, wanted = trained("kernel", **{"activation": "relu"} | given)
+    agree(found, wanted)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        dict(values="signed"),
+        pytest.param(dict(support="sets(4, 0.8)"), marks=pytest.mark.slow),
+        pytest.param(dict(schedule="cosine", learning_rate=(1e-3, 3e-3)), marks=pytest.mark.slow),
+        pytest.param(dict(reduction="sum", bias=False), marks=pytest.mark.slow),
+        pytest.param(dict(decay_on="W", weight_decay=0.1), marks=pytest.mark.slow),
+        pytest.param(dict(support="shared", sparsity=(0.5, 0.9)), marks=pytest.mark.slow),
+        pytest.param(dict(density_power=1.0, sparsity=0.9), marks=pytest.mark.slow),
+        pytest.param(dict(dataset_size=100, sparsity=0.5), marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+def test_laws_and_trainings(given):
+    _, found, wanted = trained("kernel", **{"activation": "relu", "batch_size": 64} | given)
+    agree(found, wanted)
+
+
+@pytest.mark.slow
+def test_the_activations_of_a_seed_share_a_program_and_its_draws():
+    sparsity = (0.0, 0.9, 0.999)
+    _, found, wanted = trained("kernel", activation=("relu", "gelu", "softmax"), sparsity=sparsity)
+    agree(found, wanted)
+
+
+@pytest.mark.slow
+def test_a_diverging_model_is_frozen_at_the_same_step_and_no_other():
+    _, found, wanted = trained(
+        "kernel", 30, activation="exp", sparsity=(0.0, 0.99), learning_rate=(1e-3, 30.0)
+    )
+    bad = np.asarray(wanted.first_bad_step)
+    assert (bad >= 0).any() and (bad < 0).any()
+    np.testing.assert_array_equal(found.first_bad_step, bad)
+    np.testing.assert_array_equal(found.opt_state[0].count, wanted.opt_state[0].count)
+
+
+@pytest.mark.slow
+def test_segments_end_where_the_steps_do():
+    steps = 2 * segment.STEPS + 5
+    _, found, wanted = trained("kernel", steps, activation="relu", batch_size=64)
+    agree(found, wanted)
+    assert int(found.opt_state[0].count.max()) == steps
+
+
+@pytest.mark.slow
+def test_draws_that_need_too_much_memory_take_several_launches(monkeypatch):
+    expected = trained("kernel", 20, activation="relu", batch_size=64)[1]
+    monkeypatch.setattr(segment, "BYTES", 4 * 20 * 64 * SEEDS * 7)
+    found = trained("kernel", 20, activation="relu", batch_size=64)[1]
+    np.testing.assert_array_equal(found.params.W, expected.params.W)
+
+
+@pytest.mark.parametrize("activation", ["relu", pytest.param("softmax", marks=pytest.mark.slow)])
+def test_warps_may_run_in_any_order_between_barriers(activation):
+    """The same bits: no warp reads what another one writes meanwhile."""
+    kernel = Kernel(activation, 5, 2, 96, places=3, rows=3, models=2)
+    rng, seeds, steps, n, m, a = np.random.default_rng(0), 2, 3, 5, 2, 3
+    active = np.sort(rng.integers(0, 97, (steps, seeds, a)), axis=-1).astype(np.int32)
+    operands = [rng.random((steps, seeds, n, 96), np.float32), active]
+    operands += [np.array([[0, 2], [1, -1]], np.int32), np.arange(a, dtype=np.int32)]
+    operands += [np.array([7, steps], np.int32), np.ones(steps, np.float32)]
+    operands += [np.array([0.1, 0.4, 1.0], np.float32), np.full(a, 1e-2, np.float32)]
+    operands += [np.full(a, 0.1, np.float32), np.ones((a, n), np.float32)]
+    state = [0.3 * rng.normal(size=(seeds, a, m, n)), np.zeros((seeds, a, n))]
+    state = [*state, np.zeros((seeds, a), np.int32), *(0 * s for s in (state[0], state[1]) * 2)]
+    state = [s.astype(np.float32) if s.dtype.kind == "f" else s for s in state]
+    state.append(np.full((seeds, a), -1, np.int32))
+    runs = [emulated.run(source_of(kernel), (seeds, 2), operands, state, o) for o in (0, 1, 2, -1)]
+    for run in runs[1:]:
+        for own, first in zip(run, runs[0], strict=True):
+            np.testing.assert_array_equal(own, first)
+    assert (runs[0][2] == steps).all() and not np.array_equal(runs[0][0], state[0])
+
+
+@pytest.mark.parametrize("n, m, expected", [(20, 5, 8), (40, 10, 3), (5, 2, 8)])
+def test_models_of_a_block_fit_shared_memory(n, m, expected):
+    assert most_models(n, m) == expected
+    with pytest.raises(NotCoveredError, match="900 features and 40 hidden units"):
+        most_models(900, 40)
+
+
+@pytest.fixture
+def on_a_tpu(monkeypatch):
+    """Pallas interprets the kernel for TPUs."""
+    monkeypatch.setattr(keys, "platform", lambda: "tpu")
+    run = lanes.run
+    monkeypatch.setattr(lanes, "run", lambda *a: run(*a, interpret=True))
+
+
+SMALL = dict(n_features=5, n_hidden=2, batch_size=32, sparsity=(0.5, 0.9))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        dict(activation=("relu", "softmax")),
+        pytest.param(dict(activation="gelu", batch_size=24), marks=pytest.mark.slow),
+        pytest.param(
+            dict(activation="relu", values="signed", schedule="cosine"), marks=pytest.mark.slow
+        ),
+    ],
+    ids=str,
+)
+def test_the_kernel_for_tpus_trains_as_the_plain_steps(given, on_a_tpu):
+    _, found, wanted = trained("kernel", 3, **SMALL | given)
+    agree(found, wanted)
+
+
+@pytest.mark.slow
+def test_the_kernel_for_tpus_freezes_a_diverging_model_alone(on_a_tpu):
+    given = dict(activation="exp", learning_rate=(1e-3, 30.0))
+    _, found, wanted = trained("kernel", 8, **SMALL | given)
+    bad = np.asarray(wanted.first_bad_step)
+    assert (bad >= 0).any() and (bad < 0).any()
+    np.testing.assert_array_equal(found.first_bad_step, bad)
+    np.testing.assert_array_equal(found.opt_state[0].count, wanted.opt_state[0].count)
+
+
+def test_what_the_kernel_for_tpus_does_not_cover_is_said(on_a_tpu):
+    group = expand(jsuper.Sweep(activation="relu", batch_size=33, steps=10))[0]
+    static = toy.make_static(group.static, [group.settings], "kernel")
+    assert "a batch size of 33" in toy.kernel_reason(static)
