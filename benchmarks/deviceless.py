@@ -77,7 +77,7 @@ class Options:
     activations: tuple[str, ...] = ACTIVATIONS
     """those of the kernel's program"""
     vmapped: int = 2
-    """how many of them are also compiled step by step, each as a program of its own"""
+    """how many of them are also compiled step by step, each as a separate program"""
     seeds: int = 286
     """seeds of a block, with seven sparsities each"""
     out: Path = RESULTS

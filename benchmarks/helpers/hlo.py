@@ -20,7 +20,7 @@ TYPE = re.compile(rf"\b({'|'.join(BYTES)})\[([\d,]*)\]")
 COMPUTATION = re.compile(r"^(?:ENTRY )?%([\w.\-]+) \(.*\) -> .* \{$")
 INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%([\w.\-]+) = (\(.*?\)|[^ (]+) ([\w\-]+)\((.*)$")
 NAME = re.compile(r"%([\w.\-]+)")
-# What is a launch of its own where it stands outside of a fusion.
+# What is a separate launch outside of a fusion.
 LAUNCHED = {"fusion", "copy", "custom-call", "dynamic-update-slice", "broadcast", "iota", "reduce"}
 LAUNCHED |= {"concatenate", "pad", "gather", "scatter", "sort", "transpose", "dynamic-slice"}
 ARITHMETIC = {

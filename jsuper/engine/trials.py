@@ -17,6 +17,7 @@ import numpy as np
 from jsuper.core.choices import Choice
 from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk, Setting
+from jsuper.core.json_data import digest, plain
 from jsuper.core.protocols import PyTree
 from jsuper.engine import programs
 from jsuper.engine.blocks import Block, inputs, split
@@ -74,12 +75,13 @@ def decided(
 
 
 def name_of(chunk: Chunk, setting: Setting) -> str:
-    """Return the name of a setting's program in a run."""
+    """Return the name of a setting's program; it differs with every static value of its chunk."""
     field = family_of(chunk.model).spec.Sweep.branch
     sizes = {k: v for k, v in chunk.static.items() if k in ("n_features", "n_hidden")}
     branch = setting[field] if field is not None else chunk.model
     named = [str(getattr(branch, "__name__", branch)), *(f"{k} {v}" for k, v in sizes.items())]
-    return ", ".join(named)
+    values = digest({k: plain(v) for k, v in chunk.static.items()})[:8]
+    return f"{', '.join(named)} ({values})"
 
 
 def without_kernel(block: Block) -> Block:

@@ -163,3 +163,11 @@ def test_damaged_choices_and_those_of_other_devices_are_left_out():
 def test_the_kernel_is_for_gpus():
     with pytest.raises(SpecError, match="plan='kernel' is for GPUs and TPUs"):
         make_plan("cpu", batching="kernel")
+
+
+def test_programs_with_other_static_values_have_trials_by_themselves(monkeypatch, choices):
+    monkeypatch.setattr(launching, "launch", broken)
+    two = dict(activation="relu", optimizer=("sgd", "adamw"), weight_decay=0.0, steps=2)
+    run(sweep=dataclasses.replace(SWEEP, **two))
+    reasons = [c.reason for k, c in choices.items() if k != "programs"]
+    assert len(reasons) == 2 and "optimizer sgd" in reasons[0] and "CUDA" in reasons[1]

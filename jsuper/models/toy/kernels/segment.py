@@ -86,7 +86,7 @@ def make_segment(static: Static, loop: Loop) -> Loop:
     @over_seeds.def_vmap
     def _(size, batched, core, setting, source, first, steps):  # noqa: ANN001, ANN202 - jax's
         if any(jax.tree.leaves((batched[1], *batched[3:]))):
-            raise NotImplementedError("settings and steps are those of all seeds")
+            raise ValueError("the seeds of a program share its settings and steps")
         core, source = _whole(size, (batched[0], batched[2]), (core, source))
         found = launched(static, core, setting, source, first, steps)
         return found, jax.tree.map(lambda _: True, found)
