@@ -25,6 +25,7 @@ os.environ["TPU_SKIP_MDS_QUERY"] = "1"
 
 import jax
 import numpy as np
+from helpers import tpu
 from helpers.hlo import Totals, totals_of
 from helpers.issue import clocks_of_a_tile, tile_loop
 from helpers.options import read_options
@@ -53,6 +54,7 @@ MULTIPROCESSORS, CLOCK = 132, 1.98e9
 MOST_BLOCKS = 4  # on a multiprocessor
 ISSUED = 0.7  # instructions a clock outside of tiles, assumed
 TPU_SEEDS = 36  # with seven sparsities, 252 models on two times 128 lanes
+TPU_ACTIVATIONS, LANES, BATCH = ("relu", "gelu", "softmax"), 128, 1024
 CONFIG = """gpu_device_info {{
   threads_per_block_limit: 1024 threads_per_warp: 32 shared_memory_per_block: 49152
   shared_memory_per_core: 233472 threads_per_core_limit: 2048 core_count: 132 fpus_per_core: 128
@@ -73,11 +75,9 @@ class Options:
     devices: tuple[str, ...] = tuple(DEVICES)
     """h100 and h200"""
     tpus: tuple[str, ...] = ("v5e", "v6e")
-    """the kernel alone: step by step, the compiler takes minutes"""
+    """v5e and v6e; TPU_ACTIVATIONS, each in a separate program"""
     activations: tuple[str, ...] = ACTIVATIONS
-    """those of the kernel's program"""
-    vmapped: int = 2
-    """how many of them are also compiled step by step, each as a separate program"""
+    """those of one program"""
     seeds: int = 286
     """seeds of a block, with seven sparsities each"""
     out: Path = RESULTS
@@ -119,11 +119,11 @@ def static_of(plan: str, activations: tuple[str, ...]) -> tuple[Any, int]:
     return toy.make_static(group.static, [group.settings], plan), len(group.settings)
 
 
-def assembled(activation: str, places: int, folder: Path) -> dict[str, Any]:
+def assembled(activation: str, folder: Path) -> dict[str, Any]:
     """Return registers and spilled bytes of a kernel, and the rate that its instructions allow."""
     static, _ = static_of("kernel", (activation,))
     rows = len(SPARSITIES)
-    kernel = kernel_of(static, 0, places, rows, rows)
+    kernel = kernel_of(static, 0, rows)
     ptx, cubin = folder / "train.ptx", folder / "train.cubin"
     ptx.write_text(ptx_of(kernel))
     text = output_of("ptxas", "-v", "-arch=sm_90a", str(ptx), "-o", str(cubin))
@@ -175,21 +175,19 @@ def predicted(totals: Totals, models: int, device: str) -> float:
 def rows_of(options: Options, name: str) -> Iterator[dict[str, Any]]:
     """Yield what both plans compile to for a device."""
     device = device_of(name)
-    for activation in options.activations[: options.vmapped]:
-        program, steps = compiled("vmapped", (activation,), options.seeds, device)
-        totals = totals_of(program.as_text(), steps, 1)
-        models = options.seeds * len(SPARSITIES)
-        yield {
-            "device": name,
-            "plan": "vmapped",
-            "activations": [activation],
-            "launches_per_step": round(totals.launches_per_step, 2),
-            "bytes_per_model_step": round(totals.bytes_per_step / models),
-            "predicted_model_steps_per_s": round(predicted(totals, models, name), -4),
-        }
+    models = options.seeds * len(SPARSITIES) * len(options.activations)
+    program, steps = compiled("vmapped", options.activations, options.seeds, device)
+    totals = totals_of(program.as_text(), steps, 1)
+    yield {
+        "device": name,
+        "plan": "vmapped",
+        "activations": list(options.activations),
+        "launches_per_step": round(totals.launches_per_step, 2),
+        "bytes_per_model_step": round(totals.bytes_per_step / models),
+        "predicted_model_steps_per_s": round(predicted(totals, models, name), -4),
+    }
     program, steps = compiled("kernel", options.activations, options.seeds, device)
     totals = totals_of(program.as_text(), steps, STEPS)
-    models = options.seeds * len(SPARSITIES) * len(options.activations)
     launches = STEPS * totals.launches_per_step / len(options.activations)
     yield {
         "device": name,
@@ -203,26 +201,25 @@ def rows_of(options: Options, name: str) -> Iterator[dict[str, Any]]:
     }
 
 
-def tpu_row(name: str, activation: str) -> dict[str, Any]:
-    """Return what the kernel compiles to for a TPU."""
+def tpu_row(name: str, plan: str, activation: str) -> dict[str, Any]:
+    """Return what a plan compiles to for a TPU: rates with its draws, and of the kernel alone."""
     topology = topologies.get_topology_desc(platform="tpu", topology_name=f"{name}:2x2")
-    program, steps = compiled("kernel", (activation,), TPU_SEEDS, topology.devices[0])
-    models = TPU_SEEDS * len(SPARSITIES)
-    kernels = program.as_text().count('custom_call_target="tpu_custom_call"')
+    program, _ = compiled(plan, (activation,), TPU_SEEDS, topology.devices[0])
+    models, is_kernel = TPU_SEEDS * len(SPARSITIES), plan == "kernel"
+    cycles: float = tpu.loop_cycles(program.as_text())
+    row = {"device": name, "plan": plan, "activations": [activation], "models": models}
+    if is_kernel:
+        own = -(-models // LANES) * tpu.kernel_cycles(BATCH)
+        row["kernel_model_steps_per_s"] = round(models * tpu.CLOCKS[name] / own, -4)
+        cycles = cycles / STEPS + own
+    row["predicted_model_steps_per_s"] = round(models * tpu.CLOCKS[name] / cycles, -4)
     memory = program.memory_analysis()
-    return {
-        "device": name,
-        "plan": "kernel",
-        "activations": [activation],
-        "models": models,
-        "steps": steps,
-        "pallas_calls": kernels,
-        "temporary_bytes": memory.temp_size_in_bytes,
-    }
+    return row | {"temporary_bytes": memory.temp_size_in_bytes}
 
 
 def main() -> None:
     """Compile both plans for every device, assemble all kernels, and write the JSON."""
+    os.environ["LIBTPU_INIT_ARGS"] = tpu.ARGUMENTS
     random_keys.platform = lambda: "gpu"  # JAX has no other device here
     options = read_options(Options)
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
@@ -235,16 +232,16 @@ def main() -> None:
             print(row, flush=True)
     for name in options.tpus:
         random_keys.platform = lambda: "tpu"
-        for activation in ("relu", "gelu", "softmax"):
-            row = tpu_row(name, activation)
+        plans = [("kernel", activation) for activation in TPU_ACTIVATIONS]
+        for plan, activation in [*plans, ("vmapped", TPU_ACTIVATIONS[0])]:
+            row = tpu_row(name, plan, activation)
             report["programs"].append(row)
             print(row, flush=True)
     random_keys.platform = lambda: "gpu"
     report["kernels"] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in options.activations:
-            places = len(SPARSITIES) * len(options.activations)
-            report["kernels"][name] = assembled(name, places, Path(folder))
+            report["kernels"][name] = assembled(name, Path(folder))
             print(name, report["kernels"][name], flush=True)
     for key in ("issue_bound", "predicted"):
         rates = [k[f"{key}_model_steps_per_s"] for k in report["kernels"].values()]

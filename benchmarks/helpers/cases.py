@@ -50,7 +50,7 @@ STEPS = {
 FEWEST_STEPS = 10
 # An accelerator's step of many models takes a millisecond: fewer steps would time the start and
 # the end of a run.
-FEWEST_ON_ACCELERATOR = {"jsuper": 500, "vmapped": 500}
+FEWEST_ON_ACCELERATOR = {"jsuper": 2000, "vmapped": 500}
 FEWEST_OF_OTHERS = 100
 # Largest arrays of a step that exist at once, and the share of the device's memory that they may
 # take: JAX and PyTorch do not return memory.

@@ -118,15 +118,38 @@ def launches(
             for name in filter(None, (one.called("to_apply"),)):
                 found += launches(program, name, times)
         elif one.kind in LAUNCHED:
-            read = sum(size(lines[name].type) for name in one.operands if name in lines)
-            written = size(one.type)
             inner = one.called("calls")
+            operands = [lines[name] for name in one.operands if name in lines]
+            read = sum(size(operand.type) for operand in operands)
+            if inner:
+                read -= sum(not_read(program[inner], operand) for operand in operands)
+            written = size(one.type)
             update = updated(program[inner]) if inner else 0
             if update:  # in place: only the slice is written
                 read, written = read - written, update
             work = operations(program, inner) if inner else 0.0
             found.append((float(max(read, 0) + written), work, times))
     return found
+
+
+def not_read(lines: dict[str, Instruction], operand: Instruction) -> int:
+    """Return the bytes of an operand that a fusion leaves out, because it uses slices alone."""
+    own = [one for one in lines.values() if one.kind == "parameter" and one.type == operand.type]
+    if len(own) != 1:  # not known which it is
+        return 0
+    whole, slices, waiting = size(operand.type), 0, [own[0].name]
+    while waiting:
+        name = waiting.pop()
+        for one in lines.values():
+            if name not in one.operands:
+                continue
+            if one.kind == "bitcast":
+                waiting.append(one.name)
+            elif one.kind == "slice":
+                slices += size(one.type)
+            else:
+                return 0
+    return max(0, whole - slices)
 
 
 def updated(lines: dict[str, Instruction]) -> int:

@@ -184,6 +184,11 @@ class Family:
         stated = getattr(self.train, "branch_of", None)
         return stated(setting, at_once) if stated else None
 
+    def shares_program(self, static: Any) -> bool:
+        """Return whether a program is for all of its settings as good as several programs."""
+        stated = getattr(self.train, "shares_program", None)
+        return stated(static) if stated else True
+
     def divide(
         self, values: Static, settings: Sequence[Setting], parts: int, batching: str
     ) -> list[tuple[Setting, ...]] | None:
@@ -206,10 +211,19 @@ class Family:
         stated = getattr(self.train, "kernel_reason", None)
         return stated(static) if stated else f"the family {self.name}"
 
-    def without_kernel(self, static: Any) -> Any:
-        """Return the static values of the same program without a kernel."""
-        stated = getattr(self.train, "without_kernel", None)
-        return stated(static) if stated else static
+    def kernel_fallback(self, error: str) -> bool:
+        """Return whether kernels that failed with this error may be tried again, in another way."""
+        stated = getattr(self.train, "kernel_fallback", None)
+        return stated(error) if stated else False
+
+    def kernel_version(self) -> str:
+        """Return a digest of the code that kernels are made of; "" if there are none."""
+        stated = getattr(self.train, "kernel_version", None)
+        return stated() if stated else ""
+
+    def uses_kernel(self, static: Any) -> bool:
+        """Return whether a program trains in launches of a kernel."""
+        return getattr(static, "kernel", False) and not self.kernel_reason(static)
 
     def kept(self, file: str) -> Mapping[str, Any]:
         """Return the coordinates of the variables in one of a run's derived files."""

@@ -78,7 +78,8 @@ class Training(Protocol):
     Optional: arrange(static, settings) -> the order in which a block trains its settings, where ~i
     repeats setting i as padding, and None is a place that costs next to nothing, with the traced
     numbers of empty_setting(static); branch_of(setting, at_once) -> a value that is equal for
-    settings that one program may train; and divide(values, settings, parts, batching) -> so many
+    settings that one program may train; shares_program(static) -> whether it really should train
+    all of them; and divide(values, settings, parts, batching) -> so many
     parts of the settings that take about as long as each other in one program, or None. By default
     settings stay in order, share a program and are not divided.
     For the estimate of time it may have step_work(static, settings, batching): the share of

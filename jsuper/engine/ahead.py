@@ -1,8 +1,7 @@
 """The blocks that are left to train, and their programs, compiled before a device reaches them.
 
-On an accelerator every activation has a separate program, and the host's cores are idle while the
-device trains, so they compile the programs of later blocks. A CPU's cores train, and mostly share
-one program.
+An accelerator's host has idle cores while the device trains, so they compile the programs of later
+blocks, of other sizes or optimizers. A CPU's cores train, and mostly share one program.
 """
 
 from __future__ import annotations

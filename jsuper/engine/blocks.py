@@ -46,15 +46,41 @@ def split(
     all_chunks: list[Chunk],
     branches: Branches | None = None,
 ) -> list[Block]:
-    """Return the blocks of chunks: one per chunk on a CPU, one per branch on an accelerator.
+    """Return the blocks of chunks, one for each program that a chunk needs.
 
-    `branches` says otherwise: of a chunk and a setting, how its models are batched, and a value
-    that is equal for settings that one program trains.
+    `branches` says of a chunk and a setting how its models are batched, and a value that is equal
+    for settings that one program trains; by default as the family says.
 
     The program of a block is made for the settings of all chunks of its group, and for one shape,
     to which smaller blocks are padded. A block of less than half that size gets a separate shape,
     unless the places that it lacks cost next to nothing.
     """
+    branches = branches or default_branches(plan)
+    blocks = _split(plan, chunks, all_chunks, branches)
+    if all(family_of(b.chunk.model).shares_program(b.static) for b in blocks):
+        return blocks
+
+    def alone(chunk: Chunk, setting: Setting) -> tuple[str, Hashable]:
+        field = family_of(chunk.model).spec.Sweep.branch
+        batching, branch = branches(chunk, setting)
+        return batching, (branch, field and setting[field])
+
+    return _split(plan, chunks, all_chunks, alone)
+
+
+def default_branches(plan: Plan) -> Branches:
+    """Return how the models of a plan are batched, and what one program trains."""
+
+    def branches(chunk: Chunk, setting: Setting) -> tuple[str, Hashable]:
+        branch = family_of(chunk.model).branch_of(setting, not plan.sequential)
+        return plan.batching, branch
+
+    return branches
+
+
+def _split(
+    plan: Plan, chunks: list[Chunk], all_chunks: list[Chunk], branches: Branches
+) -> list[Block]:
     groups: dict[Hashable, list[Chunk]] = {}
     for chunk in all_chunks:
         groups.setdefault(_group(plan, chunk), []).append(chunk)
@@ -62,9 +88,9 @@ def split(
     blocks = []
     for chunk in chunks:
         name = _group(plan, chunk)
-        for branch, mine in _branches(plan, chunk, branches).items():
+        for branch, mine in _branches(chunk, branches).items():
             if (name, branch) not in made:
-                parts = [_branches(plan, c, branches).get(branch, ()) for c in groups[name]]
+                parts = [_branches(c, branches).get(branch, ()) for c in groups[name]]
                 parts = [part for part in parts if part]
                 made[name, branch] = _program_of(branch[0], groups[name], parts)
             static, shape = made[name, branch]
@@ -90,16 +116,11 @@ def _group(plan: Plan, chunk: Chunk) -> Hashable:
     return digest({k: plain(v) for k, v in chunk.static.items()}), branches
 
 
-def _branches(
-    plan: Plan, chunk: Chunk, branches: Branches | None
-) -> dict[tuple[str, Hashable], tuple[Setting, ...]]:
+def _branches(chunk: Chunk, branches: Branches) -> dict[tuple[str, Hashable], tuple[Setting, ...]]:
     """Return the settings of a chunk by their batching and the branch that they need."""
-    branch_of = family_of(chunk.model).branch_of
     found: dict[tuple[str, Hashable], list[Setting]] = {}
     for setting in chunk.settings:
-        own = (plan.batching, branch_of(setting, not plan.sequential))
-        branch = own if branches is None else branches(chunk, setting)
-        found.setdefault(branch, []).append(setting)
+        found.setdefault(branches(chunk, setting), []).append(setting)
     return {branch: tuple(settings) for branch, settings in found.items()}
 
 
@@ -198,27 +219,32 @@ def suspects(plan: Plan, block: Block) -> list[Block]:
     """Return parts of a block to find its failing models; [] for a single model.
 
     The parts are the values of the branch, then halves of the settings, then of the seeds. Each
-    part has its own program, since the settings of other models may be what fails.
+    part has its own program, since the settings of other models may be what fails, and none a
+    kernel.
     """
-    branch = family_of(block.chunk.model).spec.Sweep.branch
+    family = family_of(block.chunk.model)
+    branch, uses_kernel = family.spec.Sweep.branch, family.uses_kernel(block.static)
     settings, seeds = block.settings, block.seeds
+    batching = "vmapped" if plan.batching == "kernel" else plan.batching
     by_branch: dict[Hashable, list[Setting]] = {}
     for setting in settings:
         by_branch.setdefault(branch and setting[branch], []).append(setting)
-    if len(by_branch) > 1:
-        return [_part(plan, block, tuple(some), seeds) for some in by_branch.values()]
+    if len(by_branch) > 1 or uses_kernel:
+        return [part(batching, block, tuple(some), seeds) for some in by_branch.values()]
     if (half := len(settings) // 2) > 0:
-        return [_part(plan, block, some, seeds) for some in (settings[:half], settings[half:])]
+        return [part(batching, block, some, seeds) for some in (settings[:half], settings[half:])]
     if (half := len(seeds) // 2) > 0:
-        return [_part(plan, block, settings, some) for some in (seeds[:half], seeds[half:])]
-    alone = _part(plan, block, settings, seeds)
+        return [part(batching, block, settings, some) for some in (seeds[:half], seeds[half:])]
+    alone = part(batching, block, settings, seeds)
     return [] if (alone.static, alone.shape) == (block.static, block.shape) else [alone]
 
 
-def _part(plan: Plan, block: Block, settings: tuple[Setting, ...], seeds: tuple[int, ...]) -> Block:
-    """Return a part of a block with its own program."""
+def part(
+    batching: str, block: Block, settings: tuple[Setting, ...], seeds: tuple[int, ...]
+) -> Block:
+    """Return a part of a block with a program for it."""
     family = family_of(block.chunk.model)
-    static = family.train.make_static(block.chunk.static, [settings], plan.batching)
+    static = family.train.make_static(block.chunk.static, [settings], batching)
     shape = (len(family.arrange(static, settings)), len(seeds))
     return Block(block.chunk, static, settings, seeds, shape)
 

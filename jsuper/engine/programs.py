@@ -334,6 +334,17 @@ def free_memory(device: Device) -> int | None:
     return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
 
 
+def cache_folder(name: str) -> Path | None:
+    """Return a folder of what outlives a process, for this user; None if there should be none."""
+    choice = os.environ.get("JSUPER_CACHE", "")
+    if choice.lower() in ("off", "0", "no"):
+        return None
+    if choice:
+        return Path(choice) if name == "xla" else Path(choice) / name
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "jsuper" / name
+
+
 def use_compilation_cache() -> None:
     """Keep compiled programs in a per-user folder, unless the user has chosen one or none.
 
@@ -341,12 +352,10 @@ def use_compilation_cache() -> None:
     it have checksums against damage, not against an attacker: it must not be a folder that others
     can write to.
     """
-    choice = os.environ.get("JSUPER_CACHE", "")
     chosen = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
-    if choice.lower() in ("off", "0", "no") or chosen:
+    folder = cache_folder("xla")
+    if folder is None or chosen:
         return
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = Path(choice or base / "jsuper" / "xla")
     if not checked_cache.install(folder):
         return  # programs that cannot be checked are not kept
     jax.config.update("jax_compilation_cache_dir", str(folder))

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 import jax
 import numpy as np
 
+from jsuper.core.family import family_of
 from jsuper.core.grid import Chunk
 from jsuper.core.protocols import PyTree
 from jsuper.core.status import OK
@@ -37,10 +38,11 @@ from jsuper.engine.blocks import (
 from jsuper.engine.counters import Progress
 from jsuper.engine.devices import Device, Plan
 from jsuper.engine.estimates import step_seconds
+from jsuper.engine.spot_check import KernelError, SpotCheck
 from jsuper.engine.stopping import Stop
 
 # What ends a block and not the sweep: errors of the compiler and of a program that runs.
-FAILURES = (programs.ProgramError, jax.errors.JaxRuntimeError, MemoryError)
+FAILURES = (programs.ProgramError, jax.errors.JaxRuntimeError, MemoryError, KernelError)
 SEGMENT_SECONDS = 0.5  # a call on a CPU: progress and signals are seen between calls
 
 
@@ -177,8 +179,17 @@ def train_block(
 def _train_parts(
     plan: Plan, device: Device, block: Block, error: Exception, progress: Progress, stop: Stop
 ) -> Iterator[tuple[Block, Arrays]]:
-    """Train the parts of a block that has failed; a single model gets status 3."""
+    """Train the parts of a block that has failed; a single model gets status 3.
+
+    A kernel that fails is not used for them, if it cannot be launched in another way.
+    """
+    if family_of(block.chunk.model).kernel_fallback(str(error)):
+        programs.forget_failures()
+        yield from train_block(plan, device, block, progress, stop)
+        return
     parts = halve(block) if out_of_memory(error) else suspects(plan, block)
+    if parts and not out_of_memory(error):
+        trials.give_up(block, error, progress.choices)
     if not parts:
         known = isinstance(error, programs.ProgramError)
         message = str(error) if known else f"{type(error).__name__}: {error}"
@@ -206,6 +217,7 @@ def _train(
     state, done, ended = program.init(settings, keys), 0, False
     trained = dataclasses.replace(block.chunk, settings=block.settings, seeds=block.seeds)
     work = step_seconds(plan, trained)
+    spot_check = SpotCheck(block, device, program.fixed)
     try:
         for start, n in segments(program, stop):
             began = time.perf_counter()
@@ -214,11 +226,14 @@ def _train(
             seconds = time.perf_counter() - began
             program.observe(seconds / n)
             progress.segment_done(n * block.n_models, n * work, seconds)
+            if start == 0:
+                spot_check.take(state)
             done = start + n
             if ended := has_ended(program, state, done):
                 break
         if done < program.steps and not ended:
             return None
+        spot_check.compare()
         result = _measure(program, block, progress, state, settings, keys)
     except FAILURES:
         # its parts count them again

@@ -72,9 +72,10 @@ def line(expected: Estimate, progress: Progress) -> str:
 
 def unsaid(progress: Progress, said: set[str]) -> list[str]:
     """Return lines on choices that are not in `said`, and add these."""
-    names = [name for name in dict(progress.choices) if name not in said]
-    said.update(names)
-    return [progress.choices[name].describe(name) for name in names]
+    lines = [choice.describe(name) for name, choice in dict(progress.choices).items()]
+    lines = [line for line in lines if line not in said]
+    said.update(lines)
+    return lines
 
 
 def _plain_lines(expected: Estimate, progress: Progress) -> Callable[[], None]:

@@ -135,7 +135,8 @@ def make_cluster_plan(platform: str, workers: int | None, batching: str, cache: 
     workers
         Tasks at once; as many as the cluster has room for by default.
     batching
-        One of `jsuper.engine.devices.BATCHINGS`; auto is vmapped on GPUs.
+        One of `jsuper.engine.devices.BATCHINGS`; auto is kernel on GPUs, where it is used wherever
+        it agrees, so that every task makes the same choice.
     cache
         Keep compiled programs in the user's folder of each node.
 
@@ -154,7 +155,7 @@ def make_cluster_plan(platform: str, workers: int | None, batching: str, cache: 
     if not slots:
         raise SpecError(f"platform={platform!r} is not available in the Ray cluster")
     if batching == "auto" and platform == "gpu":
-        batching = "vmapped"
+        batching = "kernel"
     places = tuple(RemoteDevice(platform, i) for i in range(min(slots, workers or slots)))
     nodes = len(_nodes(platform))
     return ClusterPlan(platform, places, batching, nodes=nodes, cache=cache)

@@ -266,8 +266,9 @@ def execute(
     progress.choices |= chosen_before(earlier, kind)
     chunks = {c.name: c for c in job.share}
     for name, lost in train(job, plan, progress, stop, tick):
-        if progress.choices and "kernels" not in session:  # before this process may be killed
-            session["kernels"] = as_data(progress.choices, kind)
+        kernels = as_data(progress.choices, kind)
+        if progress.choices and session.get("kernels") != kernels:  # before it may be killed
+            session["kernels"] = kernels
             sharing.write_session(job.folder, session)
         job.done[name] = lost
         finished(chunks[name])

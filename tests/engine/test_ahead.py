@@ -13,7 +13,8 @@ from jsuper.engine.devices import Plan, chunks_of
 
 CPU = jax.devices("cpu")[0]
 SWEEP = jsuper.Sweep(
-    activation=("relu", "gelu", "silu", "elu", "tanh"),
+    optimizer=("adamw", "sgd", "adam", "lion", "rmsprop"),  # a program each
+    weight_decay=0.0,
     sparsity=0.9,
     seeds=2,
     steps=3,

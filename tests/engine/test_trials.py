@@ -10,7 +10,7 @@ import pytest
 import jsuper
 from jsuper.core.choices import Choice, as_data, chosen_before
 from jsuper.core.errors import SpecError
-from jsuper.engine import trials
+from jsuper.engine import programs, trial_memory, trials
 from jsuper.engine.devices import Plan, make_plan
 from jsuper.models.toy.kernels import launching
 
@@ -40,6 +40,15 @@ def choices(monkeypatch):
 
     monkeypatch.setattr("jsuper.engine.workers.trials.decided", kept)
     return found
+
+
+@pytest.fixture(autouse=True)
+def _forget(monkeypatch):
+    """Programs of earlier tests call their launches."""
+    monkeypatch.setattr(programs, "_programs", {})
+    trial_memory.forget()
+    yield
+    trial_memory.forget()
 
 
 def same(found, wanted):
@@ -86,10 +95,59 @@ def test_a_kernel_that_fails_or_differs_is_not_used(launch, reason, monkeypatch,
     monkeypatch.setattr(launching, "launch", launch)
     found = run()
     programs = choices.pop("programs")
-    assert not any(p.kernel for p in programs) and len(programs) == 2
+    assert not any(p.kernel for p in programs) and len(programs) == 1
     for choice in choices.values():
         assert not choice.uses_kernel and reason in choice.reason
     same(found, run(PLAIN))
+
+
+def wrong_in_blocks(kernel, grid, operands, state):
+    found = list(emulated.launch(kernel, grid, operands, state))
+    return (found[0] * (1.05 if grid[0] > 1 else 1), *found[1:])
+
+
+def failing_in_blocks(kernel, grid, operands, state):
+    return (failing if grid[0] > 1 else emulated.launch)(kernel, grid, operands, state)
+
+
+@pytest.mark.parametrize(
+    "launch, reason",
+    [
+        (wrong_in_blocks, "KernelError: a model differs by"),
+        pytest.param(failing_in_blocks, "the launch failed", marks=pytest.mark.slow),
+    ],
+)
+def test_a_kernel_that_goes_wrong_after_its_trial_is_given_up(launch, reason, monkeypatch, choices):
+    """A block with two seeds, of which the trial saw one."""
+    monkeypatch.setattr(launching, "launch", launch)
+    monkeypatch.setattr(trials, "MODELS", 1)
+    give_up, given_up = trials.give_up, []
+
+    def kept(block, error, choices):
+        give_up(block, error, choices)
+        given_up.extend(choices.values())
+
+    monkeypatch.setattr(trials, "give_up", kept)
+    found = run()
+    assert choices.pop("programs")[0].kernel and all(c.uses_kernel for c in choices.values())
+    assert len(given_up) == 2
+    assert all(not c.uses_kernel and reason in c.reason for c in given_up)
+    same(found, run(PLAIN))
+
+
+def test_outcomes_of_trials_are_kept_for_other_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr(launching, "launch", emulated.launch)
+    monkeypatch.setenv("JSUPER_CACHE", str(tmp_path))
+    sweep = dataclasses.replace(SWEEP, activation="relu", steps=2)
+    run(sweep=sweep)
+    trial_memory.forget()
+    monkeypatch.setattr(trials, "outcomes", lambda *_: pytest.fail("tried again"))
+    run(sweep=sweep)
+    trial_memory.forget()
+    (file,) = (tmp_path / "trials").iterdir()
+    file.write_text("[true]")
+    with pytest.raises(pytest.fail.Exception):
+        run(sweep=sweep)
 
 
 @pytest.mark.slow
@@ -149,7 +207,7 @@ def test_choices_are_kept_by_a_run_folder_and_not_made_again(tmp_path, monkeypat
     kind = KERNEL.worker_devices[0].device_kind
     kept = chosen_before(sessions_of(out, manifest_of(out)), kind)
     assert [c.uses_kernel for c in kept.values()] == [True]
-    monkeypatch.setattr(trials, "choice_of", lambda *_: pytest.fail("tried again"))
+    monkeypatch.setattr(trials, "outcomes", lambda *_: pytest.fail("tried again"))
     jsuper.run(dataclasses.replace(one, seeds=4), out, plan=KERNEL, progress=False)
 
 

@@ -36,7 +36,8 @@ from jsuper.models.toy.spec import Sweep
 from jsuper.models.toy.starts import RANDOM, Stored
 from jsuper.training.optimizer_texts import learning_rate_of, program_of
 
-WHOLE_BATCHES = ("vmapped", "kernel", "reference")
+AT_ONCE = ("vmapped", "kernel")
+WHOLE_BATCHES = (*AT_ONCE, "reference")
 """Ways to run models in which no batch is narrow."""
 STANDARD_DEVIATIONS = 2.0  # such that a width fits the active columns of nearly every batch
 # In multiply-adds that take as long: ordering the columns of a seed's batch, and gathering one
@@ -90,6 +91,7 @@ class Static:
     densities: int = 1  # largest number of different densities in a block
     rows: int = 0  # of models with one batch in a block; 0: one model after another
     net: Architecture = PLAIN  # hidden layer, target and loss
+    at_once: bool = False  # all models of a block run at once
     kernel: bool = False  # train in launches of many steps
     decay_on: str = "all"
     own_rate: bool = False  # in float64: whether the optimizer's text sets the learning rate
@@ -161,7 +163,12 @@ def make_static(
     if any(not may_be_narrow(values, s) for s in settings):
         widths = ()
     rows, slots = 0, ()
-    if net.is_plain and batching in ("auto", "rows", "kernel") and not (widths and whole):
+    if (
+        batching in AT_ONCE
+        or net.is_plain
+        and batching in ("auto", "rows")
+        and not (widths and whole)
+    ):
         rows, slots = common_slots(parts, activations)
     shaped: dict[str, Any] = {**values, "batch_size": batch_of(values), "inputs": inputs_of(values)}
     shaped["start"] = getattr(start := values.get("start", RANDOM), "stored", start)
@@ -180,6 +187,7 @@ def make_static(
         widths=widths,
         densities=max(len(rows_of(part)) for part in parts),
         net=net,
+        at_once=batching in AT_ONCE,
         kernel=batching == "kernel",
         rows=rows,
         slots=slots,
@@ -191,13 +199,19 @@ def make_static(
 def branch_of(setting: grid.Setting, at_once: bool) -> Hashable:
     """Return a value that is equal for settings that one program may train.
 
-    If models run all at once, this is the activation. Otherwise activations that need whole
-    batches or a second matrix are separated, so that they do not slow down the others.
+    Activations that need whole batches or a second matrix are separated, so that they do not slow
+    down the others. If models run all at once, each of them and each random one is separate.
     """
     activation = setting["activation"]
+    special = is_gated(activation), needs_whole_batch(activation)
     if at_once:
-        return activation
-    return is_gated(activation), needs_whole_batch(activation)
+        return activation if any(special) or is_stochastic(activation) else None
+    return special
+
+
+def shares_program(static: Static) -> bool:
+    """Return whether activations of models that run at once are in known places."""
+    return len(static.activations) == 1 or bool(static.slots) or not static.at_once
 
 
 def arrange(static: Static, settings: Sequence[grid.Setting]) -> tuple[int | None, ...]:

@@ -26,6 +26,7 @@ from jsuper.models.toy.inputs.interface import Law, Numbers
 from jsuper.models.toy.layout import COLUMNS
 from jsuper.models.toy.losses import loss_of, output_of
 from jsuper.models.toy.network import output, target_of
+from jsuper.models.toy.slots import switch
 from jsuper.training import keys
 
 MIN_ROUNDS, MAX_ROUNDS = 16, 2**15
@@ -153,7 +154,8 @@ def make_round_loss(static: Static, sequential: bool) -> Callable[[Sampled, Arra
     """Return round_loss(models, key, i): a model's loss on the samples of round i.
 
     It is 0 where no round is wanted. With `sequential`, models of a block go through it one after
-    another, on samples that are made once for all models of a seed and density.
+    another, on samples that are made once for all models of a seed and density. Where all models
+    run at once, an activation whose models want no further round takes no time.
     """
     n, inputs = static.n_features, static.inputs
     batch = static.batch_size * any(couplings(static.activations, n, static.net, static.n_hidden))
@@ -189,6 +191,27 @@ def make_round_loss(static: Static, sequential: bool) -> Callable[[Sampled, Arra
         samples = samples_of(inputs, draws, one.setting.law)
         return if_wanted(lambda: loss(one, samples), one.wanted)
 
+    def loss_with(activation: str | Callable) -> Callable[[Sampled, tuple], Array]:
+        own_errors = make_errors((activation,), n, static.net)
+
+        def of_model(one: Sampled, draws: tuple) -> Array:
+            def measured() -> Array:
+                samples = samples_of(inputs, draws, one.setting.law)
+                found = own_errors(one.params, jnp.int32(0), samples)
+                return jnp.where(one.wanted, jnp.mean(one.setting.importance * found), 0)
+
+            return if_wanted(measured, anywhere(one.wanted))
+
+        return of_model
+
+    if static.at_once and len(static.activations) > 1:
+        own_loss = switch(static, [loss_with(a) for a in static.activations])
+
+        def of_one_in_place(one: Sampled, key: Array, i: Array) -> Array:
+            draws = evaluation_draws(inputs, key, i, n, batch)
+            return own_loss(one.setting.activation, one, draws)
+
+        return of_one_in_place
     return seed_by_seed(of_one, of_block, of_one) if sequential else of_one
 
 

@@ -26,6 +26,7 @@ from jsuper.models.toy.draws import Draws
 from jsuper.models.toy.losses import loss_of, training_output_of
 from jsuper.models.toy.model import Params
 from jsuper.models.toy.network import target_of
+from jsuper.models.toy.slots import switch
 
 
 def make_general_gradient(
@@ -52,7 +53,9 @@ def general_gradient_at(static: Static, width: int) -> Callable[[Params, Setting
     As in `gradient_at`, the switch over activations is around ∂L/∂z alone.
     """
     net, repeats = static.net, static.batch_size - width + 1
-    branches = [jax.grad(general_error_of(net, a, repeats)) for a in static.activations]
+    slope = switch(
+        static, [jax.grad(general_error_of(net, a, repeats)) for a in static.activations]
+    )
 
     def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
         columns = columns_of(static, draws, width)
@@ -65,7 +68,7 @@ def general_gradient_at(static: Static, width: int) -> Callable[[Params, Setting
             return model.decode(params, h), size
 
         (z, _), back = jax.vjp(outputs, params)
-        dz = jax.lax.switch(setting.activation, branches, z, x, setting.importance, columns.gate)
+        dz = slope(setting.activation, z, x, setting.importance, columns.gate)
         return back((dz, setting.hidden_l1))[0]
 
     return gradient

@@ -30,6 +30,7 @@ from jsuper.models.toy.general import make_general_gradient
 from jsuper.models.toy.losses import loss_of, training_output_of
 from jsuper.models.toy.model import Params
 from jsuper.models.toy.network import target_of
+from jsuper.models.toy.slots import switch
 
 
 def error_of(activation: str | Callable, repeats: int = 1) -> Callable[..., Array]:
@@ -52,14 +53,14 @@ def make_batch_loss(static: Static) -> Callable[[Params, Setting, Draws], Array]
     Regularizers are no part of it.
     """
     net = static.net
-    branches = [training_output_of(net, a) for a in static.activations]
+    output = switch(static, [training_output_of(net, a) for a in static.activations])
     error, target = loss_of(net.loss_function).of, target_of(net.target)
     share = 1 / (static.n_features * static.batch_size)
 
     def batch_loss(params: Params, setting: Setting, draws: Draws) -> Array:
         x, mask = batch_of(static, setting, draws.whole)
         z = model.decode(params, hidden_in_training(net, params, setting, x, draws.whole, mask))
-        x_hat = jax.lax.switch(setting.activation, branches, z, draws.whole.gate)
+        x_hat = output(setting.activation, z, draws.whole.gate)
         errors = setting.importance[:, None] * error(x_hat, target(x), x)
         shares = jnp.full(static.batch_size, share, static.dtype)
         return jnp.sum(jnp.matmul(errors, shares, precision="highest"))
@@ -112,7 +113,7 @@ def gradient_at(static: Static, width: int) -> Callable[..., tuple[Array, Array]
         (n_hidden + 1, n_features or twice that).
     """
     repeats = static.batch_size - width + 1
-    branches = [jax.grad(error_of(a, repeats)) for a in static.activations]
+    slope = switch(static, [jax.grad(error_of(a, repeats)) for a in static.activations])
     product = functools.partial(jnp.matmul, precision="highest")
 
     def gradient(
@@ -124,7 +125,7 @@ def gradient_at(static: Static, width: int) -> Callable[..., tuple[Array, Array]
         h = h if mask is None else h * mask
         h1 = jnp.pad(h, ((0, 1), (0, 0)), constant_values=1)
         z = product(decoder, h1)
-        dz = jax.lax.switch(setting.activation, branches, z, x, setting.importance, columns.gate)
+        dz = slope(setting.activation, z, x, setting.importance, columns.gate)
         dh = product(writes, dz)
         dh = dh if mask is None else dh * mask
         return product(dh, x.T), product(h1, dz.T)

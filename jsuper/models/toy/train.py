@@ -29,6 +29,7 @@ from jsuper.models.toy.config import (
     branch_of,
     divide,
     make_static,
+    shares_program,
     step_work,
 )
 from jsuper.models.toy.config import make_setting as numbers_of
@@ -38,7 +39,8 @@ from jsuper.models.toy.decay import matrices, pull_norms
 from jsuper.models.toy.draws import Source, source_of
 from jsuper.models.toy.ending import compared_steps, earlier_step
 from jsuper.models.toy.evaluation import make_evaluate
-from jsuper.models.toy.kernels.covered import reason
+from jsuper.models.toy.kernels.covered import reason, version
+from jsuper.models.toy.kernels.launching import fall_back
 from jsuper.models.toy.kernels.segment import Loop, make_segments
 from jsuper.models.toy.losses import loss_of, output_of
 from jsuper.models.toy.model import Params
@@ -54,6 +56,7 @@ from jsuper.models.toy.recording import (
 )
 from jsuper.models.toy.results import ENDS, OPTIONAL, WATCHED, recorded_steps
 from jsuper.models.toy.rows import StepGradient, step_gradient
+from jsuper.models.toy.slots import switch
 from jsuper.models.toy.starting import recorded_before, resumed, started, stored_start
 from jsuper.models.toy.watch import perturb_bias
 from jsuper.training import keys
@@ -73,6 +76,7 @@ __all__ = [
     "make_setting",
     "make_static",
     "make_train",
+    "shares_program",
     "step_work",
 ]
 
@@ -90,9 +94,14 @@ def kernel_reason(static: Static) -> str:
     return reason(static)
 
 
-def without_kernel(static: Static) -> Static:
-    """Return the same program without a kernel."""
-    return dataclasses.replace(static, kernel=False)
+def kernel_fallback(error: str) -> bool:
+    """Return whether kernels that failed with this error may be tried again, in another way."""
+    return fall_back(error)
+
+
+def kernel_version() -> str:
+    """Return a digest of the code that kernels are made of."""
+    return version()
 
 
 def empty_setting(static: Static) -> Setting:
@@ -296,12 +305,12 @@ def make_finish(static: Static, sequential: bool) -> Callable[..., dict[str, Arr
 def make_on_dataset(static: Static) -> Callable[..., dict[str, Array]]:
     """Return on_dataset(params, setting, draws) -> the results on the dataset of the training."""
     net = static.net
-    branches = [output_of(net, a) for a in static.activations]
+    activated = switch(static, [output_of(net, a) for a in static.activations])
     of, target = loss_of(net.loss_function).of, network.target_of(net.target)
 
     def on_dataset(params: Params, setting: Setting, draws: Array) -> dict[str, Array]:
         x = static.inputs.sample(draws, setting.law)
-        x_hat = jax.lax.switch(setting.activation, branches, network.output(net, params, x))
+        x_hat = activated(setting.activation, network.output(net, params, x))
         found = {"train_loss": model.weighted_mean(of(x_hat, target(x), x), setting.importance)}
         if static.hidden_vectors:
             found["hidden_vectors"] = network.hidden(net, params, x)

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+from importlib.resources import files
+
 from jsuper.models.toy.config import Static, needs_whole_batch
 from jsuper.models.toy.ending import STEPS
+from jsuper.models.toy.kernels.segment import kernel_of
+from jsuper.models.toy.kernels.slopes import NotCoveredError
+from jsuper.models.toy.kernels.source import most_models, source_of
 from jsuper.training import keys
+
+
+def version() -> str:
+    """Return a digest of this package's files, of which kernels are made."""
+    found = hashlib.sha256()
+    for file in sorted(files("jsuper.models.toy.kernels").iterdir(), key=lambda f: f.name):
+        if file.name.endswith((".py", ".cu", ".cc")):
+            found.update(file.read_bytes())
+    return found.hexdigest()
 
 
 def reason(static: Static) -> str:
@@ -32,5 +47,12 @@ def reason(static: Static) -> str:
     for text, applies in cases.items():
         if applies:
             return text
+    if keys.platform() != "tpu":
+        try:
+            most_models(static.n_features, static.n_hidden)
+            for activation in range(len(static.activations)):
+                source_of(kernel_of(static, activation, 1))
+        except NotCoveredError as error:
+            return str(error)
     coupled = any(needs_whole_batch(a, static.n_features) for a in static.activations)
     return "activations that couple the samples of a batch" if coupled else ""

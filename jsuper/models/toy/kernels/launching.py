@@ -1,23 +1,26 @@
 """A launch of the kernel inside a JAX program: PTX by NVRTC, and a call that XLA compiles in.
 
-XLA's own custom call for PTX is internal to it. Where it is refused, nothing is lost: the trial of
-`trial.py` finds out, and the vmapped plan runs.
+XLA's own custom call for PTX is internal to it. Where a version refuses it, a trial finds out, and
+`launcher.py` has another way; if that fails too, the vmapped plan runs.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import jax
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from jsuper.models.toy.kernels import nvrtc
+from jsuper.models.toy.kernels import launcher, nvrtc
 from jsuper.models.toy.kernels.source import WARPS, Kernel, source_of
 
 TARGET = "__gpu$xla.gpu.ptx"
+_refused: list[str] = []  # the error by which XLA has refused its call for PTX, if it has
+_compilers = ThreadPoolExecutor(thread_name_prefix="jsuper-nvrtc")
 
 
 def launch(
@@ -45,9 +48,11 @@ def launch(
     """
     shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in state]
     aliases = {len(operands) + i: i for i in range(len(shapes))}
-    call = jax.ffi.ffi_call(TARGET, shapes, input_output_aliases=aliases)
     numbers = {"grid_x": grid[0], "grid_y": grid[1], "grid_z": 1, "block_x": 32 * WARPS}
     numbers |= {"block_y": 1, "block_z": 1, "shared_mem_bytes": 0}
+    if _refused:
+        return launcher.launch(ptx_of(kernel), shapes, aliases, (*operands, *state), numbers)
+    call = jax.ffi.ffi_call(TARGET, shapes, input_output_aliases=aliases)
     found = call(
         *operands,
         *state,
@@ -59,7 +64,21 @@ def launch(
     return tuple(found)
 
 
+def fall_back(error: str) -> bool:
+    """Return whether a launch that ended with this error may be tried again, in another way."""
+    is_new = TARGET in error and not _refused
+    if is_new:
+        _refused.append(error)
+    return is_new
+
+
 @functools.cache
+def begin(kernel: Kernel) -> Future[str]:
+    """Begin to compile a kernel to PTX, once a process, beside others."""
+    source = source_of(kernel)
+    return _compilers.submit(lambda: nvrtc.compiled(source))
+
+
 def ptx_of(kernel: Kernel) -> str:
-    """Return the PTX of a kernel; compiled once a process."""
-    return nvrtc.compiled(source_of(kernel))
+    """Return the PTX of a kernel."""
+    return begin(kernel).result()

@@ -8,7 +8,7 @@ a seed, and then all seeds; without `vmap`, or with a key for each model, the pl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,12 +25,15 @@ from jsuper.models.toy.kernels import launching, tpu
 from jsuper.models.toy.kernels.lanes import Shape
 from jsuper.models.toy.kernels.source import Kernel, most_models
 from jsuper.models.toy.recording import Core
+from jsuper.models.toy.slots import Layout, layout_of
 from jsuper.training import keys
 from jsuper.training.optimizer_texts import learning_rate_of
 from jsuper.training.schedules import make_schedule
 
 STEPS = 20  # of a launch
 BYTES = 2**29  # that the batches of a launch may take
+BLOCKS = 132  # that run at a time: multiprocessors of an H100
+STEP_COST = 0.3  # of a block, in models
 
 
 Loop = Callable[[Core, Setting, Source, Array, Array], Core]
@@ -118,53 +121,45 @@ def launched(
         jnp.broadcast_to(a, s).astype(jnp.float32) for a, s in zip(numbers, wide, strict=True)
     ]
     state = arrays_of(core)
+    kernels = {} if on_tpu else kernels_of(static, layout)
     at_once = steps_at_once(static, seeds, 1 if shared else places if on_tpu else layout.rows)
     schedule = make_schedule(static.schedule)
     for begin in range(0, STEPS, at_once):
         number = min(at_once, STEPS - begin)
         now = first + begin + jnp.arange(number, dtype=jnp.int32)
         factor = jax.vmap(lambda step: jnp.float32(schedule(step, static.steps)))(now)
-        span = jnp.stack([now[0], jnp.clip(steps - begin, 0, number)])
+        here = jnp.clip(steps - begin, 0, number)
         data, active = batches(static, setting, source, now, layout, shared)
         for activation, mine in layout.places.items():
             if on_tpu:
                 shape = Shape(static.activations[activation], *sizes_of(static))
                 rows = [layout.row[i] for i in mine]
+                span = jnp.stack([now[0], here])
                 state = tpu.trained(shape, mine, rows, data, span, factor, numbers, state)
                 continue
-            groups = -(-len(mine) // most_models(static.n_features, static.n_hidden))
-            models = -(-len(mine) // groups)
-            place = np.full(groups * models, -1, np.int32)
-            place[: len(mine)] = mine
-            kernel = kernel_of(static, activation, places, layout.rows, models)
+            place = groups_of(mine, seeds, kernels[activation].models)
             row = np.asarray(layout.row, np.int32)
-            operands = (data, active, place.reshape(groups, models), row, span, factor, *numbers)
-            state = launching.launch(kernel, (seeds, groups), operands, state)
+            span = jnp.stack([now[0], here, places, layout.rows, place.shape[1]])
+            operands = (data, active, place, row, span, factor, *numbers)
+            grid = (seeds, len(place))
+            state = launching.launch(kernels[activation], grid, operands, state)
     return with_arrays(core, state)
 
 
-class Layout(NamedTuple):
-    """Where the models of a seed stand."""
+def groups_of(mine: list[int], seeds: int, most: int) -> np.ndarray:
+    """Return the places of each group of at most `most` models that a block of threads trains.
 
-    rows: int
-    row: tuple[int, ...]  # of each place; models of a row share a batch
-    places: dict[int, list[int]]  # index of an activation -> places
-
-
-def layout_of(static: Static, places: int) -> Layout | None:
-    """Return the rows and activations of a block's places; of one activation, a row for each.
-
-    None if a block with several activations was cut, so that it is not known which is where.
+    Few seeds leave multiprocessors without work, unless a seed's models are several groups. In a
+    round of blocks, each takes its time for every model and for a step. Neighbours, which are
+    about as sparse, are in different groups. -1 stands for no model.
     """
-    width = len(static.slots)
-    if width and places == static.rows * width:
-        chosen = {a: [] for a in dict.fromkeys(static.slots)}
-        for i in range(places):
-            chosen[static.slots[i % width]].append(i)
-        return Layout(static.rows, tuple(i // width for i in range(places)), chosen)
-    if len(static.activations) > 1:
-        return None
-    return Layout(places, tuple(range(places)), {0: list(range(places))})
+    sizes = range(1, most + 1)
+    cost = {k: -(-seeds * -(-len(mine) // k) // BLOCKS) * (k + STEP_COST) for k in sizes}
+    count = -(-len(mine) // min(reversed(sizes), key=cost.__getitem__))
+    place = np.full((count, -(-len(mine) // count)), -1, np.int32)
+    for i, model in enumerate(mine):
+        place[i % count, i // count] = model
+    return place
 
 
 def arrays_of(core: Core) -> tuple[Array, ...]:
@@ -183,13 +178,20 @@ def with_arrays(core: Core, arrays: Sequence[Array]) -> Core:
     return Core(core.params._replace(W=W, b=b), (adam, *core.opt_state[1:]), bad)
 
 
-def kernel_of(static: Static, activation: int, places: int, rows: int, models: int) -> Kernel:
+def kernels_of(static: Static, layout: Layout) -> dict[int, Kernel]:
+    """Return the kernel of each activation; their compilation begins."""
+    most = most_models(static.n_features, static.n_hidden)
+    kernels = {a: kernel_of(static, a, min(len(p), most)) for a, p in layout.places.items()}
+    for kernel in kernels.values():
+        launching.begin(kernel)
+    return kernels
+
+
+def kernel_of(static: Static, activation: int, models: int) -> Kernel:
     """Return the kernel of one of a program's activations."""
     return Kernel(
         static.activations[activation],
         *sizes_of(static),
-        places,
-        rows,
         models,
         batches=not shares_draws(static),
         bias=static.bias,
@@ -242,6 +244,9 @@ def batches(
         level = static.inputs.level(data, jnp.float32(1), jax.tree.map(lambda a: a[0], rows))
         limit = threshold(rows.density, jnp.float32(1), False)
         columns = order(level, thresholds(static, limit), static.batch_size)
-        return data[:, columns], jnp.sum(level < limit[:, None], axis=1, dtype=jnp.int32)
+        # data[:, columns] would be gathered column by column, and transposed.
+        places = jnp.broadcast_to(columns, data.shape)
+        found = jnp.take_along_axis(data, places, axis=1, mode="promise_in_bounds")
+        return found, jnp.sum(level < limit[:, None], axis=1, dtype=jnp.int32)
 
     return jax.vmap(jax.vmap(of_step, (0, None)), (None, 0))(source, steps)

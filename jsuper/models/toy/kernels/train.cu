@@ -46,7 +46,7 @@ DEVICE float4 fresh4(const float4* p) {
 #endif
 DEVICE float sign_of(float z) { return z > 0.0f ? 1.0f : (z < 0.0f ? -1.0f : z); }
 
-constexpr int N = @N@, M = @M@, B = @B@, A = @A@, ROWS = @ROWS@, R = @R@;
+constexpr int N = @N@, M = @M@, B = @B@, R = @R@;
 constexpr int WARPS = @WARPS@, COLS = @COLS@, SPLIT = @SPLIT@;
 constexpr bool BATCHES = @BATCHES@;  // x of every row is given, not draws that all rows share
 constexpr bool BIAS = @BIAS@, DECAY_BIAS = @DECAY_BIAS@;
@@ -125,16 +125,16 @@ DEVICE void together(float (&h)[COLS][M]) {
     for (int k = 0; k < M; ++k) h[c][k] += __shfl_xor_sync(0xffffffffu, h[c][k], ACROSS);
 }
 
-// S seeds (blockIdx.x) and groups of R models (blockIdx.y), which stand at some of the A places of a
-// seed; the others keep what they have. The models of a row share a batch. bad: the step at which a
+// S seeds (blockIdx.x) and groups of at most R models (blockIdx.y), which stand at some of the A
+// places of a seed; the others keep what they have. The models of a row share a batch. bad: the step at which a
 // model would not have stayed finite, from where it is frozen; -1 until then.
-extern "C" __global__ void __launch_bounds__(THREADS, @BLOCKS@) train(
+extern "C" __global__ void __launch_bounds__(THREADS, 1) train(
     const float* __restrict__ data,    // (K, S, N, B) draws in order, active columns first, or
                                        // (K, S, ROWS, N, B) batches
     const int* __restrict__ active,    // (K, S, ROWS): columns with an active feature
-    const int* __restrict__ place,     // (groups, R): of a model, or -1 for none
+    const int* __restrict__ place,     // (groups, used): of a model, or -1 for none
     const int* __restrict__ row,       // (A,): of a place
-    const int* __restrict__ span,      // (2,): the first step, the number of steps
+    const int* __restrict__ span,      // (5,): the first step, the number of steps, A, ROWS, used
     const float* __restrict__ factor,  // (K,): of the learning rate
     const float* __restrict__ density, const float* __restrict__ rate,      // (A,)
     const float* __restrict__ decay, const float* __restrict__ importance,  // (A,), (A, N)
@@ -150,11 +150,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, @BLOCKS@) train(
   SHARED float correct1[R], correct2[R];
   const int t = threadIdx.x, lane = t & 31, warp = t >> 5;
   const int half = lane / ACROSS, across = lane % ACROSS;
+  const int A = span[2], ROWS = span[3], used = span[4];
 
   if (N < SPLIT * F)
     for (int q = t; q < R * ROW; q += THREADS) weights[q / ROW][SPLIT * F - 1][q % ROW] = 0.0f;
-  for (int q = t; q < R * P; q += THREADS) {
-    const int r = q / P, j = q % P, a = max(place[blockIdx.y * R + r], 0), m = blockIdx.x * A + a;
+  for (int q = t; q < used * P; q += THREADS) {
+    const int r = q / P, j = q % P, a = max(place[blockIdx.y * used + r], 0), m = blockIdx.x * A + a;
     const Place p = place_of(j);
     weights[r][p.i][p.k] = p.is_weight ? W0[m * M * N + j] : b0[m * N + p.i];
     mu[q] = p.is_weight ? mu_W0[m * M * N + j] : mu_b0[m * N + p.i];
@@ -162,7 +163,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, @BLOCKS@) train(
     if (!p.is_weight) weights[r][p.i][M + 1] = importance[a * N + p.i];
   }
   if (t < R) {
-    const int a = place[blockIdx.y * R + t];
+    const int a = t < used ? place[blockIdx.y * used + t] : -1;
     at[t] = a;
     mine[t] = row[max(a, 0)];
     count[t] = count0[blockIdx.x * A + max(a, 0)];
@@ -254,7 +255,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, @BLOCKS@) train(
 #pragma unroll
     for (int y = 0; y < MINE; ++y) {
       const int q = t + y * THREADS;
-      if (q < R * P) {
+      if (q < used * P) {
         const int r = q / P, j = q % P;
         const Place p = place_of(j);
         float g = 0.0f;
@@ -276,7 +277,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, @BLOCKS@) train(
 #pragma unroll
     for (int y = 0; y < MINE; ++y) {
       const int q = t + y * THREADS;
-      if (q < R * P) {
+      if (q < used * P) {
         const int r = q / P;
         const Place p = place_of(q % P);
         if (!broken[r] && bad[r] < 0) {
@@ -292,7 +293,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, @BLOCKS@) train(
     __syncthreads();
   }
 
-  for (int q = t; q < R * P; q += THREADS) {
+  for (int q = t; q < used * P; q += THREADS) {
     const int r = q / P, j = q % P, m = blockIdx.x * A + at[r];
     const Place p = place_of(j);
     if (at[r] < 0) continue;
