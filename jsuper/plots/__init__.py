@@ -5,6 +5,7 @@ train to the end or have no finite value. Legends lie outside the Axes, so creat
 `layout="constrained"`. No global state changes. Importing this imports neither jax nor matplotlib.
 """
 
+from jsuper.plots import paper as paper
 from jsuper.plots.cells import heatmap
 from jsuper.plots.developing import development
 from jsuper.plots.lines import (
@@ -30,6 +31,7 @@ __all__ = [
     "kurtosis_against_dropout",
     "loss_against_superposition",
     "loss_curves",
+    "paper",
     "stack_plot",
     "weights",
 ]

@@ -166,7 +166,7 @@ def features(W: np.ndarray, *, colorbar: bool = True, ax: Axes | None = None) ->
     return ax
 
 
-def arrows(W: np.ndarray, *, ax: Axes | None = None) -> Axes:
+def arrows(W: np.ndarray, *, label_distance: float = NEAR, ax: Axes | None = None) -> Axes:
     """Draw the embedding of every feature in two dimensions, as a line from the origin to a point.
 
     Colours go from dark to light with the feature's index; the circle has radius 1.
@@ -175,6 +175,9 @@ def arrows(W: np.ndarray, *, ax: Axes | None = None) -> Axes:
     ----------
     W
         Weights of one model, (2, feature).
+    label_distance
+        Of a label from its point and from other labels, as a share of the longest arrow; larger for
+        small Axes.
     ax
         Axes to draw on. Default: those of a new figure.
 
@@ -209,8 +212,8 @@ def arrows(W: np.ndarray, *, ax: Axes | None = None) -> Axes:
         x, y = W[:, i]
         ax.plot([0, x], [0, y], color=color, linewidth=1.5, marker="o", markevery=[1])
         if lengths[i] > NEAR * longest:
-            at = W[:, i] * (1 + NEAR * longest / lengths[i])
-            if all(np.hypot(*(at - other)) > NEAR * longest for other in labelled):
+            at = W[:, i] * (1 + label_distance * longest / lengths[i])
+            if all(np.hypot(*(at - other)) > label_distance * longest for other in labelled):
                 labelled.append(at)
                 ax.text(at[0], at[1], str(i), ha="center", va="center", fontsize=SMALL_FONT)
     edge = 1.2 * longest
