@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jsuper.analysis import statistics as statistics
     from jsuper.analysis import superposition as superposition
     from jsuper.analysis import theory as theory
+    from jsuper.analysis.answering import answers as answers
     from jsuper.analysis.curvature import hessian as hessian
     from jsuper.analysis.degeneracy import llc as llc
     from jsuper.analysis.dictionaries import mmcs as mmcs
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _FUNCTIONS = {
     "adversarial": "vulnerability",
     "analyze": "sweep",
+    "answers": "answering",
     "best": "sweep",
     "hessian": "curvature",
     "jumps": "jumping",

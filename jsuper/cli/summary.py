@@ -122,15 +122,16 @@ def time_text(expected: Estimate) -> str:
 
 def show(job: Job) -> None:
     """Print the summary table, draw the heatmap, and say where everything is."""
+    from jsuper.analysis.answering import answers
     from jsuper.store.dataset import load
 
     assert job.folder is not None
     spec, fits = family_of(job.sweep.model).spec, family_of(job.sweep.model).fits
     layouts = (spec.layout(c.static, c.settings) for c in job.chunks)
-    held = {name for layout in layouts for name in layout}
+    existing = {name for layout in layouts for name in layout}
     ends = getattr(spec, "ENDS", None)
-    needed = {ends, *(fits.NEEDS if fits else ())}
-    ds = load(job.folder, {spec.SUMMARY, *held.intersection(needed)})
+    needed = {ends, "W", *(fits.NEEDS if fits else ())}
+    ds = load(job.folder, {spec.SUMMARY, *existing.intersection(needed)})
     reasons = fits.failed_fits(ds) if fits else {}
     if reasons:
         ds["failed_fit"] = sum(reasons.values())
@@ -139,6 +140,8 @@ def show(job: Job) -> None:
         print(
             "".join(f"{line}\n" for line in failed_text(reasons, fits.ADVICE, job.sweep.main_axes))
         )
+    for sentence in answers(ds):
+        print(f"answer   {printable(sentence)}")
     if ends in ds:
         print(steps_text(ds[ends], max(job.sweep.values_of("steps"))))
     for path in draw(ds, spec.SUMMARY, job.sweep.main_axes, job.folder / "figures"):

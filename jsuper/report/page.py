@@ -75,6 +75,8 @@ def render(ds: xarray.Dataset, title: str) -> str:
     title
         Name of the run; it is escaped.
     """
+    from jsuper.analysis.answering import answers
+
     sweep = json.loads(ds.attrs["sweep"])
     family = family_of(sweep["model"])
     sources = files("jsuper.report")
@@ -87,6 +89,7 @@ def render(ds: xarray.Dataset, title: str) -> str:
         title=title,
         counts={label: int((status == k).sum()) for k, label in LABELS.items()},
         total=status.size,
+        answers=answers(ds),
         shape=" x ".join(counted(ds.sizes[d], str(d)) for d in ds["status"].dims),
         left_out=left_out_cells(ds),
         failed_fits=[(reason, int(models.sum()), fits.ADVICE[reason]) for reason, models in failed],  # type: ignore[union-attr]

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import second_family
+from markupsafe import escape
 from running import array, data_of
 from second_family.spec import Sweep as Decay
 
@@ -96,6 +97,14 @@ def test_what_diverged_or_is_missing_is_counted_and_located(analyzed):
     data = data_of(page)
     loss = array(data["values"]["loss"]).reshape(2, 2, 3, 3)
     assert np.isnan(loss[0, 0, 1]).tolist() == [True, True, False]
+
+
+def test_the_answers_come_first(analyzed):
+    page = report.render(analyzed, "mine")
+    above = page[: page.index("The grid")]
+    for sentence in jsuper.analysis.answers(analyzed):
+        assert f"<li>{escape(sentence)}</li>" in above
+    assert "<h1>mine: 2 activations x 3 sparsities x 2 dropouts x 3 seeds</h1>" in page
 
 
 def test_text_of_a_user_stays_text(analyzed):

@@ -1,0 +1,226 @@
+"""What a sweep found, in sentences that are computed from its Dataset.
+
+Which value of each axis is best and by how much, where superposition starts, which fits failed, and
+what diverged. They stand on top of the page and are printed after a run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jsuper.analysis.statistics.one_sample import interval
+from jsuper.analysis.superposition import REPRESENTED
+from jsuper.core.expecting import expect_dataset
+from jsuper.core.family import family_of
+from jsuper.core.status import OK, Status
+from jsuper.core.text import counted, format_number
+
+if TYPE_CHECKING:
+    import xarray
+
+    from jsuper.core.family import Family
+
+SAME = 1e-4  # difference of logarithms that is none
+NAMED = 30  # values of an axis that a sentence names; of more, their number
+LOST = {
+    Status.NON_FINITE: "diverged",
+    Status.FAILED: "could not be trained",
+    Status.MISSING: "not trained yet",
+}
+# Axes that say what is learnt, along which a lower loss is no better choice.
+TASKS = ("sparsity", "support", "values", "density_power", "n_features", "importance_decay")
+TASKS += ("importances", "feature_sparsities", "dataset_size", "target", "loss_function")
+TASKS += ("size", "strength", "strength_ratio", "pairs", "probabilities", "push", "push_step")
+
+
+def answers(ds: xarray.Dataset) -> list[str]:
+    """Return sentences on what a sweep found.
+
+    - Which value of each axis has the lowest loss: mean over seeds of the mean logarithm over all
+      other cells, and the paired difference to the next value with its 95 % interval.
+    - From which sparsity on most seeds represent more features than they have hidden units, without
+      failed fits; for toy models.
+    - How many fits failed, and how many models diverged or are missing.
+
+    Parameters
+    ----------
+    ds
+        Of `jsuper.run`, `jsuper.load` or `jsuper.analyze`, with all dimensions of the sweep.
+
+    Returns
+    -------
+    list of str
+        At least one: how to read the loss.
+
+    Raises
+    ------
+    TypeError
+        ds is not a Dataset.
+    ValueError
+        ds has no status, or not the attribute `sweep`.
+
+    Examples
+    --------
+    >>> import jsuper
+    >>> ds = jsuper.run(jsuper.Sweep(activation=("relu", "tanh"), steps=200), progress=False)
+    >>> first, *more = jsuper.analysis.answers(ds)
+    """
+    expect_dataset(ds, "jsuper.analysis.answers(jsuper.load('runs/activations'))")
+    if "status" not in ds or "sweep" not in ds.attrs:
+        raise ValueError("ds has no status or no attribute sweep; give the Dataset of run or load")
+    family = family_of(json.loads(ds.attrs["sweep"])["model"])
+    measure = family.spec.SUMMARY
+    return [
+        *best_values(ds, measure),
+        *superposition_starts(ds),
+        *failures(ds, family),
+        f"{measure}: lower is better{'; 1 is the best constant' * measure.endswith('constant')}.",
+    ]
+
+
+def best_values(ds: xarray.Dataset, measure: str) -> Iterator[str]:
+    """Yield the best value of every axis that is a choice, and its distance from the next one."""
+    if measure not in ds:
+        return
+    loss = ds[measure].where(ds["status"] == OK)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        loss = loss.copy(data=np.log(loss.values))
+    loss = loss.where(np.isfinite(loss.values))
+    for axis in map(str, loss.dims):
+        if axis in (*TASKS, "seed") or loss.sizes[axis] < 2:
+            continue
+        others = [str(d) for d in loss.dims if d not in (axis, "seed") and loss.sizes[d] > 1]
+        cells = [d for d in loss.dims if d not in (axis, "seed")]
+        complete = loss.notnull().all(axis)  # the same cells and seeds for all values
+        means = loss.where(complete).mean(cells) if cells else loss.where(complete)
+        means = means.transpose(axis, "seed").dropna("seed", how="any")
+        if not means.sizes["seed"]:
+            yield f"{_name(axis)}: no seed has a loss for every value, so that none is best."
+            continue
+        yield _comparison(axis, means, others, ds)
+
+
+def _comparison(axis: str, means: xarray.DataArray, others: list[str], ds: xarray.Dataset) -> str:
+    """Return which value of an axis is best, from mean logarithms over (value, seed)."""
+    order = np.argsort(means.mean("seed").values, kind="stable")
+    best, second = (_value(axis, means[axis].values[i]) for i in order[:2])
+    difference = means.values[order[1]] - means.values[order[0]]
+    over = [counted(ds.sizes[d], d.replace("_", " ")) for d in others]
+    over += [counted(len(difference), "seed")]
+    count = means.sizes[axis]
+    lower = f"{_share(1 - np.exp(-difference.mean()))} below {second}" + ", the next" * (count > 2)
+    among = f"of {counted(count, _name(axis))}" if axis == "activation" else f"of {count} values"
+    mean = "geometric mean over " + ", ".join(over[:-1]) + " and " * (len(over) > 1) + over[-1]
+    if np.abs(difference).max() < SAME:
+        return f"{best} and {second} are best {among}, with the same loss ({mean})."
+    if len(difference) == 1:
+        return f"{best} has the lowest loss {among}: {lower} ({mean}; no interval by one seed)."
+    low, high, _ = interval(difference, "mean", None)
+    text = f"95 % interval {_share(1 - np.exp(-low))} to {_share(1 - np.exp(-high))}; {mean}"
+    if low <= 0:
+        return f"{best} and {second} are best {among}, and not told apart: {lower} ({text})."
+    return f"{best} has the lowest loss {among}: {lower} ({text})."
+
+
+def superposition_starts(ds: xarray.Dataset) -> Iterator[str]:
+    """Yield the sparsity from which on most seeds have more features than hidden units."""
+    found = _excess(ds)
+    if found is None or found.sizes.get("sparsity", 1) < 2 or "sparsity" not in found.dims:
+        return
+    number = found.where(found.isnull(), found > 0)
+    share = number.mean([d for d in found.dims if d not in ("activation", "sparsity")])
+    share = share.sortby("sparsity")
+    most = share > 0.5
+    lines = share.expand_dims("model") if "activation" not in share.dims else share
+    groups: dict[float, list[str]] = {}
+    for line in lines:
+        name = str(line["activation"].values) if "activation" in line.coords else "the models"
+        above = (line > 0.5).values
+        start = float(line["sparsity"].values[above][0]) if above.any() else np.nan
+        groups.setdefault(start, []).append(name)
+    starts = sorted(s for s in groups if s == s)
+    parts = [f"from S = {s:g}: {_listed(groups[s])}" for s in starts]
+    never = [names for start, names in groups.items() if start != start]
+    parts += [f"at no sparsity: {_listed(names)}" for names in never]
+    superposed = int(most.any("sparsity").sum()) if "activation" in most.dims else 0
+    head = "Superposition (most seeds represent more features than hidden units)"
+    if superposed and most.sizes["activation"] > 1:
+        head += f", {superposed} of {most.sizes['activation']} activations"
+    yield f"{head}; {'; '.join(parts)}."
+
+
+def _excess(ds: xarray.Dataset) -> xarray.DataArray | None:
+    """Return the represented features beyond the hidden units; NaN without a fit."""
+    if "excess" in ds:
+        found = ds["excess"]
+    elif "W" in ds and "feature" in ds["W"].dims:
+        squares = (ds["W"] ** 2).sum("hidden")  # 0 for features that a model lacks
+        hidden = ds["n_hidden"] if "n_hidden" in ds.coords else ds.sizes["hidden"]
+        found = (squares > REPRESENTED**2).sum("feature") - hidden
+    else:
+        return None
+    fitted = ds["status"] == OK
+    if "failed_fit" in ds:
+        fitted &= ds["failed_fit"] != 1
+    return found.where(fitted)
+
+
+def failures(ds: xarray.Dataset, family: Family) -> Iterator[str]:
+    """Yield how many fits failed, for each reason, and how many models have no result."""
+    total = ds["status"].size
+    for reason, models in (family.fits.failed_fits(ds) if family.fits else {}).items():
+        if number := int(models.sum()):
+            advice = family.fits.ADVICE[reason] if family.fits else ""
+            where = _where(models)
+            yield f"{number:,} of {counted(total, 'fit')} failed, {reason}{where}: {advice}."
+    lost = False
+    for kind, word in LOST.items():
+        models = ds["status"] == kind
+        if number := int(models.sum()):
+            lost = True
+            yield f"{number:,} of {counted(total, 'model')} {word}{_where(models)}."
+    if not lost:
+        yield f"All {total:,} models trained to the end; none diverged."
+
+
+def _where(models: xarray.DataArray) -> str:
+    """Return the axis and its value that have most of some models; "" if they are spread."""
+    total = int(models.sum())
+    for axis in map(str, models.dims):
+        counts = models.sum([d for d in models.dims if d != axis]).values
+        most = int(counts.argmax())
+        if axis == "seed" or counts.size < 2 or counts[most] <= total / 2:
+            continue
+        number = "all" if counts[most] == total else f"{int(counts[most]):,} of them"
+        if counts[most] == total or counts.size > 2:
+            return f", {number} at {_value(axis, models[axis].values[most])}"
+    return ""
+
+
+def _listed(names: list[str]) -> str:
+    """Return names, or the first of many and the number of the others."""
+    if len(names) <= NAMED:
+        return ", ".join(names)
+    return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
+
+
+def _value(axis: str, value: object) -> str:
+    """Return a value with its axis, which an activation does not need."""
+    text = value if isinstance(value, str) else format_number(float(np.asarray(value)))
+    if axis == "activation":
+        return str(text)
+    return f"{'S' if axis == 'sparsity' else _name(axis)} = {text}"
+
+
+def _name(axis: str) -> str:
+    return axis.replace("_", " ")
+
+
+def _share(value: float) -> str:
+    """Return a share as a percentage with two digits."""
+    percent = 100 * value
+    return f"{percent:.0f} %" if abs(percent) >= 9.5 else f"{percent:.2g} %"
