@@ -1,6 +1,6 @@
 """Measure how time and memory grow with models, n, m, batch, steps and workers.
 
-Writes results/scaling.json and results/scaling.png.
+Writes results/scaling.json and docs/scaling.png.
 
     python benchmarks/scaling.py            # about ten minutes on two cores
     python benchmarks/scaling.py --quick    # few points of each panel
@@ -18,7 +18,14 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from helpers.options import read_options
-from helpers.timing import RESULTS, describe_machine, device_name, run_python, write_json
+from helpers.timing import (
+    RESULTS,
+    describe_machine,
+    device_name,
+    figure_path,
+    run_python,
+    write_json,
+)
 from matplotlib.ticker import LogLocator
 
 from jsuper.core import files
@@ -178,7 +185,7 @@ def main() -> None:
     write_json(path, report)
     efficiency = f"two workers are {report['workers']['efficiency']:.0%} efficient"
     title = f"{device_name(report)}, float32; {efficiency}"
-    plot(report["panels"], title, path.with_suffix(".png"))
+    plot(report["panels"], title, figure_path(path))
     print(path)
 
 

@@ -1,6 +1,6 @@
 """Measure model-steps per second of jsuper and of the usual ways to train toy models.
 
-Writes results/throughput-<platform>.json and a figure with the same name.
+Writes results/throughput-<platform>.json, and a figure with the same name in docs.
 
     python benchmarks/throughput.py                  # the full grid on the CPU, tens of minutes
     python benchmarks/throughput.py --quick          # a few cases, below two minutes
@@ -47,7 +47,15 @@ from helpers.ceilings import ceilings
 from helpers.laws import measure_laws, print_laws
 from helpers.options import read_options
 from helpers.throughput_figure import plot_throughput
-from helpers.timing import RESULTS, best_ratios, describe_machine, device_name, measure, write_json
+from helpers.timing import (
+    RESULTS,
+    best_ratios,
+    describe_machine,
+    device_name,
+    figure_path,
+    measure,
+    write_json,
+)
 
 # (n_features, n_hidden) of the other experiments of the paper.
 SHAPES = ((2, 1), (5, 2), (100, 20), (200, 20))
@@ -359,7 +367,7 @@ def main() -> int:
     if "sparsest" in report:
         print_table(f"{count} activations at sparsity {SPARSEST}, n 20, m 5", report["sparsest"])
     rows = report["grid"]["cases"]
-    plot_throughput(rows, device_name(report), grid, path.with_suffix(".png"))
+    plot_throughput(rows, device_name(report), grid, figure_path(path))
     return 0
 
 

@@ -193,6 +193,13 @@ def best_ratios(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def figure_path(path: Path) -> Path:
+    """Return where the figure of a result is: that of a committed one is in the docs."""
+    return (
+        ROOT / "docs" / f"{path.stem}.png" if path.parent == RESULTS else path.with_suffix(".png")
+    )
+
+
 def write_json(path: Path, report: dict[str, Any]) -> None:
     """Write a report; its folder is made if needed, and an older file is replaced as a whole."""
     path.parent.mkdir(parents=True, exist_ok=True)

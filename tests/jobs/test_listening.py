@@ -149,7 +149,7 @@ def test_axes_are_told_by_name():
 
 @pytest.mark.parametrize("library", ["wandb", "torch.utils.tensorboard"])
 def test_the_recipes_of_the_page_log_numbers(library, monkeypatch):
-    text = (REPO / "docs" / "usage.md").read_text(encoding="utf-8")
+    text = (REPO / "docs" / "guide" / "runs.md").read_text(encoding="utf-8")
     (recipe,) = re.findall(rf"```python\n([^`]*?{re.escape(library)}[^`]*?)```", text)
     logged = {}
     writer = SimpleNamespace(

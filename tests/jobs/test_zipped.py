@@ -389,7 +389,7 @@ def test_a_single_model_is_made_of_a_part():
 
 @pytest.mark.slow
 def test_the_example_of_the_page_runs():
-    page = (REPO / "docs" / "usage.md").read_text(encoding="utf-8")
+    page = (REPO / "docs" / "guide" / "sweeps.md").read_text(encoding="utf-8")
     code, toml = (
         re.search(rf"```{kind}\n((?:(?!```).)*zipped.*?)```", page, re.DOTALL)[1]
         for kind in ("python", "toml")
