@@ -8,8 +8,8 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const decoded = (text, Kind) =>
   new Kind(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
 const axes = data.axes;
-const [down, across, seedAxis] = axes.slice(-3);
-const further = axes.slice(0, -3);
+const seedAxis = axes[axes.length - 1];
+const dims = axes.slice(0, -1);
 const seeds = seedAxis.values;
 const status = decoded(data.status, Int8Array);
 const failed = decoded(data.failed, Int8Array); // 0, or 1 + the index of a reason
@@ -24,8 +24,26 @@ const STATUS = ["missing", "ok", "diverged", "failed"];
 const OK = 1;
 const WIDE = 30; // ratio of largest to smallest above which a scale is logarithmic
 
-// Selected: a position on every further axis, median or spread, and the variable of the curves.
-const state = { at: further.map(() => 0), spread: false, curve: shown[0] };
+// Selected: a position on every axis that is neither rows nor columns, median or spread, and the
+// variable of the curves.
+const state = { at: dims.map(() => 0), spread: false, curve: shown[0] };
+let down, across, further; // the axes of rows and columns, and the others
+
+function orient(rows, columns) {
+  [down, across] = [dims[rows], dims[columns]];
+  further = dims.filter((axis) => axis !== down && axis !== across);
+}
+
+// The family's two main axes, unless one has a single value and another axis has several.
+function orientFirst() {
+  const several = dims.map((_, k) => k).filter((k) => dims[k].values.length > 1);
+  let [rows, columns] = [dims.length - 2, dims.length - 1];
+  const spare = several.filter((k) => k !== rows && k !== columns);
+  if (dims[columns].values.length < 2 && spare.length) columns = spare.pop();
+  if (dims[rows].values.length < 2 && spare.length) rows = spare.pop();
+  orient(rows, columns);
+}
+orientFirst();
 
 // ---- small helpers ----
 
@@ -68,8 +86,10 @@ function spread(list) {
   return sorted.length < 2 ? NaN : quantile(sorted, 0.75) - quantile(sorted, 0.25);
 }
 
-const cellIndex = (row, column) =>
-  [...state.at, row, column].reduce((index, k, axis) => index * axes[axis].values.length + k, 0);
+const position = (axis, row, column) =>
+  axis === down ? row : axis === across ? column : state.at[dims.indexOf(axis)];
+const cellIndex = (row, column) => dims.reduce(
+  (index, axis) => index * axis.values.length + position(axis, row, column), 0);
 const seedsOf = (array, cell) => array.subarray(cell * seeds.length, (cell + 1) * seeds.length);
 // Failed fits count only in variables that measure the quality of a fit.
 const countedOf = (name, cell) => data.quality.includes(name) ? seedsOf(values[name], cell)
@@ -85,7 +105,8 @@ const eachCell = (f) =>
 const word = () => (state.spread ? "interquartile range" : "median");
 const counted = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 const ofSeeds = `over ${status.every((s) => s === OK) ? "" : "up to "}${counted(seeds.length, "seed")}`;
-const selected = () => further.map((axis, i) => `${axis.name} ${axis.values[state.at[i]]}`);
+const selected = () =>
+  further.map((axis) => `${axis.name} ${axis.values[position(axis)]}`);
 const place = (row, column) =>
   [...selected(), `${down.name} ${down.values[row]}`, `${across.name} ${across.values[column]}`]
     .join(", ");
@@ -167,6 +188,7 @@ function heatmap(name) {
         title: `${place(i, j)}: ${number(v, 5)}${hover(name, cellIndex(i, j))}`,
         className: [lacking[i][j] ? "lacking" : "", hatched[i][j] ? "failed" : ""].join(" ").trim(),
         onclick: () => openCell(i, j),
+        tabIndex: i || j ? -1 : 0, // one stop for the whole map; arrow keys move within it
       });
       if (!hatched[i][j]) button.style.background = `rgb(${colour})`;
       button.style.color = dark ? "#fff" : "#000";
@@ -185,9 +207,24 @@ function heatmap(name) {
         + `${data.quality.includes(name) ? "" : " left out of the medians"}; hatched: half of the cell or more.` : "")
       + (unknown ? ` Undefined for ${counted(unknown, "model")}.` : "") }),
     make("div", { className: "scroll" },
-      make("table", { className: "heatmap" }, make("thead", {}, head), make("tbody", {}, ...body))),
+      make("table", { className: "heatmap", onkeydown: moveFocus },
+        make("thead", {}, head), make("tbody", {}, ...body))),
     make("div", { className: "scale" }, below + number(low), bar, above + number(high),
       make("span", { textContent: log ? "logarithmic" : "" })));
+}
+
+const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+
+function moveFocus(event) {
+  const step = ARROWS[event.key], button = event.target.closest("td button");
+  if (!step || !button) return;
+  event.preventDefault();
+  const row = button.closest("tr"), rows = Array.from(row.parentNode.children);
+  const column = Array.from(row.children).indexOf(button.parentNode) + step[1];
+  const next = rows[rows.indexOf(row) + step[0]]?.children[column]?.querySelector("button");
+  if (!next) return;
+  [button.tabIndex, next.tabIndex] = [-1, 0];
+  next.focus();
 }
 
 // Describes a cell's failed fits, even if they are left out.
@@ -212,9 +249,7 @@ function drawCurves() {
   const steps = across.values.length - 1;
   const x = (j) => 4 + (steps ? (112 * j) / steps : 56);
   const y = (v) => 68 - 62 * Math.min(Math.max(of(v), 0), 1);
-  const halo = { stroke: "#fff", "stroke-width": 1.5, "paint-order": "stroke" }; // above the lines
-  const text = (content, at) =>
-    svg("text", { "font-size": 6, fill: "#555", ...halo, ...at }, content);
+  const text = (content, at) => svg("text", { "font-size": 6, class: "tick", ...at }, content);
   const ends = () => [
     text(number(low), { x: 2.5, y: 70 }), text(number(high), { x: 2.5, y: 8.5 }),
     text(across.values[0], { x: 0.5, y: 79 }),
@@ -247,6 +282,19 @@ function drawCurves() {
 // ---- the table ----
 
 const sorting = { column: null, up: true };
+const table = { rows: [] }; // as it is shown, with its head
+
+const quoted = (v) => (/[",\n]/.test(v) ? `"${String(v).replaceAll('"', '""')}"` : String(v));
+
+function download(name, text, type) {
+  const link = make("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+document.getElementById("csv").onclick = () =>
+  download("table.csv", table.rows.map((row) => row.map(quoted).join(",") + "\n").join(""), "text/csv");
+document.getElementById("filter").oninput = () => drawTable();
 
 function drawTable() {
   const rows = eachCell((cell) => cell).flatMap((row, i) => row.map((cell, j) => ({
@@ -257,6 +305,10 @@ function drawTable() {
   const names = [down.name, across.name, ...shown, "left out",
     ...(data.reasons.length ? ["failed fits"] : [])];
   if (sorting.column !== null) rows.sort(compare);
+  const words = document.getElementById("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
+  const kept = rows.filter(({ cells }) => words.every((w) =>
+    `${cells[0]} ${cells[1]}`.toLowerCase().includes(w)));
+  table.rows = [names, ...kept.map(({ cells }) => cells)];
   const head = names.map((name, k) => make("th", {
     scope: "col",
     "aria-sort": sorting.column !== k ? "none" : sorting.up ? "ascending" : "descending",
@@ -268,7 +320,7 @@ function drawTable() {
       document.querySelectorAll("#table thead button")[k].focus();
     },
   })));
-  const body = rows.map(({ i, j, cells }) => make("tr", { onclick: () => openCell(i, j) },
+  const body = kept.map(({ i, j, cells }) => make("tr", { onclick: () => openCell(i, j) },
     make("th", { scope: "row", textContent: cells[0] }), make("td", { textContent: cells[1] }),
     ...cells.slice(2).map((v) => make("td", { textContent: number(v) }))));
   document.getElementById("table").replaceChildren(
@@ -295,17 +347,62 @@ function openCell(row, column) {
   document.getElementById("cell-title").textContent = place(row, column);
   const best = chosen[3 * cell];
   const body = document.getElementById("cell-body");
-  body.replaceChildren(models(cell), seedTable(cell),
-    make("p", { className: "note", textContent: "This cell in Python:" }),
-    make("pre", { textContent: snippet(row, column, Math.max(best, 0)) }));
+  const code = snippet(row, column, Math.max(best, 0));
+  body.replaceChildren(neighbours(row, column), models(cell), seedTable(cell),
+    make("p", { className: "note", textContent: "This cell in Python: " }, copying(code)),
+    make("pre", { textContent: code }));
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;
+  history.replaceState(null, "", `#${[down, across, ...further].map((axis) =>
+    encodeURIComponent(axis.values[position(axis, row, column)])).join("/")}`);
+}
+
+// Buttons that lead to the cells before and after this one, row by row.
+function neighbours(row, column) {
+  const width = across.values.length, here = row * width + column;
+  const button = (label, at) => make("button", {
+    type: "button", textContent: label, disabled: at < 0 || at >= down.values.length * width,
+    onclick: () => openCell(Math.floor(at / width), at % width),
+  });
+  return make("p", { className: "steps" }, button("previous", here - 1), button("next", here + 1));
+}
+
+function copying(code) {
+  const button = make("button", { type: "button", textContent: "copy", onclick: async () => {
+    try {
+      await navigator.clipboard.writeText(code);
+    } catch { // not allowed for files
+      const area = make("textarea", { value: code });
+      button.after(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    button.textContent = "copied";
+  } });
+  return button;
+}
+
+// Opens the cell that a link such as #relu/0.9 names: a value of the rows, of the columns, and
+// possibly of each further axis.
+function openLinked() {
+  const given = location.hash.slice(1).split("/").map(decodeURIComponent);
+  if (given.length < 2) return;
+  const at = [down, across, ...further].map((axis, k) =>
+    k < given.length ? axis.values.findIndex((v) => String(v) === given[k]) : position(axis));
+  if (at.includes(-1)) return;
+  further.forEach((axis, k) => { state.at[dims.indexOf(axis)] = at[k + 2]; });
+  showControls();
+  draw();
+  openCell(at[0], at[1]);
 }
 
 // A click outside the dialog closes it, like Escape.
 document.getElementById("cell").onclick = ({ target }) => {
   if (target.id === "cell") target.close();
 };
+document.getElementById("cell").onclose = () =>
+  history.replaceState(null, "", location.pathname + location.search);
 
 function models(cell) {
   if (data.without_pictures)
@@ -361,11 +458,10 @@ function seedTable(cell) {
 }
 
 function snippet(row, column, seed) {
-  const at = [...further.map((axis, i) => [axis, state.at[i]]), [down, row], [across, column],
-    [seedAxis, seed]];
+  const at = [...dims.map((axis) => [axis, position(axis, row, column)]), [seedAxis, seed]];
   const python = (v) => (typeof v === "boolean" ? (v ? "True" : "False") : JSON.stringify(v));
   const point = at.map(([axis, i]) => `${axis.name}=${python(axis.values[i])}`);
-  return `import jsuper\n\nds = jsuper.analyze(jsuper.load("path/of/the/run"))\n` +
+  return `import jsuper\n\nds = jsuper.analyze(jsuper.load(${JSON.stringify(data.path)}))\n` +
     `model = ds.sel(${point.join(", ")})`;
 }
 
@@ -383,17 +479,44 @@ function draw() {
   drawTable();
 }
 
-document.getElementById("controls").append(
-  ...further.map((axis, i) => choice(axis.name, axis.values, (k) => {
-    state.at[i] = k;
-    draw();
-  })),
-  choice("show", ["median", "spread over seeds"], (k) => {
+// Selects of the axes of rows and columns, where there is a choice, and of all others' positions.
+function showControls() {
+  const pick = (label, current, turn) => {
+    const select = choice(label, dims.map((axis) => axis.name), (k) => {
+      turn(k);
+      showControls();
+      draw();
+    });
+    select.querySelector("select").selectedIndex = dims.indexOf(current);
+    return select;
+  };
+  const [rows, columns] = [dims.indexOf(down), dims.indexOf(across)];
+  const placeOf = (axis) => {
+    const k = dims.indexOf(axis);
+    const select = choice(axis.name, axis.values, (value) => {
+      state.at[k] = value;
+      draw();
+    });
+    select.querySelector("select").selectedIndex = state.at[k];
+    return select;
+  };
+  const summary = choice("show", ["median", "spread over seeds"], (k) => {
     state.spread = k === 1;
     draw();
-  }),
-  choice("curves of", shown, (k) => {
+  });
+  summary.querySelector("select").selectedIndex = Number(state.spread);
+  const curves = choice("curves of", shown, (k) => {
     state.curve = shown[k];
     drawCurves();
-  }));
+  });
+  curves.querySelector("select").selectedIndex = shown.indexOf(state.curve);
+  document.getElementById("controls").replaceChildren(
+    pick("rows", down, (k) => orient(k, k === columns ? rows : columns)),
+    pick("columns", across, (k) => orient(k === rows ? columns : rows, k)),
+    ...further.map(placeOf), summary, curves);
+}
+
+showControls();
 draw();
+openLinked();
+window.onhashchange = openLinked;

@@ -60,12 +60,12 @@ def write(run: str | Path) -> Path:
     path = folder / "report.html"
     check_file(path)  # before any work
     made_from = derived.fingerprint(folder, manifest_of(folder))  # before the chunks are read
-    write_text(path, render(analyze(load(folder)), folder.absolute().name))
+    write_text(path, render(analyze(load(folder)), folder.absolute().name, str(folder.absolute())))
     derived.record(folder, path.name, made_from)
     return path
 
 
-def render(ds: xarray.Dataset, title: str) -> str:
+def render(ds: xarray.Dataset, title: str, path: str = "path/of/the/run") -> str:
     """Return the HTML of an analysed Dataset.
 
     Parameters
@@ -74,6 +74,8 @@ def render(ds: xarray.Dataset, title: str) -> str:
         Result of `jsuper.analyze` with all dimensions of the sweep.
     title
         Name of the run; it is escaped.
+    path
+        Of its folder, in the Python code that the page shows.
     """
     from jsuper.analysis.answering import answers
 
@@ -98,7 +100,7 @@ def render(ds: xarray.Dataset, title: str) -> str:
         fields=field_rows(sweep, family.spec.Sweep().to_dict()),
         sessions=[session_summary(s) for s in json.loads(ds.attrs.get("sessions", "[]"))],
         figures=[(caption, encode_png(figure)) for caption, figure in family.figures(ds)],
-        data=page_data(ds, family.measures, family.spec.Sweep.main_axes, fits),
+        data=page_data(ds, family.measures, family.spec.Sweep.main_axes, fits) | {"path": path},
         style=(sources / "page.css").read_text(encoding="utf-8"),
         script=(sources / "page.js").read_text(encoding="utf-8"),
         family_script=family.page_script(),

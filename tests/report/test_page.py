@@ -1,5 +1,6 @@
 """The page of a run: what it embeds, what it says, and that a real browser can work with it."""
 
+import json
 import re
 import shutil
 
@@ -261,6 +262,78 @@ def test_a_cell_opens_with_pictures_and_all_seeds_and_closes(page, analyzed):
     assert drawn(page) == 6 * [True]
     click(page, "#cell form button")
     assert page.execute_script("return document.getElementById('cell').open") is False
+
+
+def test_rows_and_columns_are_chosen_among_all_axes(page, analyzed):
+    choose(page, "rows", "dropout")
+    first = texts(page, "#heatmaps figure:first-child td")
+    assert len(first) == 6 and texts(page, "#curves h3") == ["dropout 0", "dropout 0.2"]
+    at = {"dropout": 1, "sparsity": 2, "activation": 0}
+    assert float(first[5]) == pytest.approx(shown(analyzed.loss_over_constant[at].median()))
+    choose(page, "activation", "hostile")
+    second = texts(page, "#heatmaps figure:first-child td")
+    assert float(second[5]) == pytest.approx(
+        shown(analyzed.loss_over_constant[at | {"activation": 1}].median())
+    )
+    choose(page, "columns", "dropout")  # which was the rows: they change places
+    head = texts(page, "#heatmaps figure:first-child thead th")
+    assert head == ["sparsity \\ dropout", "0", "0.2"]
+
+
+def test_a_link_opens_a_cell_and_buttons_lead_to_its_neighbours(browser, run):
+    browser.get("about:blank")
+    browser.get((run / "report.html").as_uri() + "#relu/0.9/0.2")
+    assert texts(browser, "#cell-title") == ["dropout 0.2, activation relu, sparsity 0.9"]
+    click(browser, ".steps button", 0)
+    assert texts(browser, "#cell-title")[0].endswith("activation relu, sparsity 0.5")
+    assert browser.current_url.endswith("#relu/0.5/0.2")
+    assert json.dumps(str(run.absolute())) in texts(browser, "#cell pre")[0]
+    click(browser, "#cell form button")
+    assert "#" not in browser.current_url
+    assert browser.get_log("browser") == []
+
+
+def test_a_map_is_one_tab_stop_and_arrow_keys_move_in_it(page):
+    stops = page.execute_script(
+        "return [...document.querySelectorAll('.heatmap')].map("
+        "(t) => [...t.querySelectorAll('button')].filter((b) => b.tabIndex === 0).length)"
+    )
+    assert set(stops) == {1}
+    where = page.execute_script(
+        "const buttons = [...document.querySelector('.heatmap').querySelectorAll('button')];"
+        "buttons[0].focus();"
+        "for (const key of ['ArrowRight', 'ArrowDown', 'ArrowDown'])"
+        "  document.activeElement.dispatchEvent("
+        "    new KeyboardEvent('keydown', {key, bubbles: true}));"
+        "return buttons.indexOf(document.activeElement)"
+    )
+    assert where == 4  # the second of the second row
+
+
+def test_the_page_is_dark_where_the_reader_wants_it(page):
+    style = "return getComputedStyle(document.body)"
+    assert page.execute_script(f"{style}.backgroundColor") == "rgb(255, 255, 255)"
+    feature = {"name": "prefers-color-scheme", "value": "dark"}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    try:
+        colours = page.execute_script(f"const s = {style[7:]}; return [s.backgroundColor, s.color]")
+        back, text = (sum(map(int, re.findall(r"\d+", c))) for c in colours)
+        assert back < 150 and text > 600
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_the_table_is_filtered_and_saved(page):
+    page.execute_script(
+        "const box = document.getElementById('filter'); box.value = 'relu 0.9';"
+        "box.dispatchEvent(new Event('input'));"
+        "window.saved = []; URL.createObjectURL = (b) => { b.text().then((t) => saved.push(t));"
+        " return 'data:,'; }; document.getElementById('csv').click()"
+    )
+    assert len(texts(page, "#table tbody tr")) == 1
+    text = page.execute_async_script("setTimeout(() => arguments[0](saved[0]), 100)")
+    head, row = text.splitlines()
+    assert head.startswith("activation,sparsity,loss_over_constant") and row.startswith("relu,0.9,")
 
 
 def test_there_is_a_curve_for_every_activation(page):
