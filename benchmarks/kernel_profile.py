@@ -19,6 +19,8 @@ from typing import Any
 from helpers.options import read_options
 from helpers.timing import RESULTS, ROOT, write_json
 
+from jsuper.models.toy.kernels.source import WARPS
+
 STEPS = 20  # of a launch
 TRAINS = "train"  # the kernel's name
 METRIC = "gpu__time_duration.sum"
@@ -50,6 +52,7 @@ with programs.context(block.static, plan.worker_devices[0]):
     arguments = (jax.jit(functions.init)(settings, keys), settings, keys)
     jax.block_until_ready(advance_of(functions, arguments, steps)(*arguments))
 print("device:", plan.worker_devices[0].device_kind)
+print("jax:", jax.__version__)
 """
 
 
@@ -64,6 +67,10 @@ class Options:
     """what ncu printed, instead of a new run"""
     device: str = ""
     """the GPU's name, with --profile"""
+    warps: int = WARPS
+    """of a block, with --profile of an older kernel"""
+    jax: str = ""
+    """its version, with --profile"""
     out: Path = RESULTS / "kernel_profile.json"
 
 
@@ -100,14 +107,18 @@ def report_of(text: str, options: Options) -> dict[str, Any]:
     own = sum(seconds for name, seconds in steps if name == TRAINS)
     draws = sum(seconds for name, seconds in steps if name != TRAINS)
     device = options.device or re.findall(r"^device: (.*)$", text, re.MULTILINE)[0]
+    version = options.jax or re.findall(r"^jax: (.*)$", text, re.MULTILINE)[0]
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "device": device,
+        "jax": version,
+        "warps": options.warps,
         "activation": options.activation,
         "seeds": options.seeds,
         "steps": STEPS,
         "launches": [{"name": n, "microseconds": round(1e6 * s, 2)} for n, s in steps],
         "kernel_model_steps_per_s": round(model_steps / own, -4),
+        "model_steps_per_s": round(model_steps / (own + draws), -4),
         "draws_and_record_ns_per_seed_and_step": round(1e9 * draws / (STEPS * options.seeds), 1),
     }
 
@@ -119,7 +130,7 @@ def main() -> None:
     report = report_of(text, options)
     for launch in report["launches"]:
         print(f"{launch['microseconds']:10.2f} us  {launch['name']}")
-    for key in ("kernel_model_steps_per_s", "draws_and_record_ns_per_seed_and_step"):
+    for key in [k for k in report if "_per_" in k]:
         print(f"{key}: {report[key]:,}")
     write_json(options.out, report)
 

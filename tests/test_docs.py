@@ -13,9 +13,14 @@ import pytest
 from running import REPO
 
 import jsuper
+from jsuper import presets
 from jsuper.analysis.checked import Checked
 from jsuper.analysis.decomposition import TORCH
 from jsuper.cli import main
+from jsuper.core.grid import expand
+from jsuper.models.toy import train as toy
+from jsuper.models.toy.kernels.source import WARPS
+from jsuper.training import keys
 
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 PAGES += [f"docs/{name}.md" for name in ("index", "quickstart", "benchmarks", "design")]
@@ -245,9 +250,36 @@ def test_the_profile_of_the_kernel_is_what_was_measured():
         f"{found[rate]:,.0f} model-steps/s",
         f"{found['draws_and_record_ns_per_seed_and_step']:.0f} ns",
     )
+    numbers += (f"{found['model_steps_per_s']:,.0f} model-steps/s", f"jax {found['jax']}")
+    numbers += (f"{found['warps']} warps", f"({WARPS} now)")
     for number in (*numbers, found["device"], f"{found['seeds']} seeds"):
         assert number in text, number
     assert f"| {rounded(found[rate], 3):,.0f} |" in TEXT["README.md"]
+
+
+def kernel_reasons(sweep):
+    """Why the programs of a toy sweep have no kernels; "" for those that have."""
+    found = set()
+    for part in sweep.parts():
+        for group in expand(part):
+            branches = {}
+            for setting in group.settings:
+                branches.setdefault(toy.branch_of(setting, True), []).append(setting)
+            made = (toy.make_static(group.static, [some], "kernel") for some in branches.values())
+            found |= set(map(toy.kernel_reason, made))
+    return found
+
+
+def test_the_presets_with_kernels_are_those_that_the_page_names(monkeypatch):
+    monkeypatch.setattr(keys, "platform", lambda: "gpu")
+    sweeps = {name: presets.load(name).sweep for name in presets.names()}
+    sweeps = {
+        k: jsuper.Sweep.from_dict(v) for k, v in sweeps.items() if v.get("model", "toy") == "toy"
+    }
+    kernels = [name for name, sweep in sweeps.items() if kernel_reasons(sweep) == {""}]
+    text = " ".join(TEXT["docs/design.md"].split())
+    named = re.search(r"The presets ([^.]*?) train by kernels, `gated` in part", text)[1]
+    assert re.findall(r"`(\w+)`", named) == kernels
 
 
 def section(page, name):

@@ -8,8 +8,9 @@ for, if the program is the faster one. Nothing that goes wrong with a kernel is 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, MutableMapping
+from collections.abc import Callable, Hashable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 
 import jax
 import numpy as np
@@ -26,8 +27,9 @@ from jsuper.engine.devices import Device, Plan
 
 STEPS = 20  # of a trial
 TOLERANCE, OTHERS = 1e-5, 1e-3  # of the largest parameter; of the largest number in an array
-RARE, OUTLIER = 0.02, 0.05  # models of a setting that may differ by more, and by how much
+RARE, OUTLIER = 0.02, 0.05  # models that may differ by more, and by how much
 ROUNDS = 3  # of which the best time counts
+CLEAR = 1.25  # ratio of speeds above which another trial is not needed
 MODELS = 4096  # at most, or a seed: enough for an accelerator, and little memory
 
 
@@ -56,7 +58,8 @@ def decided(
     usual = default_branches(plan)
 
     def branches(chunk: Chunk, setting: Setting) -> tuple[str, Hashable]:
-        uses_kernel = choices[name_of(chunk, setting)].uses_kernel
+        choice = choices.get(name_of(chunk, setting))  # none if its chunk is finished
+        uses_kernel = choice is not None and choice.uses_kernel
         return "kernel" if uses_kernel else "vmapped", usual(chunk, setting)[1]
 
     return split(plan, chunks, all_chunks, branches)
@@ -79,7 +82,10 @@ def choose(plan: Plan, block: Block, choices: MutableMapping[str, Choice]) -> No
     for name, settings in by_name(block).items():
         if name in choices:
             continue
-        if reason := family.kernel_reason(part("kernel", block, settings, block.seeds).static):
+        reason = family.kernel_reason(part("kernel", block, settings, block.seeds).static)
+        if block.chunk.static["unpaired"]:
+            reason = "models that draw for themselves"
+        if reason:
             choices[name] = Choice(False, f"not made for {reason}")
             continue
         keys[name] = key_of(plan, block, settings)
@@ -110,9 +116,15 @@ def key_of(plan: Plan, block: Block, settings: tuple[Setting, ...]) -> str:
         "static": {k: plain(v) for k, v in block.chunk.static.items()},
         "branch": None if field is None else plain(settings[0][field]),
         "settings": len(settings),
+        "seeds": min(len(block.seeds), max(1, MODELS // len(block.settings))),
         "kernel": family.kernel_version(),
         "device": f"{device.platform} {device.device_kind}",
-        "versions": [__version__, jax.__version__],
+        "versions": [
+            __version__,
+            jax.__version__,
+            version("jaxlib"),
+            device.client.platform_version,
+        ],
         "by_speed": plan.chosen_by_speed,
     }
     return digest(parts)
@@ -129,6 +141,8 @@ def outcomes(plan: Plan, block: Block) -> dict[str, tuple[Choice, bool]]:
     If the whole block fails, its activations are tried one after another.
     """
     names = by_name(block)
+    if len(names) > 1 and not family_of(block.chunk.model).uses_kernel(block.static):
+        return one_by_one(plan, block)  # they have no common places
     try:
         differences, speed = trial(block, plan.worker_devices[0])
     except Exception as error:  # noqa: BLE001 - whatever a kernel does, the run goes on
@@ -136,17 +150,24 @@ def outcomes(plan: Plan, block: Block) -> dict[str, tuple[Choice, bool]]:
             return outcomes(plan, block)
         if len(names) == 1:
             return {name: (Choice(False, text_of(error)), False) for name in names}
-        found = {}
-        for settings in names.values():
-            found |= outcomes(plan, part("kernel", block, settings, block.seeds))
-        return found
+        return one_by_one(plan, block)
     found = {}
     for name, away in differences.items():
-        said = f"{speed:.2f} times the speed of the plain steps"
+        with_others = f", with {len(names) - 1} others" * (len(names) > 1)
+        said = f"{speed:.2f} times the speed of the plain steps{with_others}"
         choice = Choice(speed > 1 or not plan.chosen_by_speed, said)
         if away:
             choice = Choice(False, f"its numbers are not those of the plain steps: {away}")
-        found[name] = choice, True
+        is_clear = max(speed, 1 / speed) > CLEAR or not plan.chosen_by_speed
+        found[name] = choice, bool(away) or is_clear
+    return found
+
+
+def one_by_one(plan: Plan, block: Block) -> dict[str, tuple[Choice, bool]]:
+    """Return the choice of every activation of a block, each by a trial of it alone."""
+    found = {}
+    for settings in by_name(block).values():
+        found |= outcomes(plan, part("kernel", block, settings, block.seeds))
     return found
 
 
@@ -186,8 +207,8 @@ def rows_by_name(block: Block) -> dict[str, list[int]]:
     """Return the rows of a block's program by the name of their activation's."""
     rows: dict[str, list[int]] = {}
     for row, place in enumerate(places(block)):
-        if place is not None:
-            name = name_of(block.chunk, block.settings[max(place, ~place)])
+        if place is not None and place >= 0:  # no padding
+            name = name_of(block.chunk, block.settings[place])
             rows.setdefault(name, []).append(row)
     return rows
 
@@ -197,11 +218,40 @@ def taken(state: PyTree, rows: list[int]) -> PyTree:
     return jax.tree.map(lambda a: a[:, rows], state)
 
 
-def give_up(block: Block, error: Exception, choices: MutableMapping[str, Choice]) -> None:
-    """Change the choices of a block whose kernels have failed after their trial."""
-    if family_of(block.chunk.model).uses_kernel(block.static):
-        for setting in block.settings:
-            choices[name_of(block.chunk, setting)] = Choice(False, text_of(error))
+class KernelError(RuntimeError):
+    """Kernels of a block fail, or do not train what they should; of some activations, or of all."""
+
+    def __init__(self, message: str, names: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.names = names
+
+
+def give_up(
+    plan: Plan, block: Block, error: KernelError, choices: MutableMapping[str, Choice]
+) -> None:
+    """Change the choices of a block whose kernels have failed after their trial, for good."""
+    for name, settings in by_name(block).items():
+        if name in (error.names or (name,)):
+            choices[name] = Choice(False, text_of(error))
+            trial_memory.remember(key_of(plan, block, settings), choices[name])
+
+
+def again(block: Block, choices: Mapping[str, Choice]) -> list[Block]:
+    """Return a block's parts with the kernels that are still used, and without the others."""
+    groups: dict[str, list[Setting]] = {}
+    for setting in block.settings:
+        choice = choices.get(name_of(block.chunk, setting))
+        batching = "kernel" if choice is not None and choice.uses_kernel else "vmapped"
+        groups.setdefault(batching, []).append(setting)
+    return [part(k, block, tuple(settings), block.seeds) for k, settings in groups.items()]
+
+
+def is_given_up(block: Block, choices: Mapping[str, Choice]) -> bool:
+    """Return whether a kernel of a block has failed since the block was made."""
+    if not family_of(block.chunk.model).uses_kernel(block.static):
+        return False
+    found = (choices.get(name) for name in by_name(block))
+    return any(choice is not None and not choice.uses_kernel for choice in found)
 
 
 def functions_of(block: Block) -> programs.Batched:
@@ -211,10 +261,13 @@ def functions_of(block: Block) -> programs.Batched:
 
 
 def advance_of(
-    functions: programs.Batched, arguments: tuple[PyTree, ...], steps: int = STEPS
+    functions: programs.Batched,
+    arguments: tuple[PyTree, ...],
+    steps: int = STEPS,
+    start: int = 0,
 ) -> Callable:
-    """Return the compiled first steps of (state, settings, keys)."""
-    advance = jax.jit(lambda s, p, k: functions.advance(s, p, k, np.int32(0), steps))
+    """Return some compiled steps of (state, settings, keys)."""
+    advance = jax.jit(lambda s, p, k: functions.advance(s, p, k, np.int32(start), steps))
     return advance.lower(*arguments).compile()
 
 
@@ -233,8 +286,8 @@ def difference(found: PyTree, wanted: PyTree) -> str:
 
     Whole numbers are equal in all models. Parameters agree to TOLERANCE of the largest of them
     all, and other numbers to OTHERS of the largest of their array, in all but the share RARE of the
-    models of each setting: a sum that is rounded differently may put a number on the other side of
-    an activation's kink. These agree to OUTLIER.
+    models, none of fewer than 50: a sum that is rounded differently may put a number on the other
+    side of an activation's kink. These agree to OUTLIER.
     """
     leaves = jax.tree_util.tree_leaves_with_path(found)
     largest = max(np.abs(a).max(initial=0.0) for a in jax.tree.leaves(wanted.params))
@@ -252,8 +305,8 @@ def difference(found: PyTree, wanted: PyTree) -> str:
         is_parameter = name.startswith(".params")
         scale = largest if is_parameter else np.abs(other[fine]).max(initial=0.0)
         away = np.abs(np.where(fine, own, 0) - np.where(fine, other, 0))
-        away = away.reshape(*other.shape[:2], -1).max(-1)
-        usual = np.quantile(away, 1 - RARE, axis=0, method="lower").max()
+        away = np.sort(away.reshape(other.shape[0] * other.shape[1], -1).max(-1))
+        usual = away[-1 - int(RARE * away.size)]
         if usual > (TOLERANCE if is_parameter else OTHERS) * scale or away.max() > OUTLIER * scale:
             return f"{name} differs by {usual:.1e}, at most {away.max():.1e} of {scale:.1e}"
     return ""

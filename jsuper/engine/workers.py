@@ -38,11 +38,11 @@ from jsuper.engine.blocks import (
 from jsuper.engine.counters import Progress
 from jsuper.engine.devices import Device, Plan
 from jsuper.engine.estimates import step_seconds
-from jsuper.engine.spot_check import KernelError, SpotCheck
+from jsuper.engine.spot_check import SpotCheck
 from jsuper.engine.stopping import Stop
 
 # What ends a block and not the sweep: errors of the compiler and of a program that runs.
-FAILURES = (programs.ProgramError, jax.errors.JaxRuntimeError, MemoryError, KernelError)
+FAILURES = (programs.ProgramError, jax.errors.JaxRuntimeError, MemoryError, trials.KernelError)
 SEGMENT_SECONDS = 0.5  # a call on a CPU: progress and signals are seen between calls
 
 
@@ -162,8 +162,11 @@ def train_block(
     What cannot be trained has status 3; the other models of the block are trained.
     """
     try:
+        if trials.is_given_up(block, progress.choices):
+            raise trials.KernelError("a kernel has failed in another block")
         key = programs.fitting_key(programs.key_of(block, plan, device), progress)
     except FAILURES as error:
+        error = _of_kernel(block, error)
         yield from _train_parts(plan, device, block, error, progress, stop)
         return
     for tile in tiles(dataclasses.replace(block, shape=key.shape)):
@@ -188,8 +191,10 @@ def _train_parts(
         yield from train_block(plan, device, block, progress, stop)
         return
     parts = halve(block) if out_of_memory(error) else suspects(plan, block)
-    if parts and not out_of_memory(error):
-        trials.give_up(block, error, progress.choices)
+    if isinstance(error, trials.KernelError):
+        if not trials.is_given_up(block, progress.choices):
+            trials.give_up(plan, block, error, progress.choices)
+        parts = trials.again(block, progress.choices)
     if not parts:
         known = isinstance(error, programs.ProgramError)
         message = str(error) if known else f"{type(error).__name__}: {error}"
@@ -199,6 +204,14 @@ def _train_parts(
         if stop.is_set():
             return
         yield from train_block(plan, device, part, progress, stop)
+
+
+def _of_kernel(block: Block, error: Exception) -> Exception:
+    """Return an error of a block's steps as a KernelError if the block has kernels."""
+    uses_kernel = family_of(block.chunk.model).uses_kernel(block.static)
+    if not uses_kernel or out_of_memory(error) or isinstance(error, trials.KernelError):
+        return error
+    return trials.KernelError(f"{type(error).__name__}: {error}")
 
 
 def out_of_memory(error: Exception) -> bool:
@@ -217,17 +230,20 @@ def _train(
     state, done, ended = program.init(settings, keys), 0, False
     trained = dataclasses.replace(block.chunk, settings=block.settings, seeds=block.seeds)
     work = step_seconds(plan, trained)
-    spot_check = SpotCheck(block, device, program.fixed)
+    spot_check = SpotCheck(block, device)
     try:
         for start, n in segments(program, stop):
             began = time.perf_counter()
-            state = program.advance(state, settings, keys, np.int32(start), np.int32(n))
-            jax.block_until_ready(state)
+            try:
+                state = program.advance(state, settings, keys, np.int32(start), np.int32(n))
+                jax.block_until_ready(state)
+            except FAILURES as error:
+                raise _of_kernel(block, error) from error
             seconds = time.perf_counter() - began
             program.observe(seconds / n)
             progress.segment_done(n * block.n_models, n * work, seconds)
-            if start == 0:
-                spot_check.take(state)
+            if start == program.stops[0]:
+                spot_check.take(state, start, n)
             done = start + n
             if ended := has_ended(program, state, done):
                 break

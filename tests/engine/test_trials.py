@@ -1,6 +1,7 @@
 """The trial of a kernel: where it fails or differs, the plain steps run, with the reason."""
 
 import dataclasses
+import json
 
 import emulated
 import jax
@@ -10,7 +11,7 @@ import pytest
 import jsuper
 from jsuper.core.choices import Choice, as_data, chosen_before
 from jsuper.core.errors import SpecError
-from jsuper.engine import programs, trial_memory, trials
+from jsuper.engine import programs, trial_memory, trials, workers
 from jsuper.engine.devices import Plan, make_plan
 from jsuper.models.toy.kernels import launching
 
@@ -20,6 +21,7 @@ SWEEP = jsuper.Sweep(
 )  # fmt: skip
 KERNEL = Plan("cpu", (jax.devices("cpu")[0],), "kernel")
 PLAIN = dataclasses.replace(KERNEL, batching="vmapped")
+REFERENCE = dataclasses.replace(KERNEL, batching="reference")
 
 
 def run(plan=KERNEL, sweep=SWEEP):
@@ -101,53 +103,146 @@ def test_a_kernel_that_fails_or_differs_is_not_used(launch, reason, monkeypatch,
     same(found, run(PLAIN))
 
 
-def wrong_in_blocks(kernel, grid, operands, state):
-    found = list(emulated.launch(kernel, grid, operands, state))
-    return (found[0] * (1.05 if grid[0] > 1 else 1), *found[1:])
+def wrong_in_blocks(only=None):
+    """A kernel that is right in a trial, of one seed, and not in a block of two."""
+
+    def launch(kernel, grid, operands, state):
+        found = list(emulated.launch(kernel, grid, operands, state))
+        if grid[0] > 1 and only in (None, kernel.activation):
+            mine = np.ravel(operands[2])
+            found[0] = found[0].at[:, mine[mine >= 0]].multiply(1.05)
+        return tuple(found)
+
+    return launch
 
 
 def failing_in_blocks(kernel, grid, operands, state):
     return (failing if grid[0] > 1 else emulated.launch)(kernel, grid, operands, state)
 
 
-@pytest.mark.parametrize(
-    "launch, reason",
-    [
-        (wrong_in_blocks, "KernelError: a model differs by"),
-        pytest.param(failing_in_blocks, "the launch failed", marks=pytest.mark.slow),
-    ],
-)
-def test_a_kernel_that_goes_wrong_after_its_trial_is_given_up(launch, reason, monkeypatch, choices):
-    """A block with two seeds, of which the trial saw one."""
-    monkeypatch.setattr(launching, "launch", launch)
+@pytest.fixture
+def given_up(monkeypatch):
+    """What is chosen after trials of one seed."""
     monkeypatch.setattr(trials, "MODELS", 1)
-    give_up, given_up = trials.give_up, []
+    give_up, found = trials.give_up, {}
 
-    def kept(block, error, choices):
-        give_up(block, error, choices)
-        given_up.extend(choices.values())
+    def kept(plan, block, error, choices):
+        give_up(plan, block, error, choices)
+        found.update(choices)
 
     monkeypatch.setattr(trials, "give_up", kept)
+    return found
+
+
+@pytest.mark.parametrize(
+    "launch, reason, names",
+    [
+        (wrong_in_blocks("relu"), "KernelError: a model differs by", ["relu"]),
+        pytest.param(
+            wrong_in_blocks(), "a model differs", ["relu", "tanh"], marks=pytest.mark.slow
+        ),
+        pytest.param(
+            failing_in_blocks, "JaxRuntimeError", ["relu", "tanh"], marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_a_kernel_that_goes_wrong_after_its_trial_is_given_up(
+    launch, reason, names, monkeypatch, choices, given_up, tmp_path
+):
+    monkeypatch.setattr(launching, "launch", launch)
+    monkeypatch.setenv("JSUPER_CACHE", str(tmp_path))
     found = run()
     assert choices.pop("programs")[0].kernel and all(c.uses_kernel for c in choices.values())
-    assert len(given_up) == 2
-    assert all(not c.uses_kernel and reason in c.reason for c in given_up)
+    lost = {k.split(",")[0]: c.reason for k, c in given_up.items() if not c.uses_kernel}
+    assert list(lost) == names and all(reason in text for text in lost.values())
+    same(found, run(PLAIN))
+    trial_memory.forget()  # other processes do not try it either
+    kept = [json.loads(file.read_text())[0] for file in (tmp_path / "trials").iterdir()]
+    assert kept.count(False) == len(names)
+
+
+@pytest.mark.slow
+def test_an_error_that_is_none_of_the_kernel_changes_no_choice(monkeypatch, choices, given_up):
+    monkeypatch.setattr(launching, "launch", emulated.launch)
+    measure, failed = workers._measure, []
+
+    def failing_once(program, block, *rest):
+        if not failed:
+            failed.append(block)
+            raise programs.ProgramError("made up, in finish")
+        return measure(program, block, *rest)
+
+    monkeypatch.setattr(workers, "_measure", failing_once)
+    found = run()
+    assert failed and not given_up
     same(found, run(PLAIN))
 
 
-def test_outcomes_of_trials_are_kept_for_other_processes(tmp_path, monkeypatch):
+def test_few_models_have_no_outliers():
+    state = jax.tree.map(np.asarray, make_state())
+    for seeds in (2, 10):
+        wanted = jax.tree.map(lambda a, s=seeds: np.repeat(a, s, axis=0), state)
+        W = wanted.params.W.copy()
+        W[0, 0] *= 1.04
+        found = dataclasses.replace(wanted, params=wanted.params._replace(W=W))
+        assert "differs by" in trials.difference(found, wanted)
+    many = jax.tree.map(lambda a: np.repeat(a, 60, axis=0), state)
+    W = many.params.W.copy()
+    W[:2, 0] *= 1.04  # 2 of 120
+    found = dataclasses.replace(many, params=many.params._replace(W=W))
+    assert trials.difference(found, many) == ""
+    W[:3, 0] *= 1.04
+    assert trials.difference(found, many)
+
+
+def make_state():
+    """The state of one seed and two settings."""
+    from jsuper.core.grid import expand
+    from jsuper.models.toy import train as toy
+    from jsuper.training.keys import seed_key
+
+    group = expand(dataclasses.replace(SWEEP, activation="relu"))[0]
+    static = toy.make_static(group.static, [group.settings], "vmapped")
+    made = [toy.make_setting(static, point) for point in group.settings]
+    settings = jax.tree.map(lambda *a: np.stack(a), *made)
+    init = programs.batched(toy.make_train(static, False), True).init
+    return jax.jit(init)(settings, jax.vmap(seed_key)(np.arange(1, dtype=np.uint32)))
+
+
+def test_units_of_several_activations_are_watched_by_every_plan(monkeypatch):
     monkeypatch.setattr(launching, "launch", emulated.launch)
-    monkeypatch.setenv("JSUPER_CACHE", str(tmp_path))
-    sweep = dataclasses.replace(SWEEP, activation="relu", steps=2)
-    run(sweep=sweep)
-    trial_memory.forget()
-    monkeypatch.setattr(trials, "outcomes", lambda *_: pytest.fail("tried again"))
-    run(sweep=sweep)
-    trial_memory.forget()
-    (file,) = (tmp_path / "trials").iterdir()
-    file.write_text("[true]")
-    with pytest.raises(pytest.fail.Exception):
-        run(sweep=sweep)
+    sweep = dataclasses.replace(SWEEP, watch=True, push=1.0, push_step=2, steps=5, seeds=1)
+    wanted = jsuper.run(sweep, plan=REFERENCE, progress=False)
+    for plan in (PLAIN, KERNEL):
+        found = run(plan, sweep)
+        for name in ("W", "unit_error", "unit_gradient", "unit_peak"):
+            np.testing.assert_allclose(found[name], wanted[name], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_run_is_continued_by_kernels(monkeypatch, choices):
+    monkeypatch.setattr(launching, "launch", emulated.launch)
+    sweep = dataclasses.replace(SWEEP, keep_state=True, steps=20)
+    first = jsuper.run(sweep, plan=REFERENCE, progress=False)
+    found = jsuper.continue_run(first, 20, plan=KERNEL)
+    assert all(c.uses_kernel for k, c in choices.items() if k != "programs")
+    same(found, run(REFERENCE, dataclasses.replace(SWEEP, keep_state=True, steps=40)))
+
+
+@pytest.mark.slow
+def test_a_run_of_another_plan_is_extended_by_kernels(tmp_path, monkeypatch):
+    monkeypatch.setattr(launching, "launch", emulated.launch)
+    one = dataclasses.replace(SWEEP, activation="relu", steps=5)
+    jsuper.run(one, tmp_path / "run", plan=PLAIN, progress=False)
+    more = dataclasses.replace(SWEEP, steps=5)
+    found = jsuper.run(more, tmp_path / "run", plan=KERNEL, progress=False)
+    same(found, run(PLAIN, more))
+
+
+def test_models_that_draw_for_themselves_have_no_kernel(choices):
+    run(sweep=dataclasses.replace(SWEEP, unpaired=True, activation="relu", steps=2))
+    (choice,) = (c for k, c in choices.items() if k != "programs")
+    assert choice == Choice(False, "not made for models that draw for themselves")
 
 
 @pytest.mark.slow

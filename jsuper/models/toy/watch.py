@@ -22,6 +22,7 @@ from jsuper.models.toy.draws import Draws
 from jsuper.models.toy.gradient import make_batch_loss
 from jsuper.models.toy.model import Params
 from jsuper.models.toy.results import WATCHED
+from jsuper.models.toy.slots import switch
 
 
 def make_unit_record(static: Static) -> Callable[[Params, Setting, Draws], Array]:
@@ -31,7 +32,8 @@ def make_unit_record(static: Static) -> Callable[[Params, Setting, Draws], Array
     training; unit_peak is max over the batch of z_0.
     """
     loss = make_batch_loss(static)
-    gradient = jax.grad(loss)
+    alone = (dataclasses.replace(static, activations=(a,), slots=()) for a in static.activations)
+    gradient = switch(static, [jax.grad(make_batch_loss(one)) for one in alone])
 
     def record(params: Params, setting: Setting, draws: Draws) -> Array:
         # The loss is a mean over features, so this importance makes it the error of feature 0.
@@ -42,7 +44,7 @@ def make_unit_record(static: Static) -> Callable[[Params, Setting, Draws], Array
         numbers = {
             "unit_error": loss(params, dataclasses.replace(setting, importance=only_first), draws),
             "unit_bias": params.b[0],
-            "unit_gradient": gradient(params, setting, draws).b[0],
+            "unit_gradient": gradient(setting.activation, params, setting, draws).b[0],
             "unit_peak": jnp.max(z[0]),
         }
         return jnp.stack([numbers[name] for name in WATCHED])

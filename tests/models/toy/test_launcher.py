@@ -17,7 +17,7 @@ DRIVER = """
 #include <dlfcn.h>
 #include <vector>
 extern "C" {
-int depth = 0;
+thread_local int depth = 0;
 int cuStreamGetCtx(void*, void** context) { *context = &depth; return 0; }
 int cuCtxPushCurrent_v2(void*) { ++depth; return 0; }
 int cuCtxPopCurrent_v2(void**) { return --depth; }

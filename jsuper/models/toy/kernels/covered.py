@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from importlib.resources import files
 
@@ -13,12 +14,14 @@ from jsuper.models.toy.kernels.source import most_models, source_of
 from jsuper.training import keys
 
 
+@functools.cache
 def version() -> str:
-    """Return a digest of this package's files, of which kernels are made."""
+    """Return a digest of the files of which kernels and the plain steps are made."""
     found = hashlib.sha256()
-    for file in sorted(files("jsuper.models.toy.kernels").iterdir(), key=lambda f: f.name):
-        if file.name.endswith((".py", ".cu", ".cc")):
-            found.update(file.read_bytes())
+    for package in ("jsuper.models.toy", "jsuper.models.toy.kernels", "jsuper.training"):
+        for file in sorted(files(package).iterdir(), key=lambda f: f.name):
+            if file.name.endswith((".py", ".cu", ".cc")):
+                found.update(file.read_bytes())
     return found.hexdigest()
 
 

@@ -58,10 +58,16 @@ static ffi::Error launched(Pointer stream, ffi::RemainingArgs arguments, ffi::Re
     Pointer context = nullptr, before = nullptr;
     call("cuStreamGetCtx", stream, &context);
     call("cuCtxPushCurrent_v2", context);
-    const Pointer function = function_of(context, kernel);
-    call("cuLaunchKernel", function, (unsigned)grid_x, (unsigned)grid_y, 1u, (unsigned)block_x, 1u, 1u,
-         0u, stream, places.data(), (Pointer*)nullptr);
+    std::string failed;
+    try {
+      const Pointer function = function_of(context, kernel);
+      call("cuLaunchKernel", function, (unsigned)grid_x, (unsigned)grid_y, 1u, (unsigned)block_x, 1u,
+           1u, 0u, stream, places.data(), (Pointer*)nullptr);
+    } catch (const std::string& error) {
+      failed = error;
+    }
     call("cuCtxPopCurrent_v2", &before);
+    if (!failed.empty()) throw failed;
   } catch (const std::string& error) {
     return ffi::Error::Internal(error);
   }

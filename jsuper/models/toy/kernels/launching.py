@@ -65,11 +65,14 @@ def launch(
 
 
 def fall_back(error: str) -> bool:
-    """Return whether a launch that ended with this error may be tried again, in another way."""
-    is_new = TARGET in error and not _refused
-    if is_new:
-        _refused.append(error)
-    return is_new
+    """Return whether a launch that ended with this error may be tried again, in another way.
+
+    Programs that were traced before the first refusal end with it too.
+    """
+    if TARGET not in error:
+        return False
+    _refused.append(error)
+    return True
 
 
 @functools.cache
