@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jsuper.engine.estimates import Estimate
     from jsuper.jobs.job import Job
 
+MOST_WEIGHTS = 10**8  # numbers that are read for the answers
 MOST_TABLES = 4
 MOST_COLUMNS = 24
 MOST_ROWS = 16  # that name failed fits, of a reason
@@ -127,10 +128,16 @@ def show(job: Job) -> None:
 
     assert job.folder is not None
     spec, fits = family_of(job.sweep.model).spec, family_of(job.sweep.model).fits
-    layouts = (spec.layout(c.static, c.settings) for c in job.chunks)
+    layouts = [spec.layout(c.static, c.settings) for c in job.chunks]
     existing = {name for layout in layouts for name in layout}
     ends = getattr(spec, "ENDS", None)
-    needed = {ends, "W", *(fits.NEEDS if fits else ())}
+    needed = {ends, *(fits.NEEDS if fits else ())}
+    numbers = (
+        chunk.n_models * math.prod(layout["W"][1]) if "W" in layout else 0
+        for chunk, layout in zip(job.chunks, layouts, strict=True)
+    )
+    if sum(numbers) < MOST_WEIGHTS:  # the answers then say where superposition starts
+        needed.add("W")
     ds = load(job.folder, {spec.SUMMARY, *existing.intersection(needed)})
     reasons = fits.failed_fits(ds) if fits else {}
     if reasons:
