@@ -26,6 +26,8 @@ os.environ["TPU_SKIP_MDS_QUERY"] = "1"
 import jax
 import numpy as np
 from helpers import tpu
+from helpers.baselines import Work
+from helpers.ceilings import flop_of_step
 from helpers.hlo import Totals, totals_of
 from helpers.issue import clocks_of_a_tile, tile_loop
 from helpers.options import read_options
@@ -172,6 +174,11 @@ def predicted(totals: Totals, models: int, device: str) -> float:
     return models / seconds
 
 
+def ceiling(device: str) -> float:
+    """Return the dense model-steps/s that a device's multiply-adds allow."""
+    return round(DEVICES[device][2] / flop_of_step(Work(steps=0)), -5)
+
+
 def rows_of(options: Options, name: str) -> Iterator[dict[str, Any]]:
     """Yield what both plans compile to for a device."""
     device = device_of(name)
@@ -185,6 +192,7 @@ def rows_of(options: Options, name: str) -> Iterator[dict[str, Any]]:
         "launches_per_step": round(totals.launches_per_step, 2),
         "bytes_per_model_step": round(totals.bytes_per_step / models),
         "predicted_model_steps_per_s": round(predicted(totals, models, name), -4),
+        "ceiling_model_steps_per_s": ceiling(name),
     }
     program, steps = compiled("kernel", options.activations, options.seeds, device)
     totals = totals_of(program.as_text(), steps, STEPS)
@@ -198,6 +206,7 @@ def rows_of(options: Options, name: str) -> Iterator[dict[str, Any]]:
         "bytes_bound_model_steps_per_s": round(
             models / (totals.bytes_per_step / DEVICES[name][1]), -4
         ),
+        "ceiling_model_steps_per_s": ceiling(name),
     }
 
 

@@ -230,7 +230,7 @@ def test_one_compile_serves_every_block(monkeypatch):
     assert compiles(first) == 1
     assert compiles(jsuper.run(sweep, progress=False)) == 0
     monkeypatch.setattr(plan, "max_models", lambda *_: 4)
-    assert compiles(jsuper.run(sweep, progress=False, plan=VMAPPED)) == 2  # one an activation
+    assert compiles(jsuper.run(sweep, progress=False, plan=VMAPPED)) == 1  # for both activations
 
 
 def test_no_function_is_traced_again_for_a_second_block(monkeypatch):
