@@ -209,6 +209,7 @@ def make_state():
     return jax.jit(init)(settings, jax.vmap(seed_key)(np.arange(1, dtype=np.uint32)))
 
 
+@pytest.mark.slow
 def test_units_of_several_activations_are_watched_by_every_plan(monkeypatch):
     monkeypatch.setattr(launching, "launch", emulated.launch)
     sweep = dataclasses.replace(SWEEP, watch=True, push=1.0, push_step=2, steps=5, seeds=1)
