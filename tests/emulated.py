@@ -39,8 +39,14 @@ FLAGS = [
 
 
 @functools.cache
-def library(source: str) -> ctypes.CDLL:
+def loaded(source: str) -> ctypes.CDLL:
     """The compiled source, with `run(grid_x, grid_y, order, arrays)`."""
+    return ctypes.CDLL(str(compiled(source)))
+
+
+@functools.cache
+def compiled(source: str) -> Path:
+    """The shared object of a source."""
     names = [*OPERANDS, *(f"{k}0" for k in STATE), *(f"{k}1" for k in STATE)]
     kinds = ["int*" if name.rstrip("01") in INTEGERS else "float*" for name in names]
     arguments = ", ".join(f"({kind})given[{i}]" for i, kind in enumerate(kinds))
@@ -59,7 +65,7 @@ extern "C" void run(int x, int y, int order, void** arrays) {{
     text.write_text('#include "emulator.h"\n' + source + glue)
     out = folder / f"{name}.so"
     subprocess.run(["g++", *FLAGS, f"-I{HERE}", str(text), "-o", str(out)], check=True)
-    return ctypes.CDLL(str(out))
+    return out
 
 
 def run(source, grid, operands, state, order=0):
@@ -69,7 +75,7 @@ def run(source, grid, operands, state, order=0):
     pointers = (ctypes.c_void_p * (len(given) + len(found)))(
         *(a.ctypes.data for a in (*given, *found))
     )
-    library(source).run(*grid, order, pointers)
+    loaded(source).run(*grid, order, pointers)
     return tuple(found)
 
 
@@ -77,7 +83,7 @@ def launch(kernel, grid, operands, state):
     """In place of `launching.launch`, inside a JAX program on a CPU."""
     source, number = source_of(kernel), len(operands)
     shapes = tuple(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in state)
-    library(source)  # not in the callback, whose thread would wait for the compiler
+    loaded(source)  # not in the callback, whose thread would wait for the compiler
 
     def call(*arrays):
         return run(source, grid, arrays[:number], arrays[number:])

@@ -88,8 +88,12 @@ def choose(plan: Plan, block: Block, choices: MutableMapping[str, Choice]) -> No
         if reason:
             choices[name] = Choice(False, f"not made for {reason}")
             continue
-        keys[name] = key_of(plan, block, settings)
-        if (known := trial_memory.recall(keys[name])) is not None:
+        seeds = min(len(block.seeds), max(1, MODELS // len(block.settings)))
+        keys[name] = key_of(plan, block, settings, seeds)
+        known = trial_memory.recall(key_of(plan, block, settings)) or trial_memory.recall(
+            keys[name]
+        )
+        if known is not None:
             choices[name] = known
     new = tuple(s for s in block.settings if name_of(block.chunk, s) not in choices)
     if new:
@@ -107,8 +111,11 @@ def by_name(block: Block) -> dict[str, tuple[Setting, ...]]:
     return {name: tuple(settings) for name, settings in found.items()}
 
 
-def key_of(plan: Plan, block: Block, settings: tuple[Setting, ...]) -> str:
-    """Return a digest of all that the outcome of a trial depends on."""
+def key_of(plan: Plan, block: Block, settings: tuple[Setting, ...], seeds: int = 0) -> str:
+    """Return a digest of all that the outcome of a trial of some seeds depends on.
+
+    Without a number of seeds it is that of a kernel which has been given up, whatever their number.
+    """
     family, device = family_of(block.chunk.model), plan.worker_devices[0]
     field = family.spec.Sweep.branch
     parts = {
@@ -116,7 +123,7 @@ def key_of(plan: Plan, block: Block, settings: tuple[Setting, ...]) -> str:
         "static": {k: plain(v) for k, v in block.chunk.static.items()},
         "branch": None if field is None else plain(settings[0][field]),
         "settings": len(settings),
-        "seeds": min(len(block.seeds), max(1, MODELS // len(block.settings))),
+        "seeds": seeds,
         "kernel": family.kernel_version(),
         "device": f"{device.platform} {device.device_kind}",
         "versions": [

@@ -12,7 +12,7 @@ from jsuper.engine.devices import Plan
 from jsuper.models.toy.kernels import launcher, launching
 from jsuper.models.toy.kernels.source import source_of
 
-# "PTX" is the path of a kernel's library for the emulator, and its function is `run`.
+# "PTX" is the path of a shared object for the emulator, and its function is `run`.
 DRIVER = """
 #include <dlfcn.h>
 #include <vector>
@@ -52,19 +52,19 @@ def built(tmp_path_factory):
     source.write_text(DRIVER)
     subprocess.run(["g++", "-shared", "-fPIC", str(source), "-o", str(driver)], check=True)
     flags = ("-DWITHOUT_STREAM", f'-DDRIVER="{driver}"')
-    return launcher.library(*flags, platform="cpu")
+    return launcher.handler(*flags, platform="cpu")
 
 
 @pytest.fixture
 def on_a_cpu(built, monkeypatch):
     """XLA refuses the PTX call, and the handler launches."""
-    monkeypatch.setattr(launcher, "library", lambda: built)
+    monkeypatch.setattr(launcher, "handler", lambda: built)
     monkeypatch.setattr(launching, "ptx_of", lambda kernel: path_of(kernel))
     monkeypatch.setattr(launching, "_refused", [])
 
 
 def path_of(kernel):
-    return emulated.library(source_of(kernel))._name
+    return str(emulated.compiled(source_of(kernel)))
 
 
 def test_a_refused_call_is_launched_by_the_handler(on_a_cpu):

@@ -49,7 +49,7 @@ def launch(
         There is no g++, or it refuses the handler.
     """
     kernel = int.from_bytes(hashlib.sha256(ptx.encode()).digest()[:8], "big", signed=True)
-    library().add(ctypes.c_int64(kernel), ptx.encode())
+    handler().add(ctypes.c_int64(kernel), ptx.encode())
     call = jax.ffi.ffi_call(NAME, shapes, input_output_aliases=dict(aliases))
     given: dict[str, Any] = {k: np.int32(numbers[k]) for k in ("grid_x", "grid_y", "block_x")}
     with jax.enable_x64(True):  # an attribute of 64 bits
@@ -57,8 +57,8 @@ def launch(
 
 
 @functools.cache
-def library(*flags: str, platform: str = "CUDA") -> ctypes.CDLL:
-    """Return the handler's library, built and registered once a process."""
+def handler(*flags: str, platform: str = "CUDA") -> ctypes.CDLL:
+    """Return the handler's shared object, built and registered once a process."""
     folder = Path(tempfile.mkdtemp(prefix="jsuper-launcher-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     out = folder / "launcher.so"
