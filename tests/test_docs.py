@@ -231,6 +231,8 @@ def test_what_plans_compile_to_is_what_the_compiler_said():
             for k in ("relu", "softmax")
         ),
     ]
+    for row in h100:
+        assert f"allow {row['ceiling_model_steps_per_s']:,.0f} dense" in text
     assert f"| {rate} |" in TEXT["README.md"]
     for number in numbers:
         assert number in text, number
