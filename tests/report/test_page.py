@@ -281,6 +281,8 @@ def test_rows_and_columns_are_chosen_among_all_axes(page, analyzed):
 
 
 def test_a_link_opens_a_cell_and_buttons_lead_to_its_neighbours(browser, run):
+    from selenium.webdriver.support.ui import WebDriverWait
+
     browser.get("about:blank")
     browser.get((run / "report.html").as_uri() + "#relu/0.9/0.2")
     assert texts(browser, "#cell-title") == ["dropout 0.2, activation relu, sparsity 0.9"]
@@ -289,7 +291,7 @@ def test_a_link_opens_a_cell_and_buttons_lead_to_its_neighbours(browser, run):
     assert browser.current_url.endswith("#relu/0.5/0.2")
     assert json.dumps(str(run.absolute())) in texts(browser, "#cell pre")[0]
     click(browser, "#cell form button")
-    assert "#" not in browser.current_url
+    WebDriverWait(browser, 20).until(lambda b: "#" not in b.current_url)  # its event comes later
     assert browser.get_log("browser") == []
 
 
@@ -331,7 +333,10 @@ def test_the_table_is_filtered_and_saved(page):
         " return 'data:,'; }; document.getElementById('csv').click()"
     )
     assert len(texts(page, "#table tbody tr")) == 1
-    text = page.execute_async_script("setTimeout(() => arguments[0](saved[0]), 100)")
+    text = page.execute_async_script(
+        "const done = arguments[0];"
+        "const wait = () => saved.length ? done(saved[0]) : setTimeout(wait, 20); wait()"
+    )
     head, row = text.splitlines()
     assert head.startswith("activation,sparsity,loss_over_constant") and row.startswith("relu,0.9,")
 
