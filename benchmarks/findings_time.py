@@ -7,15 +7,13 @@ the command, and the first is the sum of the sessions of the folders. Writes fin
 """
 
 import dataclasses
-import json
 import subprocess
 import sys
 import time
-from datetime import datetime
 from pathlib import Path
 
 from helpers.options import read_options
-from helpers.timing import RESULTS, describe_machine, write_json
+from helpers.timing import RESULTS, describe_machine, seconds_of_sessions, write_json
 
 
 @dataclasses.dataclass
@@ -41,17 +39,6 @@ def command(options: Options) -> float:
     return (time.perf_counter() - begin) / 60
 
 
-def minutes_of(folder: Path) -> float:
-    """Return the minutes of all sessions of a run folder."""
-    sessions = (json.loads(p.read_text()) for p in (folder / "sessions").glob("*.json"))
-    ends = ((s["started"], s["ended"]) for s in sessions)
-    seconds = sum(
-        (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
-        for start, end in ends
-    )
-    return seconds / 60
-
-
 def main() -> None:
     """Time the command with new folders, and again with all models there."""
     from jsuper.findings.sweeps import SWEEPS
@@ -60,7 +47,7 @@ def main() -> None:
     is_new = not any((options.runs / name).exists() for name in SWEEPS)
     first = command(options)
     again = command(options) if is_new else first
-    sweeps = {name: round(minutes_of(options.runs / name), 2) for name in SWEEPS}
+    sweeps = {name: round(seconds_of_sessions(options.runs / name) / 60, 2) for name in SWEEPS}
     whole = first if is_new else sum(sweeps.values()) + again
     report = {"seeds": options.seeds, "minutes": round(whole, 1), "one_go": is_new}
     report |= {"minutes_with_all_models": round(again, 2), "training": sweeps}

@@ -206,6 +206,16 @@ def write_json(path: Path, report: dict[str, Any]) -> None:
     files.write_text(path, json.dumps(report, indent=1) + "\n")
 
 
+def seconds_of_sessions(folder: Path) -> float:
+    """Return the wall time of all sessions of a run folder together."""
+    total = datetime.timedelta()
+    for path in (folder / "sessions").glob("*.json"):
+        session = json.loads(path.read_text(encoding="utf-8"))
+        ends = (datetime.datetime.fromisoformat(session[key]) for key in ("started", "ended"))
+        total -= next(ends) - next(ends)
+    return total.total_seconds()
+
+
 def describe_machine(platform: str) -> dict[str, Any]:
     """Return the date, the device, and the versions of everything measured."""
     return {

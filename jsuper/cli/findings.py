@@ -11,17 +11,14 @@ from typing import Annotated
 
 import tyro
 
-from jsuper.cli import process, sweeping
-from jsuper.cli.options import RunOptions, check_platform
+from jsuper.cli import process, several
+from jsuper.cli.options import check_platform
 from jsuper.cli.values import INT, no_default, read
 from jsuper.core.checks import integer
-from jsuper.core.errors import RunError, SpecError
+from jsuper.core.errors import SpecError
 from jsuper.core.json_data import JSONObject
 from jsuper.core.reading import FINDINGS_JSON, parse_json, read_text
-from jsuper.core.sweep import BaseSweep
-from jsuper.core.text import format_duration, printable
-from jsuper.jobs.job import existing_job
-from jsuper.store.manifest import manifest_of
+from jsuper.core.text import printable
 
 DOCS = Path("docs") / "findings"
 
@@ -97,36 +94,9 @@ def _train(options: FindingsOptions, names: tuple[str, ...], runs: Path) -> int:
     """Train or extend the sweeps that lack models, and return the exit code."""
     from jsuper.findings.sweeps import SWEEPS
 
-    asked = {name: _sweep(name, options.seeds, runs / name) for name in names}
-    missing = [name for name in names if not _is_complete(asked[name], runs / name)]
-    if missing:
-        minutes = sum(SWEEPS[name].minutes for name in missing) * options.seeds / 20
-        duration = format_duration(60 * minutes)
-        print(f"{len(missing)} of {len(names)} sweeps to train, about {duration} on two cores")
-    run, code = RunOptions(platform=options.platform, no_report=True, yes=True), process.DONE
-    for i, name in enumerate(missing):
-        print(f"sweep    {name} ({i + 1} of {len(missing)})", flush=True)
-        found = sweeping.run_sweep(asked[name], run, runs / name)
-        if found not in (process.DONE, process.SOME_FAILED):
-            return found
-        code = max(code, found)
-    return code
-
-
-def _sweep(name: str, seeds: int, folder: Path) -> BaseSweep:
-    """Return a sweep with as many seeds as are asked for, or as its folder has."""
-    from jsuper.findings.sweeps import SWEEPS
-
-    asked = SWEEPS[name].sweep(seeds)
-    try:
-        held = manifest_of(folder).sweep["seeds"]
-    except (FileNotFoundError, RunError):  # nothing was written yet, or the sweep will say so
-        held = 0
-    return asked if asked.seed_count >= held else dataclasses.replace(asked, seeds=held)
-
-
-def _is_complete(asked: BaseSweep, folder: Path) -> bool:
-    return folder.exists() and existing_job(asked, folder).is_complete
+    asked = {n: several.as_held(SWEEPS[n].sweep(options.seeds), runs / n) for n in names}
+    minutes = {n: SWEEPS[n].minutes * options.seeds / 20 for n in names}
+    return several.train(asked, minutes, runs, options.platform)
 
 
 def _out(options: FindingsOptions) -> Path:
