@@ -30,7 +30,7 @@ NAMES += ("double_descent", "geometry", "scaling", "tms_5_2", "tms_5_2_id", "tms
 NAMES += ("tms_40_10_id", "resid_mlp_1", "resid_mlp_2", "development")
 NAMES += ("privileged_basis", "abs_value", "abs_value_small")
 NAMES += ("incidental", "adversarial", "norm_pull_scaling", "features_2d", "superposition")
-NAMES += ("activations", "dropout", "dropout_basis", "scurves", "scurves_decay", "scurves_adamw")
+NAMES += ("activations", "dropout", "scurves", "scurves_decay", "scurves_adamw")
 NAMES += ("scurves_softmax",)
 
 

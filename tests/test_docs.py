@@ -1,7 +1,7 @@
 """The docs: their code imports, their links and paths exist, their numbers are the stored ones."""
 
 import ast
-import importlib
+import importlib.util
 import json
 import math
 import re
@@ -20,10 +20,11 @@ from jsuper.cli import main
 from jsuper.core.grid import expand
 from jsuper.models.toy import train as toy
 from jsuper.models.toy.kernels.source import WARPS
+from jsuper.presets import gallery
 from jsuper.training import keys
 
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
-PAGES += [f"docs/{name}.md" for name in ("index", "quickstart", "benchmarks", "design")]
+PAGES += [f"docs/{name}.md" for name in ("index", "quickstart", "gallery", "benchmarks", "design")]
 GUIDE = sorted(str(p.relative_to(REPO)) for p in (REPO / "docs" / "guide").glob("*.md"))
 PAGES += GUIDE
 TEXT = {page: (REPO / page).read_text(encoding="utf-8") for page in PAGES}
@@ -186,6 +187,18 @@ def test_times_and_checks_of_presets_are_the_measured_ones():
             ends = check["interval"] or (math.nan, math.nan)
             checked = Checked(check["quantity"], check["found"], check["expected"], *ends)
             assert f" - {checked}" in text
+
+
+def test_the_gallery_is_what_its_script_writes_from_the_measured_numbers():
+    spec = importlib.util.spec_from_file_location("pages", REPO / "scripts" / "gallery.py")
+    pages = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pages)
+    page = pages.page(json.loads((RESULTS / "presets.json").read_text(encoding="utf-8")))
+    assert TEXT["docs/gallery.md"] == page, "run python scripts/gallery.py"
+    pictures = list((REPO / "docs" / "gallery").iterdir())
+    assert {p.stem for p in pictures} == set(gallery.entries())
+    assert sum(p.stat().st_size for p in pictures) < 3e6
+    assert page.count("    jsuper gallery ") == len(pictures) + 2  # two of the introduction
 
 
 def test_the_speed_of_the_laws_is_the_measured_one():

@@ -33,7 +33,9 @@ def superposition(ds: xarray.Dataset) -> list[Checked]:
     )
     dense, sparse = (represented(at(ds, activation="relu", sparsity=S)) for S in (low, high))
     return [
-        share_of(f"linear models with {m} features", linear == m, "theory: 1, as many as units"),
+        share_of(
+            f"share of linear models with {m} features", linear == m, "theory: 1, as many as units"
+        ),
         mean_of(f"features of relu at sparsity {low:g}", dense, f"published: {m}, as linear"),
         mean_of(f"features of relu at sparsity {high:g}", sparse, f"published: more than {m}"),
     ]

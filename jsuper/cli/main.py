@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 
 import jsuper
-from jsuper.cli import commands, findings, folders, inspect, process, sweeping
+from jsuper.cli import commands, findings, folders, gallery, inspect, process, sweeping
 from jsuper.core.suggestions import not_one_of
 
 Command = Callable[[list[str]], int]  # arguments -> exit code
@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "compare": (folders.compare, "compare the models of two runs"),
     "merge": (folders.merge, "combine run folders of one sweep into a new one"),
     "scrub": (commands.scrub, "causal scrubbing: which inputs explain a run's outputs"),
+    "gallery": (gallery.gallery, "repeat published figures: train what is missing, draw, check"),
     "findings": (findings.findings, "train what the findings need, decide them, write their pages"),
     "study": (findings.study, "the older name of findings, for one release"),
     "claims": (findings.claims, "the older name of findings, for one release"),

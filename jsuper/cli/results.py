@@ -33,8 +33,10 @@ def show(folder: Path, preset: Preset) -> None:
 
     ds = load(folder)
     if preset.figure:
-        _or_note("figure", lambda: _draw(ds, folder, preset))
-    _or_note("check", lambda: _check(ds, folder, preset))
+        path = folder / "figures" / f"{preset.name}.png"
+        draw = preset.function(preset.figure)
+        or_note("figure", lambda: save(lambda: draw(ds), path, root=folder))
+    or_note("check", lambda: check(ds, folder, preset))
 
 
 def show_again(folder: Path, preset: Preset) -> None:
@@ -47,7 +49,7 @@ def show_again(folder: Path, preset: Preset) -> None:
             print(printable(line))
 
 
-def _or_note(part: str, work: Callable[[], Any]) -> None:
+def or_note(part: str, work: Callable[[], Any]) -> None:
     """Do the work, or print what the sweep lacks for it: an axis, a value or a variable."""
     try:
         work()
@@ -55,21 +57,26 @@ def _or_note(part: str, work: Callable[[], Any]) -> None:
         print(f"note     the preset's {part} is left out: {printable(error)}")
 
 
-def _draw(ds: xarray.Dataset, folder: Path, preset: Preset) -> None:
+def save(draw: Callable[[], Any], path: Path, *, root: Path | None = None, note: str = "") -> None:
+    """Draw a Figure or Axes, write it as PNG with a note below it, and print its path."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    drawn = preset.function(preset.figure)(ds)
+    drawn = draw()
     figure = drawn if hasattr(drawn, "savefig") else drawn.figure
-    path = folder / "figures" / f"{preset.name}.png"
-    write_atomically(path, lambda f: figure.savefig(f, format="png", dpi=200), root=folder)
+    options = {"format": "png", "dpi": 200}
+    if note:
+        figure.text(0.99, -0.01, note, ha="right", va="top", color="tab:red")
+        options["bbox_inches"] = "tight"  # the note lies outside of the figure
+    write_atomically(path, lambda f: figure.savefig(f, **options), root=root)
     plt.close(figure)
     print(f"figure   {printable(path)}")
 
 
-def _check(ds: xarray.Dataset, folder: Path, preset: Preset) -> None:
+def check(ds: xarray.Dataset, folder: Path, preset: Preset) -> None:
+    """Print the preset's checked numbers, and keep them in the run folder."""
     remove(_kept(folder, preset), folder)
     found = preset.function(preset.check)(ds)
     text = "".join(f"checked  {checked}\n" for checked in found)

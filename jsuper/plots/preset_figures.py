@@ -76,6 +76,29 @@ def learning(ds: xarray.Dataset) -> Figure:
     return figure
 
 
+def bumps(ds: xarray.Dataset) -> Figure:
+    """Draw the alignments of one model, and the bumps of all seeds by the number of pairs.
+
+    Both are of the highest rank and the first optimizer. The model is the first seed with bumps, if
+    there is one, of the fewest pairs.
+    """
+    import matplotlib.pyplot as plt
+
+    from jsuper.plots.learning import alignments, bump_counts
+
+    part = ds.sel(rank=[ds["rank"].values.max()])
+    part = analyze(_slice(part, "pairs"), metrics=("bumps",))
+    part = part.sel(pairs=[k for k in part["pairs"].values if k > 1])  # one pair has no other
+    figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4.2), layout="constrained")
+    few = part.isel(pairs=0)
+    seed = int((few["bumps"] > 0).values.argmax())
+    alignments(few.isel(seed=[seed]), ax=left)
+    name = f"seed {few['seed'].values[seed]} of {few['pairs'].item()} pairs"
+    left.set_title(f"{name}: {left.get_title()}", fontsize=TITLE_FONT)
+    bump_counts(part, ax=right)
+    return figure
+
+
 def _slice(ds: xarray.Dataset, *dims: str) -> xarray.Dataset:
     """Return the models along some axes and the seed, at the first value of the other ones."""
     return ds.isel({d: 0 for d in ds["status"].dims if d not in (*dims, "seed")})

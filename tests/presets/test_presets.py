@@ -137,7 +137,7 @@ def test_what_a_changed_preset_lacks_is_a_note(capsys):
     def lacking():
         raise ValueError("ds has no axis")
 
-    results._or_note("figure", lacking)
+    results.or_note("figure", lacking)
     assert "the preset's figure is left out: ds has no axis" in capsys.readouterr().out
 
 
