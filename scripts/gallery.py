@@ -18,6 +18,7 @@ from jsuper.cli.process import reported, start_analysis
 from jsuper.cli.values import read
 from jsuper.core.errors import SpecError
 from jsuper.core.files import write_atomically, write_text
+from jsuper.core.grid import n_models
 from jsuper.core.json_data import JSONObject
 from jsuper.core.text import format_number
 from jsuper.presets import gallery
@@ -38,10 +39,10 @@ The first command trains what is missing in `runs/gallery`, draws the figure bel
 checked numbers. Figures of one preset share its run. `--reduced` has two seeds and a tenth of the
 steps, for a quick look, and its figure says so. `jsuper gallery` lists all names.
 
-A time on two cores is first the expected one, then one that was measured beside other programs,
-which is an upper bound. Numbers are next to those of theory or of the publication, and some of them
-differ; intervals are of 95 %, unless quartiles are named. `python scripts/gallery.py` writes this
-page from `benchmarks/results/presets.json`, whose numbers are measured by `benchmarks/presets.py`.
+A time on two cores is first the expected one, then one that was measured beside other programs on
+the same cores. Numbers are next to those of theory or of the publication, and some of them differ;
+intervals are of 95 %, unless quartiles are named. `python scripts/gallery.py` writes this page from
+`benchmarks/results/presets.json`, whose numbers are measured by `benchmarks/presets.py`.
 
 | figure | time on two cores |
 |---|---|
@@ -80,19 +81,20 @@ def section(entry: Entry, measured: JSONObject, first: Entry) -> str:
 
     jsuper gallery {entry.name}
 
-Time on two cores: about {entry.preset.duration}; {time_text(measured)}.
+Time on two cores: about {entry.preset.duration}; {time_text(entry, measured)}.
 Source: [{source.author} ({source.year}), {source.title}]({source.link}), {entry.where}.
 
 {numbers}"""
 
 
-def time_text(measured: JSONObject) -> str:
-    """Return a measured time, and where and when it was measured."""
+def time_text(entry: Entry, measured: JSONObject) -> str:
+    """Return a measured time, and of what, where and when it was measured."""
     day = datetime.datetime.fromisoformat(measured["date"])
     seconds = measured["seconds"]
     time = f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"
+    more = " (more seeds than the command has)" * (measured["models"] > n_models(entry.sweep()))
     return (
-        f"measured {time} for {measured['models']:,} models on {day.day} {day:%B %Y}, "
+        f"measured {time} for {measured['models']:,} models{more} on {day.day} {day:%B %Y}, "
         f"{measured['cpu_model']}"
     )
 
