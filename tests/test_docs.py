@@ -55,20 +55,6 @@ def test_code_uses_names_that_exist(code):
             assert node.value.id != "jsuper" or hasattr(jsuper, node.attr), node.attr
 
 
-@pytest.mark.slow
-def test_the_first_example_runs():
-    code = re.search(r"```python\n(.*?)```", TEXT["README.md"], re.DOTALL)[1]
-    exec(code.replace("steps=2000", "steps=20"), {})
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", ["docs/quickstart.md", "docs/guide/extending.md"])
-def test_the_examples_of_a_page_run(page):
-    names: dict = {}
-    for code in re.findall(r"```python\n(.*?)```", TEXT[page], re.DOTALL):
-        exec(re.sub(r"steps=\d+", "steps=5", code), names)
-
-
 def test_the_reference_has_every_exported_name():
     pages = (REPO / "docs" / "api").glob("*.md")
     text = "".join(page.read_text(encoding="utf-8") for page in pages)
