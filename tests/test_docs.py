@@ -37,7 +37,7 @@ RESULTS = REPO / "benchmarks" / "results"
 BENCHMARKS = "docs/benchmarks.md"
 
 
-OTHERS = ("wandb", "torch")  # libraries of the recipes, which jsuper does not need
+OTHERS = ("wandb", "torch", "safetensors.torch")  # libraries of the recipes, which jsuper does not need
 
 
 @pytest.mark.parametrize("code", CODE)
