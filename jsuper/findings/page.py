@@ -18,7 +18,7 @@ from jsuper.core.text import format_number
 from jsuper.findings import catalog, general, results
 from jsuper.findings.finding import Verdict
 from jsuper.findings.reasons import count_text
-from jsuper.findings.sources import OWN, SOURCES
+from jsuper.findings.sources import OWN, SOURCES, TRAININGS
 from jsuper.findings.sweeps import SWEEPS, needed
 from jsuper.plots.findings import MOST_ROWS, evidence
 
@@ -103,6 +103,7 @@ def write_source(
     text = templates().get_template("source.md.jinja").render(
         title=f"{source.citation}: {source.about}" if source else "Questions of our own",
         reference=str(source) if source else "What follows from the texts, and is asked by none.",
+        trainings=TRAININGS if "roe" in names else "",
         known=source.known if source else catalog.OWN_KNOWN,
         top=[by_name[name] for name in about.top if name in by_name],
         picture=picture,
@@ -126,11 +127,13 @@ def index(found: Sequence[JSONObject], seeds: int) -> str:
     for page in catalog.PAGES:
         mine = Counter(f["verdict"] for f in found if f["page"] == page)
         source = SOURCES.get(page)
-        title = source.citation if source else "our own"
+        link = f"[{source.citation if source else 'our own'}]({page}.md)"
+        link = str(source).replace(source.citation, link, 1) if source else link
         about = source.about if source else "what no text asks"
-        rows.append([f"[{title}]({page}.md)", about, mine.total(), *(mine[v] or "" for v in shown)])
+        rows.append([link, about, mine.total(), *(mine[v] or "" for v in shown)])
     return templates().get_template("index.md.jinja").render(
         total=len(found),
+        trainings=TRAININGS,
         seeds=seeds,
         more=", ".join(f"{seeds * n}" for n in sorted({s.times for s in SWEEPS.values()})[1:]),
         counts=[(v, sum(f["verdict"] == v for f in found)) for v in shown],
