@@ -37,7 +37,7 @@ RESULTS = REPO / "benchmarks" / "results"
 BENCHMARKS = "docs/benchmarks.md"
 
 
-OTHERS = ("wandb", "torch", "safetensors.torch")  # libraries of the recipes, which jsuper does not need
+OTHERS = ("wandb", "torch", "safetensors.torch")  # of the recipes; jsuper does not need them
 
 
 @pytest.mark.parametrize("code", CODE)

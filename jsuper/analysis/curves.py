@@ -9,8 +9,9 @@ its range. NumPy, float64.
 An alignment curve is u_r = â_rᵀ Z b̂_r, or the part of it that one learned pair holds; its full
 value is the target's strength s_r. The loss of the zero model is ½ Σ s_r².
 
-Reference: Jermyn and Shlegeris (2022), "Multi-Component Learning and S-Curves", for the curves.
-They give no definitions of the measures; those here are this project's.
+Reference: Jermyn and Shlegeris (2022), "Multi-Component Learning and S-Curves",
+<https://www.lesswrong.com/posts/RKDQCB6smLWgs2Mhr>, for the curves. They give no definitions of the
+measures; those here are this project's.
 """
 
 from __future__ import annotations

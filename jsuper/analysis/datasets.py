@@ -38,7 +38,7 @@ def example_dimensionality(ds: xarray.Dataset) -> xarray.DataArray:
     References
     ----------
     Henighan et al. (2023), "Superposition, Memorization, and Double Descent",
-    https://transformer-circuits.pub/2023/toy-double-descent/index.html
+    <https://transformer-circuits.pub/2023/toy-double-descent/index.html>
     """
     if "hidden_vectors" not in ds:
         raise SpecError("the sweep has no hidden_vectors: train it with hidden_vectors=True")

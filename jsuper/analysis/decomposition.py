@@ -2,7 +2,7 @@
 
 References
 ----------
-Bushnaq et al. (2025), "Stochastic Parameter Decomposition".
+Bushnaq et al. (2025), "Stochastic Parameter Decomposition", <https://arxiv.org/abs/2506.20790>.
 """
 
 from __future__ import annotations

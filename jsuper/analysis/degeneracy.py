@@ -105,9 +105,10 @@ def llc(
 
     References
     ----------
-    Lau et al. (2023), "Quantifying degeneracy in singular models via the learning coefficient".
-    Chen et al. (2023), "Dynamical versus Bayesian phase transitions in a toy model of
-    superposition", which has k-gons of one active feature.
+    Lau et al. (2023), "Quantifying degeneracy in singular models via the learning coefficient",
+    <https://arxiv.org/abs/2308.12108>. Chen et al. (2023), "Dynamical versus Bayesian Phase
+    Transitions in a Toy Model of Superposition", <https://arxiv.org/abs/2310.06301>, which has
+    k-gons of one active feature.
     """
     import xarray as xr
 

@@ -44,7 +44,7 @@ def mmcs(W: Array, dictionary: Array, *, absolute: bool = False, threshold: floa
     References
     ----------
     Sharkey, Braun and Millidge (2022), "Taking features out of superposition with sparse
-    autoencoders".
+    autoencoders", <https://www.lesswrong.com/posts/z6QQJbtpkEAX3Aojj>.
     """
     xp, W = weights(W)
     _, D = weights(dictionary)

@@ -1,7 +1,8 @@
 """What units pass back under given pre-activations, and how normal those are.
 
-Reference: Hendrycks and Gimpel (2016), who gate by the normal distribution because pre-activations
-are often roughly normal; `normality` measures how far that holds.
+Reference: Hendrycks and Gimpel (2016), "Gaussian Error Linear Units (GELUs)",
+<https://arxiv.org/abs/1606.08415>, who gate by the normal distribution because pre-activations are
+often roughly normal; `normality` measures how far that holds.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ negative:
 
     inactive units' share of the squared gradient = E[f'(z)²; z < 0] / E[f'(z)²].
 
-Reference: Hendrycks and Gimpel (2016), "Gaussian Error Linear Units", which gate by value instead
-of by sign.
+Reference: Hendrycks and Gimpel (2016), "Gaussian Error Linear Units (GELUs)",
+<https://arxiv.org/abs/1606.08415>, which gate by value instead of by sign.
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@ As in `superposition`, W is (..., n_hidden, n_features), NumPy or JAX, also unde
 a model with a non-finite weight gives NaN, only for itself. Features with ‖W_i‖ <= threshold are
 not represented and left out, because the angle of a column near zero is meaningless.
 
-Functions without a reference follow Elhage et al. 2022, "Toy Models of Superposition", section "The
-Geometry of Superposition".
+Functions without a reference follow Elhage et al. (2022), "Toy Models of Superposition",
+<https://transformer-circuits.pub/2022/toy_model/index.html>, section "The Geometry of
+Superposition".
 """
 
 from __future__ import annotations

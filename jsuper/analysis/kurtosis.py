@@ -12,7 +12,8 @@ any of these with random rotations of the same model, which have the same loss.
 W is (..., n_hidden, n_features) and h is (..., n_hidden, samples), NumPy or JAX, also under jit and
 vmap. A model with a number that is not finite gives NaN, only for itself.
 
-Reference: Elhage et al. (2023), "Privileged Bases in the Transformer Residual Stream", whose
+Reference: Elhage et al. (2023), "Privileged Bases in the Transformer Residual Stream",
+<https://www.anthropic.com/research/privileged-bases-in-the-transformer-residual-stream>, whose
 kurtosis is across the coordinates of one token's activations, averaged over tokens. The corrections
 follow from the cumulants of independent variables.
 """

@@ -17,9 +17,9 @@ remove it.
 
 References
 ----------
-Lau, Furman, Wang, Murfet and Wei (2023), "Quantifying degeneracy in singular models via the
-learning coefficient", arXiv 2308.12108.
-Welling and Teh (2011), "Bayesian learning via stochastic gradient Langevin dynamics".
+Lau et al. (2023), "Quantifying degeneracy in singular models via the learning coefficient",
+<https://arxiv.org/abs/2308.12108>. Welling and Teh (2011), "Bayesian learning via stochastic
+gradient Langevin dynamics".
 """
 
 from __future__ import annotations

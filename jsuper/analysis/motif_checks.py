@@ -2,7 +2,8 @@
 
 References
 ----------
-Elhage et al., "Toy Models of Superposition" (2022), "The asymmetric superposition motif".
+Elhage et al. (2022), "Toy Models of Superposition",
+<https://transformer-circuits.pub/2022/toy_model/index.html>, "The asymmetric superposition motif".
 """
 
 from __future__ import annotations

@@ -25,7 +25,9 @@ def contributions(reads: ArrayLike, writes: ArrayLike) -> np.ndarray:
 
     References
     ----------
-    Braun et al., "Interpretability in Parameter Space" (2025): (W_E W_in) ⊙ (W_out W_U).
+    Braun et al. (2025), "Interpretability in Parameter Space: Minimizing Mechanistic Description
+    Length with Attribution-based Parameter Decomposition", <https://arxiv.org/abs/2501.14926>: (W_E
+    W_in) ⊙ (W_out W_U).
     """
     return np.asarray(reads, float) * np.asarray(writes, float)
 

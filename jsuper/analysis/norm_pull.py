@@ -5,7 +5,7 @@ weight decay few.
 
 References
 ----------
-Liu et al. (2025), "Superposition Yields Robust Neural Scaling", arXiv 2505.10465.
+Liu et al. (2025), "Superposition Yields Robust Neural Scaling", <https://arxiv.org/abs/2505.10465>.
 """
 
 from __future__ import annotations

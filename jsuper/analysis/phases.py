@@ -49,7 +49,9 @@ def outcome(W: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray:
 
     References
     ----------
-    Elhage et al. (2022), "Toy Models of Superposition", section "Superposition as a Phase Change".
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>, section "Superposition as a Phase
+    Change".
     """
     W = np.asarray(W, float)
     norm, shared = feature_norms(W)[..., -1], interference(W, root=True)[..., -1]

@@ -222,7 +222,9 @@ def correlated_pairs(
 
     References
     ----------
-    Elhage et al. (2022), "Toy Models of Superposition", correlated and anticorrelated features.
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>, correlated and anticorrelated
+    features.
     """
     in_range("sparsity", sparsity, "[0, 1)")
     n, count = whole_number("n_features", n_features, 2), whole_number("samples", samples, 2)

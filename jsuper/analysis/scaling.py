@@ -55,7 +55,8 @@ def of_sizes(ds: xarray.Dataset) -> xarray.Dataset:
 
     References
     ----------
-    Liu et al. (2025), "Superposition Yields Robust Neural Scaling", arXiv 2505.10465.
+    Liu et al. (2025), "Superposition Yields Robust Neural Scaling",
+    <https://arxiv.org/abs/2505.10465>.
     """
     import xarray as xr
 

@@ -20,8 +20,9 @@ interference. The loss is informative only if features depend on one another (`s
 `samplers.correlated_pairs`). As the shuffled baseline is worse than a constant,
 `loss_recovered_over_constant` is given as well.
 
-References: Chan et al. 2022, "Causal scrubbing"; Greenblatt 2022 for the constant; Sobol' 1993 and
-Janon et al. 2014 for the estimate from pairs of samples.
+References: Chan et al. (2022), "Causal Scrubbing: a method for rigorously testing interpretability
+hypotheses", <https://www.lesswrong.com/posts/JvZhhzycHu2Yd57RN>; Greenblatt 2022 for the constant;
+Sobol' 1993 and Janon et al. 2014 for the estimate from pairs of samples.
 """
 
 from __future__ import annotations
@@ -139,7 +140,8 @@ def scrub(
 
     References
     ----------
-    Chan et al. (2022), "Causal scrubbing".
+    Chan et al. (2022), "Causal Scrubbing: a method for rigorously testing interpretability
+    hypotheses", <https://www.lesswrong.com/posts/JvZhhzycHu2Yd57RN>.
     """
     check_gate(activation, W, b, V, c)
     xp, params = model_of(W, b, V, c, W_dec)

@@ -33,8 +33,8 @@ def shape_names(W: Array, *, threshold: float = REPRESENTED, tolerance: float = 
 
     References
     ----------
-    Chen et al. (2023), "Dynamical versus Bayesian phase transitions in a toy model of
-    superposition", whose k-gons these are.
+    Chen et al. (2023), "Dynamical versus Bayesian Phase Transitions in a Toy Model of
+    Superposition", <https://arxiv.org/abs/2310.06301>, whose k-gons these are.
     """
     in_range("tolerance", tolerance, "[0, inf)")
     W = np.asarray(W)

@@ -7,7 +7,8 @@ array of the same kind and dtype (float32 for half precision), and works under `
 weight gives NaN, also where the result is a count, and only for itself. Fewer than two axes are a
 ValueError.
 
-Functions without a reference follow Elhage et al. 2022, "Toy Models of Superposition".
+Functions without a reference follow Elhage et al. (2022), "Toy Models of Superposition",
+<https://transformer-circuits.pub/2022/toy_model/index.html>.
 """
 
 from __future__ import annotations
@@ -152,7 +153,8 @@ def dimensionality(W: Array) -> Array:
 
     References
     ----------
-    Scherlis et al. (2022, arXiv 2210.01892), equation 3, for the capacity.
+    Scherlis et al. (2022), "Polysemanticity and Capacity in Neural Networks",
+    <https://arxiv.org/abs/2210.01892>, equation 3, for the capacity.
     """
     xp, W = weights(W)
     W, _ = scaled(W, axis=(-2, -1))
@@ -178,7 +180,8 @@ def features_represented(W: Array, threshold: float = REPRESENTED) -> Array:
 
     References
     ----------
-    Liu et al. (2025, arXiv 2505.10465), whose threshold is 1/2.
+    Liu et al. (2025), "Superposition Yields Robust Neural Scaling",
+    <https://arxiv.org/abs/2505.10465>, whose threshold is 1/2.
     """
     xp, W = weights(W)
     threshold = in_range("threshold", threshold, "[0, inf)")
@@ -229,7 +232,8 @@ def neuron_monosemanticity(W: Array) -> Array:
 
     References
     ----------
-    Jermyn et al. (2022, arXiv 2211.09169), there of activations.
+    Jermyn et al. (2022), "Engineering Monosemanticity in Toy Models",
+    <https://arxiv.org/abs/2211.09169>, there of activations.
     """
     xp, W = weights(W)
     size = xp.abs(scaled(W, axis=-1)[0])

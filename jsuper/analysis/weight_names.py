@@ -49,7 +49,8 @@ def toy_linear(arrays: Arrays, fields: Fields) -> Arrays:
 def toy_notebook(arrays: Arrays, fields: Fields) -> Arrays:
     """Return W (n, m) and b_final (n,), which the notebook stacks over instances.
 
-    Elhage et al., "Toy Models of Superposition", 2022: the class `Model` of its notebook.
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>: the class `Model` of its notebook.
     """
     _refuse_gated("notebook", fields)
     _refuse_hidden("notebook", arrays, fields, ("b_hidden", "M"))

@@ -103,8 +103,8 @@ SOURCES = {
 TRAININGS = (
     f"The trainings: *the notebook* is that of {SOURCES['elhage-2022']}. *Roe* is the notebook "
     "demonstrating_superposition.ipynb of Roe (2023), [toy-models-of-superposition]"
-    "(https://github.com/zroe1/toy-models-of-superposition), with initial weights from N(0, 1), the "
-    "loss as a sum, and RMSprop."
+    "(https://github.com/zroe1/toy-models-of-superposition), with initial weights from N(0, 1), "
+    "the loss as a sum, and RMSprop."
 )
 """What the names of the two published trainings mean."""
 OWN = "own-questions"

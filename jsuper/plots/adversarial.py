@@ -30,8 +30,9 @@ def vulnerability(ds: xarray.Dataset) -> Figure:
 
     References
     ----------
-    Elhage et al. (2022), "Toy Models of Superposition", section "Relationship to Adversarial
-    Robustness".
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>, section "Relationship to
+    Adversarial Robustness".
     """
     import matplotlib.pyplot as plt
 

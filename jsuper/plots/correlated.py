@@ -40,7 +40,9 @@ def arrangements(ds: xarray.Dataset) -> Figure:
 
     References
     ----------
-    Elhage et al., "Toy Models of Superposition" (2022), "Superposition and correlated features".
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>, "Superposition and correlated
+    features".
     """
     import matplotlib.pyplot as plt
 

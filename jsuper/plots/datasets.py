@@ -43,7 +43,8 @@ def double_descent(ds: xarray.Dataset) -> Figure:
 
     References
     ----------
-    Henighan et al. (2023), "Superposition, Memorization, and Double Descent".
+    Henighan et al. (2023), "Superposition, Memorization, and Double Descent",
+    <https://transformer-circuits.pub/2023/toy-double-descent/index.html>.
     """
     import matplotlib.pyplot as plt
 

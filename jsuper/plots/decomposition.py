@@ -27,7 +27,7 @@ def columns(ds: xarray.Dataset) -> Figure:
 
     References
     ----------
-    Bushnaq et al. (2025), "Stochastic Parameter Decomposition".
+    Bushnaq et al. (2025), "Stochastic Parameter Decomposition", <https://arxiv.org/abs/2506.20790>.
     """
     import matplotlib.pyplot as plt
 

@@ -58,8 +58,9 @@ def development(ds: xarray.Dataset) -> Figure:
 
     References
     ----------
-    Elhage et al. (2022), "Toy Models of Superposition", section "Superposition and Learning
-    Dynamics".
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>, section "Superposition and
+    Learning Dynamics".
     """
     import matplotlib.pyplot as plt
 

@@ -2,8 +2,9 @@
 
 References
 ----------
-Elhage et al., "Toy Models of Superposition" (2022), "Superposition in a privileged basis" and
-"Computation in superposition".
+Elhage et al. (2022), "Toy Models of Superposition",
+<https://transformer-circuits.pub/2022/toy_model/index.html>, "Superposition in a privileged basis"
+and "Computation in superposition".
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def incidental(ds: xarray.Dataset) -> Figure:
     References
     ----------
     Lecomte et al. (2023), "What Causes Polysemanticity? An Alternative Origin Story of Mixed
-    Selectivity from Incidental Causes", arXiv 2312.03096.
+    Selectivity from Incidental Causes", <https://arxiv.org/abs/2312.03096>.
     """
     import matplotlib.pyplot as plt
 

@@ -63,7 +63,8 @@ def losses(ds: xarray.Dataset, *, log: bool = False, ax: Axes | None = None) -> 
 
     References
     ----------
-    Jermyn and Shlegeris, "Multi-Component Learning and S-Curves" (2022).
+    Jermyn and Shlegeris (2022), "Multi-Component Learning and S-Curves",
+    <https://www.lesswrong.com/posts/RKDQCB6smLWgs2Mhr>.
     """
     selection, time = _along_time(ds, "loss_curve", ("step",))
     share = selection.values / select(ds, "zero_loss", ()).values
@@ -110,7 +111,8 @@ def alignments(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
 
     References
     ----------
-    Jermyn and Shlegeris, "Multi-Component Learning and S-Curves" (2022).
+    Jermyn and Shlegeris (2022), "Multi-Component Learning and S-Curves",
+    <https://www.lesswrong.com/posts/RKDQCB6smLWgs2Mhr>.
     """
     selection, time = _along_time(ds, "alignment", ("component", "pair", "step"))
     if selection.values.sizes["seed"] > 1:

@@ -65,7 +65,8 @@ def curve(
 
     References
     ----------
-    Elhage et al., "Toy Models of Superposition" (2022).
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>.
     """
     if across in ("activation", "seed"):
         raise ValueError(
@@ -102,7 +103,8 @@ def dimensions_per_feature(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axe
 
     References
     ----------
-    Elhage et al., "Toy Models of Superposition" (2022), "The geometry of superposition".
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>, "The geometry of superposition".
     """
     selection = _per_feature(
         select(ds, "W", ("activation", "sparsity"), inner=("hidden", "feature"))

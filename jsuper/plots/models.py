@@ -59,7 +59,8 @@ def weights(
 
     References
     ----------
-    Elhage et al., "Toy Models of Superposition" (2022), "Demonstrating superposition".
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>, "Demonstrating superposition".
     """
     from jsuper.analysis import superposition
 
@@ -137,7 +138,8 @@ def features(W: np.ndarray, *, colorbar: bool = True, ax: Axes | None = None) ->
 
     References
     ----------
-    Elhage et al., "Toy Models of Superposition" (2022), "Demonstrating superposition".
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>, "Demonstrating superposition".
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
@@ -194,7 +196,8 @@ def arrows(W: np.ndarray, *, label_distance: float = NEAR, ax: Axes | None = Non
 
     References
     ----------
-    Elhage et al., "Toy Models of Superposition" (2022).
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>.
     """
     import matplotlib as mpl
     from matplotlib.patches import Circle

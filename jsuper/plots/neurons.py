@@ -96,7 +96,9 @@ def contributions(ds: xarray.Dataset, *, features: int = SHOWN, ax: Axes | None 
 
     References
     ----------
-    Braun et al., "Interpretability in Parameter Space" (2025), figures of neuron contributions.
+    Braun et al. (2025), "Interpretability in Parameter Space: Minimizing Mechanistic Description
+    Length with Attribution-based Parameter Decomposition", <https://arxiv.org/abs/2501.14926>,
+    figures of neuron contributions.
     """
     check_variables(ds, "reads", "writes")
     if ds["status"].size != 1:

@@ -4,7 +4,8 @@
     jsuper.plots.paper.superposition_grid(ds)
 
 Of several seeds each figure shows the one with the lowest loss, and says so. Sizes and fonts follow
-matplotlib's style. References: Elhage et al., "Toy Models of Superposition" (2022),
+matplotlib's style. References: Elhage et al. (2022), "Toy Models of Superposition",
+<https://transformer-circuits.pub/2022/toy_model/index.html>,
 https://transformer-circuits.pub/2022/toy_model; `stack_plot` is of its section on computation, and
 `bumps` of the learning curves of factorizations.
 """

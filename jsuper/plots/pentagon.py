@@ -32,7 +32,8 @@ def changed_density(ds: xarray.Dataset) -> Figure:
 
     References
     ----------
-    Elhage et al. (2022), "Toy Models of Superposition", "Non-Uniform Superposition".
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>, "Non-Uniform Superposition".
     """
     import matplotlib.pyplot as plt
 

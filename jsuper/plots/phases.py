@@ -49,7 +49,8 @@ def phase_diagram(ds: xarray.Dataset, *, ax: Axes | None = None) -> Axes:
 
     References
     ----------
-    Elhage et al., "Toy Models of Superposition" (2022), "Superposition as a Phase Change".
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>, "Superposition as a Phase Change".
     """
     from jsuper.analysis import phases
     from jsuper.analysis.reading import of_plain_relu

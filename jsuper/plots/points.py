@@ -145,7 +145,8 @@ def dimensionality(
 
     References
     ----------
-    Elhage et al., "Toy Models of Superposition" (2022), "The geometry of superposition".
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>, "The geometry of superposition".
     """
     shares, sparse = _shares(data, sparsity)
     valid = np.isfinite(shares).any(axis=1)

@@ -52,8 +52,8 @@ def training(ds: xarray.Dataset) -> Figure:
 
     References
     ----------
-    Chen et al. (2023), "Dynamical versus Bayesian phase transitions in a toy model of
-    superposition".
+    Chen et al. (2023), "Dynamical versus Bayesian Phase Transitions in a Toy Model of
+    Superposition", <https://arxiv.org/abs/2310.06301>.
     """
     import matplotlib.pyplot as plt
 

@@ -28,7 +28,8 @@ def scaling(ds: xarray.Dataset) -> Figure:
 
     References
     ----------
-    Liu et al. (2025), "Superposition Yields Robust Neural Scaling", arXiv 2505.10465.
+    Liu et al. (2025), "Superposition Yields Robust Neural Scaling",
+    <https://arxiv.org/abs/2505.10465>.
     """
     import matplotlib.pyplot as plt
 

@@ -78,7 +78,9 @@ def stack_plot(
 
     References
     ----------
-    Elhage et al., "Toy Models of Superposition" (2022), "Superposition in a privileged basis".
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>, "Superposition in a privileged
+    basis".
     """
     if color_by not in COLOR_BY:
         raise ValueError(

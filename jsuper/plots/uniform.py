@@ -23,7 +23,8 @@ def uniform_geometry(ds: xarray.Dataset) -> Figure:
 
     References
     ----------
-    Elhage et al. (2022), "Toy Models of Superposition", "The geometry of superposition".
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>, "The geometry of superposition".
     """
     import matplotlib.pyplot as plt
 

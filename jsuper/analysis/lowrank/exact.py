@@ -8,9 +8,11 @@ Gradient descent at a small learning rate is at t = steps · rate. Parameters ar
 (times,) or (..., times), and results (..., times). Every function raises ValueError if an argument
 is not finite or out of its range.
 
-References: Jermyn and Shlegeris (2022), "Multi-Component Learning and S-Curves", for the model;
-Saxe, McClelland and Ganguli (2013, arXiv 1312.6120) for ρ = 0. The forms with ρ and λ are derived
-here. `riccati` solves any target and any number of pairs.
+References: Jermyn and Shlegeris (2022), "Multi-Component Learning and S-Curves",
+<https://www.lesswrong.com/posts/RKDQCB6smLWgs2Mhr>, for the model; Saxe, McClelland and Ganguli
+(2013), "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks",
+<https://arxiv.org/abs/1312.6120> for ρ = 0. The forms with ρ and λ are derived here. `riccati`
+solves any target and any number of pairs.
 """
 
 from __future__ import annotations

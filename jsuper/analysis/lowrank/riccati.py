@@ -6,8 +6,9 @@ A is (m, K) and B (n, K): K learned pairs. λ is coupled weight decay, the flow 
 ‖B‖²). Gradient descent at a small learning rate is at t = steps · rate. Leading axes (...,) are
 runs, and fit together.
 
-Source: Jermyn and Shlegeris, "Multi-Component Learning and S-Curves" (2022), for the model;
-Fukumizu 1998 for the solution by a Riccati equation.
+Source: Jermyn and Shlegeris (2022), "Multi-Component Learning and S-Curves",
+<https://www.lesswrong.com/posts/RKDQCB6smLWgs2Mhr>, for the model; Fukumizu 1998 for the solution
+by a Riccati equation.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ Losses are means over samples and features of I_i (x_i - x̂_i)² unless a docst
 feature is 0 with probability 1 - p, else uniform on [0, 1]: mean p/2, variance p/3 - p²/4. Arrays
 are NumPy or JAX. Column W_i of W (..., n_hidden, n_features) embeds feature i, G = WᵀW.
 
-Functions without a reference follow Elhage et al. 2022, "Toy Models of Superposition".
+Functions without a reference follow Elhage et al. (2022), "Toy Models of Superposition",
+<https://transformer-circuits.pub/2022/toy_model/index.html>.
 """
 
 from jsuper.analysis.theory.active import ActiveLoss, active_weights, loss_by_active

@@ -67,8 +67,9 @@ def loss_by_active(
 
     References
     ----------
-    Elhage et al. (2022), "Toy Models of Superposition", section "Mathematical Understanding", where
-    L_k is a sum over sets and samples.
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>, section "Mathematical
+    Understanding", where L_k is a sum over sets and samples.
     """
     name = canonical_activation(activation) if isinstance(activation, str) else activation
     function, samples = resolve(name), whole_number("samples", samples, 2)

@@ -43,9 +43,11 @@ def one_sparse_relu_loss(W: Array, b: Array, importance: Array | None = None) ->
 
     References
     ----------
-    Elhage et al. (2022), "Toy Models of Superposition", section "Mathematical Understanding", whose
-    L_1 it is up to a factor. Chen et al. (2023, arXiv 2310.06301) study it at I = 1. The closed
-    form is derived here.
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>, section "Mathematical
+    Understanding", whose L_1 it is up to a factor. Chen et al. (2023), "Dynamical versus Bayesian
+    Phase Transitions in a Toy Model of Superposition", <https://arxiv.org/abs/2310.06301> study it
+    at I = 1. The closed form is derived here.
     """
     xp, W, b, weight = check_model(W, b, importance)
     T, _, _ = _one_sparse_terms(xp, gram(W), b)
@@ -139,8 +141,9 @@ def kgon(k: int, n_features: int | None = None, positive: int = 0) -> KGon:
 
     References
     ----------
-    Chen et al. (2023, arXiv 2310.06301), where k-gons are critical points of this loss, and those
-    with positive biases are named by plus signs, such as 5+.
+    Chen et al. (2023), "Dynamical versus Bayesian Phase Transitions in a Toy Model of
+    Superposition", <https://arxiv.org/abs/2310.06301>, where k-gons are critical points of this
+    loss, and those with positive biases are named by plus signs, such as 5+.
     """
     whole_number("k", k, 2)
     n = whole_number("n_features", k if n_features is None else n_features, k)

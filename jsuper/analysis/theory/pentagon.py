@@ -96,8 +96,9 @@ def pentagon_boundary(density: float) -> float:
 
     References
     ----------
-    Elhage et al. (2022), "Toy Models of Superposition", "Non-Uniform Superposition", where the
-    change is "about 2.5 times" less density.
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>, "Non-Uniform Superposition", where
+    the change is "about 2.5 times" less density.
     """
     if not 0 < density <= 0.2:
         raise ValueError(f"density={density!r}: give one above 0 and up to 0.2, such as 0.05")

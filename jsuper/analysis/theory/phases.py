@@ -58,7 +58,8 @@ def two_to_one(density: Array, relative_importance: Array) -> TwoToOne:
 
     References
     ----------
-    Elhage et al. (2022), "Toy Models of Superposition", the theoretical phase diagrams.
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>, the theoretical phase diagrams.
     Wattenberg, "Exploring Exact Toy Models".
     """
     p = in_range("density", density, "[0, 1]")
@@ -88,7 +89,8 @@ def three_to_two(density: Array, relative_importance: Array) -> ThreeToTwo:
 
     References
     ----------
-    Elhage et al. (2022), "Toy Models of Superposition", the theoretical phase diagrams.
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>, the theoretical phase diagrams.
     Wattenberg, "Exploring Exact Toy Models".
     """
     first, last, antipodal = two_to_one(density, relative_importance)

@@ -1,7 +1,8 @@
 """The target, the learned pairs and their losses: pure functions of ONE model.
 
 Vectors are rows: A and B are (K, d), with a pair (a_k, b_k) in row k, and Z = AᵀB = Σ_k a_k b_kᵀ.
-Source: Jermyn and Shlegeris, "Multi-Component Learning and S-Curves" (2022).
+Source: Jermyn and Shlegeris (2022), "Multi-Component Learning and S-Curves",
+<https://www.lesswrong.com/posts/RKDQCB6smLWgs2Mhr>.
 """
 
 from __future__ import annotations

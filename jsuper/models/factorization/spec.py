@@ -26,8 +26,9 @@ class Sweep(BaseSweep):
     """A grid of Z = Σ_k a_k b_kᵀ, K learned pairs, toward C = Σ_r s_r u_r v_rᵀ of rank R.
 
     Fields with several values become axes. Defaults: d = 100, one pair, plain descent on the
-    squared error without weight decay: the setting of Jermyn and Shlegeris, "Multi-Component
-    Learning and S-Curves" (2022), who give no learning rate, scale or number of steps.
+    squared error without weight decay: the setting of Jermyn and Shlegeris (2022), "Multi-Component
+    Learning and S-Curves", <https://www.lesswrong.com/posts/RKDQCB6smLWgs2Mhr>, who give no
+    learning rate, scale or number of steps.
     """
 
     model: ClassVar[str] = "factorization"

@@ -11,9 +11,11 @@ The stream is never formed. Units read W_in E^T of the features and write W_out 
 (n_hidden, n_features), and unit j of a later layer reads W_in W_out^T of unit k: these products do
 not involve the batch, and d is often ten times n_features.
 
-Sources: Braun et al., "Interpretability in Parameter Space" (2025), section 3.2; Bushnaq et al.,
-"Stochastic Parameter Decomposition" (2025); Bhagat et al., "Compressed Computation is (probably)
-not Computation in Superposition" (2025).
+Sources: Braun et al. (2025), "Interpretability in Parameter Space: Minimizing Mechanistic
+Description Length with Attribution-based Parameter Decomposition",
+<https://arxiv.org/abs/2501.14926>, section 3.2; Bushnaq et al. (2025), "Stochastic Parameter
+Decomposition", <https://arxiv.org/abs/2506.20790>; Bhagat et al. (2025), "Compressed Computation is
+(probably) not Computation in Superposition", <https://arxiv.org/abs/2606.14673>.
 """
 
 from __future__ import annotations

@@ -91,11 +91,15 @@ class Sweep(Fields):
 
     References
     ----------
-    .. [1] Braun et al., "Interpretability in Parameter Space", 2025.
-    .. [2] Bushnaq et al., "Stochastic Parameter Decomposition", 2025.
-    .. [3] Bhagat et al., "Compressed Computation is (probably) not Computation in Superposition",
-       2025.
-    .. [4] Hänni et al., "Mathematical Models of Computation in Superposition", 2024.
+    .. [1] Braun et al. (2025), "Interpretability in Parameter Space: Minimizing Mechanistic
+       Description Length with Attribution-based Parameter Decomposition",
+       <https://arxiv.org/abs/2501.14926>.
+    .. [2] Bushnaq et al. (2025), "Stochastic Parameter Decomposition",
+       <https://arxiv.org/abs/2506.20790>.
+    .. [3] Bhagat et al. (2025), "Compressed Computation is (probably) not Computation in
+       Superposition", <https://arxiv.org/abs/2606.14673>.
+    .. [4] Hänni et al. (2024), "Mathematical Models of Computation in Superposition",
+       <https://arxiv.org/abs/2408.05451>.
 
     Examples
     --------

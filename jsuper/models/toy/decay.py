@@ -24,8 +24,9 @@ def pull_norms(learning_rate: Array, gamma: Array) -> optax.GradientTransformati
     parts use the weights before the step, as the decoupled decay of AdamW does. Other parameters
     have no pull.
 
-    Source: Liu, Liu and Gore (2025), "Superposition yields robust neural scaling", whose code
-    (exp/adamw.py) has weight_decay = -γ for W, and no decay of b.
+    Source: Liu et al. (2025), "Superposition Yields Robust Neural Scaling",
+    <https://arxiv.org/abs/2505.10465>, whose code (exp/adamw.py) has weight_decay = -γ for W, and
+    no decay of b.
     """
 
     def update(updates: Any, params: Any) -> Any:

@@ -3,7 +3,8 @@
     h = W x,   z = Wᵀ h + b,   x̂ = act(z)
 
 W is (n_hidden, n_features) and its column W_i is the embedding of feature i; batches are
-(n_features, batch). Source: Elhage et al., "Toy Models of Superposition" (2022).
+(n_features, batch). Source: Elhage et al. (2022), "Toy Models of Superposition",
+<https://transformer-circuits.pub/2022/toy_model/index.html>.
 
 A gated decoder has a second matrix and bias of the same shapes, x̂ = gate(Wᵀ h + b) ⊙ (Vᵀ h + c)
 (Shazeer 2020). Its two pre-activations are one array, z above v. An untied model has a separate
@@ -215,8 +216,9 @@ def forward(
 
     References
     ----------
-    Elhage et al., "Toy Models of Superposition", 2022.
-    Shazeer, "GLU Variants Improve Transformer", 2020.
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>. Shazeer (2020), "GLU Variants
+    Improve Transformer", <https://arxiv.org/abs/2002.05202>.
     """
     for name, given in (("W", W), ("b", b), ("x", x)):
         expect_array(name, given, "jsuper.forward(one.W.values, one.b.values, 'relu', x)")

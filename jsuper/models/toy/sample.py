@@ -74,7 +74,8 @@ def sample(
 
     References
     ----------
-    Elhage et al., "Toy Models of Superposition", 2022.
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>.
 
     Examples
     --------

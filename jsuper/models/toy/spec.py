@@ -224,8 +224,10 @@ class Sweep(Fields):
 
     References
     ----------
-    .. [1] Elhage et al., "Toy Models of Superposition", 2022.
-    .. [2] Liu, Liu and Gore, "Superposition Yields Robust Neural Scaling", 2025.
+    .. [1] Elhage et al. (2022), "Toy Models of Superposition",
+       <https://transformer-circuits.pub/2022/toy_model/index.html>.
+    .. [2] Liu et al. (2025), "Superposition Yields Robust Neural Scaling",
+       <https://arxiv.org/abs/2505.10465>.
 
     Examples
     --------

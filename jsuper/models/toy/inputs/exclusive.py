@@ -30,7 +30,8 @@ class Exclusive(Support):
 
     References
     ----------
-    Elhage et al., "Toy Models of Superposition", 2022 (anticorrelated features).
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html> (anticorrelated features).
     """
 
     k: int = 2

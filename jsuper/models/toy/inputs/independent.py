@@ -21,7 +21,8 @@ class Independent(Support):
 
     References
     ----------
-    Elhage et al., "Toy Models of Superposition", 2022.
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>.
     """
 
     def active(self, u: Array, density: Array, numbers: Array) -> Activity:

@@ -36,7 +36,8 @@ class Sets(Support):
 
     References
     ----------
-    Elhage et al., "Toy Models of Superposition", 2022 (correlated features).
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html> (correlated features).
     """
 
     k: int = 2
