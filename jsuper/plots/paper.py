@@ -4,10 +4,9 @@
     jsuper.plots.paper.superposition_grid(ds)
 
 Of several seeds each figure shows the one with the lowest loss, and says so. Sizes and fonts follow
-matplotlib's style. References: Elhage et al. (2022), "Toy Models of Superposition",
-<https://transformer-circuits.pub/2022/toy_model/index.html>,
-https://transformer-circuits.pub/2022/toy_model; `stack_plot` is of its section on computation, and
-`bumps` of the learning curves of factorizations.
+matplotlib's style. Reference: Elhage et al. (2022), "Toy Models of Superposition",
+<https://transformer-circuits.pub/2022/toy_model/index.html>; `stack_plot` is from its section on
+computation, and `bumps` shows the learning curves of factorizations.
 """
 
 from __future__ import annotations

@@ -42,7 +42,8 @@ def adamw(
 ) -> optax.GradientTransformation:
     """θ ← θ - η (m̂ / (√v̂ + ε) + λ θ): decay decoupled from the gradient.
 
-    Source: Loshchilov and Hutter 2019; torch.optim.AdamW.
+    Source: Loshchilov and Hutter (2019), "Decoupled Weight Decay Regularization",
+    <https://arxiv.org/abs/1711.05101>; torch.optim.AdamW.
     """
     import optax
 
@@ -71,7 +72,8 @@ def adam(
 ) -> optax.GradientTransformation:
     """θ ← θ - η m̂ / (√v̂ + ε) of the gradient g + λ θ.
 
-    Source: Kingma and Ba 2015; torch.optim.Adam (its weight decay is coupled).
+    Source: Kingma and Ba (2015), "Adam: A Method for Stochastic Optimization",
+    <https://arxiv.org/abs/1412.6980>; torch.optim.Adam (its weight decay is coupled).
     """
     import optax
 
@@ -106,7 +108,11 @@ def sgdw(
     mask: Any = None,
     nesterov: bool = False,
 ) -> optax.GradientTransformation:
-    """v ← μ v + g; θ ← θ - η (v + λ θ): decay decoupled. Source: Loshchilov and Hutter 2019."""
+    """v ← μ v + g; θ ← θ - η (v + λ θ): decay decoupled.
+
+    Source: Loshchilov and Hutter (2019), "Decoupled Weight Decay Regularization",
+    <https://arxiv.org/abs/1711.05101>.
+    """
     import optax
 
     return optax.chain(

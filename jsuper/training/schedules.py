@@ -37,7 +37,11 @@ def constant() -> Schedule:
 
 
 def linear() -> Schedule:
-    """Return the schedule 1 - step/steps, of the notebook of Elhage et al. (2022)."""
+    """Return the schedule 1 - step/steps.
+
+    Source: the notebook of Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>.
+    """
     return lambda step, steps: 1.0 - step / steps
 
 
@@ -58,7 +62,8 @@ def warmup(n: int) -> Schedule:
 def half_cosine(final: float = 0.0) -> Schedule:
     """Return final + (1 - final) (1 + cos(π · step/steps))/2, half a wave.
 
-    Reference: Loshchilov and Hutter (2017), "SGDR"; torch.optim.lr_scheduler.CosineAnnealingLR.
+    Reference: Loshchilov and Hutter (2017), "SGDR: Stochastic Gradient Descent with Warm Restarts",
+    <https://arxiv.org/abs/1608.03983>; torch.optim.lr_scheduler.CosineAnnealingLR.
     """
     import jax.numpy as jnp
 

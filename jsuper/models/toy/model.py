@@ -6,9 +6,10 @@ W is (n_hidden, n_features) and its column W_i is the embedding of feature i; ba
 (n_features, batch). Source: Elhage et al. (2022), "Toy Models of Superposition",
 <https://transformer-circuits.pub/2022/toy_model/index.html>.
 
-A gated decoder has a second matrix and bias of the same shapes, x̂ = gate(Wᵀ h + b) ⊙ (Vᵀ h + c)
-(Shazeer 2020). Its two pre-activations are one array, z above v. An untied model has a separate
-decoder matrix, z = W_decᵀ h + b. `network.py` has other hidden layers.
+A gated decoder has a second matrix and bias of the same shapes, x̂ = gate(Wᵀ h + b) ⊙ (Vᵀ h + c), as
+in Shazeer (2020), "GLU Variants Improve Transformer", <https://arxiv.org/abs/2002.05202>. Its two
+pre-activations are one array, z above v. An untied model has a separate decoder matrix, z = W_decᵀ
+h + b. `network.py` has other hidden layers.
 """
 
 from __future__ import annotations

@@ -1,6 +1,25 @@
 """Elementwise activations.
 
 Definitions and defaults are PyTorch's, derivatives at kinks included. NaN in gives NaN out.
+
+References, for those of the functions that have a public address:
+
+- Barron (2017), "Continuously Differentiable Exponential Linear Units",
+  <https://arxiv.org/abs/1704.07483>
+- Clevert et al. (2015), "Fast and Accurate Deep Network Learning by Exponential Linear Units
+  (ELUs)", <https://arxiv.org/abs/1511.07289>
+- Elfwing et al. (2018), "Sigmoid-Weighted Linear Units for Neural Network Function Approximation in
+  Reinforcement Learning", <https://arxiv.org/abs/1702.03118>
+- Hendrycks and Gimpel (2016), "Gaussian Error Linear Units (GELUs)",
+  <https://arxiv.org/abs/1606.08415>
+- Howard et al. (2019), "Searching for MobileNetV3", <https://arxiv.org/abs/1905.02244>
+- Klambauer et al. (2017), "Self-Normalizing Neural Networks", <https://arxiv.org/abs/1706.02515>
+- Misra (2019), "Mish: A Self Regularized Non-Monotonic Neural Activation Function",
+  <https://arxiv.org/abs/1908.08681>
+- Ramachandran et al. (2017), "Searching for Activation Functions",
+  <https://arxiv.org/abs/1710.05941>
+- So et al. (2021), "Primer: Searching for Efficient Transformers for Language Modeling",
+  <https://arxiv.org/abs/2109.08668>
 """
 
 import jax
@@ -30,7 +49,7 @@ def identity(z: Array) -> Array:
 def relu(z: Array) -> Array:
     """Rectified linear unit: max(z, 0).
 
-    f(0) = 0; range [0, inf). Nair & Hinton 2010; torch.nn.ReLU.
+    f(0) = 0; range [0, inf). Nair and Hinton 2010; torch.nn.ReLU.
     """
     return jax.nn.relu(z)
 
@@ -86,7 +105,7 @@ def hardswish(z: Array) -> Array:
 def hardshrink(z: Array, *, lambd: float = 0.5) -> Array:
     """Hard threshold: z if |z| > lambd else 0.
 
-    f(0) = 0; range 0 and |y| > lambd. Donoho & Johnstone 1994; torch.nn.Hardshrink.
+    f(0) = 0; range 0 and |y| > lambd. Donoho and Johnstone 1994; torch.nn.Hardshrink.
     """
     return jnp.where(jnp.abs(z) <= lambd, 0, z)
 
@@ -94,7 +113,7 @@ def hardshrink(z: Array, *, lambd: float = 0.5) -> Array:
 def softshrink(z: Array, *, lambd: float = 0.5) -> Array:
     """Soft threshold: sign(z) max(|z| - lambd, 0).
 
-    f(0) = 0; range (-inf, inf). Donoho & Johnstone 1994; torch.nn.Softshrink.
+    f(0) = 0; range (-inf, inf). Donoho and Johnstone 1994; torch.nn.Softshrink.
     """
     return jnp.where(jnp.abs(z) <= lambd, 0, z - jnp.sign(z) * lambd)
 
@@ -249,7 +268,7 @@ def swish(z: Array) -> Array:
 def gelu(z: Array) -> Array:
     """Gaussian error linear unit, exact: z (1 + erf(z / sqrt(2))) / 2.
 
-    f(0) = 0; range [-0.170, inf). Hendrycks & Gimpel 2016; torch.nn.GELU.
+    f(0) = 0; range [-0.170, inf). Hendrycks and Gimpel 2016; torch.nn.GELU.
     """
     return _gelu(z)
 

@@ -77,7 +77,7 @@ def _expm1_negative_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[
 def exp_parts(z: Array) -> tuple[Array, Array]:
     """2^(k-1) and p with exp(z) = 2^k (1 + p), for float32 z up to OVERFLOW.
 
-    Cody & Waite 1980: z = k log(2) + r with |r| <= log(2)/2, and p = exp(r) - 1 is a polynomial,
+    Cody and Waite 1980: z = k log(2) + r with |r| <= log(2)/2, and p = exp(r) - 1 is a polynomial,
     here r + r^2 q(r) with q of minimax error 3e-9. Half of 2^k, because 2^128 is no float32.
     """
     z = jnp.where(z < -87.6, -87.6, z)  # NaN stays, as in jnp.maximum, which takes more steps

@@ -90,7 +90,8 @@ def log_softmax(z: Array) -> Array:
 def solu(z: Array) -> Array:
     """Softmax linear unit: z softmax(z) over the features, without LayerNorm.
 
-    f(0) = 0; range (-inf, inf). Elhage et al. 2022 (SoLU), who add a LayerNorm.
+    f(0) = 0; range (-inf, inf). Elhage et al. (2022), "Softmax Linear Units",
+    <https://transformer-circuits.pub/2022/solu/index.html>, who add a LayerNorm.
     """
     return z * softmax(z)
 

@@ -2,10 +2,11 @@
 
     training: z m, m ~ Bernoulli(chance(z))      evaluation: E[z m] = z chance(z)
 
-GELU is the mean of such a gate whose chance is Φ(z) (Hendrycks & Gimpel 2016, section 2). The
-chance depends on z, so a draw has no derivative along its own path. Two conventions: the gate is a
-constant mask (derivative m), or the derivative is that of the mean, d/dz z chance(z), whatever was
-drawn. Their means differ: chance(z) against chance(z) + z chance'(z).
+GELU is the mean of such a gate whose chance is Φ(z): Hendrycks and Gimpel (2016), "Gaussian Error
+Linear Units (GELUs)", <https://arxiv.org/abs/1606.08415>, section 2. The chance depends on z, so a
+draw has no derivative along its own path. Two conventions: the gate is a constant mask (derivative
+m), or the derivative is that of the mean, d/dz z chance(z), whatever was drawn. Their means differ:
+chance(z) against chance(z) + z chance'(z).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Stochastic(NamedTuple):
 def gelu_stochastic(z: Array, u: Array) -> Array:
     """GELU's gate, a constant mask for the gradient: z m, m = [u < Φ(z)], derivative m.
 
-    Mean z Φ(z) = gelu(z), variance z² Φ (1 - Φ). Hendrycks & Gimpel 2016, section 2.
+    Mean z Φ(z) = gelu(z), variance z² Φ (1 - Φ). Hendrycks and Gimpel 2016, section 2.
     """
     return jnp.where(u < norm.cdf(z), z, 0)
 
