@@ -73,7 +73,8 @@ class Family:
     measures, fits, figures, scrubbing, functions
         Full names of optional modules, with the protocols of the same names.
     page
-        "package/file.js", whose function drawModel(place, arrays) draws one model on the page.
+        "package/file.js", whose function drawModel(figure, arrays, coordinates) draws one model on
+        the page: `arrays` are its PICTURES as nested lists, and `coordinates` those of steps.
 
     Examples
     --------
@@ -233,7 +234,7 @@ class Family:
         """Return the page's script that draws one model."""
         if self._page is None:
             return "function drawModel(place, arrays) {}\n"
-        package, file = self._page.split("/")
+        package, file = self._page.split("/", 1)
         return (files(package) / file).read_text(encoding="utf-8")
 
 
@@ -340,7 +341,7 @@ for _family in (
         scrubbing="jsuper.analysis.metrics.toy_scrubbing",
         figures="jsuper.report.toy_figures",
         functions="jsuper.models.toy.matching",
-        page="jsuper.report/toy.js",
+        page="jsuper.report/static/toy.js",
     ),
     Family(
         "factorization",
@@ -348,7 +349,7 @@ for _family in (
         train="jsuper.models.factorization.train",
         measures="jsuper.analysis.metrics.factorization",
         figures="jsuper.report.factorization_figures",
-        page="jsuper.report/factorization.js",
+        page="jsuper.report/static/factorization.js",
     ),
     Family(
         "mlp",
@@ -356,7 +357,7 @@ for _family in (
         train="jsuper.models.mlp.train",
         measures="jsuper.analysis.metrics.mlp",
         figures="jsuper.report.mlp_figures",
-        page="jsuper.report/mlp.js",
+        page="jsuper.report/static/mlp.js",
     ),
 ):
     register_family(_family)

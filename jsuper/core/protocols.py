@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from jsuper.core.grid import Chunk, Setting, Static
 from jsuper.core.json_data import JSON
@@ -108,10 +108,33 @@ class Training(Protocol):
         ...
 
 
+class Direction(NamedTuple):
+    """How the page reads a variable.
+
+    Attributes
+    ----------
+    reads
+        In words, such as "lower is better; 1 is the best constant".
+    better
+        "lower" or "higher"; empty if neither is.
+    mark
+        A value that means something, which scales and curves mark.
+    centre
+        Of a diverging scale; None if the scale does not diverge.
+    """
+
+    reads: str
+    better: str = ""
+    mark: float | None = None
+    centre: float | None = None
+
+
 class Measures(Protocol):
     """The module `measures`: what is measured of each model in a Dataset.
 
-    It may have measure_some(ds, names), which computes only the measures of these names.
+    It may have measure_some(ds, names), which computes only the measures of these names;
+    DIRECTIONS, variable -> `Direction`, how the page reads a variable; and GROUPS, axis ->
+    function of a value that returns the name of its group, by which the page can sort rows.
     """
 
     MEASURES: Described

@@ -11,11 +11,17 @@ import numpy as np
 from jsuper.core.json_data import JSONObject
 from jsuper.core.protocols import Fits, Measures
 from jsuper.core.status import Status
+from jsuper.report.aggregates import aggregate
 
 if TYPE_CHECKING:
     import xarray
 
-PICTURE_BYTES = 12_000_000  # limit for arrays of single models; 16 MB as base64
+# Limits in bytes; base64 takes a third more.
+PICTURE_BYTES = 4_000_000  # of the arrays of three models of every cell
+SEED_BYTES = 1_500_000  # of the headlines of every seed
+CURVE_BYTES = 200_000  # of records of steps, beyond which some are left out
+FEWEST_RECORDS = 40
+OF_STEPS = ("step", "snapshot_step")
 
 
 def page_data(
@@ -26,8 +32,9 @@ def page_data(
 ) -> JSONObject:
     """Return the data of the page: axes, headline variables, and three models of every cell.
 
-    Arrays have the dimensions (other axes ..., the two main axes, seed). Values of unfinished
-    models are NaN.
+    Statistics of a cell have the dimensions (other axes ..., the two main axes); failed fits count
+    only in variables that say how good a fit is. Arrays of seeds and models have the dimensions
+    (other axes ..., the two main axes, seed). Values of unfinished models are NaN.
 
     Parameters
     ----------
@@ -48,22 +55,60 @@ def page_data(
     values = {k: ds[k].broadcast_like(ds["status"]).where(finished) for k in shown}
     reasons = fits.failed_fits(ds) if fits else {}
     failed = sum((k * models for k, models in enumerate(reasons.values(), 1)), 0 * ds["status"])
+    quality = [k for k in shown if fits is None or k in fits.QUALITY]
+    arrays = {k: v.transpose(*order).values for k, v in values.items()}
+    fitted = failed.transpose(*order).values == 0
+    aggregates = {
+        k: aggregate(v if k in quality else np.where(fitted, v, np.nan)) for k, v in arrays.items()
+    }
     return {
         "axes": [{"name": d, "values": ds[d].values.tolist()} for d in order],
         "status": encode_base64(ds["status"].values, "<i1"),
         "reasons": list(reasons),  # `failed` is 0, or 1 + the index of the reason
         "failed": encode_base64(failed.transpose(*order).values, "<i1"),
-        "quality": [k for k in shown if fits is None or k in fits.QUALITY],
+        "quality": quality,
         "headlines": list(family.HEADLINES),
         "shown": shown,
         "rank": family.RANK,
+        **_words(ds, family, shown, order),
+        "aggregates": {
+            k: {kind: encode_base64(v, "<f4") for kind, v in found.items()}
+            for k, found in aggregates.items()
+        },
+        **seed_values(arrays),
+        **model_arrays(ds, arrays[family.RANK], family.PICTURES),
+    }
+
+
+def _words(
+    ds: xarray.Dataset, family: Measures, shown: Sequence[str], order: Sequence[str]
+) -> JSONObject:
+    """Return how variables are described and read, and the groups of the axes' values."""
+    directions = getattr(family, "DIRECTIONS", {})
+    groups = getattr(family, "GROUPS", {})
+    return {
         "descriptions": {k: ds[k].attrs.get("description", "") for k in shown},
-        "values": {k: encode_base64(v.transpose(*order).values, "<f4") for k, v in values.items()},
-    } | model_arrays(ds, values[family.RANK].transpose(*order).values, family.PICTURES)
+        "directions": {k: directions[k]._asdict() for k in shown if k in directions},
+        "groups": {
+            axis: [group(v) for v in ds[axis].values.tolist()]
+            for axis, group in groups.items()
+            if axis in order
+        },
+    }
+
+
+def seed_values(arrays: dict[str, np.ndarray]) -> JSONObject:
+    """Return the values of every seed, unless they are too large."""
+    size = 4 * sum(v.size for v in arrays.values())
+    if size > SEED_BYTES:
+        return {"values": {}, "without_seeds": f"they would take {size / 1e6:,.0f} MB"}
+    return {"values": {k: encode_base64(v, "<f4") for k, v in arrays.items()}}
 
 
 def model_arrays(ds: xarray.Dataset, rank: np.ndarray, names: Sequence[str]) -> JSONObject:
     """Return arrays of the best, median and worst seed of every cell, unless they are too large.
+
+    Learning curves and snapshots are left out first.
 
     Parameters
     ----------
@@ -75,11 +120,19 @@ def model_arrays(ds: xarray.Dataset, rank: np.ndarray, names: Sequence[str]) -> 
         Variables that the family draws; missing ones are skipped.
     """
     chosen = best_median_worst(rank)
+    ds = thinned(ds[[k for k in names if k in ds]].assign(status=ds["status"]), chosen.size)
     names = tuple(k for k in names if k in ds)
-    size = 4 * chosen.size * sum(ds[k].size // ds["status"].size for k in names)
+    steps = {k: ds[k].values.tolist() for k in OF_STEPS if k in ds.coords}
     found: JSONObject = {"chosen": encode_base64(chosen, "<i4"), "pictures": {}}
+    found["coordinates"] = steps
+    size = _bytes_of(ds, names, chosen.size)
     if size > PICTURE_BYTES:
-        return found | {"without_pictures": f"the weights would take {size / 1e6:,.0f} MB"}
+        names = tuple(k for k in names if not set(OF_STEPS) & set(ds[k].dims))
+        without = size - _bytes_of(ds, names, chosen.size)
+        if names and _bytes_of(ds, names, chosen.size) <= PICTURE_BYTES:
+            found["without_curves"] = f"they would take {without / 1e6:,.0f} MB"
+        else:
+            return found | {"without_pictures": f"the weights would take {size / 1e6:,.0f} MB"}
     for name in names:
         values = ds[name].values
         seeds = chosen.clip(0).reshape(*chosen.shape, *[1] * (values.ndim - chosen.ndim))
@@ -87,6 +140,24 @@ def model_arrays(ds: xarray.Dataset, rank: np.ndarray, names: Sequence[str]) -> 
         shape = list(values.shape[chosen.ndim :])
         found["pictures"][name] = {"shape": shape, "values": encode_base64(taken, "<f4")}
     return found
+
+
+def _bytes_of(ds: xarray.Dataset, names: Sequence[str], models: int) -> int:
+    """Return the bytes of some variables, for a number of models."""
+    return 4 * models * sum(ds[k].size // ds["status"].size for k in names)
+
+
+def thinned(ds: xarray.Dataset, models: int) -> xarray.Dataset:
+    """Return the Dataset with fewer records along `step`, if all would take too many bytes.
+
+    The last record stays, and the others are evenly chosen.
+    """
+    count = ds.sizes.get("step", 1)
+    curves = sum(v.size for v in ds.values() if "step" in v.dims) // ds["status"].size
+    most = max(FEWEST_RECORDS, CURVE_BYTES * count // max(4 * models * curves, 1))
+    if count <= most:
+        return ds
+    return ds.isel(step=np.linspace(0, count - 1, most).round().astype(int))
 
 
 def best_median_worst(rank: np.ndarray) -> np.ndarray:

@@ -36,6 +36,14 @@ LABELS = {
     Status.MISSING: "missing",
 }
 MAX_CELLS = 200  # listed one by one
+# The scripts of the page, and between them that of the family, which draws one model.
+BEFORE = ("base", "draw", "plots")
+AFTER = ("maps", "curves", "table", "cell", "start")
+LACKING = {
+    "without_curves": "Learning curves and snapshots are left out",
+    "without_pictures": "The pictures of models are left out",
+    "without_seeds": "The values of single seeds are left out",
+}
 PACKAGES = ("jsuper", "jax", "jaxlib", "optax", "flax", "numpy", "python")
 
 
@@ -81,13 +89,18 @@ def render(ds: xarray.Dataset, title: str, path: str = "path/of/the/run") -> str
 
     sweep = json.loads(ds.attrs["sweep"])
     family = family_of(sweep["model"])
-    sources = files("jsuper.report")
+    sources = files("jsuper.report") / "static"
+
+    def read(file: str) -> str:
+        return (sources / file).read_text(encoding="utf-8")
+
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     status, fits = ds["status"].values, family.fits
     failed = list(fits.failed_fits(ds).items()) if fits else []
-    return environment.from_string((sources / "page.html").read_text(encoding="utf-8")).render(
+    data = page_data(ds, family.measures, family.spec.Sweep.main_axes, fits)
+    return environment.from_string(read("page.html")).render(
         title=title,
         counts={label: int((status == k).sum()) for k, label in LABELS.items()},
         total=status.size,
@@ -100,21 +113,23 @@ def render(ds: xarray.Dataset, title: str, path: str = "path/of/the/run") -> str
         fields=field_rows(sweep, family.spec.Sweep().to_dict()),
         sessions=[session_summary(s) for s in json.loads(ds.attrs.get("sessions", "[]"))],
         figures=[(caption, encode_png(figure)) for caption, figure in family.figures(ds)],
-        data=page_data(ds, family.measures, family.spec.Sweep.main_axes, fits) | {"path": path},
-        style=(sources / "page.css").read_text(encoding="utf-8"),
-        script=(sources / "page.js").read_text(encoding="utf-8"),
-        family_script=family.page_script(),
+        data=data | {"path": path},
+        notes=[f"{what}: {data[key]}." for key, what in LACKING.items() if key in data],
+        style=read("page.css"),
+        scripts=[read(f"{name}.js") for name in BEFORE]
+        + [family.page_script()]
+        + [read(f"{name}.js") for name in AFTER],
     )
 
 
 def encode_png(figure: Figure) -> str:
-    """Return a figure as base64 of a PNG, and close it."""
+    """Return a figure as the rest of its data URL, and close it."""
     import matplotlib.pyplot as plt
 
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     plt.close(figure)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return "png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def left_out_cells(ds: xarray.Dataset) -> list[tuple[str, str]]:

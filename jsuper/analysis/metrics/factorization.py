@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jsuper.analysis import curves
+from jsuper.core.protocols import Direction
 from jsuper.core.status import OK
 from jsuper.training.jax_config import shielded
 
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     import xarray
 
 HEADLINES = ("loss_over_zero", "loss_half_time", "plateau_ratio", "bumps", "learned", "drops")
+DIRECTIONS = {
+    "loss_over_zero": Direction("lower is better; 1 is Z = 0", "lower", 1.0),
+    "loss": Direction("lower is better", "lower"),
+    "plateau_ratio": Direction("near 1: a sudden drop; 0.046: a plain exponential", mark=0.046),
+    "learned": Direction("up to the rank of the target", "higher"),
+}
 RANK = "loss"
 PICTURES = ("time", "loss_curve", "alignment")
 

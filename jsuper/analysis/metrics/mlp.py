@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jsuper.analysis.neurons import contributions, main_neuron, participation
+from jsuper.core.protocols import Direction
 from jsuper.core.status import OK
 
 if TYPE_CHECKING:
@@ -20,8 +21,17 @@ HEADLINES = (
     "mean_neurons_per_feature",
     "mean_features_per_neuron",
 )
+DIRECTIONS = {
+    "loss_over_constant": Direction("lower is better; 1 is the best constant", "lower", 1.0),
+    "loss_over_naive": Direction("lower is better; 1 is the naive solution", "lower", 1.0),
+    "loss": Direction("lower is better", "lower"),
+    "features_computed": Direction("more than hidden units is computation in superposition"),
+    "share_better": Direction("higher is better", "higher"),
+    "mean_neurons_per_feature": Direction("1: one neuron serves a feature", mark=1.0),
+    "mean_features_per_neuron": Direction("1: neurons are monosemantic", mark=1.0),
+}
 RANK = "loss"
-PICTURES = ("reads", "writes", "feature_loss", "residual_loss")
+PICTURES = ("reads", "writes", "feature_loss", "residual_loss", "loss_curve")
 NEEDS = ("reads", "writes", "feature_loss", "naive_feature_loss", "residual_loss")
 COORDINATES: dict[str, list] = {}
 COMPUTED = 0.5  # share of the error without hidden units, below which a feature counts as computed

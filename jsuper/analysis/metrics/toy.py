@@ -14,7 +14,9 @@ import numpy as np
 from jsuper.analysis import evaluation, geometry, kurtosis, superposition, theory
 from jsuper.analysis.arrays import matmul
 from jsuper.analysis.metrics.toy_fits import failed_fits
+from jsuper.core.protocols import Direction
 from jsuper.core.status import OK
+from jsuper.models.toy.activations.names import group_of
 from jsuper.models.toy.activations.registry import is_gated
 from jsuper.models.toy.inputs.law import Inputs, Numbers
 from jsuper.models.toy.inputs.names import DEFAULT_SUPPORT, DEFAULT_VALUES
@@ -43,8 +45,18 @@ HEADLINES = (
     "basis_kurtosis",
     "basis_kurtosis_z",
 )
+DIRECTIONS = {
+    "loss_over_constant": Direction("lower is better; 1 is the best constant", "lower", 1.0),
+    "loss": Direction("lower is better", "lower"),
+    "features_represented": Direction("more than hidden units is superposition"),
+    "mean_dimensionality": Direction("1: a dimension each; 1/2: two features share one", mark=1.0),
+    "mean_interference": Direction("0: no feature disturbs another", "lower"),
+    "basis_kurtosis": Direction("above its null, hidden units are a privileged basis"),
+    "basis_kurtosis_z": Direction("0: no privileged basis; beyond 2: rarely by chance", centre=0.0),
+}
+GROUPS = {"activation": group_of}
 RANK = "loss"
-PICTURES = ("W", "b", "W_dec", "M")
+PICTURES = ("W", "b", "W_dec", "M", "loss_curve", "W_snapshots")
 COLUMNS = 1024  # samples with an active feature, of basis_kurtosis
 ROUNDS = 32  # of 1,024 such samples, of the per-feature errors
 TOGETHER = 2**18  # numbers of WᵀW at once: 1 MB

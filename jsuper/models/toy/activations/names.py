@@ -66,6 +66,19 @@ GATED: tuple[str, ...] = ("glu", "reglu", "geglu", "swiglu", "bilinear")
 
 KNOWN = ACTIVATIONS + EXTRA_ACTIVATIONS + STOCHASTIC + GATED
 
+GROUPS: dict[str, tuple[str, ...]] = {
+    "linear pieces": ("identity", "relu", "leaky_relu", "relu6", "relu_stochastic"),
+    "bounded": ("sigmoid", "hardsigmoid", "tanh", "hardtanh", "softsign"),
+    "exponential": ("elu", "selu", "celu", "exp", "softplus", "log_sigmoid"),
+    "gated by itself": ("gelu", "gelu_tanh", "silu", "swish", "hardswish", "mish", "exp_linear",
+                        "relu_squared", *STOCHASTIC[:4]),
+    "shrinkage": ("hardshrink", "softshrink", "tanhshrink"),
+    "over features": ("softmax", "softmin", "log_softmax", "solu"),
+    "over the batch": ("softmax_batch", "softmin_batch", "log_softmax_batch", "solu_batch"),
+    "decoder gates": GATED,
+}  # fmt: skip
+"""Families of activations: those of one name have similar formulas."""
+
 BATCH_COUPLED: tuple[str, ...] = (
     "softmax_batch",
     "softmin_batch",
@@ -98,6 +111,12 @@ _RANGES = {
     "in [0, 1)": lambda value: 0 <= value < 1 - 2.0**-24,  # which rounds to 1 in float32
 }
 _FORM = re.compile(r"(?P<name>[^()]*)(?:\((?P<parameter>[^()]*)\))?")
+
+
+def group_of(activation: str) -> str:
+    """Return the family of an activation, with or without a parameter; "your own" of a function."""
+    name = activation.partition("(")[0].strip()
+    return next((group for group, names in GROUPS.items() if name in names), "your own")
 
 
 def parse_activation(text: str) -> tuple[str, tuple[float, ...]]:
