@@ -112,17 +112,18 @@ def _comparison(axis: str, means: xarray.DataArray, others: list[str], ds: xarra
     over = [counted(ds.sizes[d], d.replace("_", " ")) for d in others]
     over += [counted(len(difference), "seed")]
     count = means.sizes[axis]
-    lower = f"{_share(1 - np.exp(-difference.mean()))} below {second}" + ", the next" * (count > 2)
+    lower = f"{_share(1 - np.exp(-difference.mean()))} below {second}"
     among = f"of {counted(count, _name(axis))}" if axis == "activation" else f"of {count} values"
     mean = "geometric mean over " + ", ".join(over[:-1]) + " and " * (len(over) > 1) + over[-1]
     if np.abs(difference).max() < SAME:
-        return f"{best} and {second} are best {among}, with the same loss ({mean})."
+        return f"{best} and {second} share the lowest loss {among} ({mean})."
     if len(difference) == 1:
-        return f"{best} has the lowest loss {among}: {lower} ({mean}; no interval by one seed)."
+        return f"{best} has the lowest loss {among}: {lower} ({mean}; one seed gives no interval)."
     low, high, _ = interval(difference, "mean", None)
     text = f"95 % interval {_share(1 - np.exp(-low))} to {_share(1 - np.exp(-high))}; {mean}"
     if low <= 0:
-        return f"{best} and {second} are best {among}, and not told apart: {lower} ({text})."
+        pair = f"{best} and {second} have the lowest losses {among} and cannot be told apart"
+        return f"{pair}: {best} is {lower} ({text})."
     return f"{best} has the lowest loss {among}: {lower} ({text})."
 
 

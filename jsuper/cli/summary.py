@@ -12,6 +12,7 @@ from jsuper.core.family import family_of
 from jsuper.core.files import shortened, write_atomically
 from jsuper.core.grid import Chunk
 from jsuper.core.json_data import label
+from jsuper.core.orientation import rows_and_columns
 from jsuper.core.status import OK
 from jsuper.core.sweep import BaseSweep
 from jsuper.core.text import counted, format_duration, format_number, format_size, printable
@@ -142,16 +143,16 @@ def show(job: Job) -> None:
     reasons = fits.failed_fits(ds) if fits else {}
     if reasons:
         ds["failed_fit"] = sum(reasons.values())
-    print_tables(ds, spec.SUMMARY, job.sweep.main_axes)
+    values = {str(d): ds[d].values.tolist() for d in ds["status"].dims if d != "seed"}
+    shown_axes = rows_and_columns(values, job.sweep.main_axes)
+    print_tables(ds, spec.SUMMARY, shown_axes)
     if fits:
-        print(
-            "".join(f"{line}\n" for line in failed_text(reasons, fits.ADVICE, job.sweep.main_axes))
-        )
+        print("".join(f"{line}\n" for line in failed_text(reasons, fits.ADVICE, shown_axes)))
     for sentence in answers(ds):
         print(f"answer   {printable(sentence)}")
     if ends in ds:
         print(steps_text(ds[ends], max(job.sweep.values_of("steps"))))
-    for path in draw(ds, spec.SUMMARY, job.sweep.main_axes, job.folder / "figures"):
+    for path in draw(ds, spec.SUMMARY, shown_axes, job.folder / "figures"):
         print(f"figure   {printable(path)}")
     print(f"results  {printable(job.folder)}")
 
@@ -254,25 +255,33 @@ def _table(part: xarray.Dataset, variable: str, rows: str, columns: str) -> Tabl
 
 
 def draw(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...], folder: Path) -> list[Path]:
-    """Heatmaps of `variable`, one file for each combination of the further axes."""
+    """Heatmaps of `variable`, one file for each combination of the further axes.
+
+    A single row of numbers is drawn as a curve.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    from jsuper.plots import heatmap
+    from jsuper.plots import curve, heatmap
 
     down, across = main_axes
+    is_curve = down == "activation" and ds.sizes[down] == 1 and ds.sizes[across] > 2
+    is_curve = is_curve and ds[across].dtype.kind in "iuf"
     paths = []
     for title, part in itertools.islice(slices(ds, main_axes), MOST_TABLES):
-        figure, ax = plt.subplots(
-            figsize=(2.5 + 0.75 * part.sizes[main_axes[1]], 1.6 + 0.27 * part.sizes[main_axes[0]]),
-            layout="constrained",
-        )
-        heatmap(part, variable, dims=(down, across), ax=ax)
+        size = 2.5 + 0.75 * part.sizes[across], 1.6 + 0.27 * part.sizes[down]
+        figure, ax = plt.subplots(figsize=(6, 3.6) if is_curve else size, layout="constrained")
+        if is_curve:
+            curve(part, variable, across=across, ax=ax)
+        else:
+            heatmap(part, variable, dims=(down, across), ax=ax)
         if title:
             ax.set_title(f"{ax.get_title()}\n{title}", fontsize=9)
-        suffix = "".join(c if c.isalnum() or c in ".-" else "_" for c in title)
+        selected = [d for d in ds["status"].dims if ds.sizes[d] > 1 and not part[d].ndim]
+        several = [f"{d} {part[d].values}" for d in selected]
+        suffix = "".join(c if c.isalnum() or c in ".-" else "_" for c in ", ".join(several))
         paths.append(folder / shortened(f"{variable}{'-' * bool(suffix)}{suffix}", ".png"))
         write_atomically(
             paths[-1],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jsuper.core.json_data import JSONObject
+from jsuper.core.orientation import rows_and_columns
 from jsuper.core.protocols import Fits, Measures
 from jsuper.core.status import Status
 from jsuper.report.aggregates import aggregate
@@ -32,9 +33,9 @@ def page_data(
 ) -> JSONObject:
     """Return the data of the page: axes, headline variables, and three models of every cell.
 
-    Statistics of a cell have the dimensions (other axes ..., the two main axes); failed fits count
+    Statistics of a cell have the dimensions (other axes ..., rows, columns); failed fits count
     only in variables that say how good a fit is. Arrays of seeds and models have the dimensions
-    (other axes ..., the two main axes, seed). Values of unfinished models are NaN.
+    (other axes ..., rows, columns, seed). Values of unfinished models are NaN.
 
     Parameters
     ----------
@@ -43,12 +44,13 @@ def page_data(
     family
         The family's `measures`.
     main_axes
-        Dimensions of the rows and of the columns of the heatmaps.
+        The family's; see `rows_and_columns`.
     fits
         The family's `fits`; None if its fits cannot fail.
     """
-    further = [str(d) for d in ds["status"].dims if d not in (*main_axes, "seed")]
-    order = (*further, *main_axes, "seed")
+    axes = {str(d): ds[d].values.tolist() for d in ds["status"].dims if d != "seed"}
+    shown_axes = rows_and_columns(axes, main_axes)
+    order = (*(d for d in axes if d not in shown_axes), *shown_axes, "seed")
     ds = ds.transpose(*order, ...).sortby([d for d in order if ds[d].dtype.kind in "iuf"])
     finished = ds["status"] == Status.OK
     shown = [*family.HEADLINES, *(v for v in (family.RANK,) if v not in family.HEADLINES)]

@@ -38,7 +38,7 @@ def test_the_best_value_its_distance_and_its_interval(ds):
     low, high = stats.t.interval(0.95, 3, difference.mean(), difference.std(ddof=1) / 2)
     percent = [f"{100 * (1 - np.exp(-v)):.0f} %" for v in (difference.mean(), low, high)]
     assert starting(ds, "tanh has") == (
-        f"tanh has the lowest loss of 3 activations: {percent[0]} below relu, the next (95 % "
+        f"tanh has the lowest loss of 3 activations: {percent[0]} below relu (95 % "
         f"interval {percent[1]} to {percent[2]}; geometric mean over 3 sparsities and 4 seeds)."
     )
 
@@ -46,19 +46,19 @@ def test_the_best_value_its_distance_and_its_interval(ds):
 def test_values_that_are_not_told_apart_are_said_to_be(ds):
     ds["loss_over_constant"][0] = ds["loss_over_constant"][1] * [1.5, 0.5, 1.2, 1.1]
     text = starting(ds, "relu and tanh" if "relu and tanh" in str(answers(ds)) else "tanh and relu")
-    assert "best of 3 activations, and not told apart" in text
+    assert "have the lowest losses of 3 activations and cannot be told apart" in text
 
 
 def test_equal_losses_are_the_same_and_have_no_interval(ds):
     ds["loss_over_constant"][0] = ds["loss_over_constant"][1]
     assert starting(ds, "relu and tanh") == (
-        "relu and tanh are best of 3 activations, with the same loss (geometric mean over 3 "
-        "sparsities and 4 seeds)."
+        "relu and tanh share the lowest loss of 3 activations (geometric mean over 3 sparsities "
+        "and 4 seeds)."
     )
 
 
 def test_one_seed_has_no_interval(ds):
-    assert "no interval by one seed" in starting(ds.isel(seed=[0]), "tanh has")
+    assert "one seed gives no interval" in starting(ds.isel(seed=[0]), "tanh has")
 
 
 def test_models_without_a_loss_drop_their_seed(ds):

@@ -43,22 +43,8 @@ function orient(rows, columns, facet) {
   further = dims.filter((axis) => ![down, across, parts].includes(axis));
 }
 
-// Rows and columns are the family's two main axes. If one of them has a single value and another
-// axis has several, that one takes its place; of two such axes a numeric one gives the columns.
-function orientFirst() {
-  const several = dims.map((_, k) => k).filter((k) => dims[k].values.length > 1);
-  let [rows, columns] = [dims.length - 2, dims.length - 1];
-  const spare = several.filter((k) => k !== rows && k !== columns);
-  const numeric = (k) => typeof dims[k].values[0] === "number";
-  if (dims[columns].values.length < 2 && spare.length)
-    [columns] = spare.splice(Math.max(spare.findLastIndex(numeric), 0), 1);
-  if (dims[rows].values.length < 2 && spare.length) rows = spare.pop();
-  if (!several.includes(columns) && several.includes(rows) && numeric(rows))
-    [rows, columns] = [columns, rows];
-  orient(rows, columns, -1);
-  state.together = (down.values.length > 1 && down.values.length <= 6) || down.values.length > 30;
-}
-orientFirst();
+orient(dims.length - 2, dims.length - 1, -1); // as the data stands
+state.together = (down.values.length > 1 && down.values.length <= 6) || down.values.length > 30;
 const linkAxes = [down, across, ...further]; // a link means the same whatever is chosen later
 
 // Positions on the axis of the parts, and on that of the rows in the order in which they stand.
