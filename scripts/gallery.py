@@ -55,7 +55,8 @@ def page(measured: JSONObject) -> str:
     rows = "".join(f"| [{e.preset.title}](#{e.name}) | {e.preset.duration} |\n" for e in entries)
     sections, first = [], {}
     for source, some in groupby(entries, lambda e: e.preset.source):
-        sections.append(f"\n## {source.author} ({source.year}): {source.title}\n")
+        cited = f"{source.author} ({source.year}), [{source.title}]({source.link})"
+        sections.append(f"\n## {source.author} ({source.year})\n\nAfter {cited}.\n")
         for entry in some:
             other = first.setdefault(entry.run, entry)
             sections.append(section(entry, measured[entry.run], other))
@@ -64,7 +65,7 @@ def page(measured: JSONObject) -> str:
 
 def section(entry: Entry, measured: JSONObject, first: Entry) -> str:
     """Return the part of one entry; `first` is the first one of the same run."""
-    source, title = entry.preset.source, entry.preset.title
+    title = entry.preset.title
     if first is entry:
         numbers = table(measured["checked"])
     else:
@@ -82,7 +83,7 @@ def section(entry: Entry, measured: JSONObject, first: Entry) -> str:
     jsuper gallery {entry.name}
 
 Time on two cores: about {entry.preset.duration}; {time_text(entry, measured)}.
-Source: [{source.author} ({source.year}), {source.title}]({source.link}), {entry.where}.
+In the publication: {entry.where}.
 
 {numbers}"""
 

@@ -17,7 +17,7 @@ from running import REPO
 import jsuper
 import jsuper.factorization
 from jsuper import presets
-from jsuper.cli import commands, findings, folders, inspect, main, options, values
+from jsuper.cli import commands, findings, folders, gallery, inspect, main, options, values
 from jsuper.core.errors import SpecError
 from jsuper.engine import programs
 from jsuper.findings import sweeps
@@ -117,6 +117,7 @@ PARSERS = {
     "merge": folders.MergeOptions,
     "scrub": commands.ScrubOptions,
     "findings": findings.FindingsOptions,
+    "gallery": gallery.GalleryOptions,
 }
 
 
@@ -144,7 +145,7 @@ def test_every_command_is_understood(line, tmp_path, monkeypatch):
     if command == "sweep":
         options.parse(words)
     else:
-        if command != "findings" and (not words or words[0].startswith("-")):
+        if command not in ("findings", "gallery") and (not words or words[0].startswith("-")):
             words = ["RUN", *words]  # the text speaks of the command without naming a run
         known = ["out"] if command == "merge" else ()  # its flag without a default
         values.read(PARSERS[command], words, f"jsuper {command}", known)

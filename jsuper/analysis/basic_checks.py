@@ -1,8 +1,10 @@
-"""What the first two figures of "Toy Models of Superposition" say, as numbers.
+"""What the first two figures on toy models of superposition say, as numbers.
 
 References
 ----------
-Elhage et al. (2022), introduction and "Demonstrating Superposition".
+Elhage et al. (2022), "Toy Models of Superposition",
+<https://transformer-circuits.pub/2022/toy_model/index.html>, introduction and section
+"Demonstrating Superposition".
 """
 
 from __future__ import annotations
