@@ -16,15 +16,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jsuper.core.expecting import expect_dataset
-from jsuper.plots.selection import check_variables
-from jsuper.plots.style import get_axes, tick_label, verbatim
+from jsuper.plots.paper_parts import (
+    add_scales,
+    best_of,
+    cells_over,
+    draw_polygon,
+    figure_of,
+    without_model,
+)
+from jsuper.plots.style import get_axes, verbatim
 
 if TYPE_CHECKING:
     import xarray
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_CELLS = 60  # of a grid
 EXAMPLE = "jsuper.plots.paper.superposition_grid(jsuper.load('runs/relu'))"
 # Corners of the regular arrangements in the plane, or their shadow, joined in order.
 POLYGONS = {3 / 4: 4, 2 / 3: 3, 1 / 2: 2, 2 / 5: 5, 3 / 8: 8}
@@ -56,7 +61,7 @@ def superposition_grid(ds: xarray.Dataset) -> Figure:
 
     from jsuper.plots.models import features, weights
 
-    cells, title = _cells(ds, ("activation", "sparsity"))
+    cells, title = cells_over(ds, ("activation", "sparsity"))
     rows, columns = cells.sizes["activation"], cells.sizes["sparsity"]
     figure = plt.figure(figsize=(2.3 * columns + 0.9, 2.0 * rows + 0.7), layout="constrained")
     ratios = [5, 1.6] * columns
@@ -65,7 +70,7 @@ def superposition_grid(ds: xarray.Dataset) -> Figure:
         one = cells.isel(activation=row, sparsity=column)
         matrix, bars = axes[row, 2 * column : 2 * column + 2]
         if not np.isfinite(one["W"]).any():
-            _without_model(matrix, bars)
+            without_model(matrix, bars)
             continue
         b = one["b"].values if "b" in one else None
         weights(one["W"].values, b, colorbar=False, ax=matrix)
@@ -79,7 +84,7 @@ def superposition_grid(ds: xarray.Dataset) -> Figure:
         if row == rows - 1:
             bars.set_xlabel("‖W_i‖")
             matrix.set_xlabel("WᵀW, b" if b is not None else "WᵀW")
-    _scales(figure, axes)
+    add_scales(figure, axes)
     figure.suptitle(title, fontsize="medium")
     return figure
 
@@ -108,7 +113,7 @@ def phase_diagram(ds: xarray.Dataset) -> Figure:
     expect_dataset(ds, EXAMPLE)
     if ds.sizes.get("activation", 1) > 1:
         return phases.phase_diagrams(ds)
-    return _figure(phases.phase_diagram(ds))
+    return figure_of(phases.phase_diagram(ds))
 
 
 def dimensions_per_feature(ds: xarray.Dataset) -> Figure:
@@ -131,7 +136,7 @@ def dimensions_per_feature(ds: xarray.Dataset) -> Figure:
     """
     from jsuper.plots import lines
 
-    return _figure(lines.dimensions_per_feature(ds))
+    return figure_of(lines.dimensions_per_feature(ds))
 
 
 def dimensionality(ds: xarray.Dataset) -> Figure:
@@ -156,8 +161,8 @@ def dimensionality(ds: xarray.Dataset) -> Figure:
 
     ax = points.dimensionality(ds)
     for value, corners in POLYGONS.items():
-        _draw_polygon(ax, value, corners)
-    return _figure(ax)
+        draw_polygon(ax, value, corners)
+    return figure_of(ax)
 
 
 def features_2d(ds: xarray.Dataset) -> Figure:
@@ -185,7 +190,7 @@ def features_2d(ds: xarray.Dataset) -> Figure:
 
     from jsuper.plots.models import arrows
 
-    cells, title = _cells(ds, ("activation", "sparsity"))
+    cells, title = cells_over(ds, ("activation", "sparsity"))
     if cells.sizes["hidden"] != 2:
         raise ValueError(
             f"ds has n_hidden {cells.sizes['hidden']}, and features_2d needs 2; "
@@ -199,7 +204,7 @@ def features_2d(ds: xarray.Dataset) -> Figure:
     for row, column in np.ndindex(rows, columns):
         one, ax = cells.isel(activation=row, sparsity=column), axes[row, column]
         if not np.isfinite(one["W"]).any():
-            _without_model(ax)
+            without_model(ax)
             continue
         arrows(one["W"].values, label_distance=0.2, ax=ax)
         ax.set(xlim=(-edge, edge), ylim=(-edge, edge))
@@ -235,7 +240,7 @@ def development(ds: xarray.Dataset) -> Figure:
 
     expect_dataset(ds, EXAMPLE)
     figure = developing.development(jsuper.best(ds) if "seed" in ds.dims else ds)
-    figure.suptitle(_best_of(ds), fontsize="medium")
+    figure.suptitle(best_of(ds), fontsize="medium")
     return figure
 
 
@@ -266,7 +271,7 @@ def stack_plot(model: Any, **options: Any) -> Figure:
 
     title = ""
     if isinstance(model, xr.Dataset):
-        cells, title = _cells(model, ())
+        cells, title = cells_over(model, ())
         W, decoder = cells["W"].values, cells["W_dec"].values if "W_dec" in cells else None
     else:
         params = getattr(model, "params", None)
@@ -277,7 +282,7 @@ def stack_plot(model: Any, **options: Any) -> Figure:
     ax = stacks.stack_plot(W, None if decoder is None else np.asarray(decoder), **options)
     if title:
         ax.set_title(title, fontsize="medium")
-    return _figure(ax)
+    return figure_of(ax)
 
 
 def bumps(ds: xarray.Dataset) -> Figure:
@@ -300,79 +305,4 @@ def bumps(ds: xarray.Dataset) -> Figure:
     """
     from jsuper.plots import learning
 
-    return _figure(learning.bump_counts(ds))
-
-
-def _figure(ax: Axes) -> Figure:
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    return figure
-
-
-def _cells(ds: xarray.Dataset, dims: tuple[str, ...]) -> tuple[xarray.Dataset, str]:
-    """Return the best seed of every cell over `dims`, which all exist then, and a title."""
-    import jsuper
-    from jsuper.plots.selection import _select_advice
-
-    check_variables(ds, "W", "status")
-    title = _best_of(ds)
-    if "seed" in ds.dims:
-        ds = jsuper.best(ds)
-    many = [str(d) for d in ds["status"].dims if d not in dims and ds.sizes[d] > 1]
-    if many:
-        raise ValueError(f"ds has further dimensions: {_select_advice(ds, many)}")
-    ds = ds.isel({d: 0 for d in ds["status"].dims if d not in dims})
-    for dim in dims:
-        if dim not in ds.coords:
-            raise ValueError(f"ds has no coordinate {dim!r}; select with drop=False")
-        if dim not in ds.dims:
-            ds = ds.expand_dims(dim)
-    count = int(np.prod([ds.sizes[d] for d in dims], initial=1))
-    if count > MOST_CELLS:
-        example = ", ".join(f"{d}={ds[d].values[:2].tolist()}" for d in dims if ds.sizes[d] > 2)
-        raise ValueError(
-            f"ds has {count} cells, and the figure has at most {MOST_CELLS}; select some, e.g. "
-            f"ds.sel({example})"
-        )
-    return ds, title
-
-
-def _best_of(ds: xarray.Dataset) -> str:
-    """Return which seeds a figure shows."""
-    if "seed" in ds.dims and ds.sizes["seed"] > 1:
-        return f"best of {ds.sizes['seed']} seeds"
-    seeds = np.atleast_1d(ds["seed"].values) if "seed" in ds.coords else np.array([])
-    if seeds.size == 1:
-        return f"seed {tick_label(seeds.flat[0])}"
-    return "the seed of each cell" if seeds.size else "one seed"
-
-
-def _without_model(*axes: Axes) -> None:
-    for ax in axes:
-        ax.set(xticks=[], yticks=[])
-    axes[0].text(0.5, 0.5, "no model", ha="center", va="center", transform=axes[0].transAxes)
-
-
-def _scales(figure: Figure, axes: np.ndarray) -> None:
-    """Add the colour scales of the matrices and of the bars, shared by all panels."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    kinds = ((Normalize(-1, 1), "RdBu_r", "WᵀW and b", [-1, 0, 1]),)
-    kinds += ((Normalize(0, 1), "viridis", "interference", [0, 1]),)
-    for norm, name, label, ticks in kinds:
-        bar = figure.colorbar(ScalarMappable(norm, name), ax=axes, ticks=ticks, aspect=30, pad=0.01)
-        bar.set_label(label)
-
-
-def _draw_polygon(ax: Axes, value: float, corners: int) -> None:
-    """Draw a regular arrangement at the right of its guide's label."""
-    away = {2 / 5: 0.03, 3 / 8: -0.035}.get(value, 0)  # two that are nearly as high
-    inset = ax.inset_axes((1.22, (value + 0.04) / 1.08 - 0.04 + away, 0.07, 0.08))
-    angles = np.pi / 2 + 2 * np.pi * np.arange(corners) / corners
-    x, y = np.cos(angles), np.sin(angles)
-    for i in range(corners):
-        inset.plot([0, x[i]], [0, y[i]], color="0.3", linewidth=0.8)
-    inset.plot(x, y, "o", color="0.3", markersize=2)
-    inset.set(aspect="equal", xlim=(-1.3, 1.3), ylim=(-1.3, 1.3))
-    inset.set_axis_off()
+    return figure_of(learning.bump_counts(ds))
