@@ -2,11 +2,13 @@
 
 import base64
 import json
+import math
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +22,18 @@ DATA = REPO / "tests" / "data"
 def slow(*values):
     """A row of a test's table that `pytest -m slow` runs."""
     return pytest.param(*values, marks=pytest.mark.slow)
+
+
+def summary_writer(folder, logged):
+    """Stand in for torch's SummaryWriter, which makes its folder at once and warns of NaN."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    (Path(folder) / "events.out.tfevents").touch()
+
+    def add_scalar(name, value, step):
+        assert math.isfinite(value), "NaN or Inf found in input tensor"
+        logged[name] = value
+
+    return SimpleNamespace(add_scalar=add_scalar, close=lambda: None)
 
 
 def mutated(content, rng):

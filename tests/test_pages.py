@@ -12,7 +12,7 @@ from unittest.mock import MagicMock
 import made_up_baron
 import numpy as np
 import pytest
-from running import REPO
+from running import REPO, summary_writer
 
 import jsuper
 import jsuper.factorization
@@ -81,7 +81,8 @@ def stand_in(page, monkeypatch):
     for module, library in OTHERS.items():
         used = re.search(rf"^(import|from) {module}\b", PAGES[page], re.MULTILINE)
         if used and library in absent:
-            monkeypatch.setitem(sys.modules, module, MagicMock())
+            monkeypatch.setitem(sys.modules, module, fake := MagicMock())
+            fake.SummaryWriter = functools.partial(summary_writer, logged={})
 
 
 @pytest.mark.slow

@@ -46,8 +46,8 @@ class RunProgress:
     """the chunk that has just ended, axis -> its values; None between the ends of chunks"""
 
     def numbers(self) -> dict[str, float]:
-        """Return every field that is a number, by name: what a logger of metrics takes."""
-        return {k: v for k, v in vars(self).items() if k != "chunk"}
+        """Return every field that is a finite number, by name: what a logger of metrics takes."""
+        return {k: v for k, v in vars(self).items() if k != "chunk" and math.isfinite(v)}
 
 
 Listener = Callable[[RunProgress], object]

@@ -10,7 +10,7 @@ import threading
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from running import REPO
+from running import REPO, summary_writer
 
 import jsuper
 from jsuper.core.grid import Chunk, expand
@@ -121,6 +121,7 @@ def test_between_chunks_a_second_passes_from_call_to_call(monkeypatch):
         now[0] += 0.125
         listens.tick()
     assert len(told) == 3 and math.isnan(told[0].seconds_left)
+    assert "seconds_left" not in told[0].numbers() and told[0].numbers()["models_total"] == 2
     listens.finished(chunk)
     listens.tick()
     listens.end()
@@ -148,20 +149,18 @@ def test_axes_are_told_by_name():
 
 
 @pytest.mark.parametrize("library", ["wandb", "torch.utils.tensorboard"])
-def test_the_recipes_of_the_page_log_numbers(library, monkeypatch):
+def test_the_recipes_of_the_page_log_numbers(library, tmp_path, monkeypatch):
     text = (REPO / "docs" / "guide" / "runs.md").read_text(encoding="utf-8")
     (recipe,) = re.findall(rf"```python\n([^`]*?{re.escape(library)}[^`]*?)```", text)
     logged = {}
-    writer = SimpleNamespace(
-        add_scalar=lambda name, value, step: logged.update({name: value}), close=lambda: None
-    )
     fake = ModuleType(library)
     fake.init = lambda **fields: SimpleNamespace(log=logged.update, finish=lambda: None)
-    fake.SummaryWriter = lambda folder: writer
+    fake.SummaryWriter = functools.partial(summary_writer, logged=logged)
     for i in range(len(parts := library.split("."))):
         monkeypatch.setitem(sys.modules, ".".join(parts[: i + 1]), ModuleType(parts[i]))
     monkeypatch.setitem(sys.modules, library, fake)
-    in_memory = functools.partial(jsuper.run, workers=1, progress=False)
-    monkeypatch.setattr(jsuper, "run", lambda sweep, out, **more: in_memory(sweep, **more))
+    small = functools.partial(jsuper.run, SWEEP, workers=1, progress=False)
+    monkeypatch.setattr(jsuper, "run", lambda sweep, out, **more: small(out, **more))
+    monkeypatch.chdir(tmp_path)
     exec(recipe, {"sweep": SWEEP})
     assert logged["models"] == 8 and logged["chunks_total"] == 2
