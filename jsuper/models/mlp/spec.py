@@ -38,8 +38,9 @@ class Sweep(Fields):
     mean over samples and features of I_i (y_i - x_hat_i)², where y = x + f(x) + target_noise M x.
 
     All fields are keyword arguments. Those marked "axis" accept one value or several. The defaults
-    are the one-layer model of [1]_ and [2]_, with the settings of their code: 100 features that are
-    uniform on [-1, 1] with probability 0.01, d = 1000, 50 ReLU units, y = x + ReLU(x).
+    are the one-layer model of Braun et al. (2025) and Bushnaq et al. (2025), with the settings of
+    their code: 100 features that are uniform on [-1, 1] with probability 0.01, d = 1000, 50 ReLU
+    units, y = x + ReLU(x).
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ class Sweep(Fields):
         Axis, > 0. Feature i has importance I_i = importance_decay^i.
     target_noise
         Axis, >= 0. Scale of a mixing matrix M in the target, with independent N(0, 1) entries and 0
-        on the diagonal, fixed for a seed [3]_.
+        on the diagonal, fixed for a seed, as in Bhagat et al. (2025).
     n_features
         Axis. Number of features n.
     d_embed
@@ -68,7 +69,7 @@ class Sweep(Fields):
         Axis. Elementwise activation of the hidden units: a name, or `elu(0.25)`.
     target
         Axis. f: abs, square, an elementwise activation, or and_pairs, the product of features 2k
-        and 2k + 1 at both of them [4]_.
+        and 2k + 1 at both of them (Hänni et al. 2024).
     target_residual
         Axis. Whether the target contains x itself.
     residual
@@ -91,15 +92,16 @@ class Sweep(Fields):
 
     References
     ----------
-    .. [1] Braun et al. (2025), "Interpretability in Parameter Space: Minimizing Mechanistic
-       Description Length with Attribution-based Parameter Decomposition",
-       <https://arxiv.org/abs/2501.14926>.
-    .. [2] Bushnaq et al. (2025), "Stochastic Parameter Decomposition",
-       <https://arxiv.org/abs/2506.20790>.
-    .. [3] Bhagat et al. (2025), "Compressed Computation is (probably) not Computation in
-       Superposition", <https://arxiv.org/abs/2606.14673>.
-    .. [4] Hänni et al. (2024), "Mathematical Models of Computation in Superposition",
-       <https://arxiv.org/abs/2408.05451>.
+    Braun et al. (2025), "Interpretability in Parameter Space: Minimizing Mechanistic Description
+    Length with Attribution-based Parameter Decomposition", <https://arxiv.org/abs/2501.14926>.
+
+    Bushnaq et al. (2025), "Stochastic Parameter Decomposition", <https://arxiv.org/abs/2506.20790>.
+
+    Bhagat et al. (2025), "Compressed Computation is (probably) not Computation in Superposition",
+    <https://arxiv.org/abs/2606.14673>.
+
+    Hänni et al. (2024), "Mathematical Models of Computation in Superposition",
+    <https://arxiv.org/abs/2408.05451>.
 
     Examples
     --------

@@ -46,7 +46,7 @@ class Sweep(Fields):
 
     All fields are keyword arguments. Those marked "axis" accept one value or several, and several
     values become a dimension of the results. The defaults are the preset `activations`: the
-    training of the notebook of [1]_ on the paper's basic model, n = 20 and m = 5.
+    training of the notebook of Elhage et al. (2022) on its basic model, n = 20 and m = 5.
 
     Parameters
     ----------
@@ -72,8 +72,8 @@ class Sweep(Fields):
         other optimizers of optax that take it, and 0 where it is added to the gradient.
     norm_pull
         Axis, >= 0. Pull γ of the norms of W's columns towards 1, instead of a weight decay:
-        W_i ← W_i - η γ W_i (1 - 1/|W_i|) in addition to the optimizer's step, as in [2]_. An
-        omitted weight decay is then 0.
+        W_i ← W_i - η γ W_i (1 - 1/|W_i|) in addition to the optimizer's step, as in Liu et
+        al. (2025). An omitted weight decay is then 0.
     importance_decay
         Axis, > 0.
     n_features, n_hidden
@@ -224,10 +224,11 @@ class Sweep(Fields):
 
     References
     ----------
-    .. [1] Elhage et al. (2022), "Toy Models of Superposition",
-       <https://transformer-circuits.pub/2022/toy_model/index.html>.
-    .. [2] Liu et al. (2025), "Superposition Yields Robust Neural Scaling",
-       <https://arxiv.org/abs/2505.10465>.
+    Elhage et al. (2022), "Toy Models of Superposition",
+    <https://transformer-circuits.pub/2022/toy_model/index.html>.
+
+    Liu et al. (2025), "Superposition Yields Robust Neural Scaling",
+    <https://arxiv.org/abs/2505.10465>.
 
     Examples
     --------
