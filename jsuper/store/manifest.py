@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import functools
 import json
+import os
 import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -278,6 +279,10 @@ def manifest_of(folder: str | Path) -> Manifest:
     """
     manifest = read_manifest(folder) or rebuilt(Path(folder))
     if manifest is None:
+        if not os.path.exists(folder):  # also False for names that no file can have
+            raise FileNotFoundError(
+                f"{folder} does not exist; give a run folder, such as `jsuper list FOLDER` lists"
+            )
         raise FileNotFoundError(f"{folder} is not a run folder: it has no {NAME}")
     return manifest
 

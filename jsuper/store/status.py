@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from jsuper.core.status import ERROR, FAILED, NON_FINITE, OK
 from jsuper.core.text import counted, format_duration, format_size, printable
 from jsuper.store import chunk_files, sharing
 from jsuper.store.dataset import size_of
-from jsuper.store.manifest import manifest_of
+from jsuper.store.manifest import Manifest, manifest_of
 from jsuper.store.npz import UNREADABLE, read_arrays
 
 MOST_ERRORS = 5  # messages of failed models
@@ -50,6 +51,8 @@ class Status:
     """whether manifest.json is missing, and all of this comes from the chunks"""
     unfinished: str | None
     """the latest session without an end, which runs or was killed: its start and its host"""
+    resume: str | None
+    """the command that trains what is missing; None: nothing is, or there is no command for it"""
 
     @property
     def missing(self) -> int:
@@ -108,6 +111,7 @@ def status_of(run: str | Path) -> Status:
         dict(errors.most_common(MOST_ERRORS)),
         manifest.lost,
         _unfinished(sessions),
+        _resume(folder, manifest) if sum(counts.values()) < manifest.models else None,
     )
 
 
@@ -131,6 +135,14 @@ def _unfinished(sessions: list[JSONObject]) -> str | None:
         if "ended" not in session:
             return printable(f"{session.get('started')} on {session.get('host')}", 200)
     return None
+
+
+def _resume(folder: Path, manifest: Manifest) -> str | None:
+    """Return the command that continues a run, or None where sweep.toml does not hold all of it."""
+    config = folder / "sweep.toml"
+    if manifest.functions or not config.is_file():
+        return None
+    return shlex.join(["jsuper", "sweep", "--config", str(config), "--out", str(folder)])
 
 
 def _rate(sessions: list[JSONObject], written: list[tuple[float, int]]) -> float | None:
@@ -167,6 +179,9 @@ def words(status: Status) -> str:
     lines.append(f"memory   jsuper.load needs {format_size(status.bytes_loaded)}")
     if status.unfinished and status.missing:
         lines.append(f"session  began {status.unfinished}, has not ended: it runs or was killed")
+    if status.missing:
+        command = status.resume or f"by the command, or the call in Python, that began {status.run}"
+        lines.append(f"resume   {printable(command)}")
     if status.lost_manifest:
         lines.append(f"lost     manifest.json: {AGAIN}")
     if status.chunks_damaged:

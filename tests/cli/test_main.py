@@ -656,7 +656,7 @@ def test_export(capsys, finished, monkeypatch):
     assert main.main(["export", str(finished), "--format", "xls"]) == 2
     assert "error: format='xls' is not one of csv, netcdf, parquet" in capsys.readouterr().err
     assert main.main(["export", "nowhere"]) == 2
-    assert "error: nowhere is not a run folder" in capsys.readouterr().err
+    assert "error: nowhere does not exist; give a run folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("format, library", [("netcdf", "h5netcdf"), ("parquet", "pyarrow")])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -230,8 +231,14 @@ def test_status_counts_what_is_there(tmp_path, whole, capsys):
     assert f"{found.ok} of 12 models" in out and f"{found.missing} missing" in out
     assert main.main(["status", str(run), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["missing"] == found.missing
-    assert states.status_of(whole).missing == 0
+    assert states.status_of(whole).missing == 0 and states.status_of(whole).resume is None
     assert main.main(["status", str(tmp_path / "none")]) == 2
+    assert found.resume and f"resume   {found.resume}" in out
+    assert main.main(shlex.split(found.resume)[1:]) == 0
+    assert states.status_of(run).ok == 12
+    shutil.rmtree(run / "chunks")
+    (run / "sweep.toml").unlink()
+    assert "resume   by the command, or the call" in states.words(states.status_of(run))
 
 
 def test_the_rate_is_that_of_the_session_that_is_open(monkeypatch):
