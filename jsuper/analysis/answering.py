@@ -1,7 +1,7 @@
 """What a sweep found, in sentences that are computed from its Dataset.
 
-Which value of each axis is best and by how much, where superposition starts, which fits failed, and
-what diverged. They stand on top of the page and are printed after a run.
+Which value of each axis is best and by how much, where there is superposition, which fits failed,
+and what diverged. They stand on top of the page and are printed after a run.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def answers(ds: xarray.Dataset) -> list[str]:
 
     - Which value of each axis has the lowest loss: mean over seeds of the mean logarithm over all
       other cells, and the paired difference to the next value with its 95 % interval.
-    - From which sparsity on most seeds represent more features than they have hidden units, without
+    - At which sparsities most seeds represent more features than they have hidden units, without
       failed fits; for toy models.
     - How many fits failed, and how many models diverged or are missing.
 
@@ -76,7 +76,7 @@ def answers(ds: xarray.Dataset) -> list[str]:
     measure = family.spec.SUMMARY
     return [
         *best_values(ds, measure),
-        *superposition_starts(ds),
+        *superposition(ds),
         *failures(ds, family),
         f"{measure}: lower is better{'; 1 is the best constant' * measure.endswith('constant')}.",
     ]
@@ -112,46 +112,65 @@ def _comparison(axis: str, means: xarray.DataArray, others: list[str], ds: xarra
     over = [counted(ds.sizes[d], d.replace("_", " ")) for d in others]
     over += [counted(len(difference), "seed")]
     count = means.sizes[axis]
-    lower = f"{_share(1 - np.exp(-difference.mean()))} below {second}"
+    times = f"{_ratio(-difference.mean())} times that of {second}"
     among = f"of {counted(count, _name(axis))}" if axis == "activation" else f"of {count} values"
     mean = "geometric mean over " + ", ".join(over[:-1]) + " and " * (len(over) > 1) + over[-1]
     if np.abs(difference).max() < SAME:
         return f"{best} and {second} share the lowest loss {among} ({mean})."
     if len(difference) == 1:
-        return f"{best} has the lowest loss {among}: {lower} ({mean}; one seed gives no interval)."
+        return f"{best} has the lowest loss {among}: {times} ({mean}; one seed gives no interval)."
     low, high, _ = interval(difference, "mean", None)
-    text = f"95 % interval {_share(1 - np.exp(-low))} to {_share(1 - np.exp(-high))}; {mean}"
+    text = f"95 % interval {_ratio(-high)} to {_ratio(-low)}; {mean}"
     if low <= 0:
         pair = f"{best} and {second} have the lowest losses {among} and cannot be told apart"
-        return f"{pair}: {best} is {lower} ({text})."
-    return f"{best} has the lowest loss {among}: {lower} ({text})."
+        return f"{pair}: the first is {times} ({text})."
+    return f"{best} has the lowest loss {among}: {times} ({text})."
 
 
-def superposition_starts(ds: xarray.Dataset) -> Iterator[str]:
-    """Yield the sparsity from which on most seeds have more features than hidden units."""
+def superposition(ds: xarray.Dataset) -> Iterator[str]:
+    """Yield where most seeds represent more features than they have hidden units.
+
+    By sparsity, with the activations of one answer together; if further axes vary, as the share of
+    all cells. Cells without a fit do not count.
+    """
     found = _excess(ds)
-    if found is None or found.sizes.get("sparsity", 1) < 2 or "sparsity" not in found.dims:
+    if found is None:
         return
-    number = found.where(found.isnull(), found > 0)
-    share = number.mean([d for d in found.dims if d not in ("activation", "sparsity")])
-    share = share.sortby("sparsity")
-    most = share > 0.5
-    lines = share.expand_dims("model") if "activation" not in share.dims else share
-    groups: dict[float, list[str]] = {}
-    for line in lines:
-        name = str(line["activation"].values) if "activation" in line.coords else "the models"
-        above = (line > 0.5).values
-        start = float(line["sparsity"].values[above][0]) if above.any() else np.nan
-        groups.setdefault(start, []).append(name)
-    starts = sorted(s for s in groups if s == s)
-    parts = [f"from S = {s:g}: {_listed(groups[s])}" for s in starts]
-    never = [names for start, names in groups.items() if start != start]
-    parts += [f"at no sparsity: {_listed(names)}" for names in never]
-    superposed = int(most.any("sparsity").sum()) if "activation" in most.dims else 0
-    head = "Superposition (most seeds represent more features than hidden units)"
-    if superposed and most.sizes["activation"] > 1:
-        head += f", {superposed} of {most.sizes['activation']} activations"
-    yield f"{head}; {'; '.join(parts)}."
+    seeds = [d for d in found.dims if d == "seed"]
+    share = found.where(found.isnull(), found > 0).mean(seeds)
+    further = [d for d in share.dims if d not in ("activation", "sparsity") and share.sizes[d] > 1]
+    sparse = "sparsity" in share.dims and share.sizes["sparsity"] > 1
+    if "activation" not in share.dims:
+        share = share.expand_dims(activation=["the models"])
+    groups: dict[str, list[str]] = {}
+    for one in share.transpose("activation", ...):
+        if further or not sparse:
+            known, yes = int(one.notnull().sum()), int((one > 0.5).sum())
+            text = f"in {yes:,} of {counted(known, 'cell')}" if known else "unknown, no fit"
+        else:
+            text = _sparsities(one.squeeze(drop=True).sortby("sparsity"))
+        groups.setdefault(text, []).append(str(one["activation"].values))
+    parts = "; ".join(f"{text}: {_listed(names)}" for text, names in groups.items())
+    yield f"Superposition (most seeds represent more features than hidden units) {parts}."
+
+
+def _sparsities(share: xarray.DataArray) -> str:
+    """Return the sparsities at which more than half of the seeds are in superposition, in words."""
+    sparsity, most = share["sparsity"].values, share.values > 0.5
+    lost = sparsity[share.isnull().values]
+    yes, no = sparsity[most], sparsity[share.values <= 0.5]
+    fits = f" (no fit at {_numbers(lost)})" if lost.size else ""
+    if not yes.size:
+        return ("at no sparsity" if no.size else "unknown") + fits
+    if not no.size and not lost.size:
+        return "at every sparsity"
+    if yes.size > 1 and not (no > yes[0]).any():
+        return f"from S = {yes[0]:g} on{fits}"
+    return f"at S = {_numbers(yes)}{fits}"
+
+
+def _numbers(values: np.ndarray) -> str:
+    return ", ".join(f"{v:g}" for v in values)
 
 
 def _excess(ds: xarray.Dataset) -> xarray.DataArray | None:
@@ -185,7 +204,8 @@ def failures(ds: xarray.Dataset, family: Family) -> Iterator[str]:
             lost = True
             yield f"{number:,} of {counted(total, 'model')} {word}{_where(models)}."
     if not lost:
-        yield f"All {total:,} models trained to the end; none diverged."
+        all_of = f"All {total:,} models" if total > 1 else "The model"
+        yield f"{all_of} trained to the end; none diverged."
 
 
 def _where(models: xarray.DataArray) -> str:
@@ -221,7 +241,6 @@ def _name(axis: str) -> str:
     return axis.replace("_", " ")
 
 
-def _share(value: float) -> str:
-    """Return a share as a percentage with two digits."""
-    percent = 100 * value
-    return f"{percent:.0f} %" if abs(percent) >= 9.5 else f"{percent:.2g} %"
+def _ratio(logarithm: float) -> str:
+    """Return the ratio of two losses with three digits."""
+    return format_number(float(np.exp(logarithm)))

@@ -230,7 +230,9 @@ def failed_text(
         rows = counts[counts.any(across)]
         for row in rows[:MOST_ROWS]:
             where = " ".join(str(v) for v in row[across].values[row.values > 0])
-            yield f"    {row[down].item()}: {int(row.sum())}, {across} {where}"
+            value = row[down].item()
+            named = value if isinstance(value, str) else f"{down} {value}"
+            yield f"    {named}: {int(row.sum())}, {across} {where}"
         if len(rows) > MOST_ROWS:
             yield f"    and {len(rows) - MOST_ROWS} more; the page names all"
 
@@ -271,7 +273,9 @@ def draw(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...], folder: 
     is_curve = is_curve and ds[across].dtype.kind in "iuf"
     paths = []
     for title, part in itertools.islice(slices(ds, main_axes), MOST_TABLES):
+        many = part.sizes[across] > MOST_COLUMNS
         size = 2.5 + 0.75 * part.sizes[across], 1.6 + 0.27 * part.sizes[down]
+        size = (7.0, 6.0) if many else size
         figure, ax = plt.subplots(figsize=(6, 3.6) if is_curve else size, layout="constrained")
         if is_curve:
             curve(part, variable, across=across, ax=ax)

@@ -118,14 +118,15 @@ class Direction(NamedTuple):
     better
         "lower" or "higher"; empty if neither is.
     mark
-        A value that means something, which scales and curves mark.
+        A value that means something, which scales and curves mark; or the name of a field of the
+        sweep that has it, if it has one value.
     centre
         Of a diverging scale; None if the scale does not diverge.
     """
 
     reads: str
     better: str = ""
-    mark: float | None = None
+    mark: float | str | None = None
     centre: float | None = None
 
 

@@ -59,7 +59,9 @@ def format_number(value: float, digits: int = 3, missing: str = "-") -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """Return a number and a noun: '1 model', '2,000 models', '2 sparsities', '3 steps'."""
+    """Return a number and a noun: '2,000 models', '2 sparsities', '2 values of n_hidden'."""
+    if noun.startswith("n "):  # as in n hidden, which has no plural
+        return f"{count:,} value{'s' * (count != 1)} of {noun.replace(' ', '_')}"
     plural = noun if noun.endswith("s") else f"{noun}s"
     if re.search("[^aeiou]y$", noun):
         plural = f"{noun[:-1]}ies"

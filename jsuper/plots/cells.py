@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 # A triangle in a cell's upper right corner; the title shows the same as a Unicode character.
 CORNER, CORNER_TEXT = [(0.0, 0.0), (-1.0, 0.0), (0.0, -1.0)], "\N{BLACK UPPER RIGHT TRIANGLE}"
 
+MOST_COLUMNS, MOST_NUMBERS = 24, 1000  # of a figure with a number in every cell
+LABELS = 12  # on an axis of larger figures
+
 
 def heatmap(
     ds: xarray.Dataset,
@@ -47,7 +50,8 @@ def heatmap(
 
     Outliers do not stretch the colour scale. It ends at 30 times above and below the median cell if
     it is logarithmic, and 3 interquartile ranges beyond the quartiles if it is linear; the colour
-    bar then has a pointed end. Hatched cells do not affect the scale.
+    bar then has a pointed end. Hatched cells do not affect the scale. With more than 24 columns or
+    1,000 cells, cells have no numbers.
 
     Parameters
     ----------
@@ -104,9 +108,14 @@ def heatmap(
     rows, columns = values.shape
     lines = [k.splitlines() for k in tick_labels(selection.values[dims[1]])]
     upright = 0.08 * max((len(k) for of in lines if len(of) > 1 for k in of), default=0)
-    ax = get_axes(ax, 2.5 + 0.75 * columns, 1.6 + 0.27 * rows + upright)
-    _draw(ax, values, hatched, *_scale(shown, needs_log_scale(shown) if log is None else log))
+    many = columns > MOST_COLUMNS or values.size > MOST_NUMBERS
+    size = (7.0, 6.0) if many else (2.5 + 0.75 * columns, 1.6 + 0.27 * rows + upright)
+    ax = get_axes(ax, *size)
+    norm, extend = _scale(shown, needs_log_scale(shown) if log is None else log)
+    _draw(ax, values, hatched, norm, extend, numbers=not many)
     _label(ax, selection, dims)
+    if many:
+        _fewer_labels(ax, *values.shape)
     what = "interquartile range" if spread else "median"
     mark = f" ({CORNER_TEXT})" if selection.left_out.any() else ""
     title = f"{variable}: {what} over {selection.seeds_text}\n{selection.left_out_text}{mark}"
@@ -156,8 +165,15 @@ def _scale(shown: np.ndarray, log: bool) -> tuple[Normalize, str]:
     return (LogNorm(low, max(high, low * 1.01)) if log else Normalize(low, high)), extend
 
 
-def _draw(ax: Axes, values: np.ndarray, hatched: np.ndarray, norm: Normalize, extend: str) -> None:
-    """Draw the image, a number in every cell and the colour bar."""
+def _draw(
+    ax: Axes,
+    values: np.ndarray,
+    hatched: np.ndarray,
+    norm: Normalize,
+    extend: str,
+    numbers: bool,
+) -> None:
+    """Draw the image, the colour bar, and a number in every cell if these are asked for."""
     import matplotlib as mpl
     from matplotlib.patches import Rectangle
 
@@ -166,12 +182,20 @@ def _draw(ax: Axes, values: np.ndarray, hatched: np.ndarray, norm: Normalize, ex
     for i, j in np.argwhere(hatched):
         style: Any = {"facecolor": "0.9", "edgecolor": "0.7", "hatch": "////", "linewidth": 0}
         ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, **style))
-    for (i, j), value in np.ndenumerate(values):
+    for (i, j), value in np.ndenumerate(values if numbers else np.empty((0, 0))):
         dark = np.isfinite(value) and not hatched[i, j] and norm(value) < 0.5
         color = "w" if dark else "k"
         text = format_number(value, 2)
         ax.text(j, i, text, ha="center", va="center", fontsize=SMALL_FONT, color=color)
     ax.figure.colorbar(image, ax=ax, extend=extend, shrink=0.6 if len(values) > 9 else 1)
+
+
+def _fewer_labels(ax: Axes, rows: int, columns: int) -> None:
+    """Keep about a dozen of the labels on each axis."""
+    for axis, count in ((ax.xaxis, columns), (ax.yaxis, rows)):
+        kept = range(0, count, -(-count // LABELS))
+        texts = [axis.get_ticklabels()[k].get_text() for k in kept]
+        axis.set_ticks(list(kept), texts)
 
 
 def _label(ax: Axes, selection: Selection, axes: tuple[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from jsuper.core.json_data import JSONObject
 from jsuper.core.orientation import rows_and_columns
-from jsuper.core.protocols import Fits, Measures
+from jsuper.core.protocols import Direction, Fits, Measures
 from jsuper.core.status import Status
 from jsuper.report.aggregates import aggregate
 
@@ -90,13 +91,23 @@ def _words(
     groups = getattr(family, "GROUPS", {})
     return {
         "descriptions": {k: ds[k].attrs.get("description", "") for k in shown},
-        "directions": {k: directions[k]._asdict() for k in shown if k in directions},
+        "directions": {k: _marked(directions[k], ds) for k in shown if k in directions},
         "groups": {
             axis: [group(v) for v in ds[axis].values.tolist()]
             for axis, group in groups.items()
             if axis in order
         },
     }
+
+
+def _marked(direction: Direction, ds: xarray.Dataset) -> JSONObject:
+    """Return a direction with its mark as a number; None if the sweep has several or none."""
+    mark = direction.mark
+    if isinstance(mark, str):
+        value = json.loads(ds.attrs["sweep"]).get(mark)
+        values = value if isinstance(value, list) else [value]
+        mark = values[0] if len(values) == 1 else None
+    return direction._replace(mark=mark)._asdict()
 
 
 def seed_values(arrays: dict[str, np.ndarray]) -> JSONObject:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 LABELS = {
     Status.OK: "ok",
     Status.NON_FINITE: "diverged",
-    Status.FAILED: "failed",
+    Status.FAILED: "could not be trained",
     Status.MISSING: "missing",
 }
 MAX_CELLS = 200  # listed one by one
@@ -103,9 +103,10 @@ def render(ds: xarray.Dataset, title: str, path: str = "path/of/the/run") -> str
     return environment.from_string(read("page.html")).render(
         title=title,
         counts={label: int((status == k).sum()) for k, label in LABELS.items()},
+        labels=list(LABELS.values()),
         total=status.size,
         answers=answers(ds),
-        shape=" x ".join(counted(ds.sizes[d], str(d)) for d in ds["status"].dims),
+        shape=" x ".join(counted(ds.sizes[d], str(d).replace("_", " ")) for d in ds["status"].dims),
         left_out=left_out_cells(ds),
         failed_fits=[(reason, int(models.sum()), fits.ADVICE[reason]) for reason, models in failed],  # type: ignore[union-attr]
         failed_cells=count_by_cell(ds, failed),

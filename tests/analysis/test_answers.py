@@ -36,10 +36,10 @@ def test_the_best_value_its_distance_and_its_interval(ds):
     ds["loss_over_constant"][0] *= factors
     difference = np.log(2 * factors)
     low, high = stats.t.interval(0.95, 3, difference.mean(), difference.std(ddof=1) / 2)
-    percent = [f"{100 * (1 - np.exp(-v)):.0f} %" for v in (difference.mean(), low, high)]
+    ratio = [f"{np.exp(-v):.3g}" for v in (difference.mean(), high, low)]
     assert starting(ds, "tanh has") == (
-        f"tanh has the lowest loss of 3 activations: {percent[0]} below relu (95 % "
-        f"interval {percent[1]} to {percent[2]}; geometric mean over 3 sparsities and 4 seeds)."
+        f"tanh has the lowest loss of 3 activations: {ratio[0]} times that of relu (95 % "
+        f"interval {ratio[1]} to {ratio[2]}; geometric mean over 3 sparsities and 4 seeds)."
     )
 
 
@@ -67,18 +67,36 @@ def test_models_without_a_loss_drop_their_seed(ds):
     assert "diverged, all at relu" in starting(ds, "1 of 36 models")
 
 
-def test_superposition_starts_where_most_seeds_have_more_features_than_units(ds):
+def test_superposition_is_where_most_seeds_have_more_features_than_units(ds):
     W = ds["W"].values
     W[0, 1:, :, 0, :] = 1.0  # four features of length 1 in two units
     W[2, 2, :3, 1, :3] = 0.6
     W[1, 2, :2] = 1.0  # in half of the seeds, which are not most
     assert starting(ds, "Superposition") == (
-        "Superposition (most seeds represent more features than hidden units), 2 of 3 activations; "
-        "from S = 0.7: relu; from S = 0.9: gelu; at no sparsity: tanh."
+        "Superposition (most seeds represent more features than hidden units) from S = 0.7 on: "
+        "relu; at no sparsity: tanh; at S = 0.9: gelu."
     )
     ds["failed_fit"] = ds["status"] * 0
     ds["failed_fit"][0, 1] = 1
-    assert "from S = 0.9: relu, gelu" in starting(ds, "Superposition")
+    assert "at S = 0.9 (no fit at 0.7): relu" in starting(ds, "Superposition")
+    ds["failed_fit"][1] = 1
+    assert "unknown (no fit at 0, 0.7, 0.9): tanh" in starting(ds, "Superposition")
+
+
+def test_superposition_that_ends_again_does_not_go_on_from_its_start(ds):
+    ds["W"].values[1, 0] = 1.0
+    ds["W"].values[2] = 1.0
+    text = starting(ds, "Superposition")
+    assert "at S = 0: tanh" in text and "at every sparsity: gelu" in text
+
+
+def test_superposition_over_further_axes_is_a_share_of_the_cells(ds):
+    more = ds.expand_dims(dropout=[0.0, 0.1]).copy(deep=True)
+    more["W"].values[0, 0] = 1.0
+    text = starting(more, "Superposition")
+    assert "in 3 of 6 cells: relu; in 0 of 6 cells: tanh, gelu" in text
+    text = starting(ds.isel(sparsity=[2]), "Superposition")
+    assert text.endswith("in 0 of 1 cell: relu, tanh, gelu.")
 
 
 def test_failed_fits_are_named_with_their_place(ds):
@@ -95,7 +113,7 @@ def test_a_numeric_choice_is_compared_and_a_task_is_not():
     found["loss_over_constant"].loc[dict(learning_rate=1e-2)] = 0.25
     sentences = answers(found)
     assert starting(found, "learning rate").startswith("learning rate = 0.01 has the lowest loss")
-    assert "50 % below learning rate = 0.001" in sentences[0]
+    assert "0.5 times that of learning rate = 0.001" in sentences[0]
     assert not any("S = 0.9 has" in s for s in sentences)
 
 

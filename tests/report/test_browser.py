@@ -255,6 +255,29 @@ def test_means_have_intervals_and_seeds_are_dots(page, analyzed):
     assert circles == 2 * (3 * 3 + 3)  # in both panels, those of seeds and of means
 
 
+def test_names_as_columns_have_no_line_and_a_spread_no_direction(page):
+    def lines():
+        return page.execute_script(
+            "return document.querySelectorAll('#curves path[stroke-width]').length"
+        )
+
+    assert lines() == 2 and "Lower is better" in texts(page, "#curves-note")[0]
+    choose(page, "sort rows", "by name")
+    choose(page, "rows", "sparsity")
+    choose(page, "columns", "activation")
+    assert lines() == 0
+    assert texts(page, "#heatmaps figure:first-child tbody th") == ["0", "0.5", "0.9"]
+    assert "sparsity" in texts(page, "#heatmaps figure:first-child thead th")[0]
+    choose(page, "show", "spread over seeds")
+    assert "Lower is better" not in texts(page, "#curves-note")[0]
+    assert "dots" not in texts(page, "#curves-note")[0]
+
+
+def test_the_number_of_hidden_units_is_marked_where_features_are_counted(page):
+    marks = texts(page, "#heatmaps figure:nth-child(2) .scale")
+    assert "4 is beyond it" in marks[0] or "4" in texts(page, "#heatmaps .scale b")
+
+
 def test_nearly_equal_values_look_equal_and_diverging_scales_are_centred(opened, analyzed):
     near = (analyzed.loss * 0 + 0.5).assign_attrs(analyzed.mean_dimensionality.attrs)
     near[0] = 0.5001
@@ -273,7 +296,7 @@ def test_nearly_equal_values_look_equal_and_diverging_scales_are_centred(opened,
     assert max(abs(a - b) for a, b in zip(first, last, strict=True)) <= 3
     assert by_z[0] == (103, 0, 31)  # the largest above 0 has the last red
     assert by_z[-1][2] > by_z[-1][0]  # -1 is blue, and paler
-    assert texts(browser, ".scale")[5].startswith("-3")
+    assert texts(browser, ".scale")[5] == "-103"  # from -1 to 3, with a mark at 0
 
 
 def many_cells(analyzed, rows=40, columns=40):

@@ -25,7 +25,9 @@ DIRECTIONS = {
     "loss_over_constant": Direction("lower is better; 1 is the best constant", "lower", 1.0),
     "loss_over_naive": Direction("lower is better; 1 is the naive solution", "lower", 1.0),
     "loss": Direction("lower is better", "lower"),
-    "features_computed": Direction("more than hidden units is computation in superposition"),
+    "features_computed": Direction(
+        "more than hidden units is computation in superposition", mark="n_hidden"
+    ),
     "share_better": Direction("higher is better", "higher"),
     "mean_neurons_per_feature": Direction("1: one neuron serves a feature", mark=1.0),
     "mean_features_per_neuron": Direction("1: neurons are monosemantic", mark=1.0),

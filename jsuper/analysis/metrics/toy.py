@@ -48,7 +48,7 @@ HEADLINES = (
 DIRECTIONS = {
     "loss_over_constant": Direction("lower is better; 1 is the best constant", "lower", 1.0),
     "loss": Direction("lower is better", "lower"),
-    "features_represented": Direction("more than hidden units is superposition"),
+    "features_represented": Direction("more than hidden units is superposition", mark="n_hidden"),
     "mean_dimensionality": Direction("1: a dimension each; 1/2: two features share one", mark=1.0),
     "mean_interference": Direction("0: no feature disturbs another", "lower"),
     "basis_kurtosis": Direction("above its null, hidden units are a privileged basis"),

@@ -113,6 +113,9 @@ function number(v, digits = 3) {
 }
 
 const sentence = (text) => text && `${text[0].toUpperCase()}${text.slice(1)}.`;
+const markOf = (name) => data.directions[name]?.mark ?? data.directions[name]?.centre ?? NaN;
+const readsOf = (name) => // how to read its values, not their spread
+  (KINDS[state.kind].low ? sentence(data.directions[name]?.reads ?? "") : "");
 const word = () => (KINDS[state.kind].low ? state.kind : "interquartile range");
 const counted = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 const ofSeeds = `over ${status.every((s) => s === OK) ? "" : "up to "}${counted(seeds.length, "seed")}`;

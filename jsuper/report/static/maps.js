@@ -11,31 +11,32 @@ function mapFigure(name) {
     && across.values.length * down.values.length <= DETAILED.cells;
   if (!aggregatesOf(name).defined.some(Boolean))
     return make("figure", {}, make("h3", { textContent: name }),
-      make("figcaption", { textContent: `${sentence(data.descriptions[name])} Undefined for every model.` }));
+      make("figcaption", { textContent: `${sentence(data.descriptions[name])} ${failed.some(Boolean)
+        ? "No model with a fit has a value." : "Undefined for every model."}` }));
   const pieces = partsOf().map((part) => make("div", { className: "part" },
     ...(parts ? [make("h4", { textContent: partName(part) })] : []),
     detailed ? make("div", { className: "scroll tall" }, mapTable(name, part)) : largeMap(name, part)));
   const title = [`${name}: ${word()} ${ofSeeds}`, ...selected()].join(", ");
   const figure = make("figure", {}, make("h3", { textContent: title }),
-    make("figcaption", { textContent: mapNote(name) }), make("div", { className: "parts" }, ...pieces),
+    make("figcaption", { textContent: mapNote(name, detailed) }), make("div", { className: "parts" }, ...pieces),
     scaleBar(name));
   figure.querySelector("h3").append(" ", saving([name, word(), ...selected()].join("_"), {
     picture: () => mapSvg(name, partsOf()), rows: () => mapRows(name) }));
   return figure;
 }
 
-function mapNote(name) {
+function mapNote(name, detailed) {
   const cells = partsOf().flatMap((part) => down.values.flatMap((_, i) =>
     columnsOf().map((j) => cellIndex(i, j, part))));
   const sum = (f) => cells.reduce((total, cell) => total + f(cell), 0);
   const total = cells.length * seeds.length, left = sum(leftOut), notFits = sum(failedFits);
   const unknown = sum((cell) => seeds.length - aggregatesOf(name).defined[cell]) - left
     - (data.quality.includes(name) ? 0 : notFits);
-  return `${sentence(data.descriptions[name])} ${sentence(data.directions[name]?.reads ?? "")} ` + (left
+  return `${sentence(data.descriptions[name])} ${readsOf(name)} ` + (left
     ? `${left.toLocaleString("en")} of ${counted(total, "model")} left out.`
     : `All ${counted(total, "model")}.`)
     + (notFits ? ` ${counted(notFits, "failed fit")}`
-      + `${data.quality.includes(name) ? "" : ` left out of the ${state.kind}`}; grey: half of the cell or more.` : "")
+      + `${data.quality.includes(name) ? "" : ` left out of the ${state.kind}`}; ${detailed ? "hatched" : "grey"}: half of the cell or more.` : "")
     + (unknown > 0 ? ` Undefined for ${counted(unknown, "model")}.` : "");
 }
 
@@ -180,11 +181,12 @@ function imageOfCells(name, part, { x, y, width, height }) {
 function labelsOf(rows, { x, y, width, height }) {
   const some = (count, room) => Array.from({ length: count }, (_, k) => k)
     .filter((k) => k % Math.ceil(count / room) === 0);
+  const longest = Math.max(...across.values.map((v) => String(v).length));
   const stepY = height / rows.length, stepX = width / across.values.length;
   return [
     ...some(rows.length, height / 14).map((k) => svgText(down.values[rows[k]],
       { x: x - 5, y: y + (k + 0.5) * stepY + 3.5, "text-anchor": "end" })),
-    ...some(across.values.length, width / 42).map((j) => svgText(across.values[j],
+    ...some(across.values.length, width / (8 + 6 * longest)).map((j) => svgText(across.values[j],
       { x: x + (j + 0.5) * stepX, y: y + height + 13, "text-anchor": "middle" })),
     svgText(across.name, { x: x + width / 2, y: y + height + 27, "text-anchor": "middle" }),
     svgText(down.name, { x: 10, y: y + height / 2, "text-anchor": "middle",
@@ -203,18 +205,25 @@ function mapRows(name) {
   })))];
 }
 
-// The colours with their ends, and a mark at the value that means something, such as 1.
+// The colours from the least to the largest value, and a mark at the value that means something,
+// such as 1.
 function scaleBar(name) {
-  const { low, high, log, below, above, of, colours } = scaleOf(name), { mark } = data.directions[name] ?? {};
-  const bar = make("i");
-  bar.style.background = `linear-gradient(to right, ${colours.map(css)})`;
-  const at = KINDS[state.kind].low && Number.isFinite(mark) ? of(mark) : NaN;
+  const { least, most, log, below, above, of, colour } = scaleOf(name);
+  const mark = markOf(name), bar = make("i");
+  const [start, end] = [of(least), of(most)];
+  const inverse = (t) => (log ? least * (most / least) ** t : least + (most - least) * t);
+  bar.style.background = `linear-gradient(to right, ${[0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1]
+    .map((t) => css(colour(inverse(t))))})`;
+  const marked = KINDS[state.kind].low && Number.isFinite(mark);
+  const at = marked ? (end > start ? (of(mark) - start) / (end - start) : mark === least ? 0.5 : NaN) : NaN;
   if (at >= 0 && at <= 1) {
     const line = make("b", { textContent: number(mark) });
     line.style.left = `${100 * at}%`;
     bar.append(line);
   }
-  return make("div", { className: "scale" }, below + number(low), bar, above + number(high),
-    make("span", { textContent: [log ? "logarithmic" : "", at < 0 || at > 1 ? `${number(mark)} is beyond the scale` : ""]
-      .filter(Boolean).join("; ") }));
+  const ends = number(least) === number(most) && !below && !above ? [number(least), bar]
+    : [below + number(least), bar, above + number(most)];
+  const notes = [log ? "logarithmic" : "", at < 0 || at > 1 ? `${number(mark)} is beyond it` : ""].filter(Boolean);
+  return make("div", { className: "scale" }, ...ends,
+    make("span", { textContent: notes.length ? `(${notes.join("; ")})` : "" }));
 }

@@ -27,6 +27,7 @@ function showControls() {
     if (taken >= 0) next[taken] = places[own];
     next[own] = k - offset;
     const spare = dims.findIndex((_, axis) => !next.includes(axis));
+    if (next[0] !== places[0]) state.sort = "as given"; // the order of another axis
     orient(...next.map((axis, role) => (axis < 0 && role < 2 ? spare : axis)));
     again();
   });

@@ -21,8 +21,8 @@ function drawTable() {
     ...(data.reasons.length ? ["failed fits"] : [])];
   if (sorting.column !== null && sorting.column < names.length) rows.sort(compareBy(placed.length));
   const words = document.getElementById("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
-  const kept = rows.filter(({ cells }) => words.every((w) =>
-    cells.slice(0, placed.length).join(" ").toLowerCase().includes(w)));
+  const kept = rows.filter(({ cells }) => words.every((w) => cells.slice(0, placed.length).some((label) =>
+    typeof label === "number" ? String(label) === w : String(label).toLowerCase().includes(w))));
   table.rows = [names, ...kept.map(({ cells }) => cells)];
   document.getElementById("table").replaceChildren(
     make("thead", {}, make("tr", {}, ...names.map(columnHead))),

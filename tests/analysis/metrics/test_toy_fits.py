@@ -300,7 +300,7 @@ def test_many_rows_of_failed_fits_are_counted_and_not_all_printed():
         "* 120 of 120 fits failed: their weights are not results; the medians above include their "
         "losses"
     )
-    assert lines[2] == "    0: 6, b 1 2" and lines[-1] == "    and 4 more; the page names all"
+    assert lines[2] == "    a 0: 6, b 1 2" and lines[-1] == "    and 4 more; the page names all"
     assert len(lines) == 2 + summary.MOST_ROWS + 1
 
 
