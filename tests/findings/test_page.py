@@ -10,8 +10,10 @@ import pytest
 
 from jsuper.analysis.counts import COUNTS
 from jsuper.cli import findings as command
+from jsuper.cli import several
 from jsuper.core.errors import SpecError
 from jsuper.findings import Finding, above, catalog, judge, page, placebo, results, sources
+from jsuper.findings.sweeps import SWEEPS
 from jsuper.plots.findings import evidence
 
 RNG = np.random.default_rng(0)
@@ -150,19 +152,24 @@ def test_pages_from_more_seeds_are_not_written_over(tmp_path, monkeypatch, capsy
     assert "is from 20 seeds and stays" in capsys.readouterr().out
 
 
+def held(seeds, folder):
+    """The sweep that is trained for a number of seeds, given what a folder has."""
+    return several.as_held(SWEEPS["scurves"].sweep(seeds), folder)
+
+
 def test_a_folder_without_a_manifest_goes_on_and_more_seeds_are_kept(tmp_path):
-    (tmp_path / "scurves").mkdir()
-    asked = command._sweep("scurves", 2, tmp_path / "scurves")
-    assert asked.seed_count == 10 and not command._is_complete(asked, tmp_path / "scurves")
-    (tmp_path / "scurves" / "manifest.json").write_text("{")
-    assert command._sweep("scurves", 2, tmp_path / "scurves").seed_count == 10
+    folder = tmp_path / "scurves"
+    folder.mkdir()
+    asked = held(2, folder)
+    assert asked.seed_count == 10 and not several.is_complete(asked, folder)
+    (folder / "manifest.json").write_text("{")
+    assert held(2, folder).seed_count == 10
 
 
 def test_a_folder_with_more_seeds_is_asked_for_all_of_them(tmp_path, monkeypatch):
-    held = command._sweep("scurves", 3, tmp_path)
-    monkeypatch.setattr(command, "manifest_of", lambda folder: SimpleNamespace(sweep=vars(held)))
-    assert command._sweep("scurves", 2, tmp_path).seed_count == 15
-    assert command._sweep("scurves", 4, tmp_path).seed_count == 20
+    found = SimpleNamespace(sweep=vars(held(3, tmp_path)))
+    monkeypatch.setattr(several, "manifest_of", lambda folder: found)
+    assert held(2, tmp_path).seed_count == 15 and held(4, tmp_path).seed_count == 20
 
 
 def test_pages_of_some_findings_are_refused(tmp_path):
