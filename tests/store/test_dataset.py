@@ -220,8 +220,10 @@ def test_a_run_without_any_chunk_loads(tmp_path):
 
 
 def test_what_is_no_run_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nothing.*no manifest\.json"):
+    with pytest.raises(FileNotFoundError, match="nothing does not exist"):
         jsuper.load(tmp_path / "nothing")
+    with pytest.raises(FileNotFoundError, match=r"no manifest\.json"):
+        jsuper.load(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(RunError, match="cannot be read"):
         jsuper.load(tmp_path)
