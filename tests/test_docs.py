@@ -258,6 +258,19 @@ def test_the_profile_of_the_kernel_is_what_was_measured():
     assert f"| {rounded(found[rate], 3):,.0f} |" in TEXT["README.md"]
 
 
+def test_the_times_of_the_page_are_those_that_were_measured():
+    found = json.loads((RESULTS / "report_page.json").read_text())
+    text, pages = section("docs/benchmarks.md", "The report page"), 0
+    for name, one in found.items():
+        if isinstance(one, dict) and "bytes" in one:
+            numbers = (one["written_s"], one["first_paint_s"], one["drawn_s"])
+            cells = [name, f"{one['models']:,}", f"{one['bytes'] / 1e6:.2f}"]
+            assert f"| {' | '.join(cells + [f'{n:.2f}' for n in numbers])} |" in text
+            assert one["first_paint_s"] < 1 and not one["without_weights"]
+            pages += 1
+    assert pages == 3 and found["default"]["bytes"] < 1e6
+
+
 def kernel_reasons(sweep):
     """Why the programs of a toy sweep have no kernels; "" for those that have."""
     found = set()
