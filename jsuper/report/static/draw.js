@@ -61,7 +61,7 @@ const LEAST = 0.05; // the least range of a scale, relative to its largest numbe
 // Maps numbers to [0, 1] and to colours: logarithmically if all are positive and span more than a
 // factor of 30. Outliers do not stretch the scale: it ends at 30 times above and below the median if
 // logarithmic, and 3 interquartile ranges beyond the quartiles otherwise; curves, whose heights are
-// all that they show, are not cut within a factor of 1,000. Nearly equal numbers look
+// all that they show, are not cut within a factor of 100. Nearly equal numbers look
 // equal: the range is at least 5 % of the largest. A centre makes it symmetric.
 function scale(list, centre = null, clipped = true) {
   const sorted = ascending(list);
@@ -71,7 +71,7 @@ function scale(list, centre = null, clipped = true) {
   const [least, most] = [sorted[0], sorted[sorted.length - 1]];
   const log = centre === null && least > 0 && most / least > WIDE;
   const [first, middle, third] = [0.25, 0.5, 0.75].map((q) => quantile(sorted, q));
-  const far = clipped ? 3 * (third - first) || Infinity : Infinity, factor = clipped ? WIDE : 1000;
+  const far = clipped ? 3 * (third - first) || Infinity : Infinity, factor = clipped ? WIDE : 100;
   let low = Math.max(least, log ? middle / factor : first - far);
   let high = Math.min(most, log ? middle * factor : third + far);
   const size = LEAST * Math.max(Math.abs(low), Math.abs(high), centre === null ? 0 : 1);
