@@ -9,7 +9,7 @@ DRIVER = shutil.which("chromedriver")
 
 
 def started(home):
-    """A driver of a headless browser with a profile of its own."""
+    """A driver of a headless browser, whose profile is in the folder `home`."""
     if BROWSER is None or DRIVER is None:
         pytest.skip("no browser: install Debian's packages chromium and chromium-driver")
     from selenium import webdriver

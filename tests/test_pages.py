@@ -123,7 +123,7 @@ PARSERS = {
 
 
 def commands_of(text):
-    """The command lines of a page: on a line of their own, and in the text."""
+    """The commands of a page: those on separate lines, and those within the text."""
     text = text.replace("\\\n", " ")
     shell = "".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL))
     lines = re.findall(r"^(jsuper .*)$", shell, re.MULTILINE)

@@ -178,7 +178,7 @@ def slices(ds: xarray.Dataset, main_axes: tuple[str, ...]) -> Iterator[tuple[str
 
 
 def print_tables(ds: xarray.Dataset, variable: str, main_axes: tuple[str, ...]) -> None:
-    """Return the median over seeds of `variable`, first main axis down, second across.
+    """Print the median over seeds of `variable`, first main axis down, second across.
 
     A star marks a cell with a failed fit, where `ds` has the variable failed_fit.
     """

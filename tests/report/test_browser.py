@@ -300,7 +300,7 @@ def test_nearly_equal_values_look_equal_and_diverging_scales_are_centred(opened,
 
 
 def many_cells(analyzed, rows=40, columns=40):
-    """A sweep over two numbers with so many cells, from models of another."""
+    """A sweep over two numbers with rows x columns cells, from models of another."""
     one = analyzed.isel(activation=[0], sparsity=[0], dropout=[0])
     ds = (
         one.isel(sparsity=[0] * columns, dropout=[0] * rows)
