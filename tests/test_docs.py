@@ -152,7 +152,7 @@ def test_the_throughput_is_the_measured_one(page):
             assert [round(number) for number in ends][: len(stated)] == stated, way
 
 
-@pytest.mark.parametrize("name", ["zen4", "zen4-again", "intel"])
+@pytest.mark.parametrize("name", ["zen4", "zen4-again", "zen4-quiet", "intel"])
 def test_the_throughput_of_other_processors_is_the_measured_one(name):
     grid = json.loads((RESULTS / f"throughput-cpu-{name}.json").read_text())["grid"]
     ratio = grid["ratios"]["jsuper/torch"]
