@@ -86,7 +86,7 @@ def train_chunks(
     """
     programs.forget_failures()
     blocks = trials.decided(plan, chunks, all_chunks, progress.choices)
-    todo, done = Todo(blocks, plan), queue.SimpleQueue()
+    todo, done = Todo(blocks, plan), queue.Queue()
     threads = [
         threading.Thread(
             target=_work, args=(plan, d, todo, done, progress, stop, is_done), daemon=True
@@ -108,7 +108,7 @@ def train_chunks(
 
 def _finished(
     threads: list[threading.Thread],
-    done: queue.SimpleQueue,
+    done: queue.Queue,
     tick: Callable[[], None],
     chunks: list[Chunk],
     blocks: list[Block],
@@ -119,6 +119,7 @@ def _finished(
     while any(t.is_alive() for t in threads) or not done.empty():
         tick()
         with contextlib.suppress(queue.Empty):
+            # SimpleQueue.get waits forever after a signal whose handler takes longer than this
             block, result = done.get(timeout=0.1)
             if isinstance(result, BaseException):
                 raise result
@@ -133,7 +134,7 @@ def _work(
     plan: Plan,
     device: Device,
     todo: Todo,
-    done: queue.SimpleQueue,
+    done: queue.Queue,
     progress: Progress,
     stop: Stop,
     is_done: Callable[[Chunk], bool],

@@ -89,7 +89,11 @@ def script(tmp_path_factory):
 def end(process):
     """(exit code, standard output, standard error) of a process, once it has ended."""
     with process:
-        out, error = process.communicate(timeout=120)
+        try:
+            out, error = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            process.kill()  # otherwise the end of the block would wait for it
+            raise
     return process.returncode, out, error
 
 

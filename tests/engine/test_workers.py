@@ -3,9 +3,12 @@
 import dataclasses
 import json
 import os
+import queue
+import signal
 import subprocess
 import sys
 import threading
+import time
 
 import jax
 import numpy as np
@@ -24,7 +27,7 @@ from jsuper.models.toy import train as toy
 from jsuper.models.toy.kernels import launching
 
 SWEEP = jsuper.Sweep(
-    activation=("relu", "gelu", "softmax"), sparsity=(0.0, 0.9, 0.99), seeds=3, steps=200
+    activation=("relu", "gelu", "softmax"), sparsity=(0.0, 0.9, 0.99), seeds=3, steps=60
 )
 TINY = {"n_features": 6, "n_hidden": 2, "batch_size": 64}
 CPU = jax.devices("cpu")[0]
@@ -45,10 +48,9 @@ def agree(a, b):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("chunk_models", "workers"), [(1, 3), (4, 1)])
-def test_chunks_and_workers_do_not_matter(reference, monkeypatch, chunk_models, workers):
-    monkeypatch.setattr(plan, "max_models", lambda *_: chunk_models)
-    agree(jsuper.run(SWEEP, progress=False, workers=workers), reference)
+def test_chunks_and_workers_do_not_matter(reference, monkeypatch):
+    monkeypatch.setattr(plan, "max_models", lambda *_: 1)
+    agree(jsuper.run(SWEEP, progress=False, workers=3), reference)
 
 
 @pytest.mark.slow
@@ -76,7 +78,7 @@ def test_every_plan_gives_the_same_models(reference, batching):
 
 @pytest.mark.slow
 def test_the_fast_plan_trains_every_activation_as_the_plain_one_does():
-    sweep = jsuper.Sweep(sparsity=(0.5, 0.97, 0.999), seeds=1, steps=200, dropout=(0.0, 0.2))
+    sweep = jsuper.Sweep(sparsity=(0.5, 0.97, 0.999), seeds=1, steps=50, dropout=(0.0, 0.2))
     assert len(sweep.activation) == 27
     plain, fast = (
         jsuper.run(sweep, plan=plan.make_plan("cpu", batching=b), progress=False)
@@ -517,3 +519,30 @@ def test_a_function_can_be_an_activation(reference):
     assert list(ds.activation.values) == ["my_gelu", "relu"]
     same = ds.sel(activation=["my_gelu"]).assign_coords(activation=["gelu"])
     agree(same, reference.sel(activation=["gelu"]))
+
+
+def test_a_slow_signal_handler_does_not_make_a_run_wait_forever(monkeypatch, signals_are_as_before):
+    """It takes longer than the wait for results that it interrupts."""
+    made, make = [], queue.Queue
+    monkeypatch.setattr(engine.queue, "Queue", lambda: made.append(make()) or made[0])
+    watchdog = threading.Timer(60, lambda: made[0].put((None, TimeoutError("waits forever"))))
+    watchdog.daemon = True
+    watchdog.start()
+    signal.signal(signal.SIGALRM, lambda *_: time.sleep(0.3))
+    interrupted = []
+
+    def tick():
+        if not interrupted:
+            interrupted.append(signal.setitimer(signal.ITIMER_REAL, 0.03))
+
+    def trained_elsewhere(chunk):
+        time.sleep(0.2)
+        return True  # nothing more comes, which would end the wait
+
+    chunks, progress = chunks_of_one(seeds=1, steps=5), counters.Progress()
+    arguments = VMAPPED, chunks, chunks, progress, Stop(), tick, trained_elsewhere
+    try:
+        assert list(engine.train_chunks(*arguments)) == [] and interrupted
+    finally:
+        watchdog.cancel()
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
