@@ -1,5 +1,6 @@
 """JAX on the CPU, figures off the screen, no compiled programs in the user's home; fault counts."""
 
+import gc
 import importlib.metadata
 import json
 import os
@@ -11,10 +12,12 @@ import pytest
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["JSUPER_CACHE"] = "off"
 os.environ["MPLBACKEND"] = "Agg"
-if importlib.metadata.version("jaxlib").startswith("0.10."):
-    # Most of the tests' time is compilation, which is faster without these emitters. Newer versions
-    # cannot leave them out. Set XLA_FLAGS= to compile what users run, as CI does for slow tests.
-    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+# Most of the tests' time is compilation, of programs that then run for milliseconds. Set XLA_FLAGS=
+# to compile them as for users.
+QUICKLY = "--xla_backend_optimization_level=0"
+if importlib.metadata.version("jaxlib").startswith("0.10."):  # newer ones may not know these flags
+    QUICKLY += " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+os.environ.setdefault("XLA_FLAGS", QUICKLY)
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +27,12 @@ def figures_are_closed():
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot:
         pyplot.close("all")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def what_earlier_modules_left_is_not_searched():
+    """A full collection takes a second where JAX keeps a million objects of earlier tests."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -59,6 +68,13 @@ def pytest_collection_modifyitems(config, items):
         others = [i for i in items if "tried" not in i.fixturenames]
         config.hook.pytest_deselected(items=others)
         items[:] = [i for i in items if "tried" in i.fixturenames]
+
+
+@pytest.fixture
+def how_often(request):
+    """how_often(few, many): repetitions of a random fault; many for docs/reliability.md alone."""
+    counts = request.config.getoption("--counts")
+    return lambda few, many: many if counts else few
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Every Python block of README and docs runs, and every `jsuper` command in them is understood."""
 
 import functools
-import importlib.metadata
 import importlib.util
 import re
 import shlex
@@ -19,7 +18,6 @@ import jsuper.factorization
 from jsuper import presets
 from jsuper.cli import commands, findings, folders, gallery, inspect, main, options, values
 from jsuper.core.errors import SpecError
-from jsuper.engine import programs
 from jsuper.findings import sweeps
 
 PAGES = {
@@ -35,25 +33,14 @@ OTHERS = {  # modules of the recipes: the library without which they cannot be i
 }
 
 # What is smaller in the tests than on the pages: steps in the text, and defaults. Batches of 32
-# have no narrower ones, and XLA optimizes little: compilation would take most of the time.
+# have no narrower ones, which would be compiled too.
 STEPS = re.compile(r"\bsteps=\d+")
 FEW_STEPS = 5
 SMALL = {"activation": ("relu", "gelu"), "steps": FEW_STEPS, "batch_size": 32}
-QUICK = {"xla_backend_optimization_level": 0}
-if importlib.metadata.version("jaxlib").startswith("0.10."):
-    QUICK["xla_cpu_use_fusion_emitters"] = False
 
 
 @pytest.fixture(scope="module")
-def quick():
-    """Programs of sweeps are compiled with few optimizations."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(programs, "compile_for", lambda _, lowered: lowered.compile(QUICK))
-        yield
-
-
-@pytest.fixture(scope="module")
-def runs(quick, tmp_path_factory):
+def runs(tmp_path_factory):
     """The run folders that the pages name, with few steps and models."""
     folder = tmp_path_factory.mktemp("pages")
     sweep = jsuper.Sweep(sparsity=(0.9, 0.99), **SMALL)

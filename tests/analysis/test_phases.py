@@ -111,6 +111,7 @@ def of_three(models):
     )
 
 
+@pytest.mark.slow
 def test_the_third_feature_shares_a_unit_or_has_the_last_one():
     shared, alone = [[1, 0, 0], [0, 1, -1]], [[1, -1, 0], [0, 0, 1]]
     absent = [[1, 0, 0], [0, 1, 0]]

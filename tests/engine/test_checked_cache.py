@@ -172,6 +172,7 @@ def fresh(monkeypatch):
         monkeypatch.setattr(compilation_cache, name, lambda value: value)
     monkeypatch.setattr(compilation_cache, "get_file_cache", compilation_cache.get_file_cache)
     compilation_cache.reset_cache()
+    jax.config.update("jax_compilation_cache_dir", None)  # a run of an earlier test may have set it
     yield
     for name, value in before.items():
         jax.config.update(name, value)

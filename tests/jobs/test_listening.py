@@ -70,6 +70,7 @@ def test_the_function_is_told_of_every_chunk_in_this_thread(tmp_path):
     assert state.chunk is None and state.seconds_left == 0.0
 
 
+@pytest.mark.slow
 def test_an_error_stops_the_run_and_keeps_its_chunks(tmp_path):
     def broken(state):
         if state.chunk:

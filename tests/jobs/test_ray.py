@@ -78,12 +78,12 @@ def execute(job, plan, task, stop=None, tick=lambda: None):
 
 
 def counting(order, name):
-    """`tasks.train_chunk` that takes a second and leaves a file for each attempt."""
+    """`tasks.train_chunk` that takes a while and leaves a file for each attempt."""
     folder = Path(order.folder) / "attempts"
     folder.mkdir(exist_ok=True)
     node = ray.get_runtime_context().get_node_id()
     (folder / f"{name}.{os.getpid()}.{node}.{time.time_ns()}").touch()
-    time.sleep(1)
+    time.sleep(0.3)
     return ray_worker.train_chunk(order, name)
 
 
@@ -182,6 +182,7 @@ def test_a_missing_library_is_named(monkeypatch):
         ray_driver.connect(None)
 
 
+@pytest.mark.slow
 def test_a_task_trains_what_is_missing_and_nothing_twice(tmp_path, local):
     """Here, without a cluster."""
     order = ray_worker.Order(str(tmp_path / "run"), "cpu", "auto", cache=False)
@@ -325,7 +326,7 @@ def test_a_stop_ends_within_the_grace_and_goes_on_later(tmp_path, two_nodes):
     def tick():
         if not stop.is_set() and status_of(tmp_path / "run").ok:
             stopped.append(time.monotonic())
-            stop.set(6.0)
+            stop.set(3.0)
 
     with pytest.raises(runner.StoppedError, match="7 of 8 chunks are left"):
         execute(job, plan, slow, stop, tick)

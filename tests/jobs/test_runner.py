@@ -67,6 +67,7 @@ def test_a_folder_that_is_deleted_meanwhile_is_an_error(tmp_path, monkeypatch, t
     )
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_an_error_too(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "run"
     deleted_after_a_chunk(monkeypatch, folder, False)

@@ -165,6 +165,7 @@ def test_netcdf_and_csv_keep_the_coordinates(run, tmp_path):
     assert len(lines) == 25 and f'"{LABELS[0]}"' in lines[1]
 
 
+@pytest.mark.slow
 def test_the_page_the_tables_and_the_plan_name_the_rows(run, capsys):
     page = jsuper.report.write(run).read_text()
     axes = {a["name"]: a["values"] for a in data_of(page)["axes"]}

@@ -72,6 +72,7 @@ def test_dimensionalities_have_their_arrangements(ds):
     assert paper.dimensions_per_feature(ds).axes[0].get_ylabel()
 
 
+@pytest.mark.slow
 def test_phase_diagrams_and_bumps_are_figures():
     sweep = jsuper.Sweep(
         activation=("relu", "tanh"), importance_decay=(0.5, 1.0), sparsity=(0.5, 0.9), seeds=2,

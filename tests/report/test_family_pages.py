@@ -81,6 +81,7 @@ def test_a_factorization_is_drawn_as_it_was_trained(its_page, factorized):
     assert "component 0 1 " in texts(its_page, "#cell figcaption")[2]
 
 
+@pytest.mark.slow
 def test_what_a_smaller_factorization_lacks_is_not_drawn(its_page):
     click(its_page, "#heatmaps figure:first-child .heatmap button", 0)
     plots = its_page.find_elements("css selector", "#cell svg")

@@ -130,14 +130,15 @@ def fits(ds):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_manifest_with_any_value_replaced_is_correct_data_or_a_clear_error(
-    tmp_path, tried, whole, capsys, kind
+    tmp_path, tried, how_often, whole, capsys, kind
 ):
     run = shutil.copytree(whole, tmp_path / "run")
     (run / "scrubbing.npz").unlink()
     data = json.loads((whole / "manifest.json").read_text())
     data["sessions"] = [SESSION]
     refused = read = 0
-    for number, path in enumerate(leaves(data)):
+    every = how_often(4, 1)
+    for number, path in enumerate(list(leaves(data))[list(NASTY).index(kind) % every :: every]):
         (run / "manifest.json").write_text(replaced(data, path, NASTY[kind]))
         try:
             fits(jsuper.load(run))
@@ -155,7 +156,7 @@ def test_a_manifest_with_any_value_replaced_is_correct_data_or_a_clear_error(
             assert "Traceback" not in said.err and all(
                 line.startswith("error: ") for line in said.err.splitlines()
             )
-    assert refused > 50
+    assert refused > 50 / every
     tried("A crafted file", f"each value of a manifest replaced, by {kind}: refused", refused)
     tried("A crafted file", f"each value of a manifest replaced, by {kind}: to no effect", read)
 

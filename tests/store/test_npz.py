@@ -83,9 +83,9 @@ def test_two_arrays_of_one_name_are_refused(tmp_path):
         read_arrays(path)
 
 
-@pytest.mark.parametrize("count", [3_000, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_mutated_chunks_are_correct_data_or_a_clear_error(tmp_path, tried, written, count):
+def test_mutated_chunks_are_correct_data_or_a_clear_error(tmp_path, tried, how_often, written):
     """A CRC of 32 bits guards every array: what is read is what was written."""
+    count = how_often(2_000, 100_000)
     expected, content = arrays_of(CHUNK), written.read_bytes()
     rng = random.Random(count)
     refused = 0

@@ -1,6 +1,5 @@
 """Optimizers and schedules: their update rules, names and defaults."""
 
-import functools
 import json
 import subprocess
 import sys
@@ -284,23 +283,27 @@ SMALL = dict(activation="relu", sparsity=0.5, n_features=4, n_hidden=2, batch_si
 SMALL |= dict(steps=60, records=2, check_fit=False)
 
 
-@functools.cache
-def untrained():
-    """A model that hardly moves."""
-    return jsuper.run(jsuper.Sweep(**SMALL, optimizer="sgd(1e-30)"), progress=False).squeeze()
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_name_of_optax_is_traced_in_a_training(name):
+    static = Static(optimizer=name, n_features=3, n_hidden=2, batch_size=8, steps=2)
+    setting = make_setting(static, {"optimizer": name, "learning_rate": 0.01, "weight_decay": 0.0})
+    found = jax.eval_shape(make_train(static), setting, jsuper.seed_key(0))
+    assert found["W"].shape == (2, 3)
 
 
 @pytest.mark.parametrize(
-    "name",
-    [n if n in ("lion", "muon") else pytest.param(n, marks=pytest.mark.slow) for n in TRAINED],
+    "names", [("lion", "muon"), pytest.param(TRAINED[::5], marks=pytest.mark.slow)]
 )
-def test_every_name_of_optax_trains(name):
+def test_names_of_optax_train(names):
     """The weights move and stay finite, and the loss falls."""
-    text = f"{name}({RATES.get(name, 0.01)})"
-    ds = jsuper.run(jsuper.Sweep(**SMALL, optimizer=text), progress=False).squeeze()
-    assert ds.status == 1 and np.isfinite(ds.W).all()
-    assert not np.array_equal(ds.W, untrained().W)
-    assert ds.loss < untrained().loss
+    texts = [f"{name}({RATES.get(name, 0.01)})" for name in names]
+    texts = ("sgd(1e-30)", *texts)  # the first hardly moves
+    sweep = jsuper.Sweep(**SMALL, optimizer=texts, weight_decay=0.0)
+    found = jsuper.run(sweep, progress=False).squeeze()
+    still, *trained = (found.isel(optimizer=i) for i in range(len(texts)))
+    for name, ds in zip(names, trained, strict=True):
+        assert ds.status == 1 and np.isfinite(ds.W).all(), name
+        assert not np.array_equal(ds.W, still.W) and ds.loss < still.loss, name
 
 
 @pytest.mark.slow
@@ -312,11 +315,11 @@ def test_one_program_trains_all_learning_rates_of_an_optimizer():
     assert json.loads(ds.attrs["timing"])["compiles"] == 1
     one = jsuper.Sweep(**shape, optimizer="sgd(momentum=0.5)", learning_rate=tuple(rates), steps=7)
     found = jsuper.run(one, progress=False)
-    assert np.array_equal(ds.W.squeeze(), found.W.squeeze())
+    np.testing.assert_allclose(ds.W.squeeze(), found.W.squeeze(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("text", ["adamw(0.0017)", "sgd(0.3)", "rmsprop(0.0013, decay=0.9)"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def test_a_traced_rate_gives_the_bits_of_a_compiled_one(text, dtype):
     """Which is what earlier versions compiled."""
     shape = dict(n_features=3, n_hidden=2, batch_size=8, steps=20, schedule="linear", dtype=dtype)

@@ -67,6 +67,7 @@ def path_of(kernel):
     return str(emulated.compiled(source_of(kernel)))
 
 
+@pytest.mark.slow
 def test_a_refused_call_is_launched_by_the_handler(on_a_cpu):
     device = jax.devices("cpu")[0]
     found = jsuper.run(SWEEP, plan=Plan("cpu", (device,), "kernel"), progress=False)
@@ -76,6 +77,7 @@ def test_a_refused_call_is_launched_by_the_handler(on_a_cpu):
     assert (found.status == 1).all()
 
 
+@pytest.mark.slow
 def test_what_the_driver_says_is_an_error(on_a_cpu):
     one = jax.ShapeDtypeStruct((), np.float32)
     numbers = {"grid_x": 1, "grid_y": 1, "block_x": 32}

@@ -84,7 +84,7 @@ def numpy_training(support, value, p, rows, offset):
 
 
 @pytest.mark.parametrize(
-    "text", ["pairs(0.5)", "exclusive(3)", *map(slow, ("sets(3, 1)", "exactly(2)", TREE))]
+    "text", ["pairs(0.5)", *map(slow, ("exclusive(3)", "sets(3, 1)", "exactly(2)", TREE))]
 )
 def test_training_is_that_of_a_numpy_loop(text):
     support, values, value = LAWS[text]
@@ -227,7 +227,7 @@ def test_laws_that_share_a_program_have_their_own_constant(fields):
 def test_laws_that_share_a_program_are_trained_as_alone(fields, monkeypatch):
     sweep = sharing(fields)
     together = jsuper.run(sweep, progress=False)
-    for laws in itertools.product(*fields.values()):
+    for laws in list(itertools.product(*fields.values()))[::3]:
         labels = dict(zip(fields, laws, strict=True))
         monkeypatch.setattr(programs, "_programs", {})
         jax.clear_caches()
