@@ -210,7 +210,7 @@ def test_float32_loses_the_slope_far_below_zero():
     assert scalar.float32_zero_below("relu") == 0
     assert scalar.float32_zero_below("identity") == -math.inf
     exact, naive = scalar.float32_zero_below("gelu"), scalar.float32_zero_below(jax.nn.gelu)
-    assert -15 < exact < -12 and -6 < naive < -4
+    assert -15 < exact < -12 and -8 < naive < -4  # by how it is compiled
 
 
 # ---- gates under given pre-activations ----
