@@ -1,5 +1,6 @@
 """Profiles, gates and revival of activations, against closed forms, SciPy and hand-made cases."""
 
+import functools
 import math
 
 import jax
@@ -206,11 +207,16 @@ def test_names_must_be_a_list_and_differ():
         gating.profiles([lambda z: z, lambda z: 2 * z])
 
 
-def test_float32_loses_the_slope_far_below_zero():
+def test_float32_loses_the_slope_far_below_zero(monkeypatch):
+    """Where, depends on XLA's optimizations: they are those of users."""
+    as_for_users = functools.partial(
+        jax.jit, compiler_options={"xla_backend_optimization_level": 3}
+    )
+    monkeypatch.setattr(scalar.jax, "jit", as_for_users)
     assert scalar.float32_zero_below("relu") == 0
     assert scalar.float32_zero_below("identity") == -math.inf
     exact, naive = scalar.float32_zero_below("gelu"), scalar.float32_zero_below(jax.nn.gelu)
-    assert -15 < exact < -12 and -8 < naive < -4  # by how it is compiled
+    assert -15 < exact < -12 and -6 < naive < -4
 
 
 # ---- gates under given pre-activations ----

@@ -48,9 +48,10 @@ def agree(a, b):
 
 
 @pytest.mark.slow
-def test_chunks_and_workers_do_not_matter(reference, monkeypatch):
-    monkeypatch.setattr(plan, "max_models", lambda *_: 1)
-    agree(jsuper.run(SWEEP, progress=False, workers=3), reference)
+@pytest.mark.parametrize(("chunk_models", "workers"), [(1, 3), (4, 1)])
+def test_chunks_and_workers_do_not_matter(reference, monkeypatch, chunk_models, workers):
+    monkeypatch.setattr(plan, "max_models", lambda *_: chunk_models)
+    agree(jsuper.run(SWEEP, progress=False, workers=workers), reference)
 
 
 @pytest.mark.slow

@@ -73,7 +73,7 @@ def benchmark():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seeds", [5, 20])
+@pytest.mark.parametrize("seeds", [5, 10, 20])
 @pytest.mark.parametrize("case", STORED)
 def test_errors_are_those_of_the_benchmark_and_near_the_nominal_ones(case, seeds, benchmark):
     stored, repeats = STORED[case][str(seeds)], 300

@@ -25,9 +25,10 @@ def assert_same(whole, rest):
     "fields",
     [
         dict(optimizer="adamw(b2=0.9)", watch=True, push=1.0, push_step=5),
-        dict(optimizer="rmsprop", tied=False, hidden_bias=True, hidden_activation="tanh"),
+        dict(optimizer="sgd(0.1)", tied=False, schedule="warmup(5)"),
+        dict(optimizer="rmsprop", hidden_bias=True, hidden_activation="tanh", target="abs"),
         dict(optimizer="adam", dataset_size=64, weight_decay=0.1, dtype="float64"),
-        dict(optimizer="sgdw", activation="geglu", decay_on="W", schedule="warmup(5)"),
+        dict(optimizer="sgdw", activation="geglu", decay_on="W"),
     ],
     ids=lambda fields: fields["optimizer"],
 )
