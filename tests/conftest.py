@@ -41,6 +41,7 @@ def compiled_programs_do_not_pile_up():
     yield
     programs = sys.modules.get("jsuper.engine.programs")
     if programs and programs.near_mapping_limit():
+        gc.unfreeze()
         sys.modules["jax"].clear_caches()
         programs.make_room()
 

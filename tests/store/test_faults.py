@@ -197,17 +197,19 @@ def uninterrupted(tmp_path_factory, start):
 
 @pytest.mark.slow
 def test_kills_at_random_times_cost_no_chunk(tmp_path, tried, how_often, start, uninterrupted):
-    """Each starts a process: the second half of a run has its chunks."""
+    """In few kills, each is soon after a new chunk: at any time, most are before the first."""
     whole, seconds = uninterrupted
-    number = how_often(3, 20)
-    earliest = how_often(0.5, 0) * seconds
+    number, more = how_often(3, 20), how_often(1, 0)
+    latest = how_often(0.1, 1.1) * seconds
     folders, rng, kills = [tmp_path / "0"], random.Random(0), Counter()
     while kills.total() < number:
         run = folders[-1]
         before = state(run / "chunks")
-        process = start(run)
+        process, chunks = start(run), len(chunk_files(run))
+        while len(chunk_files(run)) < min(chunks + more, 8) and process.poll() is None:
+            time.sleep(0.01)
         try:
-            output = process.communicate(timeout=rng.uniform(earliest, 1.1 * seconds))[0]
+            output = process.communicate(timeout=rng.uniform(0, latest))[0]
         except subprocess.TimeoutExpired:
             process.kill()
             output = process.communicate()[0]
