@@ -18,6 +18,7 @@ QUICKLY = "--xla_backend_optimization_level=0"
 if importlib.metadata.version("jaxlib").startswith("0.10."):  # newer ones may not know these flags
     QUICKLY += " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 os.environ.setdefault("XLA_FLAGS", QUICKLY)
+gc.set_threshold(100_000, 50, 100)  # JAX's tracing makes objects by the million, and few cycles
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ initial weights, the batches, the dropout masks, ...), and folding in a step giv
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -130,6 +131,7 @@ def normal(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return jnp.float32(np.sqrt(2)) * jax.lax.erf_inv(u)
 
 
+@functools.partial(jax.jit, inline=True)  # traced once, not at every use
 def _threefry(
     k0: jax.Array, k1: jax.Array, x0: jax.Array, x1: jax.Array
 ) -> tuple[jax.Array, jax.Array]:

@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 
 import jax
 from jax import Array
-from jax.custom_batching import sequential_vmap
 
 from jsuper.models.mlp import model
 from jsuper.models.mlp.config import Static
 from jsuper.models.mlp.model import Fixed
-from jsuper.models.toy.batching import seed_by_seed
+from jsuper.models.toy.batching import one_by_one, seed_by_seed
 
 
 class Source(NamedTuple):
@@ -49,7 +48,7 @@ def on_draws(
         return compute(models, source, draw(source.key, i))
 
     def of_block(models: Any, source: Source, i: Array) -> Any:
-        one_by_one = jax.vmap(sequential_vmap(compute), (0, None, None))
-        return one_by_one(models, source, draw(source.key, i))
+        each = jax.vmap(one_by_one(compute), (0, None, None))
+        return each(models, source, draw(source.key, i))
 
     return seed_by_seed(of_one, of_block, of_one) if sequential else of_one

@@ -27,6 +27,16 @@ def _anywhere_batched(axis_size, in_batched, flag):  # noqa: ANN001, ANN202 - ja
     return anywhere(jnp.any(flag)), False
 
 
+def one_by_one(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
+    """Return `function`, which under vmap computes one model after another."""
+    return sequential_vmap(traced_once(function))
+
+
+def traced_once(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
+    """Return `function` as it is, quicker to trace where rules of vmap trace it several times."""
+    return jax.jit(function, inline=True)
+
+
 def seed_by_seed(
     one: Callable[..., PyTree], block: Callable[..., PyTree], alone: Callable[..., PyTree]
 ) -> Callable[..., PyTree]:
@@ -38,7 +48,7 @@ def seed_by_seed(
     computed by `alone`, one after another. `one` computes the same, but is
     traced even where only `block` runs, so that it should be quick to trace.
     """
-    one_by_one, seeds = sequential_vmap(alone), sequential_vmap(block)
+    each, seeds = one_by_one(alone), one_by_one(block)
     of_one = custom_vmap(one)
 
     @of_one.def_vmap
@@ -48,7 +58,7 @@ def seed_by_seed(
 
         models = jax.tree.map(whole, models, in_batched[0])
         if any(jax.tree.leaves(in_batched[1])):
-            found = jax.vmap(one_by_one, (0, 0, None))(models, source, i)
+            found = jax.vmap(each, (0, 0, None))(models, source, i)
         else:
             found = seeds(models, source, i)
         return found, jax.tree.map(lambda _: True, found)

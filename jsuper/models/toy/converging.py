@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.custom_batching import sequential_vmap
 
+from jsuper.models.toy.batching import one_by_one
 from jsuper.models.toy.config import Setting, Static
 from jsuper.models.toy.constants import make_constant_loss
 from jsuper.models.toy.ending import (
@@ -50,7 +50,7 @@ def make_check(static: Static, sequential: bool) -> Callable[..., State]:
     round_loss = make_round_loss(static, sequential)
     constant_loss = make_constant_loss(static)
     if not static.net.has_plain_loss and sequential:
-        constant_loss = sequential_vmap(constant_loss)  # its samples take memory
+        constant_loss = one_by_one(constant_loss)  # its samples take memory
 
     def compare(state: State, setting: Setting, key: Array, step: Array) -> State:
         wanted = trains(state, step) & jnp.any(setting.density > 0)  # not in an empty row

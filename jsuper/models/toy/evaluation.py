@@ -166,9 +166,8 @@ def make_round_loss(static: Static, sequential: bool) -> Callable[[Sampled, Arra
         found = errors(one.params, setting.activation, samples)
         return jnp.mean(setting.importance * found)
 
-    def if_wanted(found: Callable[[], Array], wanted: Array) -> Array:
-        shape = jax.eval_shape(found)
-        return jax.lax.cond(wanted, found, lambda: jnp.zeros(shape.shape, shape.dtype))
+    def if_wanted(found: Callable[[], Array], wanted: Array, shape: tuple = ()) -> Array:
+        return jax.lax.cond(wanted, found, lambda: jnp.zeros(shape, static.dtype))
 
     def of_row(row: Sampled, draws: tuple) -> Array:
         def measured() -> Array:
@@ -176,7 +175,7 @@ def make_round_loss(static: Static, sequential: bool) -> Callable[[Sampled, Arra
             samples = samples_of(inputs, draws, first.law)
             return jax.lax.map(lambda one: if_wanted(lambda: loss(one, samples), one.wanted), row)
 
-        return if_wanted(measured, jnp.any(row.wanted))
+        return if_wanted(measured, jnp.any(row.wanted), row.wanted.shape)
 
     def of_block(models: Sampled, key: Array, i: Array) -> Array:
         draws = evaluation_draws(inputs, key, i, n, batch)

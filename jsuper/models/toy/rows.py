@@ -17,11 +17,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.custom_batching import sequential_vmap
 
 from jsuper.models.toy import model
 from jsuper.models.toy.batches import columns_of, narrowest
-from jsuper.models.toy.batching import seed_by_seed
+from jsuper.models.toy.batching import one_by_one, seed_by_seed
 from jsuper.models.toy.config import Setting, Static
 from jsuper.models.toy.draws import Draws, make_draws
 from jsuper.models.toy.gradient import error_of, make_gradient
@@ -67,12 +66,12 @@ def block_gradient(static: Static) -> Gradient:
 
     Otherwise one after another.
     """
-    one_by_one = jax.vmap(make_gradient(static, sequential_vmap), (0, 0, None))
+    each = jax.vmap(make_gradient(static, one_by_one), (0, 0, None))
     in_rows = gradient_of_rows(static)
 
     def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
         fills = static.slots and len(params.W) == static.rows * len(static.slots)
-        return (in_rows if fills else one_by_one)(params, setting, draws)
+        return (in_rows if fills else each)(params, setting, draws)
 
     return gradient
 

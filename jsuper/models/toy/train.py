@@ -16,12 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
-from jax.custom_batching import sequential_vmap
 
 from jsuper.core import grid
 from jsuper.core.expecting import expect
 from jsuper.core.status import NON_FINITE, OK
 from jsuper.models.toy import model, network
+from jsuper.models.toy.batching import one_by_one
 from jsuper.models.toy.config import (
     Setting,
     Static,
@@ -134,7 +134,7 @@ def make_train(static: Static, sequential: bool = False) -> Train:
     """
     example = "jsuper.make_train(Static(activations=('relu',), n_features=5, n_hidden=2))"
     expect("static", static, Static, "a jsuper.models.toy.train.Static", example)
-    per_model = sequential_vmap if sequential else lambda f: f
+    per_model = one_by_one if sequential else lambda f: f
     gradient = step_gradient(static, sequential)
     record = make_record(static, per_model)
     checked = compared_steps(static.until, static.steps)
@@ -246,7 +246,7 @@ def make_init(static: Static) -> Callable[[Setting, Array], State]:
 def make_finish(static: Static, sequential: bool) -> Callable[..., dict[str, Array]]:
     """Return finish(state, setting, key) -> the result arrays, with the final loss."""
     evaluate = make_evaluate(static, sequential)
-    per_model = sequential_vmap if sequential else lambda f: f
+    per_model = one_by_one if sequential else lambda f: f
     on_dataset = per_model(make_on_dataset(static))
     constant_loss = make_constant_loss(static)
     squared = None
