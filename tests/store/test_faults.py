@@ -176,19 +176,18 @@ MANY = [*MANY.split(), *SIZE.split()]
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
-    """A run of `MANY` in a new process, which finds its programs compiled, as for users."""
+    """Start a run of `MANY` in a new process; after the first, programs are compiled already."""
     cache = tmp_path_factory.mktemp("cache")
 
     def start(folder):
         return started(*MANY, "--out", folder, JSUPER_CACHE=str(cache), XLA_FLAGS="")
 
-    assert ended(start(cache / "run"))[0] == 0
     return start
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory, start):
-    """A finished run of `MANY`, and the seconds that it took."""
+    """A finished run of `MANY`, and the seconds that it took, with compilation."""
     run, began = tmp_path_factory.mktemp("uninterrupted") / "run", time.monotonic()
     assert ended(start(run))[0] == 0
     assert len(chunk_files(run)) == 8
@@ -200,7 +199,7 @@ def test_kills_at_random_times_cost_no_chunk(tmp_path, tried, how_often, start, 
     """In few kills, each is soon after a new chunk: at any time, most are before the first."""
     whole, seconds = uninterrupted
     number, more = how_often(3, 20), how_often(1, 0)
-    latest = how_often(0.1, 1.1) * seconds
+    latest = how_often(0.1, 0.8) * seconds
     folders, rng, kills = [tmp_path / "0"], random.Random(0), Counter()
     while kills.total() < number:
         run = folders[-1]
