@@ -33,7 +33,7 @@ def one_by_one(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
 
 
 def traced_once(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
-    """Return `function` as it is, quicker to trace where rules of vmap trace it several times."""
+    """Return `function`, which is traced once where the rules of vmap trace it several times."""
     return jax.jit(function, inline=True)
 
 
