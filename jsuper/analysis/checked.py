@@ -6,8 +6,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from jsuper.core.text import format_number
 
@@ -49,7 +49,7 @@ def mean_of(quantity: str, values: ArrayLike, expected: str) -> Checked:
     if values.size < 2:
         return Checked(quantity, float(values.mean()) if values.size else math.nan, expected)
     mean = float(values.mean())
-    half = float(stats.sem(values) * stats.t.ppf(0.975, values.size - 1))
+    half = float(scipy.stats.sem(values) * scipy.stats.t.ppf(0.975, values.size - 1))
     return Checked(quantity, mean, expected, mean - half, mean + half)
 
 

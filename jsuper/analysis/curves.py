@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.signal import find_peaks, peak_prominences
+import scipy
 
 from jsuper.analysis.arrays import Array, in_range
 from jsuper.core.deprecated import renamed
@@ -220,7 +220,7 @@ def count_bumps(curve: Array, time: Array, full: Array, prominence: float = 0.05
     # a maximum that stands out is followed by such a fall: most curves need no search
     falls = (np.maximum.accumulate(clean, axis=-1) - clean).max(axis=-1) >= least
     for i in map(tuple, np.argwhere(falls)):
-        counts[i] = find_peaks(clean[i], prominence=least[i])[0].size
+        counts[i] = scipy.signal.find_peaks(clean[i], prominence=least[i])[0].size
     return counts
 
 
@@ -291,8 +291,8 @@ def _count_drops(loss: np.ndarray, time: np.ndarray, share: float) -> int:
     reached = spent > 0  # 0 above the start, NaN below the end
     speed = np.concatenate([[0], np.where(reached, 1 / np.where(reached, spent, 1), 0), [0]])
     speed *= 1 + 1e-6 * np.arange(speed.size)  # equal maxima would both stand out in full
-    peaks = find_peaks(speed)[0]
-    peaks = peaks[peak_prominences(speed, peaks)[0] >= APART * speed[peaks]]
+    peaks = scipy.signal.find_peaks(speed)[0]
+    peaks = peaks[scipy.signal.peak_prominences(speed, peaks)[0] >= APART * speed[peaks]]
     cuts = [a + speed[a:b].argmin() for a, b in zip(peaks[:-1], peaks[1:], strict=True)]
     sizes = [part.astype(bool).sum() for part in np.split(speed, cuts)]
     return sum(size >= BINS for size in sizes) if peaks.size else 0

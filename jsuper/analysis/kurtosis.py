@@ -26,8 +26,8 @@ from typing import NamedTuple
 import flax.struct
 import jax
 import numpy as np
+import scipy
 from jax.core import Tracer
-from scipy.stats import ortho_group
 
 from jsuper.analysis.arrays import (
     Array,
@@ -371,7 +371,9 @@ def random_rotations(n_hidden: int, count: int, seed: int = 0) -> np.ndarray:
     whole_number("count", count, 1)
     if n_hidden == 1:
         return np.ones((count, 1, 1))
-    return ortho_group.rvs(n_hidden, size=count, random_state=seed).reshape(-1, n_hidden, n_hidden)
+    return scipy.stats.ortho_group.rvs(n_hidden, size=count, random_state=seed).reshape(
+        -1, n_hidden, n_hidden
+    )
 
 
 def _activations(h: Array):

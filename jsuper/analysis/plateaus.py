@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.signal import find_peaks
+import scipy
 
 from jsuper.analysis.reading import finished_values
 
@@ -82,7 +82,7 @@ def peaks(values: np.ndarray) -> np.ndarray:
     found = np.zeros(values.shape, bool)
     falls = (np.maximum.accumulate(values, axis=-1) - values).max(axis=-1) >= PROMINENCE
     for place in map(tuple, np.argwhere(falls)):  # others have no bump
-        found[place][find_peaks(values[place], prominence=PROMINENCE)[0]] = True
+        found[place][scipy.signal.find_peaks(values[place], prominence=PROMINENCE)[0]] = True
     return found
 
 

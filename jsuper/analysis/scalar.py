@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.optimize import brentq
-from scipy.stats import norm
+import scipy
 
 from jsuper.models.toy.activations.registry import is_gated, is_stochastic, resolve
 from jsuper.training.jax_config import shielded
@@ -153,7 +152,7 @@ def sign_changes(f: Derivatives, order: int, *, rising: bool | None = None) -> n
     if rising is not None:
         changes &= (value[1:] > 0) == rising
     ends = np.stack([points[:-1], points[1:]], axis=-1)[changes]
-    roots = [brentq(lambda z: float(f(z, order)), a, b, xtol=1e-15) for a, b in ends]
+    roots = [scipy.optimize.brentq(lambda z: float(f(z, order)), a, b, xtol=1e-15) for a, b in ends]
     return np.round(np.array(roots, float), DIGITS) + 0.0
 
 
@@ -180,7 +179,7 @@ def normal_nodes(breaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     x, w = np.polynomial.legendre.leggauss(NODES)
     half, centre = np.diff(edges) / 2, (edges[:-1] + edges[1:]) / 2
     z = centre[:, None] + half[:, None] * x
-    return z.ravel(), (half[:, None] * w * norm.pdf(z)).ravel()
+    return z.ravel(), (half[:, None] * w * scipy.stats.norm.pdf(z)).ravel()
 
 
 @shielded()

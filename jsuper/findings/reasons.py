@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import norm
+import scipy
 
 from jsuper.core.text import counted, format_number
 from jsuper.findings.finding import Finding, Part, Reading, Verdict
@@ -145,7 +145,7 @@ def what_would_decide(part: Part, rule: Rule, tests: int = 1) -> str:
         return "it lies on the margin, which no number of seeds would decide"
     if not spread:
         return "all seeds are equal; more of them would decide it"
-    errors = float(norm.isf(LEVEL / (2 * tests)) - norm.isf(POWER))
+    errors = float(scipy.stats.norm.isf(LEVEL / (2 * tests)) - scipy.stats.norm.isf(POWER))
     seeds = math.ceil((errors * spread / distance) ** 2)
     if seeds <= known.size:
         return "clear by itself, but not with the other readings, or after the correction"

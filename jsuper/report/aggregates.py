@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from scipy import stats
+from scipy.special import bdtr, stdtrit  # scipy.stats is slow to import
 
 CONFIDENCE = 0.95
 
@@ -36,7 +36,7 @@ def aggregate(values: np.ndarray) -> dict[str, np.ndarray]:
         warnings.simplefilter("ignore", RuntimeWarning)  # cells without a value
         mean = np.nanmean(values, axis=-1)
         error = np.nanstd(values, axis=-1, ddof=1) / np.sqrt(count)
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, np.maximum(count - 1, 1)) * error
+    half = stdtrit(np.maximum(count - 1, 1), (1 + CONFIDENCE) / 2) * error
     half = np.where((count > 1) & (half > 0), half, np.nan)
     low, high = _median_interval(values, count)
     return {
@@ -58,8 +58,10 @@ def _quantile(values: np.ndarray, count: np.ndarray, q: float) -> np.ndarray:
 def _median_interval(values: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the ends of the medians' intervals of sorted values: places k and n + 1 - k."""
     # The largest k for which fewer than k of n values lie below the median with at most 2.5 %.
-    rank = stats.binom.ppf((1 - CONFIDENCE) / 2, np.maximum(count, 1), 0.5).astype(int)
-    known = (rank > 0) & (count > 0)
+    n, cell = np.unique(count, return_inverse=True)
+    fewer = bdtr(np.arange(n.max(initial=0) + 1), n[:, None], 0.5) < (1 - CONFIDENCE) / 2
+    rank = fewer.sum(axis=-1)[cell].reshape(count.shape)
+    known = rank > 0
     places = np.stack([rank - 1, count - rank], axis=-1).clip(0, values.shape[-1] - 1)
     ends = np.take_along_axis(values, places, axis=-1)
     ends = np.where(known[..., None], ends, np.nan)

@@ -276,6 +276,16 @@ def test_submodules_come_when_they_are_used(path):
     subprocess.run([sys.executable, "-c", code], cwd=REPO, check=True)
 
 
+def test_a_sweep_and_its_summary_need_no_slow_parts_of_libraries():
+    code = (
+        "import sys, jsuper.models.toy.train, jsuper.analysis.evaluation\n"
+        "import jsuper.analysis.answering\n"
+        "slow = {'scipy.stats', 'scipy.optimize', 'jax.experimental.pallas'}\n"
+        "assert not slow & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=REPO, check=True)
+
+
 def test_an_attribute_that_is_not_there():
     with pytest.raises(AttributeError, match="module 'jsuper' has no attribute 'sweeps'"):
         _ = jsuper.sweeps

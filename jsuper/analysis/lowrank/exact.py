@@ -21,8 +21,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.integrate import solve_ivp
-from scipy.optimize import root_scalar
+import scipy
 from scipy.special import digamma, exprel, polygamma
 
 from jsuper.analysis.arrays import Array, whole_number
@@ -142,7 +141,7 @@ def _half_time(u0: float, rho0: float, s: float, decay: float) -> float:
     late = 1 / s
     while above(late) < 0:
         late *= 2
-    return root_scalar(above, bracket=(0, late), xtol=1e-300, rtol=1e-12).root
+    return scipy.optimize.root_scalar(above, bracket=(0, late), xtol=1e-300, rtol=1e-12).root
 
 
 class FourVariables(NamedTuple):
@@ -204,7 +203,9 @@ def rank_one_flow(
         return rank_one_rates(y.reshape(4, -1), *flat).ravel()
 
     span = (0, max(t[-1], 1e-9))
-    found = solve_ivp(rates, span, np.stack(start).ravel(), "DOP853", t, rtol=1e-12, atol=1e-14)
+    found = scipy.integrate.solve_ivp(
+        rates, span, np.stack(start).ravel(), "DOP853", t, rtol=1e-12, atol=1e-14
+    )
     if not found.success:
         raise RuntimeError(f"times up to {t[-1]:.3g} were not reached: {found.message}")
     alpha, beta, rho_a, rho_b = found.y.reshape(4, *shape, t.size)

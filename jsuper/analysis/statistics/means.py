@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from jsuper.core.expecting import expect
 
@@ -213,8 +213,8 @@ def equivalent(
     if error == 0:
         p = 0.0 if abs(mean) < margin else 1.0
     else:
-        p = float(stats.t.sf((margin - abs(mean)) / error, n - 1))
-    half = float(stats.t.ppf(confidence, n - 1)) * error
+        p = float(stdtr(n - 1, (abs(mean) - margin) / error))
+    half = float(stdtrit(n - 1, confidence)) * error
     return Equivalence(n, dropped, mean, mean - half, mean + half, p, p < 1 - confidence)
 
 

@@ -9,7 +9,8 @@ import math
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+import scipy  # scipy.stats is slow to import, and here seldom needed
+from scipy.special import stdtr, stdtrit
 
 from jsuper.analysis.statistics.resampling import bootstrap_mean
 
@@ -35,7 +36,7 @@ def interval(values: np.ndarray, kind: Kind, bounds: Bounds) -> tuple[float, flo
     """
     n, mean, spread = len(values), float(values.mean()), spread_of(values)
     if kind == "share":
-        found = stats.binomtest(int(values.sum()), n).proportion_ci(CONFIDENCE, "exact")
+        found = scipy.stats.binomtest(int(values.sum()), n).proportion_ci(CONFIDENCE, "exact")
         return float(found.low), float(found.high), spread
     if spread == 0:
         return *_equal_interval(mean, n, bounds), 0.0
@@ -45,7 +46,7 @@ def interval(values: np.ndarray, kind: Kind, bounds: Bounds) -> tuple[float, flo
         return mean - float(tails[1]) * error, mean - float(tails[0]) * error, spread
     if n >= MANY:
         return *bootstrap_mean(values, RESAMPLES, CONFIDENCE, 0), spread
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
+    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * error
     return mean - half, mean + half, spread
 
 
@@ -54,7 +55,7 @@ def one_sided(values: np.ndarray, margin: float, kind: Kind, bounds: Bounds) -> 
     n, mean, spread = len(values), float(values.mean()), spread_of(values)
     if kind == "share":
         yes = int(values.sum())
-        sides = (stats.binomtest(yes, n, margin, side) for side in ("greater", "less"))
+        sides = (scipy.stats.binomtest(yes, n, margin, side) for side in ("greater", "less"))
         p_above, p_below = (float(found.pvalue) for found in sides)
         return p_above, p_below
     if spread == 0:
@@ -64,7 +65,7 @@ def one_sided(values: np.ndarray, margin: float, kind: Kind, bounds: Bounds) -> 
         drawn = _studentised(values)
         at_least, at_most = int((drawn >= t).sum()), int((drawn <= t).sum())
         return (1 + at_least) / (1 + len(drawn)), (1 + at_most) / (1 + len(drawn))
-    return float(stats.t.sf(t, n - 1)), float(stats.t.cdf(t, n - 1))
+    return float(stdtr(n - 1, -t)), float(stdtr(n - 1, t))
 
 
 def spread_of(values: np.ndarray) -> float:

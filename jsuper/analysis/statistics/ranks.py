@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 if TYPE_CHECKING:
     pass
@@ -152,7 +152,7 @@ def concordance(table: ArrayLike) -> Concordance:
     dropped = len(table) - len(rows)
     if (rows == rows[:, :1]).all():
         return Concordance(len(rows), dropped, np.nan, np.nan)
-    test = stats.friedmanchisquare(*rows.T)
+    test = scipy.stats.friedmanchisquare(*rows.T)
     W = float(test.statistic) / (len(rows) * (rows.shape[1] - 1))
     return Concordance(len(rows), dropped, W, float(test.pvalue))
 
@@ -160,6 +160,6 @@ def concordance(table: ArrayLike) -> Concordance:
 def _centred_ranks(values: np.ndarray) -> np.ndarray:
     """Return ranks along the last axis less their mean, 0 where a value is NaN."""
     known = ~np.isnan(values)
-    ranks = np.where(known, stats.rankdata(values, axis=-1, nan_policy="omit"), 0)
+    ranks = np.where(known, scipy.stats.rankdata(values, axis=-1, nan_policy="omit"), 0)
     count = np.maximum(known.sum(axis=-1, keepdims=True), 1)
     return np.where(known, ranks - ranks.sum(axis=-1, keepdims=True) / count, 0)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from jsuper.core.expecting import expect_array
 
@@ -52,7 +52,7 @@ def bootstrap_mean(
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # SciPy's word for an interval that is not defined
-            low, high = stats.bootstrap(
+            low, high = scipy.stats.bootstrap(
                 (values,),
                 mean_of,
                 n_resamples=resamples,
@@ -71,7 +71,7 @@ def permutation_test(
     values: np.ndarray, statistic: Callable, kind: str, resamples: int, seed: int
 ) -> tuple[float, float]:
     """Return a statistic and its two-sided p under random signs (samples) or orders (pairings)."""
-    test = stats.permutation_test(
+    test = scipy.stats.permutation_test(
         (values,),
         statistic,
         permutation_type=kind,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.stats import binom
+import scipy
 
 from jsuper.analysis.arrays import (
     Array,
@@ -106,4 +106,4 @@ def active_weights(n_features: int, density: Array) -> np.ndarray:
     """
     n = whole_number("n_features", n_features, 1)
     p = in_range("density", density, "[0, 1]")
-    return binom.pmf(np.arange(n + 1), n, p[..., None])
+    return scipy.stats.binom.pmf(np.arange(n + 1), n, p[..., None])

@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
+import scipy
 
 from jsuper.analysis.arrays import (
     Array,
@@ -171,6 +171,6 @@ def _best_polygon(k: int) -> tuple[np.ndarray, np.ndarray]:
         return k**2 * float(one_sparse_relu_loss(W, b)), k**2 * slope
 
     starts = [(r, c) for r in (0.8, 1.2, 1.6) for c in (0.0, -0.8, -1.6)]
-    descents = [minimize(loss, start, jac=True, tol=1e-9) for start in starts]
+    descents = [scipy.optimize.minimize(loss, start, jac=True, tol=1e-9) for start in starts]
     best = min(descents, key=lambda descent: descent.fun)
     return best.x[0] * circle, np.full(k, best.x[1])

@@ -6,8 +6,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jax.core import Tracer
-from scipy.optimize import minimize
 
 from jsuper.analysis.arrays import Array, in_range
 from jsuper.analysis.theory.phases import Boundary
@@ -60,7 +60,9 @@ def pair_model(density: float, relative_importance: float) -> PairModel:
         return PairModel(swapped.W[:, ::-1], swapped.b[::-1], r * swapped.loss)
     best, least = np.array([1.0, 0.0, 0.0, p / 2]), r * (p / 3 - p * p / 4)
     for start in _STARTS:
-        found = minimize(_per_density, start, (p, r), "BFGS", jac=True, options={"gtol": 1e-8})
+        found = scipy.optimize.minimize(
+            _per_density, start, (p, r), "BFGS", jac=True, options={"gtol": 1e-8}
+        )
         if found.fun * max(p, 1e-9) < least - 1e-12:
             best, least = found.x, float(found.fun * max(p, 1e-9))
     return PairModel(np.sign(best[0]) * best[None, :2], best[2:], least)

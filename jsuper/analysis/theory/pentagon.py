@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize, root_scalar
-from scipy.stats import qmc
+import scipy
 
 from jsuper.analysis.arrays import in_range
 from jsuper.analysis.theory.pairs import pair_model
 
 N, M = 5, 2
 _ACTIVE = np.array([*product((0.0, 1.0), repeat=N)])  # which features are active, (32, 5)
-_VALUES = qmc.Sobol(N, scramble=False).random(512) + 1 / 1024  # midpoints of a grid of 512
-_X = np.ascontiguousarray((_ACTIVE[:, None] * _VALUES).reshape(-1, N).T)  # (5, samples)
+POINTS = 512  # for the values of active features
 
 
 class PentagonModel(NamedTuple):
@@ -54,14 +52,17 @@ def pentagon_model(density: float, relative_density: float) -> PentagonModel:
     weights = _weights(density, relative_density)
     angles = 2 * np.pi * np.arange(N) / N
     start = np.concatenate([np.cos(angles), np.sin(angles), np.full(N, -0.05)])
-    scale = float((weights * _X * _X).sum())  # the loss of x̂ = 0, so that tolerances are relative
+    x = _samples()
+    scale = float((weights * x * x).sum())  # the loss of x̂ = 0, so that tolerances are relative
 
     def relative_loss(at: np.ndarray) -> tuple[float, np.ndarray]:
-        loss, slope = _loss(at, weights)
+        loss, slope = _loss(at, x, weights)
         return loss / scale, slope / scale
 
     options = {"maxiter": 500, "ftol": 1e-10, "gtol": 1e-7}
-    found = minimize(relative_loss, start, method="L-BFGS-B", jac=True, options=options)
+    found = scipy.optimize.minimize(
+        relative_loss, start, method="L-BFGS-B", jac=True, options=options
+    )
     return PentagonModel(found.x[: M * N].reshape(M, N), found.x[M * N :], found.fun * scale)
 
 
@@ -106,27 +107,35 @@ def pentagon_boundary(density: float) -> float:
     def difference(relative: float) -> float:
         return pentagon_model(density, relative).loss / digons_loss(density, relative) - 1
 
-    return root_scalar(difference, bracket=(0.05, 1), xtol=1e-3).root
+    return scipy.optimize.root_scalar(difference, bracket=(0.05, 1), xtol=1e-3).root
+
+
+@cache
+def _samples() -> np.ndarray:
+    """Return inputs: POINTS of each set of active features, (5, samples)."""
+    values = scipy.stats.qmc.Sobol(N, scramble=False).random(POINTS)
+    values += 0.5 / POINTS  # midpoints of a grid
+    return np.ascontiguousarray((_ACTIVE[:, None] * values).reshape(-1, N).T)
 
 
 def _weights(density: float, relative_density: float) -> np.ndarray:
-    """Return the probability of every point of _X."""
+    """Return the probability of each of `_samples`."""
     p = float(in_range("density", density, "(0, 1]"))
     q = float(in_range("relative_density", relative_density, "[0, inf)")) * p
     first = float(in_range("density * relative_density", q, "[0, 1]"))
     densities = np.array([first, p, p, p, p])
     chances = np.where(_ACTIVE > 0, densities, 1 - densities).prod(1)
-    return np.repeat(chances / len(_VALUES), len(_VALUES))
+    return np.repeat(chances / POINTS, POINTS)
 
 
-def _loss(at: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
+def _loss(at: np.ndarray, x: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
     """Return the loss and its gradient by the entries of W and b."""
     W, b = at[: M * N].reshape(M, N), at[M * N :]
-    h = np.einsum("mi,is->ms", W, _X)  # einsum: the threads of a product would wait for busy cores
+    h = np.einsum("mi,is->ms", W, x)  # einsum: the threads of a product would wait for busy cores
     z = np.einsum("mi,ms->is", W, h) + b[:, None]
-    error = np.maximum(z, 0) - _X
+    error = np.maximum(z, 0) - x
     dz = 2 * weights * error * (z > 0)
     dh = np.einsum("mi,is->ms", W, dz)
-    dW = np.einsum("ms,is->mi", h, dz) + np.einsum("ms,is->mi", dh, _X)
+    dW = np.einsum("ms,is->mi", h, dz) + np.einsum("ms,is->mi", dh, x)
     loss = float((weights * error * error).sum())
     return loss, np.concatenate([dW.ravel(), dz.sum(1)])

@@ -21,8 +21,7 @@ from jsuper.models.toy.draws import Source, data_of, order, threshold, threshold
 from jsuper.models.toy.inputs.independent import Independent
 from jsuper.models.toy.inputs.law import Inputs
 from jsuper.models.toy.inputs.values import uniform
-from jsuper.models.toy.kernels import launching, tpu
-from jsuper.models.toy.kernels.lanes import Shape
+from jsuper.models.toy.kernels import launching
 from jsuper.models.toy.kernels.source import Kernel, most_models
 from jsuper.models.toy.recording import Core
 from jsuper.models.toy.slots import Layout, layout_of
@@ -132,7 +131,9 @@ def launched(
         data, active = batches(static, setting, source, now, layout, shared)
         for activation, mine in layout.places.items():
             if on_tpu:
-                shape = Shape(static.activations[activation], *sizes_of(static))
+                from jsuper.models.toy.kernels import tpu  # Pallas is slow to import
+
+                shape = tpu.Shape(static.activations[activation], *sizes_of(static))
                 rows = [layout.row[i] for i in mine]
                 span = jnp.stack([now[0], here])
                 state = tpu.trained(shape, mine, rows, data, span, factor, numbers, state)
