@@ -12,6 +12,7 @@ from jsuper.analysis.datasets import (
     sizes_of,
     test_loss,
 )
+from jsuper.core.errors import SpecError
 from jsuper.plots.style import COLORS, SMALL_FONT, TITLE_FONT, set_log_scale
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def double_descent(ds: xarray.Dataset) -> Figure:
     Raises
     ------
     SpecError
-        The sweep has other dimensions, or no hidden vectors.
+        The sweep has other dimensions, another number of hidden units, or no hidden vectors.
 
     References
     ----------
@@ -49,6 +50,12 @@ def double_descent(ds: xarray.Dataset) -> Figure:
     import matplotlib.pyplot as plt
 
     sizes = sizes_of(ds)
+    if ds.sizes["hidden"] != 2:
+        raise SpecError(
+            f"ds has n_hidden {ds.sizes['hidden']}, and double_descent, which draws hidden vectors "
+            "in a plane, needs 2; losses and dimensionalities are drawn for every size by "
+            "jsuper.plots.datasets.losses and jsuper.plots.datasets.dimensionalities"
+        )
     figure = plt.figure(figsize=(9, 8.5), layout="constrained")
     parts: Any = figure.subfigures(3, 1, height_ratios=(1, 1.35, 1))
     top, middle, bottom = parts
@@ -120,12 +127,14 @@ def _finish(ax: Axes, x: np.ndarray) -> Axes:
 
 def _vectors(ds: xarray.Dataset, axes: np.ndarray) -> None:
     """Draw the columns of W, and the hidden vectors of the examples, of one model."""
+    from matplotlib.collections import LineCollection
+
     model = ds.squeeze([str(d) for d in ds["status"].dims], drop=True)
     for ax, name, color in zip(axes, ("W", "hidden_vectors"), (FEATURE, EXAMPLE), strict=True):
         vectors = model[name].values
         vectors = vectors[:, np.isfinite(vectors).all(axis=0)]
-        lines = np.stack([np.zeros_like(vectors), vectors])
-        ax.plot(*lines.transpose(1, 0, 2), color=color, linewidth=0.4, alpha=0.5)
+        lines = np.stack([np.zeros_like(vectors), vectors]).transpose(2, 0, 1)
+        ax.add_collection(LineCollection([*lines], color=color, linewidth=0.4, alpha=0.5))
         ax.plot(*vectors, ".", color=color, markersize=2)
         reach = 1.1 * max(np.abs(vectors).max(initial=0), 1e-6)
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[], aspect="equal")

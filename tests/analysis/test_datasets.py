@@ -91,5 +91,7 @@ def test_other_sweeps_are_refused(ds):
     two = ds.isel(sparsity=[0, 0])
     with pytest.raises(SpecError, match=r"has sparsity as a dimension.*ds.sel"):
         double_descent(two)
+    with pytest.raises(SpecError, match="n_hidden 1, and double_descent.*needs 2; losses"):
+        double_descent(ds.isel(hidden=[0]))
     with pytest.raises(SpecError, match="no dataset_size as a dimension"):
         datasets.peak(ds.isel(dataset_size=0))
