@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 MAPPINGS, MOST_MAPPINGS = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
 MEMORY_SHARE = 0.7  # of the device's free memory that a block may plan for
+NO_MESH = jax.sharding.AbstractMesh((), ())
 FIRST_SEGMENT = 5  # steps, before the speed is known
 
 
@@ -97,6 +98,9 @@ def context(static: ProgramStatic, device: Device) -> Iterator[None]:
         jax_config.shielded(),
         jax.enable_x64(static.dtype == "float64"),
         jax.default_device(device),
+        # JAX keeps what it traces for each mesh. Its rules for vmap set this one, which differs
+        # from none: without it, functions are traced both outside of these rules and inside.
+        jax.sharding.use_abstract_mesh(NO_MESH),
     ):
         yield
 
