@@ -28,7 +28,7 @@ OPERANDS = [
 STATE = ["W", "b", "count", "mu_W", "mu_b", "nu_W", "nu_b", "bad"]
 INTEGERS = {"active", "place", "row", "span", "count", "bad"}
 FLAGS = [
-    "-O2",
+    "-O0",  # compiling takes longer than running
     "-std=c++17",
     "-ffp-contract=fast",
     "-fno-strict-aliasing",

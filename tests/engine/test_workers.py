@@ -294,7 +294,8 @@ assert {key.device for key in _programs} == set(devices)
 @pytest.mark.slow
 def test_several_accelerators_share_the_blocks():
     """Two CPU devices stand for two accelerators: each compiles for itself and does its part."""
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2"
+    environment = os.environ | {"XLA_FLAGS": flags}
     command = [sys.executable, "-c", SEVERAL_DEVICES]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

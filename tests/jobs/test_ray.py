@@ -19,15 +19,17 @@ from jsuper.cli import sweeping
 from jsuper.cli.options import parse
 from jsuper.core.errors import SpecError
 from jsuper.engine.counters import Progress
+from jsuper.engine.devices import make_plan
 from jsuper.engine.stopping import Stop
 from jsuper.jobs import ray_driver, ray_worker, runner
 from jsuper.jobs.job import prepare
 from jsuper.store import chunk_files
-from jsuper.store.manifest import manifest_of, write_manifest
+from jsuper.store.manifest import manifest_of, read_manifest, write_manifest
 from jsuper.store.status import status_of
 
-SIZE = "--batch-size 64 --n-features 6 --n-hidden 2 3 --no-report"
-GRID = f"--activation relu gelu --sparsity 0 0.9 --seeds 8 --steps 30 {SIZE}".split()
+SIZE = "--batch-size 64 --n-features 6 --steps 30 --no-report"
+GRID = f"--activation relu --sparsity 0 0.9 --seeds 8 --n-hidden 2 {SIZE}".split()
+TWO_PROGRAMS = f"--activation relu gelu --sparsity 0.9 --seeds 4 --n-hidden 2 3 {SIZE}".split()
 # Ray leaves sockets and files to the end of a process; the nodes of a test are forked from it.
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::FutureWarning", "ignore:os.fork:RuntimeWarning"
@@ -53,16 +55,18 @@ def nodes_of(*cpus):
 
 @pytest.fixture(scope="module")
 def two_nodes():
-    made, nodes = nodes_of(2, 2)
+    made, nodes = nodes_of(1, 1)
     ray_driver.connect(made.address)
     yield made, nodes
     ray.shutdown()
     made.shutdown()
 
 
-def job_of(folder, *flags):
-    """A job in a folder whose partition is fixed for the cluster, and its plan."""
-    sweep, _, _ = parse([*GRID, *flags])
+def job_of(folder):
+    """A job in a folder with a partition of eight chunks, and the cluster's plan."""
+    sweep, _, _ = parse(GRID)
+    if not read_manifest(folder):
+        write_manifest(folder, sweep, prepare(sweep, folder, make_plan("cpu", 8)).chunks, [])
     plan = ray_driver.make_cluster_plan("cpu", None, "auto", cache=False)
     return prepare(sweep, folder, plan), plan
 
@@ -119,10 +123,13 @@ def assert_same(found, expected):
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):
-    """The run with the partition of four workers, trained here."""
-    folder = tmp_path_factory.mktemp("local") / "run"
-    flags = ["--workers", "4", "--platform", "cpu", "--no-cache", "--out", str(folder)]
-    assert sweeping.sweep([*GRID, *flags]) == 0
+    """The run of eight chunks, trained here."""
+    return trained_here(tmp_path_factory.mktemp("local") / "run", GRID, 8)
+
+
+def trained_here(folder, flags, workers):
+    more = ["--workers", str(workers), "--platform", "cpu", "--no-cache", "--out", str(folder)]
+    assert sweeping.sweep([*flags, *more]) == 0
     return folder
 
 
@@ -207,11 +214,11 @@ def test_a_task_trains_what_is_missing_and_nothing_twice(tmp_path, local):
 @pytest.mark.slow
 def test_a_node_that_dies_in_the_middle_costs_nothing(tmp_path, tried, local):
     """All chunks are there, none twice, and they are those of a local run."""
-    made, (_, doomed) = nodes_of(2, 2)
+    made, (_, doomed) = nodes_of(1, 1)
     ray_driver.connect(made.address)
     try:
         job, plan = job_of(tmp_path / "run")
-        assert plan.workers == 4 and len(job.chunks) == 8
+        assert plan.workers == 2 and len(job.chunks) == 8
 
         def kill_while_it_trains():
             trains = f"attempts/*.{doomed.node_id}.*"
@@ -276,7 +283,7 @@ def test_an_error_in_a_task_is_told_and_nothing_is_lost(tmp_path, two_nodes):
     with pytest.raises(OSError, match="No space left on device"):
         execute(job, plan, full)
     execute(job_of(tmp_path / "run")[0], plan, counting)
-    assert status_of(tmp_path / "run").ok == 64
+    assert status_of(tmp_path / "run").ok == 16
 
 
 @pytest.mark.slow
@@ -333,11 +340,11 @@ def test_a_stop_ends_within_the_grace_and_goes_on_later(tmp_path, two_nodes):
     assert time.monotonic() - stopped[0] < 20
     time.sleep(1)
     execute(job_of(tmp_path / "run")[0], plan, counting)
-    assert status_of(tmp_path / "run").ok == 64
+    assert status_of(tmp_path / "run").ok == 16
 
 
 def started(run, *flags):
-    command = [sys.executable, str(REPO / "scripts" / "sweep.py"), *GRID, *flags]
+    command = [sys.executable, str(REPO / "scripts" / "sweep.py"), *flags]
     return subprocess.Popen(
         [*command, "--engine", "ray", "--out", str(run)],
         stdout=subprocess.PIPE,
@@ -348,10 +355,10 @@ def started(run, *flags):
 
 
 @pytest.mark.slow
-def test_the_command_starts_a_cluster_that_only_this_machine_reaches(tmp_path, local):
+def test_the_command_starts_a_cluster_that_only_this_machine_reaches(tmp_path):
     import psutil
 
-    process = started(tmp_path / "run", "--workers", "4")
+    process = started(tmp_path / "run", *TWO_PROGRAMS, "--workers", "2")
     heard: set[str] = set()
     while process.poll() is None:
         for child in psutil.Process(process.pid).children(recursive=True):
@@ -364,8 +371,8 @@ def test_the_command_starts_a_cluster_that_only_this_machine_reaches(tmp_path, l
     out, error = process.communicate()
     assert process.returncode == 0, error
     assert heard == {"127.0.0.1"}
-    assert "Ray, 1 node, 4 tasks at once (cpu)" in out and "loss_over_constant" in out
-    assert_same(tmp_path / "run", local)
+    assert "Ray, 1 node, 2 tasks at once (cpu)" in out and "loss_over_constant" in out
+    assert_same(tmp_path / "run", trained_here(tmp_path / "local", TWO_PROGRAMS, 2))
     session = json.loads(jsuper.load(tmp_path / "run").attrs["sessions"])[0]
     assert session["plan"].startswith("Ray, 1 node") and "ended" in session
 
@@ -375,7 +382,7 @@ def test_ctrl_c_stops_the_command_and_its_cluster(tmp_path):
     import psutil
 
     run = tmp_path / "run"
-    process = started(run, "--workers", "2", "--steps", "20000000", "--grace", "1")
+    process = started(run, *GRID, "--workers", "2", "--steps", "20000000", "--grace", "1")
     deadline = time.monotonic() + 90
     while not list(run.glob("sessions/*.json")) and time.monotonic() < deadline:
         time.sleep(0.1)
