@@ -21,7 +21,7 @@ def test_k_gons_have_half_the_directions_in_which_their_loss_rises():
     # them. Triangle: 3 lengths, 3 biases, and W of the 3 other features, which raises outputs whose
     # bias is 0. Square: 8 weights but a rotation, 4 biases, and W of the 2 others. Pentagon and
     # hexagon, with biases below 0: the weights but a rotation, and biases, of embedded features.
-    found = analysis.llc(k_gons(3, 4, 5, 6), chains=16, draws=10_000, burn_in=5000)
+    found = analysis.llc(k_gons(3, 4, 5, 6), chains=16, draws=20_000, burn_in=5000)
     expected = np.array([(3 + 3 + 6) / 2, (7 + 4 + 4) / 2, (9 + 5) / 2, (11 + 6) / 2])
     values = found.llc.values.ravel()
     np.testing.assert_allclose(values, expected, rtol=0.1)

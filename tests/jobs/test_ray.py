@@ -214,11 +214,11 @@ def test_a_task_trains_what_is_missing_and_nothing_twice(tmp_path, local):
 @pytest.mark.slow
 def test_a_node_that_dies_in_the_middle_costs_nothing(tmp_path, tried, local):
     """All chunks are there, none twice, and they are those of a local run."""
-    made, (_, doomed) = nodes_of(1, 1)
+    made, (_, doomed) = nodes_of(2, 2)
     ray_driver.connect(made.address)
     try:
         job, plan = job_of(tmp_path / "run")
-        assert plan.workers == 2 and len(job.chunks) == 8
+        assert plan.workers == 4 and len(job.chunks) == 8
 
         def kill_while_it_trains():
             trains = f"attempts/*.{doomed.node_id}.*"

@@ -48,8 +48,6 @@ def reduced(preset):
     if min(getattr(sweep, "n_features", (0,))) >= 400:
         fewer = 2 if sweep.n_hidden == (2,) else (4, 6)[-len(sweep.n_hidden) :]
         small |= {"n_features": 24, "n_hidden": fewer}
-    if str(getattr(sweep, "schedule", "")).startswith("warmup"):
-        small |= {"schedule": "constant"}  # the warm-up has more steps
     return dataclasses.replace(sweep, **small)
 
 

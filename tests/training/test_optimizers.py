@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from running import slow
 
 import jsuper
 from jsuper.core.errors import SpecError
@@ -292,7 +291,19 @@ def test_every_name_of_optax_is_traced_in_a_training(name):
     assert found["W"].shape == (2, 3)
 
 
-@pytest.mark.parametrize("name", [n if n in ("lion", "muon") else slow(n) for n in TRAINED])
+def test_names_of_optax_are_an_axis():
+    """The weights move and stay finite, and the loss falls."""
+    texts = "sgd(1e-30)", "lion(0.01)", "muon(0.01)"  # the first hardly moves
+    one = dict(activation="relu", sparsity=0.5, weight_decay=0.0, seeds=1)
+    ds = jsuper.run(jsuper.Sweep(optimizer=texts, **one, **SMALL), progress=False).squeeze()
+    assert (ds.status == 1).all() and np.isfinite(ds.W).all()
+    still, *trained = (ds.isel(optimizer=i) for i in range(len(texts)))
+    for found in trained:
+        assert not np.array_equal(found.W, still.W) and found.loss < still.loss
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRAINED)
 def test_a_name_of_optax_trains(name):
     """The weights stay finite, and the loss falls."""
     text, key = f"{name}({RATES.get(name, 0.01)})", jsuper.seed_key(0)
