@@ -1,12 +1,16 @@
 """Run folders, and the command in processes of its own: for several files of tests."""
 
+import atexit
 import base64
+import functools
 import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -59,11 +63,20 @@ def mutated(content, rng):
     return bytes(content)
 
 
+@functools.cache
+def kept_programs():
+    """Variables for which the commands that tests start compile a program once between them."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return {"JSUPER_CACHE": folder, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+
+
 def started(*arguments, **variables):
     """scripts/sweep.py in a new process; one pipe for all that it says."""
     command = [sys.executable, str(REPO / "scripts" / "sweep.py"), *map(str, arguments)]
+    environment = os.environ | kept_programs() | variables
     return subprocess.Popen(
-        command, env=os.environ | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
 
 

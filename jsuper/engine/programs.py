@@ -363,5 +363,7 @@ def use_compilation_cache() -> None:
     if not checked_cache.install(folder):
         return  # programs that cannot be checked are not kept
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+    least = jax.config.jax_persistent_cache_min_compile_time_secs  # pyright: ignore[reportAttributeAccessIssue]
+    if least == 1.0:  # JAX's default, which leaves out the programs of small sweeps
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
     jax.config.update("jax_persistent_cache_enable_xla_caches", "none")  # they have no checksums

@@ -249,6 +249,16 @@ def test_a_folder_that_the_user_chose_through_jax_is_left_alone(tmp_path, monkey
     shutil.rmtree(tmp_path / "chosen")
 
 
+@pytest.mark.parametrize("chosen, kept", [(1.0, 0.3), (0.0, 0.0), (5.0, 5.0)])
+def test_how_long_a_program_takes_to_be_kept_is_the_user_s_choice(
+    tmp_path, monkeypatch, fresh, chosen, kept
+):
+    monkeypatch.setenv("JSUPER_CACHE", str(tmp_path))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", chosen)
+    programs.use_compilation_cache()
+    assert jax.config.jax_persistent_cache_min_compile_time_secs == kept
+
+
 def test_a_version_of_jax_with_another_cache_keeps_no_programs(tmp_path, monkeypatch, fresh):
     from jax._src import compilation_cache
 
