@@ -6,8 +6,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import scipy
 from numpy.typing import ArrayLike
+from scipy.special import stdtrit
 
 from jsuper.core.text import format_number
 
@@ -49,7 +49,8 @@ def mean_of(quantity: str, values: ArrayLike, expected: str) -> Checked:
     if values.size < 2:
         return Checked(quantity, float(values.mean()) if values.size else math.nan, expected)
     mean = float(values.mean())
-    half = float(scipy.stats.sem(values) * scipy.stats.t.ppf(0.975, values.size - 1))
+    stderr = values.std(ddof=1) / math.sqrt(values.size)
+    half = float(stderr * stdtrit(values.size - 1, 0.975))
     return Checked(quantity, mean, expected, mean - half, mean + half)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import scipy
+from scipy.special import ndtr
 
 from jsuper.analysis.arrays import Array, floating, matmul, per_feature, weights
 from jsuper.analysis.scalar import Activation, derivatives
@@ -152,7 +152,7 @@ def normality(z: Array) -> Normality:
     mean, sd = z.mean(axis=-1), z.std(axis=-1)
     flat = sd <= 1e-12 * np.abs(mean)
     scaled = (z - mean[..., None]) / np.where(flat, np.nan, sd)[..., None]
-    cdf = scipy.stats.norm.cdf(np.sort(scaled, axis=-1))
+    cdf = ndtr(np.sort(scaled, axis=-1))
     rank = np.arange(z.shape[-1] + 1) / z.shape[-1]  # the empirical CDF, before and after a point
     distance = np.maximum(rank[1:] - cdf, cdf - rank[:-1]).max(axis=-1)
     third, fourth = (scaled**3).mean(axis=-1), (scaled**4).mean(axis=-1)

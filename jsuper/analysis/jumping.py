@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import scipy
+from scipy.special import stdtr
 
 from jsuper.analysis.arrays import Array, floating, whole_number
 
@@ -111,5 +111,5 @@ def _steps(t: np.ndarray, v: np.ndarray, side: int, floor: float) -> tuple[np.nd
         residual = v[window] - design @ fit
         scale = max((residual @ residual / freedom) ** 0.5, floor)
         size[k] = fit[-1]
-        p[k] = 2 * scipy.stats.t.sf(abs(fit[-1]) / (scale * np.linalg.norm(inverse[-1])), freedom)
+        p[k] = 2 * stdtr(freedom, -abs(fit[-1]) / (scale * np.linalg.norm(inverse[-1])))
     return size, p

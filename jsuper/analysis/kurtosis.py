@@ -26,7 +26,6 @@ from typing import NamedTuple
 import flax.struct
 import jax
 import numpy as np
-import scipy
 from jax.core import Tracer
 
 from jsuper.analysis.arrays import (
@@ -355,6 +354,9 @@ def against_rotations(
 def random_rotations(n_hidden: int, count: int, seed: int = 0) -> np.ndarray:
     """Return orthogonal matrices drawn uniformly (Haar): (count, n_hidden, n_hidden), float64.
 
+    Q of the QR decomposition of normal numbers, with the signs for which R has a positive diagonal:
+    the matrices of `scipy.stats.ortho_group`, without the second that its import takes.
+
     Parameters
     ----------
     n_hidden, count
@@ -366,14 +368,19 @@ def random_rotations(n_hidden: int, count: int, seed: int = 0) -> np.ndarray:
     ------
     ValueError
         A number is below 1.
+
+    References
+    ----------
+    Mezzadri (2007), "How to generate random matrices from the classical compact groups",
+    <https://www.ams.org/notices/200705/fea-mezzadri-web.pdf>.
     """
     whole_number("n_hidden", n_hidden, 1)
     whole_number("count", count, 1)
     if n_hidden == 1:
         return np.ones((count, 1, 1))
-    return scipy.stats.ortho_group.rvs(n_hidden, size=count, random_state=seed).reshape(
-        -1, n_hidden, n_hidden
-    )
+    normal = np.random.RandomState(seed).normal(size=(count, n_hidden, n_hidden))
+    q, r = np.linalg.qr(normal)
+    return q * np.sign(r.diagonal(axis1=-2, axis2=-1))[:, None]
 
 
 def _activations(h: Array):

@@ -30,9 +30,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy
 from jax import Array
 from jax.flatten_util import ravel_pytree
+from scipy.special import stdtrit
 
 from jsuper.analysis.arrays import whole_number
 from jsuper.training.jax_config import shielded
@@ -210,7 +210,7 @@ def summary(first: np.ndarray, second: np.ndarray) -> Estimate:
         unknown = np.full_like(value, np.nan)
         return Estimate(value, unknown, unknown, unknown, chains, drift)
     stderr = chains.std(axis=-1, ddof=1) / count**0.5
-    half = stderr * scipy.stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)
+    half = stderr * stdtrit(count - 1, (1 + CONFIDENCE) / 2)
     return Estimate(value, stderr, value - half, value + half, chains, drift)
 
 

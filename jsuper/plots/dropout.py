@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy
+from scipy.special import stdtrit
 
 from jsuper.plots.selection import check_dropout, select
 from jsuper.plots.style import (
@@ -109,7 +109,7 @@ def mean_and_half(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     away = np.where(finite, values - mean[..., None], 0)
     several = np.maximum(count - 1, 1)
     spread = np.sqrt((away**2).sum(axis=-1) / several)
-    t = scipy.stats.t.ppf((1 + LEVEL) / 2, several)
+    t = stdtrit(several, (1 + LEVEL) / 2)
     return mean, np.where(count < 2, 0, t * spread / np.sqrt(np.maximum(count, 1)))
 
 

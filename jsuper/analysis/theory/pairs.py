@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import scipy
 from jax.core import Tracer
 
 from jsuper.analysis.arrays import Array, in_range
@@ -19,6 +17,9 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(2)  # exact for the cubic pie
 _NODES, _WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
 _STARTS = ((1.0, -0.9, 0.0, 0.0), (1.0, -0.3, 0.0, 0.1))  # w_1, w_2, b_1, b_2
 _BISECTIONS = 15  # of [0, 1]: densities to 3e-5
+_NEWTON_STEPS = 100
+_LONGEST = 0.2  # step of a weight or bias, so that a descent stays in its valley
+_LENGTHS = np.append(0.5 ** np.arange(12.0), 0)  # of a step; 0 stays where it is
 
 
 class PairModel(NamedTuple):
@@ -58,20 +59,53 @@ def pair_model(density: float, relative_importance: float) -> PairModel:
     if r > 1:  # the same problem with the features exchanged
         swapped = pair_model(p, 1 / r)
         return PairModel(swapped.W[:, ::-1], swapped.b[::-1], r * swapped.loss)
-    best, least = np.array([1.0, 0.0, 0.0, p / 2]), r * (p / 3 - p * p / 4)
+    best, least = _minima(np.array([p]), np.array([r]))
+    w, b = best[:2, 0], best[2:, 0]
+    return PairModel(np.sign(w[0]) * w[None], b, float(least[0]))
+
+
+def _minima(p: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (w_1, w_2, b_1, b_2) of the global minima, (4, problems), and their losses."""
+    none = np.zeros_like(p)
+    best, least = np.stack([none + 1, none, none, p / 2]), r * (p / 3 - p * p / 4)
     for start in _STARTS:
-        found = scipy.optimize.minimize(
-            _per_density, start, (p, r), "BFGS", jac=True, options={"gtol": 1e-8}
-        )
-        if found.fun * max(p, 1e-9) < least - 1e-12:
-            best, least = found.x, float(found.fun * max(p, 1e-9))
-    return PairModel(np.sign(best[0]) * best[None, :2], best[2:], least)
+        found = _descended(np.tile(np.array(start)[:, None], p.size), p, r)
+        loss, _ = pair_loss(found[:2], found[2:], p, r)
+        lower = loss < least - 1e-12
+        best, least = np.where(lower, found, best), np.where(lower, loss, least)
+    return best, least
 
 
-def _per_density(at: np.ndarray, p: float, r: float) -> tuple[float, np.ndarray]:
-    """Return loss and gradient over p, so that they do not vanish with it."""
-    loss, slope = pair_loss(at[:2], at[2:], p, r)
-    return loss / max(p, 1e-9), slope / max(p, 1e-9)
+def _descended(at: np.ndarray, p: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """Return the minima that Newton's method reaches, of many problems at once.
+
+    Hessians are differences of the exact gradient. Their negative eigenvalues are taken as positive
+    ones, and the length of a step is the best of several, so that no loss rises; it ends where none
+    falls.
+    """
+    safe = np.maximum(p, 1e-9)  # losses over p, so that they do not vanish with it
+
+    def loss(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        more = (None,) * (at.ndim - 2)
+        value, slope = pair_loss(at[:2], at[2:], p[more], r[more])
+        return value / safe, slope / safe
+
+    for _ in range(_NEWTON_STEPS):
+        slope = loss(at)[1]
+        nudges = 1e-6 * np.stack([np.eye(4), -np.eye(4)])
+        ends = loss(at[:, None, None] + nudges.transpose(2, 0, 1)[..., None])[1]
+        hessian = (ends[:, 0] - ends[:, 1]).T / 2e-6  # (problems, 4, 4)
+        curvature, axes = np.linalg.eigh((hessian + hessian.transpose(0, 2, 1)) / 2)
+        along = np.einsum("npk,pn->nk", axes, slope) / np.maximum(np.abs(curvature), 1e-4)
+        step = np.einsum("npk,nk->pn", axes, along)
+        step *= np.minimum(1, _LONGEST / np.maximum(np.abs(step).max(axis=0), 1e-9))
+        tried = at[:, None] - _LENGTHS[:, None] * step[:, None]  # (4, lengths, problems)
+        values = loss(tried)[0]
+        best = values.argmin(axis=0)
+        at = np.take_along_axis(tried, best[None, None], axis=1)[:, 0]
+        if (values[-1] - values.min(axis=0)).max() < 1e-15:
+            break
+    return at
 
 
 def two_to_one_boundary(relative_importance: Array, *, threshold: float = VANISHED) -> Boundary:
@@ -101,8 +135,7 @@ def two_to_one_boundary(relative_importance: Array, *, threshold: float = VANISH
 
     Notes
     -----
-    A value takes about 0.1 s, and is kept. The crossing of two fixed constructions, a lower bound,
-    is `construction_boundary`.
+    The crossing of two fixed constructions, a lower bound, is `construction_boundary`.
     """
     if isinstance(relative_importance, Tracer):
         raise ValueError(
@@ -112,27 +145,31 @@ def two_to_one_boundary(relative_importance: Array, *, threshold: float = VANISH
     r = np.asarray(in_range("relative_importance", relative_importance, "[0, inf)"), float)
     if not 0 < threshold < 1:
         raise ValueError(f"threshold={threshold!r}: give a norm above 0 and below 1, such as 0.05")
-    last = [_vanishing(float(x), threshold) for x in r.ravel()]
-    first = [_vanishing(float(1 / x) if x else np.inf, threshold) for x in r.ravel()]
-    return Boundary(np.reshape(last, r.shape), np.reshape(first, r.shape))
+    inverse = 1 / np.where(r > 0, r, 1)
+    both = np.concatenate([r.ravel(), np.where(r > 0, inverse, np.inf).ravel()])
+    last, first = _vanishing(both, threshold).reshape(2, *r.shape)
+    return Boundary(last, first)
 
 
-@lru_cache(maxsize=4096)
-def _vanishing(r: float, threshold: float) -> float:
-    """Return the density at which the second column's norm falls below the threshold."""
-    if r == 0 or r > 1:  # the more important of the two always stays
-        return float(r > 1)
-    low, high = 0.0, 1.0
+def _vanishing(r: np.ndarray, threshold: float) -> np.ndarray:
+    """Return the densities at which the second columns' norms fall below the threshold."""
+    found = (r > 1).astype(float)  # the more important of the two always stays
+    between = (r > 0) & (r <= 1)
+    if not between.any():
+        return found
+    r = r[between]
+    low, high = np.zeros_like(r), np.ones_like(r)
     for _ in range(_BISECTIONS):
         p = (low + high) / 2
-        held = abs(pair_model(p, r).W[0, 1]) > threshold
-        low, high = (p, high) if held else (low, p)
-    return 1.0 if high == 1 else (low + high) / 2
+        held = np.abs(_minima(p, r)[0][1]) > threshold
+        low, high = np.where(held, p, low), np.where(held, high, p)
+    found[between] = np.where(high == 1, 1, (low + high) / 2)
+    return found
 
 
 def pair_loss(
-    W: np.ndarray, b: np.ndarray, density: float, relative_importance: float
-) -> tuple[float, np.ndarray]:
+    W: np.ndarray, b: np.ndarray, density: Array, relative_importance: Array
+) -> tuple[Any, np.ndarray]:
     """Return the expected loss of two features in one hidden unit, and its gradient.
 
     L = Σ_i I_i E (x_i - relu(w_i (w_1 x_1 + w_2 x_2) + b_i))², summed over the features, with
@@ -143,19 +180,20 @@ def pair_loss(
     Parameters
     ----------
     W, b
-        Weights and output bias, (2,) each.
+        Weights and output bias, (2, ...) each: of many models, they follow the feature.
     density
-        p of both features.
+        p of both features, one or (...).
     relative_importance
-        r, importance of the second feature.
+        r, importance of the second feature, one or (...).
 
     Returns
     -------
     tuple
-        The loss, and its gradient with respect to (w_1, w_2, b_1, b_2).
+        The loss, (...), and its gradient with respect to (w_1, w_2, b_1, b_2), (4, ...).
     """
-    p, importance = density, np.array([1.0, relative_importance])
-    a, c = W * W, np.full(2, W[0] * W[1])  # z_i = a_i x_i + c x_j + b_i
+    p = np.asarray(density)
+    importance = np.stack(np.broadcast_arrays(1.0, relative_importance))
+    a, c = W * W, np.stack([W[0] * W[1]] * 2)  # z_i = a_i x_i + c x_j + b_i
     own, own_a, own_b = _alone(a, b)
     other, other_c, other_b = _silent(c, b)
     both, both_a, both_c, both_b = _together(a, c, b)
@@ -165,8 +203,8 @@ def pair_loss(
     da = one * own_a + p * p * both_a
     dc = one * other_c + p * p * both_c
     db = 2 * q * open_ + one * (own_b + other_b) + p * p * both_b
-    da, dc, db = importance * da, (importance * dc).sum(), importance * db
-    return float(importance @ loss), np.concatenate([2 * W * da + dc * W[::-1], db])
+    da, dc, db = importance * da, (importance * dc).sum(axis=0), importance * db
+    return (importance * loss).sum(axis=0), np.concatenate([2 * W * da + dc * W[::-1], db])
 
 
 def _alone(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -199,10 +237,11 @@ def _together(a: np.ndarray, c: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, 
     """Return ∫∫ (x - relu(a x + c y + b))² dx dy over [0, 1]², and derivatives by a, c and b."""
     safe = np.where(c == 0, 1, c)
     ends = np.sort([np.clip(np.where(c == 0, 0, -e / safe), 0, 1) for e in (b, a + b)], axis=0)
-    knots = np.stack([np.zeros(2), *ends, np.ones(2)])  # (4, features)
-    length = np.diff(knots, axis=0)[:, None]  # (pieces, 1, features)
-    y = knots[:-1, None] + length * _NODES[:, None]  # (pieces, nodes, features)
-    weight = length * _WEIGHTS[:, None]
+    knots = np.stack([np.zeros_like(c), *ends, np.ones_like(c)])  # (4, features, ...)
+    length = np.diff(knots, axis=0)[:, None]  # (pieces, 1, features, ...)
+    nodes, weights = (a.reshape(-1, *[1] * c.ndim) for a in (_NODES, _WEIGHTS))
+    y = knots[:-1, None] + length * nodes  # (pieces, nodes, features, ...)
+    weight = length * weights
     loss, da, db = _alone(a, c * y + b)
     parts = (loss, da, y * db, db)
     loss, da, dc, db = ((weight * part).sum(axis=(0, 1)) for part in parts)
