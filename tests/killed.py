@@ -1,7 +1,6 @@
-"""`python killed.py FOLDER FILE POINT BYTES`: write a run's file, and be killed in between.
+"""`write`, for a process of its own: write a run's file, and be killed in between.
 
-FILE is `chunk`, `manifest.json` or `sweep.toml`, POINT one of `BEFORE` or `AFTER` the file has its
-name; BYTES is how many `write` writes. No jax is imported, so that it starts at once.
+No jax is imported, so that it starts at once.
 """
 
 import io
@@ -93,9 +92,12 @@ def kill_at(name, point, left):
     os.fsync, os.replace = flushing, replacing
 
 
-if __name__ == "__main__":
-    folder, file, point = Path(sys.argv[1]), *sys.argv[2:4]
-    kill_at(f"{CHUNK.name}.npz" if file == "chunk" else file, point, int(sys.argv[4]))
+def write(folder, file, point, size):
+    """Write `chunk`, `manifest.json` or `sweep.toml`, up to one of `BEFORE` or `AFTER`.
+
+    The point `write` comes after so many bytes.
+    """
+    kill_at(f"{CHUNK.name}.npz" if file == "chunk" else file, point, size)
     if file == "chunk":
         chunk_files.write_chunk(folder, CHUNK, arrays_of(CHUNK, 1))
     else:

@@ -63,7 +63,7 @@ def test_it_is_the_second_derivative_of_a_smooth_loss(fields):
             return sum(loss(params, one.importance, x) for x in rounds) / 4
 
         W, b = one.params.W.ravel(), one.params.b
-        parts = jax.hessian(mean, (0, 1))(W, b)
+        parts = jax.jit(jax.hessian(mean, (0, 1)))(W, b)
         H = (
             np.asarray(parts[0][0])
             if fields
@@ -83,11 +83,12 @@ def test_the_hessian_of_k_gons_has_the_part_of_the_kinks():
     def loss(w):
         return theory.one_sparse_relu_loss(w[:12].reshape(2, 6), w[12:])
 
+    second_derivative = jax.jit(jax.hessian(loss))
     for seed in range(2):
         with jax.enable_x64(True):
             one = ds.isel(activation=0, sparsity=0, seed=seed)
             w = jnp.asarray(np.concatenate([one.W.values.ravel(), one.b.values]), jnp.float64)
-            exact = np.linalg.eigvalsh(jax.hessian(loss)(w))
+            exact = np.linalg.eigvalsh(second_derivative(w))
         values = found.hessian_eigenvalues.values[0, 0, seed]
         np.testing.assert_allclose(values, exact, atol=0.01 * exact.max())
     assert found.hessian_rank.values.ravel().tolist() == [14, 17]  # all but a rotation, and unused

@@ -8,15 +8,26 @@ from k_gons import k_gons, trained, with_snapshots
 
 import jsuper
 from jsuper import analysis
-from jsuper.analysis import learning_coefficient, theory
+from jsuper.analysis import degeneracy, learning_coefficient, theory
 from jsuper.analysis.snapshots import of_snapshots
 from jsuper.core.errors import SpecError
 
 FEW = {"chains": 2, "draws": 20, "burn_in": 10}
 
 
+@pytest.fixture
+def long_chains(monkeypatch):
+    """Chains for which it pays to compile with more optimizations than tests do."""
+    of_models = jax.jit(
+        degeneracy.of_models.__wrapped__,
+        static_argnames=("kind", "lengths", "chains", "batch_size", "control_variates"),
+        compiler_options={"xla_backend_optimization_level": 1},
+    )
+    monkeypatch.setattr(degeneracy, "of_models", of_models)
+
+
 @pytest.mark.slow
-def test_k_gons_have_half_the_directions_in_which_their_loss_rises():
+def test_k_gons_have_half_the_directions_in_which_their_loss_rises(long_chains):
     # To leading order the loss is homogeneous of degree 2 in as many directions, so λ is half of
     # them. Triangle: 3 lengths, 3 biases, and W of the 3 other features, which raises outputs whose
     # bias is 0. Square: 8 weights but a rotation, 4 biases, and W of the 2 others. Pentagon and

@@ -227,3 +227,5 @@ def test_random_rotations_are_orthogonal_and_follow_the_seed():
     assert np.array_equal(Q, kurtosis.random_rotations(6, 50, seed=1))
     assert not np.array_equal(Q, kurtosis.random_rotations(6, 50, seed=2))
     assert kurtosis.random_rotations(4, 1).shape == (1, 4, 4)
+    same = stats.ortho_group.rvs(6, size=50, random_state=1)
+    assert np.array_equal(Q, same)

@@ -49,7 +49,9 @@ def nodes_of(*cpus):
     """A cluster of a head that runs no tasks, and nodes with so many cores, on this machine."""
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    soon = {"health_check_period_ms": 200, "health_check_initial_delay_ms": 200}
+    head = {"num_cpus": 0, "_system_config": soon}  # a node that is dead is noticed
+    made = Cluster(initialize_head=True, head_node_args=head)
     return made, [made.add_node(num_cpus=n) for n in cpus]
 
 

@@ -5,6 +5,7 @@ Faults that belong to one module are tried in its own tests; docs/reliability.md
 
 import dataclasses
 import json
+import multiprocessing
 import os
 import random
 import re
@@ -78,11 +79,16 @@ def mounted(tmp_path):
 # --------------------------------------------------------------------------- SIGKILL, at any point
 
 
+FORKS = multiprocessing.get_context("forkserver")  # of a process that has imported jsuper
+
+
 def kill(folder, file, point, size=0):
     """Write the file in a process that is killed at that point; what it left under other names."""
-    command = [sys.executable, killed.__file__, folder, file, point, size]
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    FORKS.set_forkserver_preload(["jsuper.core.grid", "jsuper.store.manifest"])
+    process = FORKS.Process(target=killed.write, args=(folder, file, point, size))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     return [p for p in folder.rglob("*.tmp") if p.name.startswith(".")]
 
 
@@ -600,7 +606,8 @@ def test_a_disk_that_is_full_leaves_no_half_export(tried, mounted, capsys, whole
 @pytest.mark.slow
 def test_compiled_programs_that_are_damaged_do_no_harm(tmp_path, tried):
     cache = tmp_path / "cache"
-    assert ended(started(*GRID, "--out", tmp_path / "first", JSUPER_CACHE=str(cache)))[0] == 0
+    own = {"JSUPER_CACHE": str(cache)}
+    assert ended(started(*GRID, "--out", tmp_path / "first", **own))[0] == 0
     programs = [p for p in cache.rglob("*") if p.is_file() and p.stat().st_size]  # no markers
     assert programs
 
@@ -613,15 +620,13 @@ def test_compiled_programs_that_are_damaged_do_no_harm(tmp_path, tried):
 
     damages = cut, flipped
     for i, damage in enumerate(damages):
-        # Only programs that took long enough to compile are kept, so not the same each time.
-        kept = [p for p in programs if p.exists()]
-        for path in kept:
+        for path in programs:
             path.write_bytes(damage(path.read_bytes()))
         run = tmp_path / str(i)
-        code, output = ended(started(*GRID, "--out", run, JSUPER_CACHE=str(cache)))
+        code, output = ended(started(*GRID, "--out", run, **own))
         assert code == 0 and output.count("compilation cache: ") == 1, output
         assert_same_content(run, tmp_path / "first")
-        assert kept and all(p.with_name(f"{p.name}.corrupt").exists() for p in kept)
+        assert all(p.with_name(f"{p.name}.corrupt").exists() for p in programs)
     tried(
         "A damaged cache of compiled programs",
         "every program that is kept between runs cut to its half, and with a flipped bit: a line "

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import REPO, ended, same_models, started
+from running import REPO, ended, kept_programs, same_models, started
 
 import jsuper
 from jsuper.cli import main, sweeping
@@ -130,7 +130,7 @@ def test_the_job_arrays_script(tmp_path, whole):
         own = {"SLURM_ARRAY_TASK_ID": str(number), "SLURM_ARRAY_TASK_COUNT": "2"}
         return subprocess.Popen(
             ["bash", str(REPO / "scripts" / "slurm.sh"), *arguments, "--out", str(run)],
-            env=os.environ | places | own,
+            env=os.environ | kept_programs() | places | own,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )

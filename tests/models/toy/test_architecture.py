@@ -91,20 +91,25 @@ def test_loss_and_gradient_are_those_of_the_definition(given, batching):
     key = keys.seed_key(3)
     params = jax.jit(make_train(static).init)(numbers, key).params
     noisy = jax.tree.map(lambda a: a + 0.1 * jnp.arange(a.size).reshape(a.shape) % 0.3, params)
-    draws = make_draws(static, key, jnp.int32(5), numbers)
-    x = static.inputs.batch(draws.whole.data, numbers.law)
-
-    def objective(params):
-        loss, size = reference(params, x, given)
-        return loss + given.get("hidden_l1", 0) * size
-
-    expected, slopes = jax.value_and_grad(objective)(noisy)
-    loss = make_batch_loss(static)(noisy, numbers, draws)
-    penalty = given.get("hidden_l1", 0) * reference(noisy, x, given)[1]
-    assert loss + penalty == pytest.approx(float(expected), rel=1e-5)
     if batching == "sequential" and "sparsity" not in given:
         assert static.widths  # columns without an active feature are left out
-    found = jax.jit(make_gradient(static))(noisy, numbers, draws)
+
+    @jax.jit
+    def both(params):
+        draws = make_draws(static, key, jnp.int32(5), numbers)
+        x = static.inputs.batch(draws.whole.data, numbers.law)
+
+        def objective(params):
+            loss, size = reference(params, x, given)
+            return loss + given.get("hidden_l1", 0) * size, size
+
+        loss = make_batch_loss(static)(params, numbers, draws)
+        expected = jax.value_and_grad(objective, has_aux=True)(params)
+        return expected, loss, make_gradient(static)(params, numbers, draws)
+
+    ((expected, size), slopes), loss, found = both(noisy)
+    penalty = given.get("hidden_l1", 0) * size
+    assert loss + penalty == pytest.approx(float(expected), rel=1e-5)
     for name, mine, theirs in zip(Params._fields, found, slopes, strict=True):
         if mine is not None:
             np.testing.assert_allclose(mine, theirs, rtol=2e-4, atol=2e-6, err_msg=name)

@@ -23,7 +23,8 @@ def samples(count, normalize=False, p=0.3, n=N):
     """The dataset of seed 4, (n, count), in float64."""
     law = inputs_of({"normalize": normalize})
     with jax.enable_x64(True):
-        return np.asarray(law.sample(law.dataset(KEY, n, count), Numbers(jnp.float64(p))))
+        numbers = Numbers(jnp.float64(p))
+        return np.asarray(jax.jit(lambda: law.sample(law.dataset(KEY, n, count), numbers))())
 
 
 @pytest.mark.parametrize("normalize", [False, slow(True)])

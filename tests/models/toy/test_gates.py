@@ -188,7 +188,7 @@ def test_gradients_are_those_of_the_plain_loss(sparsity):
     params = gated_params(np.random.default_rng(0))
     made = [make_setting(static, settings[i]) for i in arrange(static, settings)]
     stacked = jax.tree.map(lambda *a: np.stack(a), *made)
-    draws = make_draws(static, KEY, jnp.int32(11), stacked)
+    draws = jax.jit(make_draws, static_argnums=0)(static, KEY, jnp.int32(11), stacked)
     plain, single = jax.grad(make_batch_loss(static)), make_gradient(static)
     expected = jax.lax.map(lambda s: plain(params, s, draws), stacked)
     ones = jax.lax.map(lambda s: single(params, s, draws), stacked)

@@ -134,11 +134,12 @@ def test_gradient_of_every_activation_is_that_of_the_plain_loss(names, vector):
     assert static.widths == ((32, 256, 512) if vector is None else (512,))
     made = [make_setting(static, values | p) for p in settings]
     stacked = jax.tree.map(lambda *a: np.stack(a), *made)
-    params, draws = random_params(), make_draws(static, KEY, jnp.int32(11), stacked)
+    params = random_params()
     fast, plain = make_gradient(static), jax.grad(make_batch_loss(static))
 
     @jax.jit
     def both(settings):
+        draws = make_draws(static, KEY, jnp.int32(11), settings)
         return jax.lax.map(lambda s: (fast(params, s, draws), plain(params, s, draws)), settings)
 
     got, expected = both(stacked)

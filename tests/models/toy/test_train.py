@@ -161,11 +161,11 @@ def test_the_loss_is_that_of_a_large_plain_sample():
     ds = jsuper.run(sweep, progress=False).isel(seed=0)
     assert float((ds.loss_stderr / ds.loss).max()) <= 0.005
     weights = importance(0.7, 6)[:, None]
-    for name in names:
-        for sparsity in sweep.axes["sparsity"]:
+    for sparsity in sweep.axes["sparsity"]:
+        x = jsuper.sample(jax.random.key(99), sparsity, 6, 64 * 8000).reshape(6, 8000, 64)
+        x = x.transpose(1, 0, 2)  # batches of the training size, for what couples them
+        for name in names:
             cell = ds.sel(activation=name, sparsity=sparsity)
-            x = jsuper.sample(jax.random.key(99), sparsity, 6, 64 * 8000).reshape(6, 8000, 64)
-            x = x.transpose(1, 0, 2)  # batches of the training size, for what couples them
             x_hat = jax.vmap(jsuper.forward, (None, None, None, 0))(
                 cell.W.values, cell.b.values, name, x
             )

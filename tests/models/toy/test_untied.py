@@ -166,7 +166,7 @@ def test_gradients_of_untied_models_are_those_of_the_plain_loss(gated):
     params = untied_params(gated=gated)
     made = [make_setting(static, settings[i]) for i in arrange(static, settings)]
     stacked = jax.tree.map(lambda *a: np.stack(a), *made)
-    draws = make_draws(static, KEY, jnp.int32(11), stacked)
+    draws = jax.jit(make_draws, static_argnums=0)(static, KEY, jnp.int32(11), stacked)
     plain, single = jax.grad(make_batch_loss(static)), make_gradient(static)
     expected, *found = jax.jit(
         lambda s: jax.lax.map(lambda s: [f(params, s, draws) for f in (plain, single)], s)

@@ -138,7 +138,7 @@ def test_compacted_batches_and_rows_have_the_gradient_of_the_plain_loss(text):
     rng = np.random.default_rng(0)
     params = model.Params(*(jnp.float32(rng.normal(0, 0.4, s)) for s in ((4, 12), 12)))
     key, step = jsuper.seed_key(SEED), jnp.int32(9)
-    draws = make_draws(static, key, step, stacked)
+    draws = jax.jit(make_draws, static_argnums=0)(static, key, step, stacked)
     plain, narrow = jax.grad(make_batch_loss(static)), make_gradient(static)
     expected, found = jax.jit(
         lambda s: jax.lax.map(lambda s: [f(params, s, draws) for f in (plain, narrow)], s)

@@ -160,9 +160,13 @@ def test_float64_samples_are_the_float32_ones_with_more_digits(case):
     for dtype, found in ((np.float32, single), (np.float64, double)):
         with jax.enable_x64(dtype == np.float64):
             law, numbers = law_of(case, dtype)
-            draws = law.draw(KEY, jnp.int32(0), 6, 1000)
-            x, _ = law.nonzero(law.nonzero_draws(KEY, 6, 1000), numbers)
-            found += [np.asarray(a) for a in (law.batch(draws, numbers), x)]
+
+            @jax.jit
+            def samples(numbers, law=law):
+                batch = law.batch(law.draw(KEY, jnp.int32(0), 6, 1000), numbers)
+                return batch, law.nonzero(law.nonzero_draws(KEY, 6, 1000), numbers)[0]
+
+            found += [np.asarray(a) for a in samples(numbers)]
     for a, b in zip(single, double, strict=True):
         assert (a.dtype, b.dtype) == (np.float32, np.float64)
         assert a == pytest.approx(b, rel=1e-5)
