@@ -23,6 +23,14 @@ def started(home):
     return webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
 
 
+def visit(page, path, fragment=""):
+    """Open a file, and wait until its scripts have run: `get` alone may return before."""
+    url = path.as_uri() + fragment
+    page.get(url)
+    is_there = "return document.readyState === 'complete' && location.href === arguments[0]"
+    until(page, lambda page: page.execute_script(is_there, url))
+
+
 def texts(page, selector):
     """The text of every element."""
     return page.execute_script(

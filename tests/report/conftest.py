@@ -51,7 +51,7 @@ def browser(tmp_path_factory):
 def page(browser, run):
     """The page, freshly opened; afterwards the console holds no word."""
     browser.get("about:blank")
-    browser.get((run / "report.html").as_uri())
+    browsing.visit(browser, run / "report.html")
     yield browser
     assert browser.get_log("browser") == []
 
@@ -63,7 +63,7 @@ def opened(browser, tmp_path):
     def open_page(ds, title="mine"):
         (tmp_path / "page.html").write_text(report.render(ds, title), encoding="utf-8")
         browser.get("about:blank")
-        browser.get((tmp_path / "page.html").as_uri())
+        browsing.visit(browser, tmp_path / "page.html")
         return browser
 
     yield open_page

@@ -26,7 +26,8 @@ for number, sweep in enumerate(SWEEPS):
     prepared = len(compiled)
     write(out)
     print(prepared, len(compiled) - prepared)
-assert "scipy.stats" not in sys.modules  # its import takes a second
+    if number == 1:  # peaks of factorizations are found with it
+        assert "scipy.stats" not in sys.modules  # its import takes a second
 """
 # Of other shapes each, so that none has what is compiled for another one.
 SWEEPS = """

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from axe_selenium_python import Axe
-from browsing import choose, click, press, saved, sized, texts, until
+from browsing import choose, click, press, saved, sized, texts, until, visit
 
 import jsuper
 from jsuper.analysis.metrics import toy
@@ -97,7 +97,7 @@ def test_rows_and_columns_are_chosen_among_all_axes(page, analyzed):
 
 def test_a_link_opens_a_cell_and_buttons_lead_to_its_neighbours(page, run):
     page.get("about:blank")
-    page.get((run / "report.html").as_uri() + "#relu/0.9/0.2")
+    visit(page, run / "report.html", "#relu/0.9/0.2")
     assert texts(page, "#cell-title") == ["dropout 0.2, activation relu, sparsity 0.9"]
     click(page, ".steps button", 0)
     assert texts(page, "#cell-title")[0].endswith("activation relu, sparsity 0.5")

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from browsing import click, texts
+from browsing import click, texts, visit
 
 import jsuper
 from jsuper import factorization, report
@@ -27,7 +27,7 @@ def factorized(tmp_path_factory):
 
 @pytest.fixture
 def its_page(browser, factorized):
-    browser.get((factorized / "report.html").as_uri())
+    visit(browser, factorized / "report.html")
     yield browser
     assert browser.get_log("browser") == []
 
@@ -139,7 +139,7 @@ def mlps(tmp_path_factory):
 
 @pytest.mark.slow
 def test_an_mlp_is_drawn_with_its_own_neurons(browser, mlps):
-    browser.get((mlps / "report.html").as_uri())
+    visit(browser, mlps / "report.html")
     headings = [t.split(":")[0] for t in texts(browser, "#heatmaps h3")]
     assert headings == list(OF_MLPS)
     sizes = []
