@@ -27,8 +27,9 @@ from jsuper.models.toy import train as toy
 from jsuper.models.toy.kernels import launching
 
 SWEEP = jsuper.Sweep(
-    activation=("relu", "gelu", "softmax"), sparsity=(0.0, 0.9, 0.99), seeds=3, steps=60
-)
+    activation=("relu", "gelu", "softmax"), sparsity=(0.0, 0.9, 0.99), seeds=3, steps=60,
+    batch_size=256,
+)  # fmt: skip
 TINY = {"n_features": 6, "n_hidden": 2, "batch_size": 64}
 CPU = jax.devices("cpu")[0]
 VMAPPED = plan.Plan("cpu", (CPU,), "vmapped")

@@ -316,8 +316,10 @@ def test_settings_batched_together_train_as_each_alone():
     given |= dict(hidden_activation="relu", hidden_noise=("none", "normal(0.1)"))
     both = jsuper.run(Sweep(**TINY | given), progress=False)
     every = list(itertools.product((0.0, 0.1), (0.5, 0.9), ("none", "normal(0.1)")))
-    for one in (every[i] for i in (0, 3, 5, 6)):  # each pair of values once
+    alone_in = zip((0, 3, 5, 6), ("relu", "gelu", "relu", "gelu"), strict=True)
+    for one, activation in ((every[i], a) for i, a in alone_in):  # each pair of values once
         names = dict(zip(("hidden_l1", "sparsity", "hidden_noise"), one, strict=True))
+        names["activation"] = activation
         alone = jsuper.run(Sweep(**TINY | given | names | {"seeds": [1]}), progress=False)
         mine = both.sel(seed=1, **names).W.transpose(*alone.squeeze().W.dims)
         np.testing.assert_allclose(mine, alone.squeeze().W, rtol=2e-4, atol=2e-6)
