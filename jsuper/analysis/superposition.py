@@ -13,6 +13,9 @@ Functions without a reference follow Elhage et al. (2022), "Toy Models of Superp
 
 from __future__ import annotations
 
+import jax
+import jax.numpy as jnp
+
 from jsuper.analysis.arrays import Array, in_range, matmul, per_feature, scaled, weights
 from jsuper.training.jax_config import shielded
 
@@ -298,5 +301,16 @@ def _centred_ranks(xp, values: Array) -> Array:
 
     They are half the number of smaller values less that of larger ones.
     """
-    difference = values[..., :, None] - values[..., None, :]
-    return (xp.sign(difference).sum(axis=-1) / 2).astype(values.dtype)
+
+    def compared(values: Array) -> Array:
+        difference = values[..., :, None] - values[..., None, :]
+        return (xp.sign(difference).sum(axis=-1) / 2).astype(values.dtype)
+
+    if xp is not jnp:
+        return compared(values)
+    # Sorted, values are in memory. Otherwise XLA may compute one twice, round it in two ways, and
+    # find it unequal to itself.
+    values = jnp.asarray(values)
+    places = jnp.broadcast_to(jnp.arange(values.shape[-1]), values.shape)
+    ordered, places = jax.lax.sort((values, places), num_keys=1)
+    return jax.lax.sort((places, compared(ordered)), num_keys=1)[1]

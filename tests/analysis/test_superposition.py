@@ -18,9 +18,6 @@ from jsuper.analysis import geometry, kurtosis, superposition
 
 IDS = [f"{f.__name__}({', '.join(options)})" for f, _, options in CASES]
 METRICS = [functools.partial(f, **options) for f, _, options in CASES]
-# Without optimizations a norm that is used twice is computed twice, with other roundings, and no
-# norm ties with itself.
-AS_FOR_USERS = {"xla_backend_optimization_level": 3}
 every_metric = pytest.mark.parametrize("metric", METRICS, ids=IDS)
 NEURON_BASIS = {"directions", "neuron_monosemanticity"}
 NEURON_BASIS |= {f.__name__ for f, _, _ in CASES if f.__module__ == kurtosis.__name__}
@@ -74,7 +71,7 @@ def test_metric_is_its_definition(function, definition, options, dtype, toleranc
     assert_same(found, expected, tolerance, dtype)
     with jax.enable_x64(dtype == "float64"):
         mapped = metric if dtype == "float64" else jax.vmap(metric)
-        traced = jax.jit(mapped, compiler_options=AS_FOR_USERS)(jnp.asarray(W))
+        traced = jax.jit(mapped)(jnp.asarray(W))
         assert all(isinstance(a, jax.Array) for a in jax.tree.leaves(traced))
         assert_same(traced, expected, tolerance, dtype)
 
