@@ -116,7 +116,8 @@ def test_nonzero_columns_have_the_conditional_law(case):
     """Marginals and pairs of columns with an active feature, their chance and their values."""
     law, numbers = law_of(case)
     keys = jax.random.split(KEY, 30)
-    x, chance = jax.vmap(lambda k: law.nonzero(law.nonzero_draws(k, 6, 4096), numbers))(keys)
+    draw = jax.vmap(lambda k: law.nonzero(law.nonzero_draws(k, 6, 4096), numbers))
+    x, chance = jax.jit(draw)(keys)
     x, some = np.asarray(x).transpose(1, 0, 2).reshape(6, -1), law.support.some(case.p)
     assert np.asarray(chance)[0] == pytest.approx(some, rel=1e-5)
     assert (x > 0).any(axis=0).mean() > 1 - 1e-5
