@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from plain_training import adamw_training
-from running import slow
 
 import jsuper
 from jsuper.core.errors import SpecError
@@ -15,7 +14,6 @@ N, M, BATCH, STEPS = 6, 2, 64, 40
 SWEEP = dict(n_features=N, n_hidden=M, batch_size=BATCH, steps=STEPS, records=4, seeds=2)
 
 
-@pytest.mark.slow
 def test_training_without_a_bias_is_that_of_plain_numpy():
     sweep = jsuper.Sweep(
         activation="relu",
@@ -40,10 +38,7 @@ def test_training_without_a_bias_is_that_of_plain_numpy():
     assert (ds.b.sel(bias=False) == 0).all() and (ds.b.sel(bias=True) != 0).all()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "fields", [slow({"tied": False}), slow({"dropout": 0.5}), {"optimizer": "sgd"}]
-)
+@pytest.mark.parametrize("fields", [{"tied": False}, {"dropout": 0.5}, {"optimizer": "sgd"}])
 @pytest.mark.parametrize("activation", ["gelu", "glu"])
 def test_biases_stay_0(fields, activation):
     sweep = jsuper.Sweep(

@@ -32,7 +32,6 @@ def found(tmp_path_factory):
     return jsuper.run(SEVERAL, folder, progress=False)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("label", LISTS)
 def test_models_are_those_of_a_sweep_with_one_list(found, label):
     one = jsuper.run(dataclasses.replace(PLAIN, importance=LISTS[label]), progress=False)
@@ -49,7 +48,6 @@ def test_models_are_those_of_a_sweep_with_one_list(found, label):
 DENSE = {"alike": (0.9, 0.9, 0.9), "first denser": (0.5, 0.9, 0.9)}
 
 
-@pytest.mark.slow
 def test_several_lists_of_sparsity_are_an_axis_too(tmp_path):
     plain = dataclasses.replace(PLAIN, sparsity=jsuper.Sweep().sparsity)
     several = dataclasses.replace(plain, feature_sparsity=DENSE)
@@ -67,7 +65,6 @@ def test_several_lists_of_sparsity_are_an_axis_too(tmp_path):
             assert np.allclose(part[name], expected[name], equal_nan=True), name
 
 
-@pytest.mark.slow
 def test_one_program_trains_all_lists(found):
     one = jsuper.run(dataclasses.replace(PLAIN, importance=(3, 2, 1), steps=51), progress=False)
     two = jsuper.run(dataclasses.replace(SEVERAL, steps=52), progress=False)

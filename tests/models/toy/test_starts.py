@@ -24,7 +24,6 @@ def first(**given):
     return jsuper.run(Sweep(**TINY | given), progress=False)
 
 
-@pytest.mark.slow
 def test_named_starts_are_what_they_say():
     ds = first(start=("zeros", "identity", "kgon(4)", "kgon(3, 0.5)"), sparsity=0.5, seeds=1)
     W, b = (ds[f"{k}_snapshots"].squeeze().values for k in ("W", "b"))
@@ -37,7 +36,6 @@ def test_named_starts_are_what_they_say():
     assert angles[0, 1] == pytest.approx(0.25 * np.cos(2 * np.pi / 3), abs=1e-6)
 
 
-@pytest.mark.slow
 def test_noise_is_added_to_the_weights_and_biases_of_a_polygon():
     given = dict(sparsity=0.5, seeds=400, steps=1, n_hidden=3)
     noisy = first(start="kgon(4, 0.5, 0.1)", **given).squeeze()
@@ -60,7 +58,6 @@ def test_the_text_of_a_polygon_has_one_form():
     Sweep(**TINY, start="kgon(4, 1, 0.1)", normalize_columns=True)  # no column is 0
 
 
-@pytest.mark.slow
 def test_pca_is_the_best_linear_model():
     lists = {"steep": (1.0, 0.5, 0.3, 0.2, 0.1, 0.05)}
     given = dict(start="pca", importance=lists, sparsity=0.5, seeds=1, importance_decay=1.0)
@@ -72,7 +69,6 @@ def test_pca_is_the_best_linear_model():
     np.testing.assert_allclose(b, [0, 0] + [0.25] * 4, atol=0.05)
 
 
-@pytest.mark.slow
 def test_models_of_a_dataset_start_those_with_their_coordinates(trained):
     ds = first(start=trained)
     for name in ("W", "b"):
@@ -83,7 +79,6 @@ def test_models_of_a_dataset_start_those_with_their_coordinates(trained):
         assert np.array_equal(mine, trained.W.sel(sparsity=0.9).squeeze())
 
 
-@pytest.mark.slow
 def test_a_single_model_starts_all_whatever_is_batched_with_it(trained):
     one = trained.sel(seed=1, sparsity=0.9)
     ds = first(start=("random", one), weight_decay=(0.0, 0.1))
@@ -94,7 +89,6 @@ def test_a_single_model_starts_all_whatever_is_batched_with_it(trained):
     assert np.array_equal(ds.W.isel(start=0).squeeze(), plain.W.squeeze())
 
 
-@pytest.mark.slow
 def test_weights_for_each_seed_are_found_in_any_order_of_seeds():
     W = np.random.default_rng(0).normal(size=(3, 2, 6)).astype(np.float32)
     ds = first(start={"W": W}, seeds=[5, 2, 9])
@@ -133,7 +127,6 @@ def test_the_identity_is_the_content(trained):
     assert from_arrays({"W": np.eye(2, 6)}).label != from_arrays({"W": 2 * np.eye(2, 6)}).label
 
 
-@pytest.mark.slow
 def test_a_fixed_encoder_of_ones_own():
     W = np.random.default_rng(0).normal(size=(2, 6)).astype(np.float32)
     ds = first(start={"W": W}, encoder="fixed", tied=False, sparsity=0.5, seeds=1).squeeze()

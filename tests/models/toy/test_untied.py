@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
-from running import slow
 from sparse_features import draw
 
 import jsuper
@@ -105,8 +104,8 @@ STUDY = {"init": "normal", "init_bias_scale": 1.0, "optimizer": "rmsprop"}
     "options",
     [
         {"tied": False},
-        slow({"reduction": "sum", **STUDY}),
-        slow({"shared_mask": True}),
+        {"reduction": "sum", **STUDY},
+        {"shared_mask": True},
         {"tied": False, "reduction": "sum", "shared_mask": True, **STUDY},
     ],
     ids=["untied", "sum", "shared", "all"],
@@ -150,7 +149,6 @@ def test_forward_reads_with_the_decoders_own_matrix():
             function(W, b, "relu", x, W_dec=W_dec.T)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("gated", [False, True], ids=["", "gated"])
 def test_gradients_of_untied_models_are_those_of_the_plain_loss(gated):
     """Single models and rows, whole and narrow batches, with dropout and without."""
@@ -259,7 +257,6 @@ def ds():
     return jsuper.run(SWEEP, progress=False)
 
 
-@pytest.mark.slow
 def test_tied_and_untied_models_stand_beside_each_other(ds):
     assert ds.tied.values.tolist() == [True, False] and ds.W_dec.dims == ds.W.dims
     assert ds.W_dec.sel(tied=True).isnull().all() and ds.W_dec.sel(tied=False).notnull().all()
@@ -267,7 +264,6 @@ def test_tied_and_untied_models_stand_beside_each_other(ds):
     assert (ds.W.sel(tied=True) == alone.W).all() and "W_dec" not in alone
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("batching", ["reference", "vmapped"])
 def test_every_plan_trains_them_alike(batching, ds):
     """In `ds` two activations share a row, and a batch is narrow at sparsity .99."""
@@ -300,7 +296,6 @@ def test_models_that_share_a_support_are_trained_alike_by_every_plan():
         assert np.asarray(a) == pytest.approx(np.asarray(e), abs=1e-5 * float(abs(e).max()))
 
 
-@pytest.mark.slow
 def test_the_loss_is_the_mean_of_the_untied_model_whatever_is_trained_on(ds):
     cell = ds.sel(activation="softmin", sparsity=0.5, tied=False, seed=1)
     W, b, W_dec = (cell[k].values for k in ("W", "b", "W_dec"))

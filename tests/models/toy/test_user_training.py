@@ -42,7 +42,6 @@ def run(**fields):
     return jsuper.run(jsuper.Sweep(**SMALL | fields), progress=False).squeeze()
 
 
-@pytest.mark.slow
 def test_a_function_trains_as_optaxs_name_does():
     rates = dict(learning_rate=0.01, weight_decay=0.1)
     ours = run(optimizer=mine, **rates)
@@ -50,7 +49,6 @@ def test_a_function_trains_as_optaxs_name_does():
     assert str(ours.optimizer.values) == "mine"
 
 
-@pytest.mark.slow
 def test_a_schedule_is_a_factor():
     text = "exponential_decay(transition_steps=5, decay_rate=0.5, staircase=true)"
     ours = run(schedule=halving, learning_rate=0.01)
@@ -67,7 +65,6 @@ def test_identity_is_what_is_computed():
     assert jsuper.Sweep(optimizer=mine).weight_decay == (0.0,)
 
 
-@pytest.mark.slow
 def test_a_folder_is_resumed_only_with_the_same_functions(tmp_path):
     sweep = jsuper.Sweep(**SMALL | dict(steps=3), optimizer=scaled(2.0), schedule=halving)
     first = jsuper.run(sweep, tmp_path / "run", progress=False)
