@@ -28,10 +28,10 @@ BEFORE = (
 AFTER = ("replaced", "synced")
 
 SMALL = {"n_features": 6, "n_hidden": 2, "batch_size": 64}
-SWEEP = Sweep(activation=("relu", "gelu"), sparsity=0.5, seeds=20, steps=60, **SMALL)
+SWEEP = Sweep(activation=("relu", "gelu"), sparsity=0.5, seeds=8, steps=60, **SMALL)
 (GROUP,) = expand(SWEEP)
 CHUNK, OTHER = (
-    Chunk("toy", GROUP.static, GROUP.settings, s) for s in (GROUP.seeds[:10], GROUP.seeds[10:])
+    Chunk("toy", GROUP.static, GROUP.settings, s) for s in (GROUP.seeds[:4], GROUP.seeds[4:])
 )
 
 

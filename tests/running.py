@@ -5,8 +5,10 @@ import base64
 import functools
 import json
 import math
+import multiprocessing
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -71,20 +73,73 @@ def kept_programs():
     return {"JSUPER_CACHE": folder, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 
 
+@functools.cache
+def forks():
+    """Processes forked from one that has imported what takes a second, and has run nothing."""
+    context = multiprocessing.get_context("forkserver")
+    imported = ["jax", "xarray", "matplotlib.pyplot", "scipy.special", "optax", "flax.struct"]
+    context.set_forkserver_preload([*imported, "jsuper.cli.main", "jsuper.cli.sweeping"])
+    return context
+
+
+class Command:
+    """scripts/sweep.py in a process of its own, which is much like a `subprocess.Popen`."""
+
+    def __init__(self, arguments, variables):
+        descriptor, self.said = tempfile.mkstemp()
+        os.close(descriptor)
+        self.process = forks().Process(target=_run, args=(self.said, arguments, variables))
+        self.process.start()
+
+    @property
+    def returncode(self):
+        return self.process.exitcode
+
+    def poll(self):
+        return self.returncode
+
+    def kill(self):
+        self.process.kill()
+
+    def output(self, timeout=120):
+        """All that it said, once it has ended; raises `subprocess.TimeoutExpired` before."""
+        self.process.join(timeout)
+        if self.process.is_alive():
+            raise subprocess.TimeoutExpired("sweep.py", timeout)
+        said = Path(self.said).read_text()
+        os.unlink(self.said)
+        return said
+
+
+def _run(said, arguments, variables):
+    """The whole life of a forked process."""
+    with open(said, "w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.environ.update(variables)
+    import jax
+
+    for name, value in variables.items():
+        if name.startswith("JAX_"):  # read when jax was imported
+            jax.config.update(name.lower(), float(value))
+    script = str(REPO / "scripts" / "sweep.py")
+    sys.argv[:] = [script, *arguments]
+    runpy.run_path(script, run_name="__main__")
+
+
 def started(*arguments, **variables):
-    """scripts/sweep.py in a new process; one pipe for all that it says."""
-    command = [sys.executable, str(REPO / "scripts" / "sweep.py"), *map(str, arguments)]
-    environment = os.environ | kept_programs() | variables
-    return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    """scripts/sweep.py in a process of its own."""
+    return Command([*map(str, arguments)], kept_programs() | variables)
 
 
-def ended(process, timeout=120):
+def ended(process):
     """(exit code, all that it said) of such a process."""
-    with process:
-        output = process.communicate(timeout=timeout)[0]
-    return process.returncode, output.decode()
+    try:
+        said = process.output()
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return process.returncode, said
 
 
 def chunk_files(folder):
