@@ -8,6 +8,7 @@ import numpy as np
 
 from jsuper.analysis import correlated
 from jsuper.analysis.checked import wilson
+from jsuper.core.errors import SpecError
 from jsuper.plots.style import COLORS, MARKERS, TITLE_FONT, set_log_scale
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def arrangements(ds: xarray.Dataset) -> Figure:
 
     Raises
     ------
+    SpecError
+        The models do not have two hidden units.
     ValueError
         A support or a number of features is missing.
 
@@ -46,6 +49,11 @@ def arrangements(ds: xarray.Dataset) -> Figure:
     """
     import matplotlib.pyplot as plt
 
+    if ds.sizes["hidden"] != 2:
+        raise SpecError(
+            f"ds has n_hidden {ds.sizes['hidden']}, and arrangements, which draws models in a "
+            "plane, needs 2; run the sweep with n_hidden=2"
+        )
     figure = plt.figure(figsize=(10, 6.4), layout="constrained")
     parts: Any = figure.subfigures(2, 1, height_ratios=(1, 1.35))
     above, below = parts
@@ -65,7 +73,7 @@ def _draw_example(
     cell = ds.sel(support=support, n_features=n, sparsity=S)
     cell = cell.isel({d: 0 for d in cell["status"].dims if d != "seed"})
     best = cell.isel(seed=int(cell["loss"].fillna(np.inf).argmin("seed")))
-    W = best["W"].transpose("hidden", "feature").values[:2, :n]
+    W = best["W"].transpose("hidden", "feature").values[:, :n]
     for i, (x, y) in enumerate(W.T):
         color, wide = COLORS[(1, 4, 3)[i // 2 % 3]], 3.4 if i % 2 == 0 else 1.6
         ax.plot([0, x], [0, y], color=color, linewidth=wide, alpha=0.9, solid_capstyle="round")

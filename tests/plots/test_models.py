@@ -9,8 +9,17 @@ import pytest
 import xarray as xr
 from matplotlib.colors import to_rgb
 
+from jsuper.core.errors import SpecError
 from jsuper.models.toy.activations.names import ACTIVATIONS, KNOWN
-from jsuper.plots import activation_style, arrows, dimensionality, features, style, weights
+from jsuper.plots import (
+    activation_style,
+    arrows,
+    correlated,
+    dimensionality,
+    features,
+    style,
+    weights,
+)
 
 W = np.array([[1.0, -1.0, 0.0, 0.6, 0.0], [0.0, 0.0, 1.5, 0.8, 0.0]])
 B = np.array([0.0, -0.5, 0.25, 2.0, -3.0])
@@ -236,3 +245,12 @@ def test_a_smaller_model_of_a_mixed_sweep_is_drawn_without_its_padding():
     assert arrows(padded).get_title() == arrows(small).get_title()
     with pytest.raises(ValueError, match="b has shape"):
         weights(padded, np.zeros(7))
+
+
+# ---- correlated features ----
+
+
+def test_models_of_three_hidden_units_are_not_drawn_in_a_plane():
+    ds = xr.Dataset({"W": (("hidden", "feature"), np.zeros((3, 4)))})
+    with pytest.raises(SpecError, match="ds has n_hidden 3, and arrangements.*needs 2"):
+        correlated.arrangements(ds)
