@@ -24,7 +24,7 @@ def started(home):
 
 
 def visit(page, path, fragment=""):
-    """Open a file, and wait until its scripts have run: `get` alone may return before."""
+    """Open a file and wait until its scripts have run; `get` may return earlier."""
     url = path.as_uri() + fragment
     page.get(url)
     is_there = "return document.readyState === 'complete' && location.href === arguments[0]"

@@ -1,7 +1,4 @@
-"""`write`, for a process of its own: write a run's file, and be killed in between.
-
-No jax is imported, so that it starts at once.
-"""
+"""Write a file of a run, and kill the own process at a chosen point of the write."""
 
 import io
 import os
@@ -93,9 +90,10 @@ def kill_at(name, point, left):
 
 
 def write(folder, file, point, size):
-    """Write `chunk`, `manifest.json` or `sweep.toml`, up to one of `BEFORE` or `AFTER`.
+    """Write a file and die at the given point.
 
-    The point `write` comes after so many bytes.
+    `file` is "chunk", "manifest.json" or "sweep.toml". `point` is one of `BEFORE` and `AFTER`; the
+    point "write" is reached after `size` bytes.
     """
     kill_at(f"{CHUNK.name}.npz" if file == "chunk" else file, point, size)
     if file == "chunk":

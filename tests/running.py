@@ -67,7 +67,7 @@ def mutated(content, rng):
 
 @functools.cache
 def kept_programs():
-    """Variables for which the commands that tests start compile a program once between them."""
+    """Return environment variables with which commands share a cache of compiled programs."""
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return {"JSUPER_CACHE": folder, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
@@ -75,7 +75,7 @@ def kept_programs():
 
 @functools.cache
 def forks():
-    """Processes forked from one that has imported what takes a second, and has run nothing."""
+    """Return a multiprocessing context whose processes start with slow libraries imported."""
     context = multiprocessing.get_context("forkserver")
     imported = ["jax", "xarray", "matplotlib.pyplot", "scipy.special", "optax", "flax.struct"]
     context.set_forkserver_preload([*imported, "jsuper.cli.main", "jsuper.cli.sweeping"])
@@ -83,7 +83,7 @@ def forks():
 
 
 class Command:
-    """scripts/sweep.py in a process of its own, which is much like a `subprocess.Popen`."""
+    """A running scripts/sweep.py, with a part of the interface of `subprocess.Popen`."""
 
     def __init__(self, arguments, variables):
         descriptor, self.said = tempfile.mkstemp()
@@ -102,7 +102,7 @@ class Command:
         self.process.kill()
 
     def output(self, timeout=120):
-        """All that it said, once it has ended; raises `subprocess.TimeoutExpired` before."""
+        """Wait for the end and return the output; raise `subprocess.TimeoutExpired` if late."""
         self.process.join(timeout)
         if self.process.is_alive():
             raise subprocess.TimeoutExpired("sweep.py", timeout)
@@ -112,7 +112,7 @@ class Command:
 
 
 def _run(said, arguments, variables):
-    """The whole life of a forked process."""
+    """Run scripts/sweep.py in this process, and write its output to the file `said`."""
     with open(said, "w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -128,12 +128,12 @@ def _run(said, arguments, variables):
 
 
 def started(*arguments, **variables):
-    """scripts/sweep.py in a process of its own."""
+    """Start scripts/sweep.py in a new process."""
     return Command([*map(str, arguments)], kept_programs() | variables)
 
 
 def ended(process):
-    """(exit code, all that it said) of such a process."""
+    """Wait for a `Command`, and return its exit code and its output."""
     try:
         said = process.output()
     except subprocess.TimeoutExpired:

@@ -354,8 +354,9 @@ def against_rotations(
 def random_rotations(n_hidden: int, count: int, seed: int = 0) -> np.ndarray:
     """Return orthogonal matrices drawn uniformly (Haar): (count, n_hidden, n_hidden), float64.
 
-    Q of the QR decomposition of normal numbers, with the signs for which R has a positive diagonal:
-    the matrices of `scipy.stats.ortho_group`, without the second that its import takes.
+    They are the factors Q of QR decompositions of normal matrices, with signs chosen so that the
+    diagonal of R is positive. `scipy.stats.ortho_group` draws the same matrices but is slow to
+    import.
 
     Parameters
     ----------

@@ -308,8 +308,8 @@ def _centred_ranks(xp, values: Array) -> Array:
 
     if xp is not jnp:
         return compared(values)
-    # Sorted, values are in memory. Otherwise XLA may compute one twice, round it in two ways, and
-    # find it unequal to itself.
+    # Sorting stores the values. Without it, XLA may compute a value twice with different rounding,
+    # and the value would not tie with itself.
     values = jnp.asarray(values)
     places = jnp.broadcast_to(jnp.arange(values.shape[-1]), values.shape)
     ordered, places = jax.lax.sort((values, places), num_keys=1)

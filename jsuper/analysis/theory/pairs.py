@@ -77,11 +77,11 @@ def _minima(p: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _descended(at: np.ndarray, p: np.ndarray, r: np.ndarray) -> np.ndarray:
-    """Return the minima that Newton's method reaches, of many problems at once.
+    """Minimize many problems at once by Newton's method, and return their minima, (4, problems).
 
-    Hessians are differences of the exact gradient. Their negative eigenvalues are taken as positive
-    ones, and the length of a step is the best of several, so that no loss rises; it ends where none
-    falls.
+    Hessians are finite differences of the exact gradient, and negative eigenvalues are replaced by
+    their magnitudes. Each step takes the best of several lengths, including 0, so that no loss
+    rises. The iteration stops when no loss falls.
     """
     safe = np.maximum(p, 1e-9)  # losses over p, so that they do not vanish with it
 
@@ -180,11 +180,11 @@ def pair_loss(
     Parameters
     ----------
     W, b
-        Weights and output bias, (2, ...) each: of many models, they follow the feature.
+        Weights and output bias, (2, ...) each; further axes are models.
     density
-        p of both features, one or (...).
+        p of both features, a number or (...).
     relative_importance
-        r, importance of the second feature, one or (...).
+        r, importance of the second feature, a number or (...).
 
     Returns
     -------

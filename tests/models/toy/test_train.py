@@ -239,7 +239,7 @@ EQUAL = (
 @pytest.fixture(scope="module")
 def of_equal_functions():
     names = tuple(dict.fromkeys(name for pair in EQUAL for name in pair))
-    sweep = jsuper.Sweep(activation=names, sparsity=(0.7, 0.99), seeds=2, steps=100)
+    sweep = jsuper.Sweep(activation=names, sparsity=(0.7, 0.99), seeds=2, steps=200)
     return jsuper.run(sweep, progress=False)
 
 
