@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
@@ -18,9 +17,7 @@ from jsuper.store.dataset import to_dataset
 MOST_NUMBERS = 500_000  # weights, curves and so on of all models of a run that is prepared
 
 
-def prepare_page(
-    sweep: BaseSweep, chunks: list[Chunk], stopped: Callable[[], bool] = lambda: False
-) -> None:
+def prepare_page(sweep: BaseSweep, chunks: list[Chunk]) -> None:
     """Measure made-up models of a run, so that its own are measured without compiling.
 
     Modules that the figure and the page need are imported too. Nothing is done for large runs,
@@ -32,19 +29,13 @@ def prepare_page(
         The run's sweep.
     chunks
         Its whole partition; the shapes of programs depend on the number of models.
-    stopped
-        Whether to give up; asked before each measure.
     """
     if sum(map(_numbers, chunks)) > MOST_NUMBERS:
         return
     import jsuper.plots
     import jsuper.report.page  # noqa: F401
 
-    ds = to_dataset(sweep.to_dict(), chunks, made_up)
-    for name in family_of(sweep.model).measures.MEASURES:
-        if stopped():
-            return
-        analyze(ds, metrics=name)
+    analyze(to_dataset(sweep.to_dict(), chunks, made_up))
 
 
 def _numbers(chunk: Chunk) -> int:

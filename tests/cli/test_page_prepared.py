@@ -1,6 +1,4 @@
-"""What `jsuper sweep` prepares for the page while it trains, and that nothing waits for it."""
-
-import time
+"""What `jsuper sweep` prepares for the page while it trains."""
 
 import pytest
 
@@ -25,7 +23,7 @@ def sweep(folder, steps):
 def test_the_page_of_a_run_is_prepared(monkeypatch, tmp_path):
     ended, real = [], ahead.prepare_page
 
-    def prepare_page(sweep, chunks, stopped):
+    def prepare_page(sweep, chunks):
         try:
             real(sweep, chunks)
             ended.append("well")
@@ -38,25 +36,11 @@ def test_the_page_of_a_run_is_prepared(monkeypatch, tmp_path):
     assert ended == ["well"]
 
 
-def test_the_end_of_the_training_ends_the_preparation(monkeypatch, tmp_path):
-    asked = []
-
-    def prepare_page(sweep, chunks, stopped):
-        while not stopped():
-            asked.append(time.monotonic())
-            time.sleep(0.01)
-
-    monkeypatch.setattr(ahead, "prepare_page", prepare_page)
-    monkeypatch.setattr(sweeping, "conclude", lambda *_: None)
-    assert sweep(tmp_path / "run", 32) == process.DONE
-    assert asked
-
-
 @pytest.mark.slow
 def test_an_error_of_the_preparation_does_not_end_the_run(monkeypatch, tmp_path):
     called = []
 
-    def prepare_page(sweep, chunks, stopped):
+    def prepare_page(sweep, chunks):
         called.append(chunks)
         raise RuntimeError("no page today")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -113,15 +114,18 @@ def _lists(
     return np.array([by_label[label] for label in flat(many).tolist()])
 
 
+def per_model(ds: xarray.Dataset, name: str, *inner: str) -> np.ndarray:
+    """Return a variable or coordinate for every model, (models, *inner)."""
+    lead = ds["status"].sizes
+    sizes = {str(d): ds.sizes[d] for d in (*lead, *inner)}
+    values = ds[name].variable.set_dims(sizes).transpose(*sizes).values  # no indexes to align
+    return values.reshape(ds["status"].size, *values.shape[len(lead) :])
+
+
 def groups(ds: xarray.Dataset) -> Iterator[tuple[np.ndarray, Models]]:
     """Yield the sweep's finished models by shape and law, with their positions among all models."""
     sweep, status = json.loads(ds.attrs["sweep"]), ds["status"].values.ravel()
-
-    def flat(name: str, *inner: str) -> np.ndarray:
-        of = ds["status"]
-        values = ds[name].broadcast_like(of).transpose(*of.dims, *inner).values
-        return values.reshape(of.size, *values.shape[of.ndim :])
-
+    flat = functools.partial(per_model, ds)
     every = _every_model(ds, sweep, flat)
     assert every.network is not None
     features, units = flat("n_features"), flat("n_hidden")
@@ -225,7 +229,7 @@ def law_names(ds: xarray.Dataset) -> tuple[np.ndarray, np.ndarray]:
     names = []
     for field, default in (("support", DEFAULT_SUPPORT), ("values", DEFAULT_VALUES)):
         if field in ds.coords:
-            name = ds[field].broadcast_like(status).transpose(*status.dims).values.ravel()
+            name = per_model(ds, field)
         else:
             name = np.full(status.size, sweep.get(field, [default])[0])
         names.append(name.astype(str))
@@ -236,14 +240,12 @@ def law_names(ds: xarray.Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 def networks(ds: xarray.Dataset, sweep: JSONObject) -> np.ndarray:
     """Return the architecture of every model as JSON of what differs from the plain one, (M,)."""
-    status = ds["status"]
     columns = {}
     for name in ARCHITECTURE:
         if name in ds.coords:
-            values = ds[name].broadcast_like(status).transpose(*status.dims).values.ravel()
             labels = activation_labels(sweep, name)
-            columns[name] = [labels.get(str(v), v) for v in values.tolist()]
-    rows = zip(*columns.values(), strict=True) if columns else [()] * status.size
+            columns[name] = [labels.get(str(v), v) for v in per_model(ds, name).tolist()]
+    rows = zip(*columns.values(), strict=True) if columns else [()] * ds["status"].size
     differing = (
         {k: v for k, v in zip(columns, row, strict=True) if v != ARCHITECTURE[k]} for row in rows
     )
