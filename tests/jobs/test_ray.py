@@ -46,23 +46,20 @@ def as_before(signals_are_as_before):
     os.environ.update(variables)
 
 
-def nodes_of(*cpus):
-    """A cluster of a head that runs no tasks, and nodes with so many cores, on this machine."""
+@pytest.fixture(scope="module")
+def two_nodes():
+    """A cluster on this machine: a head that runs no tasks, and two nodes of one core each."""
     from ray.cluster_utils import Cluster
 
     soon = {"health_check_period_ms": 200, "health_check_initial_delay_ms": 200}
-    head = {"num_cpus": 0, "_system_config": soon}  # a node that is dead is noticed
-    made = Cluster(initialize_head=True, head_node_args=head)
-    return made, [made.add_node(num_cpus=n) for n in cpus]
-
-
-@pytest.fixture(scope="module")
-def two_nodes():
-    made, nodes = nodes_of(1, 1)
-    ray_driver.connect(made.address)
-    yield made, nodes
+    head = {"num_cpus": 0, "_system_config": soon}  # a dead node is noticed soon
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    for _ in range(2):
+        cluster.add_node(num_cpus=1)
+    ray_driver.connect(cluster.address)
+    yield cluster
     ray.shutdown()
-    made.shutdown()
+    cluster.shutdown()
 
 
 def job_of(folder):
@@ -215,27 +212,22 @@ def test_a_task_trains_what_is_missing_and_nothing_twice(tmp_path, local):
 
 
 @pytest.mark.slow
-def test_a_node_that_dies_in_the_middle_costs_nothing(tmp_path, tried, local):
+def test_a_node_that_dies_in_the_middle_costs_nothing(tmp_path, tried, two_nodes, local):
     """All chunks are there, none twice, and they are those of a local run."""
-    made, (_, doomed) = nodes_of(2, 2)
-    ray_driver.connect(made.address)
-    try:
-        job, plan = job_of(tmp_path / "run")
-        assert plan.workers == 4 and len(job.chunks) == 8
+    doomed = two_nodes.add_node(num_cpus=1)
+    job, plan = job_of(tmp_path / "run")
+    assert plan.workers == 3 and len(job.chunks) == 8
 
-        def kill_while_it_trains():
-            trains = f"attempts/*.{doomed.node_id}.*"
-            while not list((tmp_path / "run").glob(trains)):
-                time.sleep(0.05)
-            made.remove_node(doomed, allow_graceful=False)
+    def kill_while_it_trains():
+        trains = f"attempts/*.{doomed.node_id}.*"
+        while not list((tmp_path / "run").glob(trains)):
+            time.sleep(0.05)
+        two_nodes.remove_node(doomed, allow_graceful=False)
 
-        stone = threading.Thread(target=kill_while_it_trains, daemon=True)
-        stone.start()
-        execute(job, plan, counting)
-        stone.join()
-    finally:
-        ray.shutdown()
-        made.shutdown()
+    stone = threading.Thread(target=kill_while_it_trains, daemon=True)
+    stone.start()
+    execute(job, plan, counting)
+    stone.join()
     names = [c.name for c in manifest_of(tmp_path / "run").chunks]
     begun = attempts(tmp_path / "run")
     assert set(begun) == set(names) and len(names) == 8 < len(begun) <= 8 + plan.workers
@@ -244,7 +236,7 @@ def test_a_node_that_dies_in_the_middle_costs_nothing(tmp_path, tried, local):
     assert_same(tmp_path / "run", local)
     tried(
         "A node of a Ray cluster that is lost",
-        "one of two nodes killed hard while it trained: all chunks there, none "
+        "one of three nodes killed hard while it trained: all chunks there, none "
         "twice, the same content as a local run",
     )
 
@@ -368,7 +360,7 @@ def test_the_command_starts_a_cluster_that_only_this_machine_reaches(tmp_path):
             except psutil.Error:
                 continue
             heard |= {c.laddr.ip.removeprefix("::ffff:") for c in listening}
-        time.sleep(0.2)
+        time.sleep(1)  # listing all sockets takes long
     out, error = process.communicate()
     assert process.returncode == 0, error
     assert heard == {"127.0.0.1"}
