@@ -77,18 +77,19 @@ def kept_programs():
 def forks():
     """Return a multiprocessing context whose processes start with slow libraries imported."""
     context = multiprocessing.get_context("forkserver")
-    imported = ["jax", "xarray", "matplotlib.pyplot", "scipy.special", "optax", "flax.struct"]
-    context.set_forkserver_preload([*imported, "jsuper.cli.main", "jsuper.cli.sweeping"])
+    libraries = ["xarray", "matplotlib.pyplot", "scipy.special", "tyro"]
+    own = ["cli.sweeping", "cli.summary", "models.toy.train", "analysis.answering", "plots"]
+    context.set_forkserver_preload([*libraries, *(f"jsuper.{module}" for module in own)])
     return context
 
 
 class Command:
     """A running scripts/sweep.py, with a part of the interface of `subprocess.Popen`."""
 
-    def __init__(self, arguments, variables):
+    def __init__(self, arguments, variables, code):
         descriptor, self.said = tempfile.mkstemp()
         os.close(descriptor)
-        self.process = forks().Process(target=_run, args=(self.said, arguments, variables))
+        self.process = forks().Process(target=_run, args=(self.said, arguments, variables, code))
         self.process.start()
 
     @property
@@ -97,6 +98,10 @@ class Command:
 
     def poll(self):
         return self.returncode
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.process.pid, number)
 
     def kill(self):
         self.process.kill()
@@ -111,8 +116,8 @@ class Command:
         return said
 
 
-def _run(said, arguments, variables):
-    """Run scripts/sweep.py in this process, and write its output to the file `said`."""
+def _run(said, arguments, variables, code):
+    """Run `code` and scripts/sweep.py in this process, and write the output to the file `said`."""
     with open(said, "w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -122,14 +127,15 @@ def _run(said, arguments, variables):
     for name, value in variables.items():
         if name.startswith("JAX_"):  # read when jax was imported
             jax.config.update(name.lower(), float(value))
+    exec(code, {})
     script = str(REPO / "scripts" / "sweep.py")
     sys.argv[:] = [script, *arguments]
     runpy.run_path(script, run_name="__main__")
 
 
-def started(*arguments, **variables):
-    """Start scripts/sweep.py in a new process."""
-    return Command([*map(str, arguments)], kept_programs() | variables)
+def started(*arguments, code="", **variables):
+    """Start scripts/sweep.py in a new process, after some code."""
+    return Command([*map(str, arguments)], kept_programs() | variables, code)
 
 
 def ended(process):

@@ -33,6 +33,8 @@ def describe(ds: xarray.Dataset, sweep: BaseSweep) -> str | None:
     sweep
         What was run, its functions traced.
     """
+    if not ds["status"].isin([NON_FINITE, FAILED]).any():
+        return None
     axis = sweep.branch or sweep.main_axes[0]
     names = [str(v) for v in ds[axis].values]
     status, first, last = (
@@ -40,8 +42,6 @@ def describe(ds: xarray.Dataset, sweep: BaseSweep) -> str | None:
         for name in ("status", "first_bad_step", "steps")
     )
     bad = (status == NON_FINITE) | (status == FAILED)
-    if not bad.any():
-        return None
     found = [
         f"{axis} {names[i]}: {bad[i].sum()} of {bad[i].size}{_when(first[i], last[i])}"
         for i in np.flatnonzero(bad.any(axis=1))

@@ -1,226 +1,23 @@
-"""The command line, on tiny sweeps: exit codes, what is said, what is written, going on."""
+"""The command line, on tiny sweeps: exit codes, what is said, what is written."""
 
 import dataclasses
 import json
 import os
 import re
-import resource
-import shutil
 import signal
-import subprocess
-import sys
-import time
 
-import matplotlib as mpl
 import numpy as np
 import pytest
-from running import REPO, assert_same_content, chunk_files, state
+from running import assert_same_content, chunk_files, state
+from tiny_sweeps import TINY, WITH_REPORT, end
 
 import jsuper
 from jsuper.cli import main, options, process, sweeping
 from jsuper.store import chunk_files as store
 from jsuper.store import sharing
-from jsuper.store.manifest import manifest_of, read_manifest
+from jsuper.store.manifest import manifest_of
 
-SIZE = " --batch-size 64 --n-features 6 --n-hidden 2 --platform cpu --workers 2"
-TINY = ("--activation relu gelu --sparsity 0 0.9 --seeds 2 --steps 30" + SIZE).split()
-WITH_REPORT = list(TINY)
-TINY.append("--no-report")
-
-
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path, monkeypatch, signals_are_as_before):
-    """Relative folders are below `tmp_path`; signals are as they were afterwards."""
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def sweep(capsys):
-    """`jsuper sweep` in this process: (exit code, standard output, standard error)."""
-
-    def call(*arguments):
-        try:
-            code = sweeping.sweep([str(a) for a in arguments])
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
-
-    return call
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A finished run of `TINY`: look at it, or copy it."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    assert sweeping.sweep([*TINY, "--out", str(folder)]) == 0
-    return folder
-
-
-@pytest.fixture
-def finished(whole, tmp_path):
-    """One's own copy of a finished run."""
-    return shutil.copytree(whole, tmp_path / "run")
-
-
-@pytest.fixture(scope="module")
-def script(tmp_path_factory):
-    """scripts/sweep.py in a new process, after `code`; it says whether jax was imported.
-
-    Compiled programs are kept as they are by default, but below another home.
-    """
-    caches = tmp_path_factory.mktemp("caches")
-    environment = os.environ | {"XDG_CACHE_HOME": str(caches), "MPLCONFIGDIR": mpl.get_cachedir()}
-    environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"  # all of them, on any machine
-    del environment["JSUPER_CACHE"]
-
-    def start(*arguments, code=""):
-        program = (
-            f"{code}\nimport runpy, sys\nscript = sys.argv.pop(1)\n"
-            "try:\n    runpy.run_path(script, run_name='__main__')\n"
-            "finally:\n    print('jax imported:', 'jax' in sys.modules)\n"
-        )
-        command = [sys.executable, "-c", program, REPO / "scripts" / "sweep.py", *arguments]
-        pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        return subprocess.Popen([str(c) for c in command], env=environment, **pipes)
-
-    start.caches = caches
-    return start
-
-
-def end(process):
-    """(exit code, standard output, standard error) of a process, once it has ended."""
-    with process:
-        try:
-            out, error = process.communicate(timeout=120)
-        except subprocess.TimeoutExpired:
-            process.kill()  # otherwise the end of the block would wait for it
-            raise
-    return process.returncode, out, error
-
-
-def assert_refused(result, said):
-    """Exit code 2, one or two lines on standard error of which the last says why."""
-    code, _, error = result
-    lines = error.strip().splitlines()
-    assert code == process.BAD_INPUT == 2, error
-    assert 1 <= len(lines) <= 2 and lines[-1].startswith("error: "), error
-    assert re.search(said, lines[-1]), error
-
-
-# ------------------------------------------------------------------------------------- bad input
-
-
-@pytest.mark.parametrize(
-    "flags, said",
-    [
-        ("--activation relu geluu", r"activation='geluu' is not known; did you mean 'gelu'"),
-        ("--sparsity 0 1", r"sparsity=1 is not in \[0, 1\).*try 0\.999"),
-        ("--sparsity -0.1", r"sparsity=-0\.1 is not in \[0, 1\)"),
-        ("--sparsity nan", r"sparsity=nan is not in \[0, 1\)"),
-        ("--sparsity 0.5 0.9 0.5", r"sparsity contains 0\.5 twice"),
-        ("--activation relu relu", r"activation contains 'relu' twice"),
-        ("--sparsity", r"sparsity=\[\] is empty"),
-        ("--seeds 0", r"seeds=0 is not >= 1.*at least one seed"),
-        ("--seeds -2", r"seeds=-2 is not >= 1"),
-        ("--seeds 4 4", r"seeds contains 4 twice"),
-        ("--dropout 1", r"dropout=1 is not in \[0, 1\).*try 0\.5"),
-        ("--steps -5", r"steps=-5 is not >= 1"),
-        ("--steps 0", r"steps=0 is not >= 1"),
-        ("--learning-rate inf", r"learning_rate=inf is not a finite number > 0"),
-        ("--weight-decay nan", r"weight_decay=nan is not a finite number"),
-        ("--importance 1 0.5", r"importance has 2 values but n_features is 20; give one value per"),
-        ("--feature-sparsity 0.5", r"feature_sparsity has 1 values but n_features is 20"),
-        ("--optimizer adamx", r"optimizer='adamx' is not known; did you mean 'adamax'"),
-        ("--dtype float16", r"dtype='float16' is not known.*float32, float64"),
-        ("--snapshots 5 --steps 3", r"snapshots.* 5.*steps=3"),
-        ("--preset activation", r"preset='activation' is not known.*activations"),
-        ("--preset", r"--preset.*expected one argument"),
-        ("--preset activations --config x.toml", r"--config.*not allowed with.*--preset"),
-        ("--config none.toml", r"config 'none\.toml' cannot be read: No such file"),
-        ("--platform tpu", r"platform='tpu' is not available.*cpu"),
-        ("--platform quantum", r"platform='quantum' is not one of auto, cpu, gpu, tpu"),
-        ("--workers 0", r"workers=0 is not >= 1"),
-        ("--rank 2", r"--rank is a field of the model 'factorization'.*--model factorization"),
-        ("--preset scurves --activation relu", r"--activation is a field of the model 'toy'"),
-        ("--model factorization --rank 0", r"rank=0 is not >= 1"),
-        ("--model factorization --size 3 --rank 4", r"rank=4 is above size=3"),
-    ],
-)
-def test_bad_input_is_refused_and_nothing_written(sweep, tmp_path, flags, said):
-    assert_refused(sweep(*flags.split()), said)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    "flags, said",
-    [
-        ("--spasity 0.5", "--spasity"),
-        ("--spars 0.5", "--spars"),
-        ("--steps many", "steps='many' is not a whole number"),
-        ("--steps 10.5", "steps=10.5 is not a whole number"),
-        ("--out", "--out"),
-    ],
-)
-def test_a_flag_that_cannot_be_read_is_refused_and_nothing_written(sweep, tmp_path, flags, said):
-    code, _, error = sweep(*flags.split())
-    assert code == 2 and said in error
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    "text, said",
-    [
-        ("steps = = 3", r"config 'sweep\.toml' is not valid TOML.*line 1"),
-        ("sparsty = 0.5", r"'sparsty' is not a field.*did you mean 'sparsity'"),
-        ("model = 'toi'", r"model='toi' is not known; did you mean 'toy'"),
-        ("activation = 'rellu'", r"activation='rellu' is not known; did you mean 'relu'"),
-        ("activation = 3", r"activation=3 "),
-        ("sparsity = [0.5, 1.0]", r"sparsity=1 is not in \[0, 1\)"),
-        ("sparsity = '0.5'", r"sparsity='0\.5' is not a number"),
-        ("sparsity = []", r"sparsity=\[\] is empty"),
-        ("steps = true", r"steps=True is not a whole number"),
-        ("learning_rate = 1" + 400 * "0", r"learning_rate.* is not a finite number"),
-        ("seeds = []", r"seeds=\[\] is empty"),
-        ("learning_rate = inf", r"learning_rate=inf is not a finite number"),
-        ("n_features = 3\nimportance = [1, 2]", r"importance has 2 values but n_features is 3"),
-    ],
-)
-def test_a_bad_file_is_refused_and_nothing_written(sweep, tmp_path, text, said):
-    path = tmp_path / "sweep.toml"
-    path.write_text(text)
-    assert_refused(sweep("--config", "sweep.toml"), said)
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("out", ["file", "file/run", "file/a/b", "/proc/jsuper/run", 300 * "a"])
-def test_a_folder_that_cannot_be_written_is_refused(sweep, tmp_path, out):
-    (tmp_path / "file").write_text("mine")
-    assert_refused(sweep(*TINY, "--out", out), f"out='{out}'")
-    assert (tmp_path / "file").read_text() == "mine"
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
-
-
-def test_a_folder_of_something_else_is_refused(sweep, tmp_path):
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "notes" / "a.txt").write_text("mine")
-    before = state(tmp_path)
-    assert_refused(sweep(*TINY, "--out", "notes"), "out='notes'.*is not a run folder")
-    assert state(tmp_path) == before
-
-
-@pytest.mark.parametrize(
-    "flags, said",
-    [
-        ("--steps 40", r"steps is \[30\] there and \[40\] here"),
-        ("--sparsity 0", r"sparsity is \[0\.0, 0\.9\] there and \[0\.0\] here"),
-        ("--seeds 1", r"seeds is 2 there and 1 here"),
-        ("--schedule linear", r"schedule is constant there and linear here"),
-    ],
-)
-def test_another_sweep_is_refused_in_a_folder_that_holds_one(sweep, finished, flags, said):
-    before = state(finished)
-    assert_refused(sweep(*TINY, *flags.split(), "--out", finished), said)
-    assert state(finished) == before
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 # --------------------------------------------------------------------------- help, plan, dry run
@@ -308,6 +105,15 @@ def test_flags_go_on_top_of_a_file(tmp_path, config, flags, fields):
     if "n_features" in config:
         fields = fields | dict(n_features=2)
     assert asked == jsuper.Sweep(**fields)
+
+
+def test_a_start_on_the_command_line_replaces_the_label_in_a_file(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text('model = "toy"\nstart = "weights_e1793a@e1793af8cb46"\nseeds = 2\n')
+    with pytest.raises(jsuper.SpecError, match="label of stored weights"):
+        options.parse(["--config", str(path)])
+    sweep, _, _ = options.parse(["--config", str(path), "--start", "kgon(4)"])
+    assert sweep.start == ("kgon(4)",) and sweep.seeds == 2
 
 
 # ---------------------------------------------------------------------- a run, and the same again
@@ -521,161 +327,3 @@ def test_without_the_flag_a_diverged_model_is_no_failure(sweep):
     rates = ["--sparsity", "0.9", "--learning-rate", "1e29", "1e30"]
     assert sweep(*TINY, *rates, "--out", "run")[0] == 0
     assert (jsuper.load("run").status == 2).all()
-
-
-# ------------------------------------------------------------------- interruptions, a full disk
-
-LONG = ("--activation gelu --sparsity 0.9 --seeds 6 --steps 8000 --no-report" + SIZE).split()
-ONE_BY_ONE = "from jsuper.engine import devices; devices.CPU_MODELS = (1, 1)"  # six chunks, not two
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(script, tmp_path_factory):
-    """A run of six chunks that take some time each."""
-    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
-    code, _, error = end(script(*LONG, "--out", folder, code=ONE_BY_ONE))
-    assert code == 0, error
-    assert len(chunk_files(folder)) == 6
-    return folder
-
-
-@pytest.mark.slow
-def test_compiled_programs_are_kept_in_a_folder_of_the_user(script, uninterrupted):
-    assert any(p.is_file() for p in (script.caches / "jsuper").rglob("*"))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "number, grace, code",
-    [
-        (signal.SIGTERM, 0, 75),
-        (signal.SIGUSR1, 30, 75),
-        (signal.SIGKILL, 0, -signal.SIGKILL),
-    ],
-)
-def test_an_interrupted_run_goes_on_to_the_same_content(
-    script, tmp_path, tried, uninterrupted, number, grace, code
-):
-    run = tmp_path / "run"
-    flags = (*LONG, "--workers", 1, "--grace", grace)
-    process = script(*flags, "--out", run, code=ONE_BY_ONE)
-    deadline = time.monotonic() + 60
-    while not chunk_files(run) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    for _ in range(2):  # as `timeout` does: the process, then its group
-        process.send_signal(number)
-    stopped, _, error = end(process)
-    assert stopped == code, error
-    assert code < 0 or "run again to continue" in error
-    kept = {p: p.stat().st_mtime_ns for p in chunk_files(run)}
-    assert 0 < len(kept) < 6
-    assert (jsuper.load(run).status > 0).sum() == len(kept)
-    code, _, error = end(script(*LONG, "--out", run))
-    assert code == 0, error
-    assert kept.items() <= {p: p.stat().st_mtime_ns for p in chunk_files(run)}.items()
-    assert_same_content(run, uninterrupted)
-    tried(
-        "A signal",
-        "SIGTERM without grace, SIGUSR1 with it and SIGKILL after the first of six chunks: exit "
-        "code 75 where it can be, chunks kept and not written again, and the run went on to the "
-        "content of an uninterrupted one",
-    )
-
-
-@pytest.mark.slow
-def test_what_is_left_may_be_a_single_activation(sweep, tmp_path):
-    """Whatever is left of a run, it is trained by the same program."""
-    command = ("--activation relu gelu --sparsity 0.9 --seeds 1 --steps 200" + SIZE).split()
-    assert sweep(*command, "--out", "whole")[0] == 0
-    run = shutil.copytree("whole", tmp_path / "run")
-    chunks = read_manifest(run).chunks
-    (gelu,) = [c for c in chunks if c.settings[0]["activation"] == "gelu"]
-    assert gelu.n_models == 1
-    store.chunk_path(run, gelu.name).unlink()
-    code, _, error = sweep(*command, "--out", run)
-    assert code == 0, error
-    assert_same_content(run, "whole")
-
-
-@pytest.mark.slow
-def test_a_full_disk_stops_the_run_and_leaves_whole_chunks(sweep, tried, whole, finished):
-    """No file can grow beyond 10 kB: the chunks that are there are smaller, the new ones larger."""
-    more = [*TINY, "--seeds", 40, "--out", finished]
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
-    try:
-        code, _, error = sweep(*more)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    last = error.strip().splitlines()[-1]
-    assert code == 1 and last.startswith("error: "), error
-    (need,) = re.findall(r"needs about ([\d,]+) bytes", last)
-    assert 20_000 < int(need.replace(",", "")) < 200_000
-    left = {p.name for p in (finished / "chunks").iterdir()}
-    assert left == {p.name for p in chunk_files(whole)}
-    assert (jsuper.load(finished).status == 1).sum() == 8
-    assert sweep(*more)[0] == 0
-    assert (jsuper.load(finished).status == 1).all()
-    tried(
-        "A full disk",
-        "a run that is extended where no file may grow beyond 10 kB: exit code 1, a line with the "
-        "bytes that are needed, no half file, older chunks untouched, and the run went on",
-    )
-
-
-# ------------------------------------------------------------------------- the installed command
-
-
-def test_the_installed_command_dispatches(capsys, whole, tmp_path):
-    assert main.main(["sweep", "--sparsity", "1"]) == 2
-    assert "sparsity=1" in capsys.readouterr().err
-    assert main.main(["sweep", *TINY, "--out", str(whole)]) == 0
-    assert "All 8 models are done" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    "arguments, code, said",
-    [
-        (["--version"], 0, jsuper.__version__),
-        (["--help"], 0, "sweep"),
-        ([], 2, "commands"),
-        (["swep"], 2, "swep"),
-        (["export"], 2, "jsuper export --help"),
-    ],
-)
-def test_the_installed_command_explains_itself(capsys, arguments, code, said):
-    try:
-        ended = main.main(arguments)
-    except SystemExit as stop:
-        ended = stop.code
-    assert ended == code
-    out, error = capsys.readouterr()
-    assert said in (error if code else out)
-
-
-def test_export(capsys, finished, monkeypatch):
-    pytest.importorskip("pandas")
-    assert main.main(["export", str(finished)]) == 0
-    assert capsys.readouterr().out.strip() == str(finished / "results.csv")
-    assert len((finished / "results.csv").read_text().splitlines()) == 1 + 8
-    assert main.main(["export", str(finished), "--format", "xls"]) == 2
-    assert "error: format='xls' is not one of csv, netcdf, parquet" in capsys.readouterr().err
-    assert main.main(["export", "nowhere"]) == 2
-    assert "error: nowhere does not exist; give a run folder" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("format, library", [("netcdf", "h5netcdf"), ("parquet", "pyarrow")])
-def test_export_names_the_library_that_it_lacks(capsys, finished, monkeypatch, format, library):
-    monkeypatch.setitem(sys.modules, library, None)
-    assert main.main(["export", str(finished), "--format", format]) == 2
-    assert f"error: format='{format}' needs a library: pip" in capsys.readouterr().err
-    assert os.listdir(finished / "figures")
-
-
-def test_a_start_on_the_command_line_replaces_the_label_in_a_file(tmp_path):
-    path = tmp_path / "sweep.toml"
-    path.write_text('model = "toy"\nstart = "weights_e1793a@e1793af8cb46"\nseeds = 2\n')
-    with pytest.raises(jsuper.SpecError, match="label of stored weights"):
-        options.parse(["--config", str(path)])
-    sweep, _, _ = options.parse(["--config", str(path), "--start", "kgon(4)"])
-    assert sweep.start == ("kgon(4)",) and sweep.seeds == 2
