@@ -1,6 +1,6 @@
-"""`python tests/reliability.py`: run the fault tests and write what they tried and how often.
+"""`python tests/reliability.py`: run the fault tests, and write what they tried and how often.
 
-Writes docs/reliability.md and docs/reliability.json, both from the tests' own counts; nothing if a
+It writes docs/reliability.md and docs/reliability.json from the tests' own counts, or nothing if a
 test fails.
 """
 
@@ -18,17 +18,21 @@ import jsuper
 from jsuper.core.files import write_text
 
 REPO = Path(__file__).parents[1]
-HEAD = """# What was tried against a run, and how often
+HEAD = """# Fault tests: what was tried, and how often
 
-`python tests/reliability.py` runs the tests that break something on purpose, adds up what each of
-them says to have tried after it has seen the right outcome, and writes this page; if one fails, it
-writes nothing. This one is of {tests} tests, {skipped} of them skipped, with
+Some tests break something on purpose: they kill processes, fill disks, damage files and set clocks
+back. Each of them reports what it tried once it has checked the outcome. This page is written by
+`python tests/reliability.py`, which runs them and adds up their reports; it writes nothing if a
+test fails.
+
+The counts below are from {tests} tests, {skipped} of them skipped, with
 {about}.
-They run in CI with all others, those that take long as `pytest -m slow`.
+CI runs the same tests (`pytest`, and `pytest -m slow` for those that take long), but repeats random
+faults less often.
 
-"The same content" means that all variables of `jsuper.load` are bit by bit those of a run that
-nothing happened to. "The same models" are within 1e-5, where chunks were cut otherwise and sums may
-have another order.
+"The same content" means that every variable of `jsuper.load` is bit for bit that of a run without
+the fault. "The same models" means within 1e-5: chunks were divided differently, so sums may have
+been taken in another order.
 
 | fault | tried | what was tried, and what came out |
 |---|---:|---|

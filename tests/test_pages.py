@@ -53,8 +53,12 @@ def runs(tmp_path_factory):
 
 @pytest.fixture
 def small(monkeypatch):
-    """Small defaults of the sweeps, and made-up models for the findings."""
+    """Small defaults of sweeps and of slow measures, and made-up models for the findings."""
     monkeypatch.setattr(jsuper, "Sweep", functools.partial(jsuper.Sweep, **SMALL))
+    llc = functools.partial(jsuper.analysis.llc, chains=2, draws=20, burn_in=10)
+    monkeypatch.setattr(jsuper.analysis, "llc", llc)
+    adversarial = functools.partial(jsuper.analysis.adversarial, samples=64)
+    monkeypatch.setattr(jsuper.analysis, "adversarial", adversarial)
     factorization = functools.partial(jsuper.factorization.Sweep, steps=FEW_STEPS)
     monkeypatch.setattr(jsuper.factorization, "Sweep", factorization)
     x = np.random.default_rng(0).integers(0, 3, len(made_up_baron.NAMES))

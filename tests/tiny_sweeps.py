@@ -3,12 +3,15 @@
 import re
 import subprocess
 
-from jsuper.cli import process
+from running import state
+
+from jsuper.cli import process, sweeping
 
 SIZE = " --batch-size 64 --n-features 6 --n-hidden 2 --platform cpu --workers 2"
 TINY = ("--activation relu gelu --sparsity 0 0.9 --seeds 2 --steps 30" + SIZE).split()
 WITH_REPORT = list(TINY)
 TINY.append("--no-report")
+GRID = [*TINY, "--seeds", "4"]  # two chunks
 
 
 def end(process):
@@ -29,3 +32,11 @@ def assert_refused(result, said):
     assert code == process.BAD_INPUT == 2, error
     assert 1 <= len(lines) <= 2 and lines[-1].startswith("error: "), error
     assert re.search(said, lines[-1]), error
+
+
+def assert_nothing_is_left(run, capsys):
+    """The same command again changes nothing."""
+    capsys.readouterr()
+    before = state(run)
+    assert sweeping.sweep([*GRID, "--out", str(run)]) == 0
+    assert "All 16 models are done" in capsys.readouterr().out and state(run) == before

@@ -41,7 +41,7 @@ def test_k_gons_have_half_the_directions_in_which_their_loss_rises(long_chains):
 
 
 @pytest.mark.slow
-def test_the_order_of_pentagon_and_hexagon_with_the_defaults():
+def test_the_order_of_pentagon_and_hexagon_with_the_defaults(long_chains):
     ds = k_gons(5, 6)
     found = analysis.llc(ds)
     pentagon, hexagon = found.llc.values.ravel()
@@ -60,7 +60,7 @@ def weights(ds):
 
 
 @pytest.mark.slow
-def test_it_is_the_estimate_for_the_closed_form_of_the_loss():
+def test_it_is_the_estimate_for_the_closed_form_of_the_loss(long_chains):
     ds = k_gons(6)
     settings = {"n_beta": 1e5, "epsilon": 5e-6, "gamma": 1.0, "chains": 16, "draws": 10_000}
     start = tuple(jnp.asarray(a[0]) for a in weights(ds))

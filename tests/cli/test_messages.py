@@ -3,36 +3,20 @@
 A row of a table is one test: the input, and patterns that must all be found in the message.
 """
 
-import dataclasses
-import re
-import shutil
-import subprocess
-import sys
-import time
-
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
-from running import REPO, chunk_files
+from messages import assert_says, call
 
 import jsuper
 from jsuper.analysis import hypotheses, kurtosis, statistics, superposition
-from jsuper.analysis.export import SUFFIXES
-from jsuper.analysis.weight_names import NAMINGS
-from jsuper.cli import main, process, summary
 from jsuper.cli import options as flags
-from jsuper.core import suggestions
+from jsuper.cli import process
 from jsuper.core.errors import SpecError
-from jsuper.core.family import FAMILIES, family_of, sweep_from_dict
-from jsuper.engine import devices, estimates
+from jsuper.engine import devices
 from jsuper.factorization import Sweep as Factorization
-from jsuper.jobs import room
-from jsuper.jobs.job import prepare
-from jsuper.jobs.ray_driver import ClusterPlan, RemoteDevice
-from jsuper.models.toy.activations.names import KNOWN
-from jsuper.training.schedules import SCHEDULES
 
 pytestmark = pytest.mark.usefixtures("signals_are_as_before")
 
@@ -41,19 +25,6 @@ pytestmark = pytest.mark.usefixtures("signals_are_as_before")
 def empty(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def call(arguments):
-    """The exit code of `jsuper ARGUMENTS` in this process."""
-    try:
-        return main.main(arguments)
-    except SystemExit as stop:
-        return stop.code
-
-
-def assert_says(message, *patterns):
-    for pattern in patterns:
-        assert re.search(pattern, message, re.DOTALL), f"{pattern!r} is not in {message!r}"
 
 
 # ------------------------------------------------------------------------------- the command line
@@ -220,162 +191,6 @@ def test_the_options_know_the_platforms_and_batchings_of_the_plan():
     assert (flags.PLATFORMS, flags.BATCHINGS) == (devices.PLATFORMS, devices.BATCHINGS)
 
 
-# -------------------------------------------------------------------------------- help and entries
-
-
-@pytest.mark.parametrize("arguments", [[], ["--help"]])
-def test_the_list_of_commands_describes_each_without_jax(arguments):
-    code = (
-        "import runpy, sys; sys.argv[0] = 'jsuper'\n"
-        "try: runpy.run_module('jsuper', run_name='__main__')\n"
-        "finally: assert not {'jax', 'matplotlib', 'xarray'} & sys.modules.keys()"
-    )
-    command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=REPO, check=False)
-    assert done.returncode == (0 if arguments else 2) and "Error" not in done.stderr
-    text = done.stdout or done.stderr
-    for name, (_, does) in main.COMMANDS.items():
-        assert_says(text, rf"\n    {name} +{re.escape(does.split()[0])}")
-
-
-def test_help_is_quick():
-    began = time.process_time()
-    with pytest.raises(SystemExit):
-        main.main(["--help"])
-    assert time.process_time() - began < 1
-
-
-OLDER = {"study": "findings", "claims": "findings"}
-
-
-@pytest.mark.parametrize("command", main.COMMANDS)
-def test_every_command_has_a_help(command, capsys):
-    assert call([command, "--help"]) == 0
-    assert_says(
-        capsys.readouterr().out, rf"usage: jsuper {OLDER.get(command, command)}\b", r"--help"
-    )
-
-
-def test_the_module_is_the_command():
-    command = [sys.executable, "-m", "jsuper", "--version"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=REPO, check=True)
-    assert done.stdout == f"jsuper {jsuper.__version__}\n"
-
-
-LAZY = "plots.weights analysis.superposition report.write factorization.Sweep mlp.Sweep"
-
-
-@pytest.mark.parametrize("path", LAZY.split())
-def test_submodules_come_when_they_are_used(path):
-    module, name = path.split(".")
-    code = (
-        "import sys, jsuper; assert not {'jax', 'matplotlib'} & sys.modules.keys()\n"
-        f"assert '{module}' in dir(jsuper) and '{module}' not in vars(jsuper)\n"
-        f"assert jsuper.{path} is not None"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=REPO, check=True)
-
-
-def test_a_sweep_and_its_summary_need_no_slow_parts_of_libraries():
-    code = (
-        "import sys, jsuper.models.toy.train, jsuper.analysis.evaluation\n"
-        "import jsuper.analysis.answering\n"
-        "slow = {'scipy.stats', 'scipy.optimize', 'jax.experimental.pallas'}\n"
-        "assert not slow & sys.modules.keys()"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=REPO, check=True)
-
-
-def test_an_attribute_that_is_not_there():
-    with pytest.raises(AttributeError, match="module 'jsuper' has no attribute 'sweeps'"):
-        _ = jsuper.sweeps
-
-
-# ------------------------------------------------------------------------------------- suggestions
-
-SUGGESTED = [
-    ("n_instances", "sparsity"),
-    ("n_hid", "n_hidden"),
-    ("hidden", "n_hidden"),
-    ("d_in", "n_features"),
-    ("n", "n_features"),
-    ("m", "n_hidden"),
-    ("lr", "learning_rate"),
-    ("wd", "weight_decay"),
-    ("batch", "batch_size"),
-    ("epochs", "steps"),
-    ("n_steps", "steps"),
-    ("seed", "seeds"),
-    ("n_seeds", "seeds"),
-    ("density", "sparsity"),
-    ("S", "sparsity"),
-    ("p", "sparsity"),
-    ("feature_prob", "feature_sparsity"),
-    ("feature_probability", "feature_sparsity"),
-    ("importance_rate", "importance_decay"),
-    ("act", "activation"),
-    ("activation_function", "activation"),
-    ("nonlinearity", "activation"),
-    ("optim", "optimizer"),
-    ("lr_schedule", "schedule"),
-    ("tie-weights", "tied"),
-    ("precision", "dtype"),
-    ("learningRate", "learning_rate"),
-    ("batchSize", "batch_size"),
-    ("sparsty", "sparsity"),
-]
-TOY = [f.name for f in dataclasses.fields(jsuper.Sweep)]
-
-
-@pytest.mark.parametrize("word, name", SUGGESTED, ids=[row[0] for row in SUGGESTED])
-def test_a_field_from_elsewhere_is_refused_with_ours_named(word, name):
-    for make in (lambda: jsuper.Sweep(**{word: 1}), lambda: sweep_from_dict({word: 1})):
-        with pytest.raises(SpecError) as error:
-            make()
-        assert_says(str(error.value), f"'{word}' is not a field", f"did you mean '{name}'")
-
-
-VALUES = [
-    ("linear", KNOWN, "identity"),
-    ("none", KNOWN, "identity"),
-    ("ReLU", KNOWN, "relu"),
-    ("GELU", KNOWN, "gelu"),
-    ("Swish", KNOWN, "swish"),
-    ("SiLU", KNOWN, "silu"),
-    ("leakyrelu", KNOWN, "leaky_relu"),
-    ("leaky-relu", KNOWN, "leaky_relu"),
-    ("LeakyReLU", KNOWN, "leaky_relu"),
-    ("LogSoftmax", KNOWN, "log_softmax"),
-    ("hard_sigmoid", KNOWN, "hardsigmoid"),
-    ("gelu_new", KNOWN, "gelu_tanh"),
-    ("none", ["constant", "linear"], "constant"),
-    ("mse", ["squared", "cross_entropy"], "squared"),
-    ("RMSProp", ["sgd", "rmsprop"], "rmsprop"),
-    ("zzz", KNOWN, None),
-    ("", KNOWN, None),
-    (3, KNOWN, None),
-    ("x" * 10**6, KNOWN, None),
-]
-
-
-@pytest.mark.parametrize("value, options, name", VALUES)
-def test_a_value_from_elsewhere_has_a_suggestion(value, options, name):
-    assert suggestions.suggestion(value, options) == name
-
-
-def test_the_table_of_names_suggests_only_what_there_is():
-    """Every name that is suggested is a field, an option or a value of some family."""
-    names = {*TOY, *(f.name for f in dataclasses.fields(flags.RunOptions)), *KNOWN, *FAMILIES}
-    names |= {f.name for m in FAMILIES for f in dataclasses.fields(family_of(m).spec.Sweep)}
-    names |= {*flags.PLATFORMS, *SUFFIXES, *NAMINGS["toy"], "sgd", *SCHEDULES}
-    for model in FAMILIES:
-        for f in dataclasses.fields(family_of(model).spec.Sweep):
-            names |= set(getattr(f.metadata["check"], "metavar", "").strip("{}").split(","))
-    assert suggestions._ELSEWHERE.keys() <= names
-    for word in suggestions._ELSEWHERE["n_hidden"].split():
-        assert word not in TOY
-
-
 # ------------------------------------------------------------------------------------------ Python
 
 MODEL = xr.Dataset(
@@ -488,137 +303,3 @@ def test_what_was_accepted_still_is():
     ax = plt.subplots()[1]
     assert jsuper.plots.weights(W.tolist(), ax=ax) is ax
     assert superposition.feature_norms(W.tolist()).shape == (4,)
-
-
-# ---------------------------------------------------------------------------------------- the plan
-
-GRID = "--activation relu gelu --sparsity 0 0.9 --seeds 12 --steps 30 --batch-size 64"
-GRID = f"{GRID} --n-features 6 --n-hidden 2 --platform cpu --workers 2 --no-report".split()
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run of 4 chunks of 12 models, of which share 1/2 (chunks 0 and 2) is done."""
-    folder = tmp_path_factory.mktemp("plan") / "run"
-    assert main.main(["sweep", *GRID, "--out", str(folder), "--shard", "1/2"]) == 0
-    assert len(chunk_files(folder)) == 2
-    return folder
-
-
-def planned(folder, shard=None, damage=0, delete=0, workers=2, kind=None):
-    """The lines of the plan by their first word."""
-    asked = flags.parse(GRID)[0]
-    made = devices.make_plan("cpu", workers) if kind is None else kind
-    job = prepare(asked, folder, made, shard)
-    expected = estimates.estimate(made, job.todo)
-    plan = summary.plan_text(job, made, expected)
-    lines = [line.split(maxsplit=1) for line in plan.splitlines()]
-    return dict(lines), job
-
-
-ALL, TIME = r"= 48 models, 30 steps each", r"about \d s: compilation \d s"
-PLANS = [
-    # share, done before, damaged, lines of the plan
-    (None, False, 0, dict(model=ALL + "$", chunks=r"^2 to do, of up to 24 models", time=TIME)),
-    (
-        (1, 2),
-        False,
-        0,
-        dict(
-            model=ALL + "$",
-            share=r"^1/2: 24 models; the other shares: 24 models$",
-            chunks=r"^2 to do, of up to 12 models",
-        ),
-    ),
-    (
-        (1, 2),
-        True,
-        0,
-        dict(
-            model=ALL + r", 24 done already$",
-            share=r"^1/2: 24 models, 24 done; the other shares: 24 models$",
-            chunks=r"^none to do$",
-            time=r"^nothing to train$",
-        ),
-    ),
-    (
-        (2, 2),
-        True,
-        0,
-        dict(
-            share=r"^2/2: 24 models; the other shares: 24 models, 24 done$",
-            chunks=r"^2 to do, of up to 12 models",
-        ),
-    ),
-    ((1, 3), True, 0, dict(share=r"^1/3: 24 models, 12 done; .*: 24 models, 12 done$")),
-    ((9, 9), True, 0, dict(share=r"^9/9: 0 models; .*: 48 models, 24 done$", chunks=r"^none to")),
-    (None, True, 0, dict(model=ALL + r", 24 done already$", chunks=r"^2 to do, of up to 12")),
-    (
-        None,
-        True,
-        1,
-        dict(
-            model=ALL + r", 12 done already$",
-            chunks=r"^3 to do \(1 of them damaged\), of up to 12 models",
-        ),
-    ),
-    (
-        (1, 2),
-        True,
-        2,
-        dict(
-            model=ALL + "$",
-            share=r"^1/2: 24 models; the other shares: 24 models$",
-            chunks=r"^2 to do \(2 of them damaged\)",
-        ),
-    ),
-    ((2, 2), True, 1, dict(share=r"the other shares: 24 models, 12 done$", chunks=r"^2 to do, of")),
-]
-
-
-@pytest.mark.parametrize("shard, started, damaged, lines", PLANS)
-def test_the_plan_counts_what_this_share_trains(
-    run, tmp_path, monkeypatch, shard, started, damaged, lines
-):
-    folder = run if started else tmp_path / "run"
-    if damaged:
-        folder = shutil.copytree(run, tmp_path / "run")
-        for path in chunk_files(folder)[:damaged]:
-            path.write_bytes(b"damaged")
-    found, _ = planned(folder, shard)
-    assert ("share" in found) == (shard is not None)
-    for name, pattern in lines.items():
-        assert_says(found[name], pattern)
-
-
-def test_memory_and_time_are_those_of_the_share(tmp_path):
-    """Half of the chunks take half of the time; a cluster's task is a process with one worker."""
-    whole, job = planned(tmp_path / "run", (1, 1))
-    half, part = planned(tmp_path / "run", (1, 2))
-    two, one = devices.make_plan("cpu", 2), devices.make_plan("cpu", 1)
-    assert 2 * len(part.todo) == len(part.chunks)
-    share, run = (estimates.estimate(two, chunks) for chunks in (part.todo, part.chunks))
-    assert share.work == run.work / 2 and share.training == run.training / 2
-    assert room.memory_bytes(job.todo, one) < room.memory_bytes(job.todo, two)
-    ray = ClusterPlan("cpu", tuple(RemoteDevice("cpu", i) for i in range(8)), "auto", nodes=2)
-    assert room.memory_bytes(job.todo, ray) == room.memory_bytes(job.todo, one)
-    found, _ = planned(tmp_path / "run", kind=ray)
-    assert_says(found["device"], r"Ray, 2 nodes, 8 tasks")
-    assert_says(found["memory"], r"^about [0-9.]+ [GM]B a task, results")
-    assert whole["memory"] == half["memory"]
-
-
-def test_a_dry_run_of_a_share_of_an_empty_folder(empty, capsys):
-    assert main.main(["sweep", *GRID, "--shard", "1/2", "--dry-run", "--out", "run"]) == 0
-    out = capsys.readouterr().out
-    assert_says(out, r"= 48 models", r"share    1/2: 24 models; the other shares: 24 models\n")
-    assert "done" not in out and list(empty.iterdir()) == []
-
-
-def test_a_damaged_chunk_of_another_share_is_left_to_it(run, tmp_path, capsys):
-    folder = shutil.copytree(run, tmp_path / "run")
-    chunk_files(folder)[0].write_bytes(b"damaged")
-    assert main.main(["sweep", *GRID, "--shard", "2/2", "--out", str(folder)]) == 0
-    out, error = capsys.readouterr()
-    assert_says(error, r"chunk \w+ is damaged: set aside and left to another share")
-    assert_says(out, r"share 2/2 is done; 1 chunks of others are left")

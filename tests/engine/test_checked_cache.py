@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from running import assert_same_content, ended, started
+from tiny_sweeps import GRID
 
 from jsuper.engine import checked_cache, programs
 from jsuper.engine.checked_cache import CheckedCache
@@ -267,3 +269,35 @@ def test_a_version_of_jax_with_another_cache_keeps_no_programs(tmp_path, monkeyp
     monkeypatch.setenv("JSUPER_CACHE", str(tmp_path / "cache"))
     programs.use_compilation_cache()
     assert jax.config.jax_compilation_cache_dir == before
+
+
+@pytest.mark.slow
+def test_compiled_programs_that_are_damaged_do_no_harm(tmp_path, tried):
+    cache = tmp_path / "cache"
+    own = {"JSUPER_CACHE": str(cache)}
+    assert ended(started(*GRID, "--out", tmp_path / "first", **own))[0] == 0
+    programs = [p for p in cache.rglob("*") if p.is_file() and p.stat().st_size]  # no markers
+    assert programs
+
+    def flipped(content):
+        middle = len(content) // 2
+        return content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
+
+    def cut(content):
+        return content[: len(content) // 2]
+
+    damages = cut, flipped
+    for i, damage in enumerate(damages):
+        for path in programs:
+            path.write_bytes(damage(path.read_bytes()))
+        run = tmp_path / str(i)
+        code, output = ended(started(*GRID, "--out", run, **own))
+        assert code == 0 and output.count("compilation cache: ") == 1, output
+        assert_same_content(run, tmp_path / "first")
+        assert all(p.with_name(f"{p.name}.corrupt").exists() for p in programs)
+    tried(
+        "A damaged cache of compiled programs",
+        "every program that is kept between runs cut to its half, and with a flipped bit: a line "
+        "said so, they were compiled again, and the same content",
+        len(damages),
+    )

@@ -14,7 +14,7 @@ from running import slow
 
 import jsuper
 from jsuper import presets
-from jsuper.analysis import polygons
+from jsuper.analysis import polygons, vulnerability_checks
 from jsuper.analysis.checked import Checked, mean_of, share_of, wilson
 from jsuper.cli import main, results
 from jsuper.core.errors import SpecError
@@ -60,6 +60,8 @@ OF_ONE_SEED |= {"geometry", "pentagon", "privileged_basis", "scaling"}
 def test_a_preset_has_all_parts_and_they_run_on_a_reduced_sweep(name, monkeypatch):
     few = functools.partial(polygons.llc, chains=2, draws=20, burn_in=10)
     monkeypatch.setattr(polygons, "llc", few)
+    few = functools.partial(vulnerability_checks.adversarial, samples=64)
+    monkeypatch.setattr(vulnerability_checks, "adversarial", few)
     preset = presets.load(name)
     assert preset.title and 0 < preset.minutes <= 30
     assert preset.source.link.startswith("https://") and 2000 < preset.source.year < 2100

@@ -26,22 +26,25 @@ def on_a_cpu(monkeypatch):
     monkeypatch.setattr(launching, "launch", emulated.launch)
 
 
-def trained(plan, steps=STEPS, **given):
-    """The states of a sweep before and after some steps, and those of the plain steps."""
+def trained(steps=STEPS, plans=("kernel", "reference"), **given):
+    """The states of a sweep at the start, and after some steps by each of the plans."""
     sweep = jsuper.Sweep(**{"sparsity": SPARSITIES, "seeds": SEEDS, "steps": 1000} | given)
     group = expand(sweep)[0]
-    order = toy.arrange(toy.make_static(group.static, [group.settings], plan), group.settings)
-    found = []
-    for batching in (plan, "reference"):
-        static = toy.make_static(group.static, [group.settings], batching)
-        functions = programs.batched(toy.make_train(static, batching == "reference"), True)
-        points = [group.settings[i if i >= 0 else ~i] for i in order]
-        made = [toy.make_setting(static, point) for point in points]
-        settings = jax.tree.map(lambda *a: np.stack(a), *made)
-        seeds = jax.vmap(seed_key)(np.arange(SEEDS, dtype=np.uint32))
-        state = jax.jit(functions.init)(settings, seeds)
-        found += [state, jax.jit(functions.advance)(state, settings, seeds, np.int32(0), steps)]
-    return found[0], found[1], found[3]
+    order = toy.arrange(toy.make_static(group.static, [group.settings], "kernel"), group.settings)
+    points = [group.settings[i if i >= 0 else ~i] for i in order]
+    seeds = jax.vmap(seed_key)(np.arange(SEEDS, dtype=np.uint32))
+    states = []
+    for plan in plans:
+        static = toy.make_static(group.static, [group.settings], plan)
+        functions = programs.batched(toy.make_train(static, plan == "reference"), True)
+        settings = jax.tree.map(
+            lambda *a: np.stack(a), *(toy.make_setting(static, p) for p in points)
+        )
+        if not states:
+            states.append(jax.jit(functions.init)(settings, seeds))
+        arguments = states[0], settings, seeds, np.int32(0), steps
+        states.append(jax.jit(functions.advance)(*arguments))
+    return states
 
 
 def agree(found, wanted):
@@ -58,7 +61,7 @@ def agree(found, wanted):
 
 
 def test_a_grid_is_trained_as_by_the_plain_steps():
-    start, found, wanted = trained("kernel", activation="relu")
+    start, found, wanted = trained(activation="relu")
     agree(found, wanted)
     assert float(abs(wanted.params.W - start.params.W).max()) > 1e-3
 
@@ -66,7 +69,7 @@ def test_a_grid_is_trained_as_by_the_plain_steps():
 @pytest.mark.slow
 def test_every_activation_is_trained_as_by_the_plain_steps():
     """In one program of a small grid: compilation would take most of the time."""
-    start, found, wanted = trained("kernel", activation=tuple(ACTIVATIONS), **SMALL)
+    start, found, wanted = trained(activation=tuple(ACTIVATIONS), **SMALL)
     agree(found, wanted)
     assert wanted.params.W.shape[1] == len(ACTIVATIONS) * len(SMALL["sparsity"])
     moved = abs(np.asarray(wanted.params.W - start.params.W)).max(axis=(0, 2, 3))
@@ -88,7 +91,7 @@ def test_every_activation_is_trained_as_by_the_plain_steps():
     ],
 )
 def test_sizes_and_odd_batches(given):
-    _, found, wanted = trained("kernel", **{"activation": "relu"} | given)
+    _, found, wanted = trained(**{"activation": "relu"} | given)
     agree(found, wanted)
 
 
@@ -107,7 +110,7 @@ def test_sizes_and_odd_batches(given):
     ids=str,
 )
 def test_laws_and_trainings(given):
-    _, found, wanted = trained("kernel", **{"activation": "relu", "batch_size": 64} | given)
+    _, found, wanted = trained(**{"activation": "relu", "batch_size": 64} | given)
     agree(found, wanted)
 
 
@@ -115,7 +118,7 @@ def test_laws_and_trainings(given):
 def test_the_activations_of_a_seed_share_a_program_and_its_draws():
     sparsity = (0.0, 0.9, 0.999)
     _, found, wanted = trained(
-        "kernel", activation=("relu", "gelu", "softmax"), sparsity=sparsity, batch_size=64
+        activation=("relu", "gelu", "softmax"), sparsity=sparsity, batch_size=64
     )
     agree(found, wanted)
 
@@ -123,7 +126,7 @@ def test_the_activations_of_a_seed_share_a_program_and_its_draws():
 @pytest.mark.slow
 def test_a_diverging_model_is_frozen_at_the_same_step_and_no_other():
     _, found, wanted = trained(
-        "kernel", 30, activation="exp", sparsity=(0.0, 0.99), learning_rate=(1e-3, 30.0)
+        30, activation="exp", sparsity=(0.0, 0.99), learning_rate=(1e-3, 30.0)
     )
     bad = np.asarray(wanted.first_bad_step)
     assert (bad >= 0).any() and (bad < 0).any()
@@ -134,16 +137,16 @@ def test_a_diverging_model_is_frozen_at_the_same_step_and_no_other():
 @pytest.mark.slow
 def test_segments_end_where_the_steps_do():
     steps = 2 * segment.STEPS + 5
-    _, found, wanted = trained("kernel", steps, activation="relu", **SMALL)
+    _, found, wanted = trained(steps, activation="relu", **SMALL)
     agree(found, wanted)
     assert int(found.opt_state[0].count.max()) == steps
 
 
 @pytest.mark.slow
 def test_draws_that_need_too_much_memory_take_several_launches(monkeypatch):
-    expected = trained("kernel", 20, activation="relu", **SMALL)[1]
+    _, expected = trained(20, ["kernel"], activation="relu", **SMALL)
     monkeypatch.setattr(segment, "BYTES", 4 * 5 * 32 * SEEDS * 7)
-    found = trained("kernel", 20, activation="relu", **SMALL)[1]
+    _, found = trained(20, ["kernel"], activation="relu", **SMALL)
     np.testing.assert_array_equal(found.params.W, expected.params.W)
 
 
@@ -196,14 +199,14 @@ def on_a_tpu(monkeypatch):
     ids=str,
 )
 def test_the_kernel_for_tpus_trains_as_the_plain_steps(given, on_a_tpu):
-    _, found, wanted = trained("kernel", 3, **SMALL | given)
+    _, found, wanted = trained(3, **SMALL | given)
     agree(found, wanted)
 
 
 @pytest.mark.slow
 def test_the_kernel_for_tpus_freezes_a_diverging_model_alone(on_a_tpu):
     given = dict(activation="exp", learning_rate=(1e-3, 30.0))
-    _, found, wanted = trained("kernel", 8, **SMALL | given)
+    _, found, wanted = trained(8, **SMALL | given)
     bad = np.asarray(wanted.first_bad_step)
     assert (bad >= 0).any() and (bad < 0).any()
     np.testing.assert_array_equal(found.first_bad_step, bad)
