@@ -310,8 +310,13 @@ def test_a_name_of_optax_trains(name):
     static = Static(optimizer=text, activations=("relu",), **SMALL)
     setting = make_setting(static, {"sparsity": 0.5, "weight_decay": 0.0})
     train = make_train(static)
-    first = jax.jit(train.init)(setting, key)
-    last = jax.jit(train.advance)(first, setting, key, 0, static.steps)
+
+    @jax.jit
+    def trained(setting, key):
+        first = train.init(setting, key)
+        return first, train.advance(first, setting, key, 0, static.steps)
+
+    first, last = trained(setting, key)
     assert last.first_bad_step == -1
     x = np.maximum(np.random.default_rng(0).uniform(-1, 1, (4, 10_000)), 0)
 

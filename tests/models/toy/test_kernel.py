@@ -30,21 +30,25 @@ def trained(steps=STEPS, plans=("kernel", "reference"), **given):
     """The states of a sweep at the start, and after some steps by each of the plans."""
     sweep = jsuper.Sweep(**{"sparsity": SPARSITIES, "seeds": SEEDS, "steps": 1000} | given)
     group = expand(sweep)[0]
-    order = toy.arrange(toy.make_static(group.static, [group.settings], "kernel"), group.settings)
-    points = [group.settings[i if i >= 0 else ~i] for i in order]
-    seeds = jax.vmap(seed_key)(np.arange(SEEDS, dtype=np.uint32))
-    states = []
-    for plan in plans:
-        static = toy.make_static(group.static, [group.settings], plan)
-        functions = programs.batched(toy.make_train(static, plan == "reference"), True)
-        settings = jax.tree.map(
-            lambda *a: np.stack(a), *(toy.make_setting(static, p) for p in points)
-        )
-        if not states:
-            states.append(jax.jit(functions.init)(settings, seeds))
-        arguments = states[0], settings, seeds, np.int32(0), steps
-        states.append(jax.jit(functions.advance)(*arguments))
-    return states
+    statics = [toy.make_static(group.static, [group.settings], plan) for plan in plans]
+    points = [group.settings[max(i, ~i)] for i in toy.arrange(statics[0], group.settings)]
+    settings = [
+        jax.tree.map(lambda *a: np.stack(a), *(toy.make_setting(static, p) for p in points))
+        for static in statics
+    ]
+
+    @jax.jit
+    def states(settings):
+        seeds = jax.vmap(seed_key)(np.arange(SEEDS, dtype=np.uint32))
+        found = []
+        for static, plan, own in zip(statics, plans, settings, strict=True):
+            functions = programs.batched(toy.make_train(static, plan == "reference"), True)
+            if not found:
+                found.append(functions.init(own, seeds))
+            found.append(functions.advance(found[0], own, seeds, np.int32(0), steps))
+        return found
+
+    return states(settings)
 
 
 def agree(found, wanted):
