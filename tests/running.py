@@ -84,12 +84,12 @@ def forks():
 
 
 class Command:
-    """A running scripts/sweep.py, with a part of the interface of `subprocess.Popen`."""
+    """A function in a forked process, with a part of the interface of `subprocess.Popen`."""
 
-    def __init__(self, arguments, variables, code):
+    def __init__(self, function, *arguments):
         descriptor, self.said = tempfile.mkstemp()
         os.close(descriptor)
-        self.process = forks().Process(target=_run, args=(self.said, arguments, variables, code))
+        self.process = forks().Process(target=_run, args=(self.said, function, *arguments))
         self.process.start()
 
     @property
@@ -110,17 +110,22 @@ class Command:
         """Wait for the end and return the output; raise `subprocess.TimeoutExpired` if late."""
         self.process.join(timeout)
         if self.process.is_alive():
-            raise subprocess.TimeoutExpired("sweep.py", timeout)
+            raise subprocess.TimeoutExpired("a forked process", timeout)
         said = Path(self.said).read_text()
         os.unlink(self.said)
         return said
 
 
-def _run(said, arguments, variables, code):
-    """Run `code` and scripts/sweep.py in this process, and write the output to the file `said`."""
+def _run(said, function, *arguments):
+    """Call a function, and write the output of this process to the file `said`."""
     with open(said, "w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    function(*arguments)
+
+
+def _run_script(arguments, variables, code):
+    """Run `code` and scripts/sweep.py."""
     os.environ.update(variables)
     import jax
 
@@ -133,9 +138,21 @@ def _run(said, arguments, variables, code):
     runpy.run_path(script, run_name="__main__")
 
 
+def _run_code(code, arguments, variables):
+    """Run code as `python -c` does."""
+    os.environ.update(variables)
+    sys.argv[:] = ["-c", *arguments]
+    exec(code, {"__name__": "__main__"})
+
+
 def started(*arguments, code="", **variables):
     """Start scripts/sweep.py in a new process, after some code."""
-    return Command([*map(str, arguments)], kept_programs() | variables, code)
+    return Command(_run_script, [*map(str, arguments)], kept_programs() | variables, code)
+
+
+def python(code, *arguments, **variables):
+    """Run code in a new process; return its exit code and its output."""
+    return ended(Command(_run_code, code, [*map(str, arguments)], variables))
 
 
 def ended(process):

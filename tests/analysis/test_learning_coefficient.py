@@ -1,5 +1,7 @@
 """Local learning coefficients, against numerical integrals and closed forms."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,13 @@ from running import slow
 
 import jsuper
 from jsuper.analysis import learning_coefficient, theory
+
+
+@pytest.fixture(autouse=True)
+def long_chains(monkeypatch):
+    """It pays to compile them with more optimizations than other tests."""
+    more = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 1})
+    monkeypatch.setattr(learning_coefficient.jax, "jit", more)
 
 
 def integrated(loss, n_beta, gamma):

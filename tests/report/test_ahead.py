@@ -1,9 +1,7 @@
 """The page that is prepared during the training compiles nothing afterwards."""
 
-import subprocess
-import sys
-
 import pytest
+from running import python
 
 PROGRAM = """
 import sys
@@ -43,9 +41,8 @@ SWEEPS = [
 
 @pytest.mark.slow
 def test_a_prepared_page_compiles_nothing(tmp_path):
-    command = [sys.executable, "-c", SWEEPS + PROGRAM, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    lines = [tuple(map(int, line.split())) for line in done.stdout.splitlines()[-3:]]
+    code, said = python(SWEEPS + PROGRAM, tmp_path)
+    assert code == 0, said
+    lines = [tuple(map(int, line.split())) for line in said.splitlines()[-3:]]
     assert [prepared > 0 for prepared, _ in lines] == [True, True, False]
     assert [later for _, later in lines] == [0, 0, 0]

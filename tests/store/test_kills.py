@@ -123,7 +123,7 @@ def test_a_manifest_is_old_or_new_wherever_its_writer_is_killed(
 # --------------------------------------------------------------------------- SIGKILL, at any time
 
 
-MANY = "--activation relu gelu --sparsity 0.9 --seeds 1024 --steps 200 --no-report"  # eight chunks
+MANY = "--activation relu gelu --sparsity 0.9 --seeds 1024 --steps 100 --no-report"  # eight chunks
 MANY = (MANY + SIZE).split()
 
 

@@ -2,14 +2,12 @@
 
 import dataclasses
 import functools
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from running import slow
+from running import python, slow
 from scipy.special import log_softmax, rel_entr, softmax
 
 import jsuper
@@ -201,7 +199,8 @@ work = [threading.Thread(target=lambda: [jax.block_until_ready(program(x, x)) fo
 @pytest.mark.slow
 def test_factorizations_of_two_workers_do_not_wait_for_each_other():
     """Batches of LAPACK calls did, without end, on jax 0.10 with as many threads as cores."""
-    subprocess.run([sys.executable, "-c", TWO_WORKERS], check=True, timeout=100)
+    code, said = python(TWO_WORKERS)
+    assert code == 0, said
 
 
 # ---- training ----
