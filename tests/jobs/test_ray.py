@@ -272,12 +272,12 @@ def test_an_error_in_a_task_is_told_and_nothing_is_lost(tmp_path, two_nodes):
     def full(order, name):
         if name == manifest_of(order.folder).chunks[-1].name:
             raise OSError(28, "No space left on device")
-        return counting(order, name)
+        return ray_worker.train_chunk(order, name)
 
     job, plan = job_of(tmp_path / "run")
     with pytest.raises(OSError, match="No space left on device"):
         execute(job, plan, full)
-    execute(job_of(tmp_path / "run")[0], plan, counting)
+    execute(job_of(tmp_path / "run")[0], plan, ray_worker.train_chunk)
     assert status_of(tmp_path / "run").ok == 16
 
 
@@ -319,7 +319,7 @@ def test_a_stop_ends_within_the_grace_and_goes_on_later(tmp_path, two_nodes):
     def slow(order, name):
         if name != manifest_of(order.folder).chunks[0].name:
             time.sleep(600)
-        return counting(order, name)
+        return ray_worker.train_chunk(order, name)
 
     job, plan = job_of(tmp_path / "run")
     stop = Stop()
@@ -334,7 +334,7 @@ def test_a_stop_ends_within_the_grace_and_goes_on_later(tmp_path, two_nodes):
         execute(job, plan, slow, stop, tick)
     assert time.monotonic() - stopped[0] < 20
     time.sleep(1)
-    execute(job_of(tmp_path / "run")[0], plan, counting)
+    execute(job_of(tmp_path / "run")[0], plan, ray_worker.train_chunk)
     assert status_of(tmp_path / "run").ok == 16
 
 
