@@ -20,7 +20,6 @@ def assert_same(whole, rest):
     assert np.array_equal(whole.step, rest.step)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [
@@ -38,7 +37,6 @@ def test_twenty_and_twenty_steps_are_forty(fields):
     assert_same(whole, jsuper.continue_run(half, 20, snapshots=[30], progress=False))
 
 
-@pytest.mark.slow
 def test_folders_are_continued_stopped_and_continued_again(tmp_path):
     whole = jsuper.run(Sweep(**TINY | {"records": 3}, steps=60), progress=False)
     jsuper.run(Sweep(**TINY | {"records": 1}, steps=20), tmp_path / "a", progress=False)
@@ -52,7 +50,6 @@ def test_folders_are_continued_stopped_and_continued_again(tmp_path):
     assert sweep["first_step"] == 40 and sweep["steps"] == [60]
 
 
-@pytest.mark.slow
 def test_another_plan_agrees_to_rounding():
     whole = jsuper.run(Sweep(**TINY, steps=40), plan="vmapped", progress=False)
     half = jsuper.run(Sweep(**TINY, steps=20), plan="vmapped", progress=False)
@@ -100,7 +97,6 @@ def test_fields_of_a_continued_run_are_refused_elsewhere():
         Sweep(**TINY, optimizer="lion")
 
 
-@pytest.mark.slow
 def test_a_selection_is_not_continued():
     half = jsuper.run(Sweep(**TINY, steps=20), progress=False)
     for part in (half.isel(seed=[0]), half.isel(seed=0), half.isel(activation=[1])):
