@@ -226,7 +226,7 @@ def _page_prepared(job: Job, plan: Plan, progress: Progress, options: RunOptions
             from jsuper.report.ahead import prepare_page
 
             with contextlib.suppress(Exception):  # the page itself reports what fails
-                prepare_page(job.sweep, job.chunks)
+                prepare_page(job.sweep, job.chunks, over.is_set)
 
     thread = threading.Thread(target=prepare, name="jsuper-page", daemon=True)
     thread.start()

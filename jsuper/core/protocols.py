@@ -133,7 +133,8 @@ class Direction(NamedTuple):
 class Measures(Protocol):
     """The module `measures`: what is measured of each model in a Dataset.
 
-    It may have measure_some(ds, names), which computes only the measures of these names;
+    It may have measure_some(ds, names), which computes only the measures of these names; PARTS,
+    groups of names that measure_some computes together, between which a page's preparation can end;
     DIRECTIONS, variable -> `Direction`, how the page reads a variable; and GROUPS, axis ->
     function of a value that returns the name of its group, by which the page can sort rows.
     """

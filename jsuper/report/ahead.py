@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,7 +18,9 @@ from jsuper.store.dataset import to_dataset
 MOST_NUMBERS = 500_000  # weights, curves and so on of all models of a run that is prepared
 
 
-def prepare_page(sweep: BaseSweep, chunks: list[Chunk]) -> None:
+def prepare_page(
+    sweep: BaseSweep, chunks: list[Chunk], stopped: Callable[[], bool] = lambda: False
+) -> None:
     """Measure made-up models of a run, so that its own are measured without compiling.
 
     Modules that the figure and the page need are imported too. Nothing is done for large runs,
@@ -29,13 +32,20 @@ def prepare_page(sweep: BaseSweep, chunks: list[Chunk]) -> None:
         The run's sweep.
     chunks
         Its whole partition; the shapes of programs depend on the number of models.
+    stopped
+        Whether to give up; asked before each part of the measures.
     """
     if sum(map(_numbers, chunks)) > MOST_NUMBERS:
         return
     import jsuper.plots
     import jsuper.report.page  # noqa: F401
 
-    analyze(to_dataset(sweep.to_dict(), chunks, made_up))
+    ds = to_dataset(sweep.to_dict(), chunks, made_up)
+    parts = getattr(family_of(sweep.model).measures, "PARTS", (None,))  # None: all at once
+    for names in parts:
+        if stopped():
+            return
+        analyze(ds, metrics=names)
 
 
 def _numbers(chunk: Chunk) -> int:

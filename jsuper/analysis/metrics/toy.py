@@ -155,6 +155,8 @@ OF_ROTATIONS = ("basis_kurtosis_samples", "basis_kurtosis_null", "mean_participa
 OF_ROTATIONS += ("basis_kurtosis", "basis_kurtosis_rotated", "basis_kurtosis_z")
 OF_ROTATIONS += ("participation_rotated", "participation_z")
 OF_ROTATIONS += ("alignment", "alignment_rotated", "alignment_z")
+OF_OTHERS = tuple(n for n in MEASURES if n not in {*OF_LOSSES, *OF_SAMPLES, *OF_ROTATIONS})
+PARTS = OF_OTHERS, OF_LOSSES, OF_SAMPLES, OF_ROTATIONS  # measures that are computed together
 
 Found = dict[str, np.ndarray]
 
@@ -209,8 +211,8 @@ def measure_some(
 def steps_for(names: Collection[str]) -> list[Callable[[Models], Found]]:
     """Return the functions that compute these measures, and few others."""
     steps = {OF_LOSSES: of_losses, OF_SAMPLES: of_samples, OF_ROTATIONS: of_rotations}
-    of_others = set(MEASURES) - {"failed_fit"} - {name for some in steps for name in some}
     needed = [step for some, step in steps.items() if not set(some).isdisjoint(names)]
+    of_others = set(OF_OTHERS) - {"failed_fit"}
     return needed if of_others.isdisjoint(names) else [in_chunks(of_weights), *needed]
 
 
