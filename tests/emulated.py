@@ -29,7 +29,7 @@ STATE = ["W", "b", "count", "mu_W", "mu_b", "nu_W", "nu_b", "bad"]
 INTEGERS = {"active", "place", "row", "span", "count", "bad"}
 FLAGS = [
     "-O0",  # compiling takes longer than running
-    "-std=c++14",  # later headers are larger
+    "-std=c++14",  # the headers of later standards take longer to compile
     "-ffp-contract=fast",
     "-fno-strict-aliasing",
     "-shared",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jsuper.analysis.metrics.toy_models import per_model
 from jsuper.core.errors import SpecError
 from jsuper.core.status import MISSING
 
@@ -65,11 +66,10 @@ def of_snapshots(ds: xarray.Dataset, *, need_bias: bool = True) -> xarray.Datase
 
 def has_bias(ds: xarray.Dataset) -> np.ndarray:
     """Return whether every model has an output bias that is trained, (models,)."""
-    status = ds["status"]
     if "bias" in ds.coords:
-        return ds["bias"].broadcast_like(status).transpose(*status.dims).values.ravel()
+        return per_model(ds, "bias")
     sweep = json.loads(ds.attrs["sweep"])
-    return np.full(status.size, sweep.get("bias", [True])[0])
+    return np.full(ds["status"].size, sweep.get("bias", [True])[0])
 
 
 def _known_bias(ds: xarray.Dataset, needed: bool) -> xarray.DataArray:

@@ -4,6 +4,7 @@ import os
 import sys
 
 import pytest
+from messages import call
 from tiny_sweeps import TINY
 
 import jsuper
@@ -30,11 +31,7 @@ def test_the_installed_command_dispatches(capsys, whole, tmp_path):
     ],
 )
 def test_the_installed_command_explains_itself(capsys, arguments, code, said):
-    try:
-        ended = main.main(arguments)
-    except SystemExit as stop:
-        ended = stop.code
-    assert ended == code
+    assert call(arguments) == code
     out, error = capsys.readouterr()
     assert said in (error if code else out)
 

@@ -93,7 +93,7 @@ def test_what_is_left_may_be_a_single_activation(sweep, tmp_path):
 
 @pytest.mark.slow
 def test_a_full_disk_stops_the_run_and_leaves_whole_chunks(sweep, tried, whole, finished):
-    """No file can grow beyond 10 kB: the chunks that are there are smaller, the new ones larger."""
+    """Files are limited to 10 kB. Existing chunks are smaller than that, new ones are larger."""
     more = [*TINY, "--seeds", 40, "--out", finished]
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
