@@ -42,13 +42,13 @@ def test_the_programs_not_used_for_longest_are_dropped_near_the_limit(empty, tmp
 
 
 def test_a_dropped_program_gives_its_mappings_back(empty):
-    before = programs.MAPPINGS.read_bytes().count(b"\n")
     train(7)
-    during = programs.MAPPINGS.read_bytes().count(b"\n")
+    gc.collect()  # other garbage has mappings too: it is not to be counted
+    before = programs.MAPPINGS.read_bytes().count(b"\n")
     programs._programs.clear()
     gc.collect()
     after = programs.MAPPINGS.read_bytes().count(b"\n")
-    assert during - before > 100 and during - after > (during - before) / 2
+    assert before - after > 50  # 130 to 400, by how thoroughly it is compiled
 
 
 def test_another_system_has_no_limit(tmp_path, monkeypatch):
