@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import time
 
 import pytest
 from messages import assert_says, call
@@ -26,13 +25,6 @@ def test_the_list_of_commands_describes_each_without_jax(arguments):
     text = done.stdout or done.stderr
     for name, (_, does) in main.COMMANDS.items():
         assert_says(text, rf"\n    {name} +{re.escape(does.split()[0])}")
-
-
-def test_help_is_quick():
-    began = time.process_time()
-    with pytest.raises(SystemExit):
-        main.main(["--help"])
-    assert time.process_time() - began < 1
 
 
 OLDER = {"study": "findings", "claims": "findings"}
