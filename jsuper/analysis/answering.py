@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jsuper.analysis import phases
 from jsuper.analysis.statistics.one_sample import interval
 from jsuper.analysis.superposition import REPRESENTED
 from jsuper.core.expecting import expect_dataset
@@ -43,7 +44,7 @@ def answers(ds: xarray.Dataset) -> list[str]:
     - Which value of each axis has the lowest loss: mean over seeds of the mean logarithm over all
       other cells, and the paired difference to the next value with its 95 % interval.
     - At which sparsities most seeds represent more features than they have hidden units, without
-      failed fits; for toy models.
+      failed fits; for toy models. For a phase diagram, the outcomes of its last feature instead.
     - How many fits failed, and how many models diverged or are missing.
 
     Parameters
@@ -76,7 +77,7 @@ def answers(ds: xarray.Dataset) -> list[str]:
     measure = family.spec.SUMMARY
     return [
         *best_values(ds, measure),
-        *superposition(ds),
+        *(last_feature(ds) if phases.has_diagram(ds) else superposition(ds)),
         *failures(ds, family),
         f"{measure}: lower is better{'; 1 is the best constant' * measure.endswith('constant')}.",
     ]
@@ -147,11 +148,33 @@ def superposition(ds: xarray.Dataset) -> Iterator[str]:
         if further or not sparse:
             known, yes = int(one.notnull().sum()), int((one > 0.5).sum())
             text = f"in {yes:,} of {counted(known, 'cell')}" if known else "unknown, no fit"
+            if known < one.size:
+                text += f" ({one.size - known:,} without a fit left out)" * bool(known)
         else:
             text = _sparsities(one.squeeze(drop=True).sortby("sparsity"))
         groups.setdefault(text, []).append(str(one["activation"].values))
     parts = "; ".join(f"{text}: {_listed(names)}" for text, names in groups.items())
     yield f"Superposition (most seeds represent more features than hidden units) {parts}."
+
+
+def last_feature(ds: xarray.Dataset) -> Iterator[str]:
+    """Yield what becomes of the last feature in the cells of a phase diagram, as it draws them."""
+    found = phases.phase_maps(ds)
+    cells = found[0].size
+    seeds = counted(ds.sizes["seed"], "seed")
+    how = f"best of {seeds}; norm threshold {phases.THRESHOLD:g}"
+    shares = phases.outcome_shares(ds)
+    names = shares["activation"].values.tolist()
+    if len(names) == 1:
+        counts = {o: int((found.values == i).sum()) for i, o in enumerate(phases.OUTCOMES)}
+        counts["without a model"] = cells - sum(counts.values())
+        text = ", ".join(f"{number:,} {outcome}" for outcome, number in counts.items() if number)
+        yield f"The last feature ({how}) in {cells:,} cells: {text}."
+        return
+    share = shares.sel(outcome="superposed").fillna(0)
+    ordered = sorted(zip(-share.values, names, strict=True))
+    text = _listed([f"{name} {-value:.0%}" for value, name in ordered])
+    yield f"Share of {cells:,} cells in which the last feature is superposed ({how}): {text}."
 
 
 def _sparsities(share: xarray.DataArray) -> str:
@@ -191,8 +214,11 @@ def _excess(ds: xarray.Dataset) -> xarray.DataArray | None:
 
 def failures(ds: xarray.Dataset, family: Family) -> Iterator[str]:
     """Yield how many fits failed, for each reason, and how many models have no result."""
-    total = ds["status"].size
-    for reason, models in (family.fits.failed_fits(ds) if family.fits else {}).items():
+    total, measure = ds["status"].size, family.spec.SUMMARY
+    reasons = family.fits.failed_fits(ds) if family.fits and measure in ds else {}
+    if family.fits and not reasons:
+        yield f"Whether fits failed is unknown: ds has no {measure}."
+    for reason, models in reasons.items():
         if number := int(models.sum()):
             advice = family.fits.ADVICE[reason] if family.fits else ""
             where = _where(models)

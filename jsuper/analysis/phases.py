@@ -120,6 +120,27 @@ def phase_map(ds: xarray.Dataset, threshold: float = THRESHOLD) -> xarray.DataAr
     ValueError
         `ds` has other numbers of features, or lacks an axis.
     """
+    lead = _axes(ds)
+    others = [d for d in ds["status"].dims if d not in (*lead, "seed")]
+    W = finished_values(best(ds), "W").squeeze(others, drop=True)
+    W = W.transpose(*lead, "hidden", "feature")
+    found = outcome(W.values, threshold)
+    return W.isel(feature=0, hidden=0, drop=True).copy(data=found).rename("outcome")
+
+
+def has_diagram(ds: xarray.Dataset) -> bool:
+    """Return whether `phase_maps` can read a phase diagram from `ds`."""
+    if not {"W", "loss"} <= set(ds) or "activation" not in ds.dims:
+        return False
+    try:
+        _axes(ds.isel(activation=[0]))
+    except ValueError:
+        return False
+    return True
+
+
+def _axes(ds: xarray.Dataset) -> tuple[str, str]:
+    """Return the axes of a phase diagram of one activation, or say why `ds` has none."""
     sizes = ds.sizes.get("feature", 0), ds.sizes.get("hidden", 0)
     if sizes not in RELATIVE:
         raise ValueError(
@@ -144,11 +165,7 @@ def phase_map(ds: xarray.Dataset, threshold: float = THRESHOLD) -> xarray.DataAr
                 f"importances {label} is {listed}, but the phase diagram reads the importance of "
                 f"the last feature from the label: give (1, 1, {label})"
             )
-    others = [d for d in ds["status"].dims if d not in (*lead, "seed")]
-    W = finished_values(best(ds), "W").squeeze(others, drop=True)
-    W = W.transpose(*lead, "hidden", "feature")
-    found = outcome(W.values, threshold)
-    return W.isel(feature=0, hidden=0, drop=True).copy(data=found).rename("outcome")
+    return lead
 
 
 def phase_maps(ds: xarray.Dataset, threshold: float = THRESHOLD) -> xarray.DataArray:

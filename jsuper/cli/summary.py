@@ -219,8 +219,8 @@ def failed_text(
     number_failed = sum(int(models.sum()) for models in reasons.values())
     if number_failed:
         yield (
-            f"* {number_failed:,} of {counted(total, 'fit')} failed: their weights are not "
-            "results; the medians above include their losses"
+            f"* {number_failed:,} of {counted(total, 'fit')} failed: do not interpret their "
+            "weights; the medians above still count their losses"
         )
     for reason, models in reasons.items():
         if not models.any():

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import jsuper
-from jsuper.analysis import phases, theory
+from jsuper.analysis import answers, phases, theory
 from jsuper.plots.phases import phase_diagram, phase_diagrams
 
 DENSITY, IMPORTANCE = np.array([0.1, 0.4, 0.9]), np.array([0.2, 0.5, 2.0])
@@ -72,6 +72,37 @@ def test_theory_is_not_drawn_for_models_that_it_is_not_about():
         assert phase_diagram(ds).get_title() == "best of 2 seeds"
         with pytest.raises(ValueError, match="theory is about relu, with tied weights"):
             phases.agreement(ds)
+
+
+def test_the_answer_says_what_the_diagram_shows():
+    models = np.array([[theory.pair_model(p, r).W[0] for r in IMPORTANCE] for p in DENSITY])
+    ds = made_up(models)
+    how = "best of 2 seeds; norm threshold 0.2"
+    expected = f"The last feature ({how}) in 9 cells: 3 not represented, 1 dedicated dimension, "
+    assert expected + "5 superposed." in answers(ds)
+    ds["status"][0, 0, 0] = 2
+    expected = f"The last feature ({how}) in 9 cells: 3 not represented, 1 dedicated dimension, "
+    assert expected + "4 superposed, 1 without a model." in answers(ds)
+    assert not any("more features than hidden units" in sentence for sentence in answers(ds))
+    assert "Whether fits failed is unknown: ds has no loss_over_constant." in answers(ds)
+
+
+def test_the_answer_of_several_activations_is_their_share_of_superposition():
+    models = np.array([[theory.pair_model(p, r).W[0] for r in IMPORTANCE] for p in DENSITY])
+    both = xr.concat([made_up(np.zeros((3, 3, 2)), "tanh"), made_up(models)], "activation")
+    assert (
+        "Share of 9 cells in which the last feature is superposed (best of 2 seeds; norm "
+        "threshold 0.2): relu 56%, tanh 0%."
+    ) in answers(both)
+
+
+def test_a_sweep_without_a_diagram_has_the_general_answer():
+    for ds in (
+        made_up(np.zeros((3, 3, 2))).isel(sparsity=[0]),
+        of_three([[np.eye(3)[:2]] * 3] * 3),
+    ):
+        assert phases.has_diagram(ds) == (ds.sizes["feature"] == 3)
+    assert not phases.has_diagram(made_up(np.zeros((3, 3, 2))).drop_vars("W"))
 
 
 @pytest.mark.slow

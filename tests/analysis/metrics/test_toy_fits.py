@@ -297,8 +297,8 @@ def test_many_rows_of_failed_fits_are_counted_and_not_all_printed():
     )
     lines = list(summary.failed_text({toy_fits.WORSE: models}, toy_fits.ADVICE, ("a", "b")))
     assert lines[0] == (
-        "* 120 of 120 fits failed: their weights are not results; the medians above include their "
-        "losses"
+        "* 120 of 120 fits failed: do not interpret their weights; the medians above still count "
+        "their losses"
     )
     assert lines[2] == "    a 0: 6, b 1 2" and lines[-1] == "    and 4 more; the page names all"
     assert len(lines) == 2 + summary.MOST_ROWS + 1
