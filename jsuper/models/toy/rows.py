@@ -2,8 +2,8 @@
 
 The models of a row have one density, so their batch is the same: h = W x is one product for all of
 them, and so is (W ∂L/∂z) xᵀ. Each activation stands in its own slots, known when the program is
-compiled, so that nothing is selected and no branch is wasted. Models go through in *teams* whose
-arrays stay in a core's cache.
+compiled, so that nothing is selected and no branch is wasted. Models go through in *teams*, one
+team after another, whose arrays stay in a core's cache.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from jsuper.models.toy import model
@@ -26,7 +27,7 @@ from jsuper.models.toy.draws import Draws, make_draws
 from jsuper.models.toy.gradient import error_of, make_gradient
 from jsuper.models.toy.model import Params
 
-TEAM = 6  # models per team: with more, z leaves the cache; with fewer, products are small
+TEAM = 7  # models per team: with more, z leaves the cache; with fewer, products are small
 
 Gradient = Callable[[Params, Setting, Draws], Params]
 StepGradient = Callable[[Params, Setting, Any, Array], Params]
@@ -120,7 +121,7 @@ def row_gradient_at(static: Static, width: int) -> Gradient:
     """
     repeats = static.batch_size - width + 1
     product = functools.partial(jnp.matmul, precision="highest")
-    teams = [slice(i, i + TEAM) for i in range(0, len(static.slots), TEAM)]
+    teams = teams_of(len(static.slots))
 
     def gradient(params: Params, setting: Setting, draws: Draws) -> Params:
         W, decoder = params.W, transposed(model.decoder(params))
@@ -136,7 +137,10 @@ def row_gradient_at(static: Static, width: int) -> Gradient:
         h1 = jnp.pad(h, ((0, 0), (0, 1), (0, 0)), constant_values=1)
         through_h, at_output = [], []
         for team in teams:
-            z = product(decoder[team], h1[team])
+            of_team = decoder[team]
+            if at_output:
+                of_team = slice_after((through_h[-1], at_output[-1]), decoder, team)
+            z = product(of_team, h1[team])
             slopes = slopes_of(static, static.slots[team], repeats)
             dz = slopes(z, x, setting.importance[team], columns.gate)
             through_h.append(product(writes[team], dz))
@@ -147,6 +151,24 @@ def row_gradient_at(static: Static, width: int) -> Gradient:
         return model.gradient_of(at_hidden, jnp.concatenate(at_output), tied)
 
     return gradient
+
+
+def teams_of(models: int) -> list[slice]:
+    """Return slices of at most TEAM of so many models, which differ in size by one at most."""
+    starts = np.linspace(0, models, -(-models // TEAM) + 1).astype(int)
+    return [slice(int(a), int(b)) for a, b in itertools.pairwise(starts)]
+
+
+def slice_after(results: tuple[Array, ...], array: Array, part: slice) -> Array:
+    """Return array[part], in a way that XLA cannot compute before `results`.
+
+    XLA's scheduler for CPUs would take the first product of all teams, then all their activations,
+    and so on, so that no team's arrays were still in cache when they are used. It removes barriers
+    first. A NaN in `results` changes nothing: an index that is too large is clamped.
+    """
+    late = jnp.isnan(sum(result.ravel()[0] for result in results)).astype(jnp.int32)
+    length = part.stop - part.start
+    return jax.lax.dynamic_slice_in_dim(array[: part.stop], part.start + late, length)
 
 
 def transposed(decoders: Array) -> Array:

@@ -10,7 +10,7 @@ import pytest
 from running import slow
 
 import jsuper
-from jsuper.models.toy import model
+from jsuper.models.toy import model, rows
 from jsuper.models.toy.activations.names import BATCH_COUPLED
 from jsuper.models.toy.activations.registry import REGISTRY
 from jsuper.models.toy.config import (
@@ -190,6 +190,34 @@ def test_rows_of_models_have_the_gradients_of_single_ones(vector):
         at = seed, places.index(i)
         pair = [jax.tree.map(lambda a, at=at: a[at], g) for g in (got, expected)]
         assert difference(*pair) <= 1e-5, settings[i]
+
+
+def test_a_diverged_model_leaves_the_other_teams_as_they_are():
+    """Teams wait for each other, but see nothing of each other's results."""
+    names = ("relu", "gelu", "tanh", "sigmoid", "elu", "selu", "softplus", "softsign", "mish")
+    settings = [{"activation": name, "sparsity": 0.9, "dropout": 0.0} for name in names]
+    static = make_static(VALUES | {"batch_size": 32}, [settings], "rows")
+    assert [t.stop - t.start for t in rows.teams_of(len(static.slots))] == [4, 5]
+    made = [make_setting(static, VALUES | settings[i]) for i in arrange(static, settings)]
+    stacked = jax.tree.map(lambda *a: np.stack(a), *made)
+    params = jax.tree.map(lambda a: jnp.stack([a] * len(names)), random_params())
+    fast = jax.jit(
+        lambda p: rows.row_gradient_at(static, 32)(
+            p, stacked, make_draws(static, KEY, jnp.int32(1))
+        )
+    )
+    broken = jax.tree.map(lambda a: a.at[0].set(jnp.nan), params)
+    fine, found = fast(params), fast(broken)
+    assert jnp.isnan(found.W[0]).all()
+    assert (found.W[1:] == fine.W[1:]).all() and (found.b[1:] == fine.b[1:]).all()
+
+
+@pytest.mark.parametrize("models", [1, 6, 7, 8, 27, 41])
+def test_teams_are_of_equal_size_and_have_every_model_once(models):
+    teams = rows.teams_of(models)
+    sizes = [team.stop - team.start for team in teams]
+    assert max(sizes) <= rows.TEAM and max(sizes) - min(sizes) <= 1
+    assert [i for team in teams for i in range(models)[team]] == list(range(models))
 
 
 @pytest.mark.slow
