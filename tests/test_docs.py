@@ -152,7 +152,10 @@ def test_the_throughput_is_the_measured_one(page):
             assert [round(number) for number in ends][: len(stated)] == stated, way
 
 
-@pytest.mark.parametrize("name", ["zen4", "zen4-again", "zen4-quiet", "intel"])
+ZEN4 = ("zen4", "zen4-again", "zen4-quiet", "zen4-quiet-again", "zen4-teams")
+
+
+@pytest.mark.parametrize("name", [*ZEN4, "intel"])
 def test_the_throughput_of_other_processors_is_the_measured_one(name):
     grid = json.loads((RESULTS / f"throughput-cpu-{name}.json").read_text())["grid"]
     ratio = grid["ratios"]["jsuper/torch"]
