@@ -38,6 +38,7 @@ from jsuper.models.toy.config import (
     width_of,
 )
 from jsuper.models.toy.draws import Draws, make_draws
+from jsuper.models.toy.recording import core_of
 from jsuper.models.toy.rows import TEAM, row_gradient_at, slopes_of
 from jsuper.models.toy.spec import Sweep
 from jsuper.models.toy.train import apply_gradient, make_train
@@ -96,7 +97,7 @@ def parts(steps: int) -> tuple[dict[str, Callable[[], Any]], dict[str, int]]:
             jnp.float32(0),
             steps,
         ),
-        "optimizer": looped(optimizer(static, settings), state, steps),
+        "optimizer": looped(optimizer(static, settings), core_of(state), steps),
     }
     models = dict.fromkeys(found, len(places))
     count = len(static.slots)

@@ -154,7 +154,7 @@ def row_gradient_at(static: Static, width: int) -> Gradient:
 
 
 def teams_of(models: int) -> list[slice]:
-    """Return slices of at most TEAM of so many models, which differ in size by one at most."""
+    """Return a row's teams: slices of at most TEAM models, whose sizes differ by one at most."""
     starts = np.linspace(0, models, -(-models // TEAM) + 1).astype(int)
     return [slice(int(a), int(b)) for a, b in itertools.pairwise(starts)]
 
