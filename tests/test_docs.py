@@ -352,6 +352,8 @@ def test_the_share_of_a_core_s_limit_is_the_measured_one():
     text = section(BENCHMARKS, "A step's parts")
     parts, shares = found["us_per_model_step"], found["share_of_limit"]
     assert f"{percent(shares.pop('all'))} % of the limit" in text
+    before = json.loads((RESULTS / "step_parts-before.json").read_text())["share_of_limit"]["all"]
+    assert f"It was {percent(before)} % on 26 November" in text
     for width, share in shares.items():
         whole, rest = (
             parts[f"{name}, {width} columns"] for name in ("gradient", "gradient of the identity")
