@@ -23,9 +23,9 @@ from helpers.timing import RESULTS, describe_machine, in_turns, seconds_of, writ
 
 from jsuper.core.grid import expand
 from jsuper.engine import programs
-from jsuper.models.toy.config import GATHERING_COST, ORDERING_COST, ordering_pays, width_of
 from jsuper.models.toy.spec import Sweep
 from jsuper.models.toy.train import make_setting, make_static, make_train
+from jsuper.models.toy.widths import GATHERING_COST, ORDERING_COST, ordering_pays, width_of
 from jsuper.training.keys import seed_key
 
 SPARSITIES = (0.9, 0.97, 0.99, 0.999)

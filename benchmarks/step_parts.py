@@ -35,13 +35,13 @@ from jsuper.models.toy.config import (
     arrange,
     make_setting,
     make_static,
-    width_of,
 )
 from jsuper.models.toy.draws import Draws, make_draws
 from jsuper.models.toy.recording import core_of
 from jsuper.models.toy.rows import TEAM, row_gradient_at, slopes_of
 from jsuper.models.toy.spec import Sweep
 from jsuper.models.toy.train import apply_gradient, make_train
+from jsuper.models.toy.widths import width_of
 from jsuper.training.keys import seed_key
 
 

@@ -32,10 +32,10 @@ from jsuper.analysis.arrays import (
 )
 from jsuper.analysis.superposition import directions
 from jsuper.models.toy.activations.registry import is_gated, resolve
-from jsuper.models.toy.config import couples_batch
 from jsuper.models.toy.functions import traced
 from jsuper.models.toy.inputs.law import DEFAULT, Numbers
 from jsuper.models.toy.model import Params, check_decoder, dropout_mask, preactivation
+from jsuper.models.toy.widths import couples_batch
 from jsuper.training import keys
 from jsuper.training.jax_config import shielded
 

@@ -42,9 +42,9 @@ from jsuper.analysis.hypotheses import Subspaces
 from jsuper.analysis.samplers import Samples, samples_of
 from jsuper.analysis.scrubbed import Hypothesis
 from jsuper.models.toy.activations.registry import is_gated, resolve
-from jsuper.models.toy.config import couples_batch
 from jsuper.models.toy.functions import traced
 from jsuper.models.toy.model import Params, check_gate
+from jsuper.models.toy.widths import couples_batch
 from jsuper.training.jax_config import shielded
 
 

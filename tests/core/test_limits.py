@@ -17,8 +17,8 @@ from jsuper.core.grid import Chunk, expand
 from jsuper.core.json_data import digest
 from jsuper.jobs.job import existing_job
 from jsuper.models.toy import limits
-from jsuper.models.toy.config import narrow_widths
 from jsuper.models.toy.model import dropout_mask
+from jsuper.models.toy.widths import narrow_widths
 from jsuper.store.manifest import manifest_of, write_manifest
 from jsuper.store.status import status_of
 

@@ -15,7 +15,7 @@ from jsuper.analysis import kurtosis, superposition
 from jsuper.cli import process, sweeping
 from jsuper.core.errors import SpecError
 from jsuper.engine.devices import make_plan
-from jsuper.models.toy.config import couples_batch
+from jsuper.models.toy.widths import couples_batch
 from jsuper.training import jax_config, keys
 
 # Shielded option -> a value that changes numbers, raises or ends the process without the shield.

@@ -21,7 +21,6 @@ from jsuper.analysis.arrays import (
 )
 from jsuper.models.toy.activations.registry import resolve
 from jsuper.models.toy.architecture import PLAIN, Architecture
-from jsuper.models.toy.config import couples_batch
 from jsuper.models.toy.evaluation import couplings, evaluation_draws, make_errors, samples_of
 from jsuper.models.toy.functions import traced
 from jsuper.models.toy.inputs.interface import Law
@@ -31,6 +30,7 @@ from jsuper.models.toy.inputs.sampled import Sampled
 from jsuper.models.toy.layout import COLUMNS
 from jsuper.models.toy.model import Params, check_decoder, check_gate, preactivation
 from jsuper.models.toy.samplers import traced_sampler
+from jsuper.models.toy.widths import couples_batch
 from jsuper.training import keys
 from jsuper.training.jax_config import shielded
 

@@ -20,10 +20,10 @@ from jsuper.analysis.samplers import active_pair, pair_draws
 from jsuper.analysis.scrubbed import Hypothesis, Moments, couples_features
 from jsuper.models.toy.activations.registry import is_gated, resolve
 from jsuper.models.toy.architecture import architecture_of
-from jsuper.models.toy.config import couples_batch
 from jsuper.models.toy.inputs.law import Inputs, Numbers
 from jsuper.models.toy.model import Params
 from jsuper.models.toy.results import HYPOTHESES
+from jsuper.models.toy.widths import couples_batch
 from jsuper.training.jax_config import shielded
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from jsuper.analysis.arrays import (
 from jsuper.analysis.theory.checks import check_model
 from jsuper.models.toy.activations.names import canonical_activation
 from jsuper.models.toy.activations.registry import resolve
-from jsuper.models.toy.config import couples_batch
 from jsuper.models.toy.model import forward
+from jsuper.models.toy.widths import couples_batch
 from jsuper.training.jax_config import shielded
 
 

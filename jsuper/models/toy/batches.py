@@ -13,10 +13,11 @@ from jax import Array
 from jsuper.core.protocols import PyTree
 from jsuper.models.toy import model
 from jsuper.models.toy.architecture import Architecture
-from jsuper.models.toy.config import Setting, Static, needs_whole_batch
+from jsuper.models.toy.config import Setting, Static
 from jsuper.models.toy.draws import Columns, Draws, threshold
 from jsuper.models.toy.model import Params
 from jsuper.models.toy.network import hidden, noise_from
+from jsuper.models.toy.widths import needs_whole_batch
 
 
 def columns_of(static: Static, draws: Draws, width: int) -> Columns:

@@ -21,12 +21,13 @@ from jax import Array
 from jsuper.models.toy import model
 from jsuper.models.toy.architecture import IDENTITY, PLAIN, Architecture
 from jsuper.models.toy.batching import anywhere, seed_by_seed
-from jsuper.models.toy.config import Setting, Static, couples_batch
+from jsuper.models.toy.config import Setting, Static
 from jsuper.models.toy.inputs.interface import Law, Numbers
 from jsuper.models.toy.layout import COLUMNS
 from jsuper.models.toy.losses import loss_of, output_of
 from jsuper.models.toy.network import output, target_of
 from jsuper.models.toy.slots import switch
+from jsuper.models.toy.widths import couples_batch
 from jsuper.training import keys
 
 MIN_ROUNDS, MAX_ROUNDS = 16, 2**15

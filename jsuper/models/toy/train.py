@@ -30,7 +30,6 @@ from jsuper.models.toy.config import (
     divide,
     make_static,
     shares_program,
-    step_work,
 )
 from jsuper.models.toy.config import make_setting as numbers_of
 from jsuper.models.toy.constants import make_constant_loss
@@ -59,6 +58,7 @@ from jsuper.models.toy.rows import StepGradient, step_gradient
 from jsuper.models.toy.slots import switch
 from jsuper.models.toy.starting import recorded_before, resumed, started, stored_start
 from jsuper.models.toy.watch import perturb_bias
+from jsuper.models.toy.widths import step_work
 from jsuper.training import keys
 from jsuper.training.loop import Train, descend
 from jsuper.training.optimizer_texts import learning_rate_of, make_optimizer

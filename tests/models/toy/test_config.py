@@ -7,7 +7,7 @@ import jsuper
 from jsuper.core.grid import expand
 from jsuper.engine.blocks import inputs, split
 from jsuper.engine.devices import chunks_of, make_plan
-from jsuper.models.toy import config
+from jsuper.models.toy import config, widths
 
 SPARSITIES = (0.0, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
 
@@ -25,7 +25,7 @@ def test_parts_are_whole_rows_that_take_about_as_long(parts):
     rows = [{s["sparsity"] for s in part} for part in found]
     assert all(len(part) == 2 * len(row) for part, row in zip(found, rows, strict=True))
     cost = {  # a column has an active feature with probability .46 at .97, .02 at .999
-        s: config.width_of(group.static, {"sparsity": s, "activation": "relu"}) / 1024
+        s: widths.width_of(group.static, {"sparsity": s, "activation": "relu"}) / 1024
         for s in SPARSITIES
     }
     assert cost[0.97] == 0.5 and cost[0.999] == 1 / 32

@@ -22,8 +22,8 @@ import jsuper
 from jsuper.analysis import evaluation, gating
 from jsuper.core.errors import SpecError
 from jsuper.models.toy import matching
-from jsuper.models.toy.config import couples_batch
 from jsuper.models.toy.functions import Traced
+from jsuper.models.toy.widths import couples_batch
 from jsuper.store.manifest import existing, read_manifest
 
 SMALL = dict(sparsity=0.5, seeds=2, steps=20, batch_size=48, n_features=6, n_hidden=2)

@@ -13,17 +13,12 @@ import jsuper
 from jsuper.models.toy import model, rows
 from jsuper.models.toy.activations.names import BATCH_COUPLED
 from jsuper.models.toy.activations.registry import REGISTRY
-from jsuper.models.toy.config import (
-    arrange,
-    couples_batch,
-    make_setting,
-    make_static,
-    narrow_widths,
-)
+from jsuper.models.toy.config import arrange, make_setting, make_static
 from jsuper.models.toy.draws import make_draws, order, running_count
 from jsuper.models.toy.gradient import make_batch_loss, make_gradient
 from jsuper.models.toy.model import Params
 from jsuper.models.toy.rows import step_gradient
+from jsuper.models.toy.widths import couples_batch, narrow_widths
 
 KEY = jsuper.seed_key(3)
 

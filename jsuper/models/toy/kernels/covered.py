@@ -6,11 +6,12 @@ import functools
 import hashlib
 from importlib.resources import files
 
-from jsuper.models.toy.config import Static, needs_whole_batch
+from jsuper.models.toy.config import Static
 from jsuper.models.toy.ending import STEPS
 from jsuper.models.toy.kernels.segment import kernel_of
 from jsuper.models.toy.kernels.slopes import NotCoveredError
 from jsuper.models.toy.kernels.source import most_models, source_of
+from jsuper.models.toy.widths import needs_whole_batch
 from jsuper.training import keys
 
 
