@@ -1,20 +1,16 @@
-"""The engine: the same models however they are batched; memory, faults, compiles, other devices."""
+"""The engine: the same models however they are batched; compiles, other devices."""
 
 import dataclasses
 import json
 import os
-import queue
-import signal
-import threading
-import time
 
 import jax
 import numpy as np
 import pytest
-from running import python, slow
+from plans import TINY, VMAPPED, agree
+from running import python
 
 import jsuper
-from jsuper.core.errors import NonFiniteWarning
 from jsuper.core.grid import Chunk, expand
 from jsuper.engine import counters, programs
 from jsuper.engine import devices as plan
@@ -28,22 +24,11 @@ SWEEP = jsuper.Sweep(
     activation=("relu", "gelu", "softmax"), sparsity=(0.0, 0.9, 0.99), seeds=3, steps=60,
     batch_size=256,
 )  # fmt: skip
-TINY = {"n_features": 6, "n_hidden": 2, "batch_size": 64}
-CPU = jax.devices("cpu")[0]
-VMAPPED = plan.Plan("cpu", (CPU,), "vmapped")
 
 
 @pytest.fixture(scope="module")
 def reference():
     return jsuper.run(SWEEP, progress=False)
-
-
-def agree(a, b):
-    """Weights to 1e-5 of the largest, loss to 1e-3: what is promised of any batching."""
-    a, b = a.transpose(*b.dims), b
-    assert float(abs(a.W - b.W).max()) <= 1e-5 * float(abs(b.W).max())
-    assert a.loss.values == pytest.approx(b.loss.values, rel=1e-3)
-    assert (a.status == b.status).all()
 
 
 @pytest.mark.slow
@@ -108,31 +93,6 @@ def test_sparsities_of_features_train_alike_in_narrow_and_whole_batches():
     )
     assert narrow.loss_curve.values == pytest.approx(whole.loss_curve.values, rel=1e-4)
     assert narrow.W.values == pytest.approx(whole.W.values, rel=1e-4, abs=1e-5)
-
-
-@dataclasses.dataclass(frozen=True)
-class Memory:
-    """A device of which all that is known is how much memory it has, and how much is taken."""
-
-    bytes_limit: int
-    bytes_in_use: int
-
-    def memory_stats(self):
-        return dataclasses.asdict(self)
-
-
-@pytest.mark.parametrize(
-    ("in_use", "shape"),
-    [(0, (4, 100)), (300_000, (4, 87)), (900_000, (4, 12)), (999_000, (1, 1)), (10**6, (1, 1))],
-)
-def test_a_block_is_as_large_as_the_free_memory_holds(monkeypatch, in_use, shape):
-    def compiled(key, progress):
-        rows, columns = key.shape
-        return dataclasses.make_dataclass("P", [("memory", int)])(1400 * rows * columns)
-
-    monkeypatch.setattr(programs, "compiled", compiled)
-    key = programs.Key("toy", None, False, True, (4, 100), Memory(10**6, in_use))
-    assert programs.fitting_key(key, counters.Progress()).shape == shape
 
 
 @pytest.mark.filterwarnings("ignore:.* models are not finite:RuntimeWarning")
@@ -306,208 +266,6 @@ def test_a_platform_that_is_not_there_is_refused():
         jsuper.run(jsuper.Sweep(steps=1), platform="tpu")
 
 
-class Scarce:
-    """Stands for a device whose memory holds only so many models."""
-
-    def __init__(self, monkeypatch, most):
-        compiled = programs.compiled
-
-        def limited(key, progress):
-            program = compiled(key, progress)
-            if key.shape[0] * key.shape[1] <= most:
-                return program
-
-            def advance(*_):
-                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating")
-
-            return dataclasses.replace(program, advance=advance)
-
-        monkeypatch.setattr(programs, "compiled", limited)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("used", [None, VMAPPED], ids=["sequential", "vmapped"])
-def test_out_of_memory_halves_the_block_and_goes_on(monkeypatch, tried, used):
-    sweep = jsuper.Sweep(activation="relu", sparsity=(0.1, 0.5, 0.9), seeds=3, steps=5, **TINY)
-    expected = jsuper.run(sweep, progress=False)
-    Scarce(monkeypatch, most=5)
-    agree(jsuper.run(sweep, progress=False, plan=used, workers=1), expected)
-    tried(
-        "Out of memory, simulated",
-        "a device that holds 5 of 9 models, one after another and all at once: the block was "
-        "halved until it fitted, and the models were the same",
-    )
-
-
-@pytest.mark.slow
-def test_a_model_that_memory_never_holds_is_marked_failed(monkeypatch, tried):
-    Scarce(monkeypatch, most=0)
-    ds = jsuper.run(jsuper.Sweep(activation="relu", steps=5, seeds=2, **TINY), progress=False)
-    assert (ds.status == 3).all() and np.isnan(ds.loss).all()
-    tried(
-        "Out of memory, simulated",
-        "a device that does not hold a single model: marked as failed, and the run ended",
-    )
-
-
-SMALL = jsuper.Sweep(activation=("relu", "tanh"), sparsity=(0.1, 0.9), seeds=2, steps=5, **TINY)
-
-
-def refuses_tanh(monkeypatch, error):
-    """Let the compiler refuse every program with a tanh; returns the refused ones."""
-    compile_for, refused = programs.compile_for, []
-
-    def compile_or_refuse(device, lowered):
-        if "tanh" in (text := lowered.as_text()):
-            refused.append(text)
-            raise error
-        return compile_for(device, lowered)
-
-    monkeypatch.setattr(programs, "compile_for", compile_or_refuse)
-    return refused
-
-
-@pytest.fixture(scope="module")
-def small_relu():
-    return jsuper.run(dataclasses.replace(SMALL, activation="relu"), progress=False)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "error",
-    [
-        jax.errors.JaxRuntimeError("INTERNAL: no\ntanh " + 500 * "x"),
-        NotImplementedError("no lowering of tanh"),
-    ],
-)
-def test_models_that_cannot_be_compiled_fail_and_the_others_are_trained(
-    monkeypatch, tried, error, small_relu
-):
-    monkeypatch.setattr(programs, "_programs", {})
-    refused = refuses_tanh(monkeypatch, error)
-    with pytest.warns(NonFiniteWarning, match="4 of them could not be trained.*no.*tanh"):
-        ds = jsuper.run(SMALL, progress=False, workers=1)
-    assert (ds.status.sel(activation="tanh") == 3).all()
-    agree(ds.sel(activation=["relu"]), small_relu)
-    ((message, n),) = json.loads(ds.attrs["errors"]).items()
-    assert message.startswith(type(error).__name__) and "tanh" in message and n == 4
-    assert len(message) <= 300 and len(set(refused)) == len(refused)  # none is tried twice
-    tried(
-        "Models that cannot be trained",
-        "a compiler that refuses one activation: its models failed, with the message, and the "
-        "others were trained",
-        4,
-    )
-
-
-@pytest.mark.parametrize("used", [None, slow(VMAPPED)], ids=["sequential", "vmapped"])
-def test_only_the_models_whose_program_stops_fail(monkeypatch, tried, used):
-    """A model of one sparsity and seed stops its program wherever it is trained."""
-    train, seen = engine._train, []
-
-    def stops(plan, device, block, progress, stop):
-        seen.append(block)
-        if 1 in block.seeds and any(s["sparsity"] == 0.9 for s in block.settings):
-            raise jax.errors.JaxRuntimeError("INTERNAL: illegal address")
-        return train(plan, device, block, progress, stop)
-
-    monkeypatch.setattr(engine, "_train", stops)
-    sweep = dataclasses.replace(SMALL, activation="relu")
-    ds = jsuper.run(sweep, progress=False, plan=used, workers=1)
-    failed = (ds.sparsity == 0.9) & (ds.seed == 1)
-    assert ((ds.status == 3) == failed).all() and (np.isnan(ds.loss) == failed).all()
-    assert [b.n_models for b in seen] == [4, 2, 2, 1, 1]
-    assert json.loads(ds.attrs["timing"])["model_steps"] == 3 * 5
-    tried(
-        "Models that cannot be trained",
-        "a model that stops its program, among others of the same block: only this one failed",
-    )
-
-
-def test_an_error_of_writing_is_not_a_failed_model(monkeypatch, tmp_path):
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("jsuper.store.chunk_files.write_chunk", full)
-    with pytest.raises(OSError, match="No space left"):
-        jsuper.run(SMALL, out=tmp_path / "run", progress=False)
-
-
-def test_a_workers_error_reaches_the_caller(monkeypatch, tried):
-    def broken(key, progress):
-        raise RuntimeError("no such program")
-
-    monkeypatch.setattr(programs, "compiled", broken)
-    with pytest.raises(RuntimeError, match="no such program"):
-        jsuper.run(jsuper.Sweep(activation="relu", steps=5, seeds=2, **TINY), progress=False)
-    tried("A worker that fails", "an error in a worker's thread: the caller got it, and no hang")
-
-
-def chunks_of_one(seeds, steps):
-    """Chunks of a single model each."""
-    sweep = jsuper.Sweep(activation="relu", sparsity=0.5, seeds=seeds, steps=steps, **TINY)
-    (group,) = expand(sweep)
-    return [Chunk("toy", group.static, group.settings, (s,)) for s in group.seeds]
-
-
-def test_stopping_yields_whole_chunks_only():
-    chunks, stop, finished = chunks_of_one(seeds=40, steps=300), Stop(), []
-    begun = threading.Semaphore(5)  # workers wait for the caller, however slow it is
-
-    def is_done(chunk):
-        assert begun.acquire(timeout=60)
-        return False
-
-    used, progress = plan.Plan("cpu", (CPU, CPU)), counters.Progress()
-    for chunk, arrays in engine.train_chunks(used, chunks, chunks, progress, stop, is_done=is_done):
-        finished.append(chunk)
-        assert arrays["status"].all() and np.isfinite(arrays["loss"]).all()
-        if len(finished) == 3:
-            stop.set()
-            begun.release(2)
-    assert 3 <= len(finished) <= 5
-
-
-@pytest.mark.parametrize("grace", [0.0, 1e6])
-def test_a_block_ends_where_the_grace_holds_it(monkeypatch, grace):
-    """The stop is asked for after the first steps of the first of four blocks."""
-    monkeypatch.setattr(engine, "SEGMENT_SECONDS", 0.0)  # a step per call
-    stop = Stop()
-
-    class StopsSoon(counters.Progress):
-        def segment_done(self, *amounts):
-            super().segment_done(*amounts)
-            if not stop.is_set():
-                stop.set(grace)
-
-    chunks, used, progress = chunks_of_one(4, 400), plan.Plan("cpu", (CPU,)), StopsSoon()
-    finished = list(engine.train_chunks(used, chunks, chunks, progress, stop))
-    assert len(finished) == (1 if grace else 0)
-    assert progress.model_steps in ([400] if grace else range(1, 400))
-
-
-@pytest.mark.parametrize("fixed", [None, 50])
-def test_what_the_grace_does_not_hold_whole_is_not_trained_in_part(fixed):
-    """The last 50 of 100 seconds would fit into a grace of 60, without the first."""
-    nothing = [None] * 3
-    program = programs.Program(*nothing, steps=100, stops=(0, 50), fixed=fixed, memory=0)
-    program.observe(1.0)
-    stop = Stop()
-    assert sum(n for _, n in engine.segments(program, stop)) == 100
-    stop.set(60)
-    assert list(engine.segments(program, stop)) == []
-
-
-def test_the_earliest_end_that_was_asked_for_holds():
-    stop = Stop()
-    assert not stop.is_set() and stop.allows(float("inf"))
-    stop.set(60)
-    assert stop.is_set() and stop.allows(50) and not stop.allows(70)
-    stop.set(1)
-    stop.set(60)
-    assert stop.allows(0.5) and not stop.allows(2)
-
-
 @pytest.mark.slow
 def test_a_jax_that_is_configured_otherwise_does_not_change_a_result(reference):
     sweep = dataclasses.replace(SWEEP, activation="relu")
@@ -527,30 +285,3 @@ def test_a_function_can_be_an_activation(reference):
     assert list(ds.activation.values) == ["my_gelu", "relu"]
     same = ds.sel(activation=["my_gelu"]).assign_coords(activation=["gelu"])
     agree(same, reference.sel(activation=["gelu"]))
-
-
-def test_a_slow_signal_handler_does_not_make_a_run_wait_forever(monkeypatch, signals_are_as_before):
-    """It takes longer than the wait for results that it interrupts."""
-    made, make = [], queue.Queue
-    monkeypatch.setattr(engine.queue, "Queue", lambda: made.append(make()) or made[0])
-    watchdog = threading.Timer(60, lambda: made[0].put((None, TimeoutError("waits forever"))))
-    watchdog.daemon = True
-    watchdog.start()
-    signal.signal(signal.SIGALRM, lambda *_: time.sleep(0.3))
-    interrupted = []
-
-    def tick():
-        if not interrupted:
-            interrupted.append(signal.setitimer(signal.ITIMER_REAL, 0.03))
-
-    def trained_elsewhere(chunk):
-        time.sleep(0.2)
-        return True  # nothing more comes, which would end the wait
-
-    chunks, progress = chunks_of_one(seeds=1, steps=5), counters.Progress()
-    arguments = VMAPPED, chunks, chunks, progress, Stop(), tick, trained_elsewhere
-    try:
-        assert list(engine.train_chunks(*arguments)) == [] and interrupted
-    finally:
-        watchdog.cancel()
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
