@@ -148,8 +148,8 @@ def superposition(ds: xarray.Dataset) -> Iterator[str]:
         if further or not sparse:
             known, yes = int(one.notnull().sum()), int((one > 0.5).sum())
             text = f"in {yes:,} of {counted(known, 'cell')}" if known else "unknown, no fit"
-            if known < one.size:
-                text += f" ({one.size - known:,} without a fit left out)" * bool(known)
+            if 0 < known < one.size:
+                text += f" ({one.size - known:,} without a fit left out)"
         else:
             text = _sparsities(one.squeeze(drop=True).sortby("sparsity"))
         groups.setdefault(text, []).append(str(one["activation"].values))
@@ -161,19 +161,19 @@ def last_feature(ds: xarray.Dataset) -> Iterator[str]:
     """Yield what becomes of the last feature in the cells of a phase diagram, as it draws them."""
     found = phases.phase_maps(ds)
     cells = found[0].size
-    seeds = counted(ds.sizes["seed"], "seed")
-    how = f"best of {seeds}; norm threshold {phases.THRESHOLD:g}"
-    shares = phases.outcome_shares(ds)
-    names = shares["activation"].values.tolist()
-    if len(names) == 1:
+    how = f"best of {counted(ds.sizes['seed'], 'seed')}; norm threshold {phases.THRESHOLD:g}"
+    if len(found) == 1:
         counts = {o: int((found.values == i).sum()) for i, o in enumerate(phases.OUTCOMES)}
         counts["without a model"] = cells - sum(counts.values())
         text = ", ".join(f"{number:,} {outcome}" for outcome, number in counts.items() if number)
         yield f"The last feature ({how}) in {cells:,} cells: {text}."
         return
-    share = shares.sel(outcome="superposed").fillna(0)
-    ordered = sorted(zip(-share.values, names, strict=True))
-    text = _listed([f"{name} {-value:.0%}" for value, name in ordered])
+    if (found.values == phases.NO_MODEL).any():
+        how += "; cells without a model left out"
+    shares = phases.shares_of(found).sel(outcome="superposed").sortby("activation")
+    ordered = shares.sortby(-shares)  # NaN, of an activation without a model, comes last
+    values = zip(ordered["activation"].values, ordered.values, strict=True)
+    text = _listed([f"{name} {'unknown' if np.isnan(v) else f'{v:.0%}'}" for name, v in values])
     yield f"Share of {cells:,} cells in which the last feature is superposed ({how}): {text}."
 
 
@@ -216,7 +216,7 @@ def failures(ds: xarray.Dataset, family: Family) -> Iterator[str]:
     """Yield how many fits failed, for each reason, and how many models have no result."""
     total, measure = ds["status"].size, family.spec.SUMMARY
     reasons = family.fits.failed_fits(ds) if family.fits and measure in ds else {}
-    if family.fits and not reasons:
+    if family.fits and measure not in ds:
         yield f"Whether fits failed is unknown: ds has no {measure}."
     for reason, models in reasons.items():
         if number := int(models.sum()):

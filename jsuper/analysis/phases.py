@@ -187,9 +187,13 @@ def outcome_shares(ds: xarray.Dataset, threshold: float = THRESHOLD) -> xarray.D
     threshold
         As in `outcome`.
     """
+    return shares_of(phase_maps(ds, threshold))
+
+
+def shares_of(found: xarray.DataArray) -> xarray.DataArray:
+    """Return `outcome_shares` from the maps of `phase_maps`."""
     import xarray
 
-    found = phase_maps(ds, threshold)
     cells = found.values.reshape(found.sizes["activation"], -1)
     counts = np.stack([(cells == place).sum(1) for place in range(len(OUTCOMES))], 1)
     with np.errstate(invalid="ignore"):  # an activation without a model has NaN

@@ -98,7 +98,7 @@ def phase_diagrams(ds: xarray.Dataset) -> Figure:
     from jsuper.analysis.reading import of_plain_relu
 
     found = phases.phase_maps(ds)
-    shares = phases.outcome_shares(ds).sel(outcome="superposed").sortby("activation")
+    shares = phases.shares_of(found).sel(outcome="superposed").sortby("activation")
     names = shares.sortby(-shares)["activation"].values.tolist()
     columns = min(7, len(names))
     rows = -(-len(names) // columns)

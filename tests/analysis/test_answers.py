@@ -95,6 +95,11 @@ def test_superposition_over_further_axes_is_a_share_of_the_cells(ds):
     more["W"].values[0, 0] = 1.0
     text = starting(more, "Superposition")
     assert "in 3 of 6 cells: relu; in 0 of 6 cells: tanh, gelu" in text
+    more["failed_fit"] = more["status"] * 0
+    more["failed_fit"][0, 0, 0] = more["failed_fit"][:, 2] = 1
+    text = starting(more, "Superposition")
+    assert "in 2 of 5 cells (1 without a fit left out): relu" in text
+    assert "in 0 of 6 cells: tanh" in text and "unknown, no fit: gelu" in text
     text = starting(ds.isel(sparsity=[2]), "Superposition")
     assert text.endswith("in 0 of 1 cell: relu, tanh, gelu.")
 

@@ -94,6 +94,18 @@ def test_the_answer_of_several_activations_is_their_share_of_superposition():
         "Share of 9 cells in which the last feature is superposed (best of 2 seeds; norm "
         "threshold 0.2): relu 56%, tanh 0%."
     ) in answers(both)
+    both["status"][0] = 2  # no model of tanh
+    both["status"][1, 2, 2] = 2  # a cell of relu
+    assert (
+        "Share of 9 cells in which the last feature is superposed (best of 2 seeds; norm "
+        "threshold 0.2; cells without a model left out): relu 62%, tanh unknown."
+    ) in answers(both)
+
+
+def test_the_answer_of_three_features_is_of_the_third():
+    shared, alone = [[1, 0, 0], [0, 1, -1]], [[1, -1, 0], [0, 0, 1]]
+    expected = "in 9 cells: 3 dedicated dimension, 6 superposed."
+    assert any(expected in text for text in answers(of_three([[shared, shared, alone]] * 3)))
 
 
 def test_a_sweep_without_a_diagram_has_the_general_answer():
